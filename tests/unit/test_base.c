@@ -1,0 +1,101 @@
+#include "config.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/file.h"
+#include "base/json.h"
+#include "base/map.h"
+#include "base/vec.h"
+#include "tap.h"
+
+static int fails(struct bt_err **err) { return bt_err_set(err, BT_NOT_FOUND, "no app \"%s\"", "shop"); }
+
+static void test_err(void) {
+  BT_AUTO_ERR err = NULL;
+  is_int(fails(&err), -1, "a failing function returns -1");
+  bt_err_wrap(&err, "rollback");
+  is_str(bt_err_message(err), "rollback: no app \"shop\"", "context goes in front");
+  is_int(bt_err_code(err), BT_NOT_FOUND, "the code stays");
+  is_int(bt_code_http(bt_err_code(err)), 404, "maps to HTTP");
+  is_int(fails(NULL), -1, "a caller may drop the error");
+  for (int c = 0; c < BT_CODE_MAX; c++)
+    if (bt_code_from_name(bt_code_name((enum bt_code)c)) != (enum bt_code)c)
+      ok(false, "code %d round-trips", c);
+}
+
+static void test_map(void) {
+  BT_AUTO_MAP m = bt_map_new(free);
+  bt_map_set(m, "b", bt_strdup("1"));
+  bt_map_set(m, "a", bt_strdup("2"));
+  bt_map_set(m, "b", bt_strdup("3"));
+  is_str(bt_map_get(m, "b"), "3", "set replaces");
+  is_int(bt_map_len(m), 2, "and does not add");
+  char keys[8] = "";
+  for (struct bt_map_iter it = bt_map_iter(m); bt_map_next(&it);) {
+    strcat(keys, it.key);
+    bt_map_del(m, it.key);
+  }
+  is_str(keys, "ba", "iteration keeps insertion order and allows removal");
+  is_int(bt_map_len(m), 0, "all removed");
+}
+
+static void test_json(void) {
+  BT_AUTO_ERR err = NULL;
+  char deep[400];
+  memset(deep, '[', 200);
+  memset(deep + 200, ']', 200);
+  ok(!bt_json_parse(deep, sizeof deep, 0, 64, "body", &err), "200 levels are refused");
+  is_str(bt_err_message(err), "body: nested deeper than 64 levels", "with a sentence");
+  bt_err_free(&err);
+  ok(!bt_json_parse("{\"a\":1,\"a\":2}", 13, 0, 0, "body", &err), "duplicate keys are refused");
+  bt_err_free(&err);
+  BT_AUTO_JSON s = bt_json_string("a\xff" "b");
+  is_str(json_string_value(s), "a\xef\xbf\xbd" "b", "bad UTF-8 becomes U+FFFD");
+}
+
+static void test_clock(void) {
+  char buf[64];
+  int64_t ns = 0, ms = 0;
+  ok(bt_duration_parse("1h30m", &ns) && ns == 5400000000000, "1h30m");
+  ok(bt_duration_parse("1.5s", &ns) && ns == 1500000000, "1.5s");
+  ok(!bt_duration_parse("10", &ns), "a bare number is no duration");
+  ok(!bt_duration_parse("9999999999h", &ns), "overflow is refused");
+  is_str(bt_duration_go(90000000000, buf), "1m30s", "go: 1m30s");
+  is_str(bt_duration_go(1500000000, buf), "1.5s", "go: 1.5s");
+  is_str(bt_duration_go(5400000000000, buf), "1h30m0s", "go: 1h30m0s");
+  is_str(bt_duration_go(1500000, buf), "1.5ms", "go: 1.5ms");
+  ok(bt_clock_parse("2026-11-23T06:00:00.25+01:00", &ms), "RFC 3339 parses");
+  is_str(bt_clock_format(ms, buf), "2026-11-23T05:00:00.250Z", "and prints in UTC");
+}
+
+static void test_file(void) {
+  BT_AUTO_ERR err = NULL;
+  char dir[] = "/tmp/berth-test-XXXXXX";
+  ok(mkdtemp(dir) != NULL, "a folder");
+  BT_AUTO_FREE char *path = bt_path_join(dir, "a/../b");
+  is_int(bt_file_write(path, "hello", 5, 0600, &err), 0, "write");
+  BT_AUTO_FREE char *text = NULL;
+  size_t len = 0;
+  is_int(bt_file_read(path, 5, &text, &len, &err), 0, "read at the cap");
+  is_str(text, "hello", "the same bytes");
+  char *none = NULL;
+  is_int(bt_file_read(path, 4, &none, NULL, &err), -1, "one byte over the cap");
+  is_int(bt_err_code(err), BT_TOO_LARGE, "is too large");
+  unlink(path);
+  rmdir(dir);
+  BT_AUTO_FREE char *clean = bt_path_clean("/a/./b//../../../c/");
+  is_str(clean, "/c", "a path is cleaned lexically");
+}
+
+int main(void) {
+  test_err();
+  test_map();
+  test_json();
+  test_clock();
+  test_file();
+  return done_testing();
+}
