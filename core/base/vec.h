@@ -41,7 +41,7 @@
     (v)->len = (v)->cap = 0;              \
   } while (0)
 
-#define bt_vec_each(v, p) for (__typeof__(&(v)->items[0]) p = (v)->items; p && p < (v)->items + (v)->len; p++)
+#define bt_vec_each(v, p) for (__typeof__((v)->items + 0) p = (v)->items; p && p < (v)->items + (v)->len; p++)
 
 /* A vector of owned strings. */
 struct bt_strs {
