@@ -1,0 +1,137 @@
+/* berth/plugin.h: the contract between Berth and a plug-in, ABI 1.
+ *
+ * A plug-in is a shared object that exports one symbol, BERTH_PLUGIN_SYMBOL: a "const struct berth_plugin". It links
+ * nothing of Berth; it reaches the host only through the tables that it is handed.
+ *
+ * Rules that hold everywhere in these headers
+ *  - Only plain data crosses: strings (UTF-8, NUL-terminated), integers, booleans, byte ranges with a length, JSON text.
+ *  - Every struct that crosses begins with its size in bytes ("size"). Fields are only ever appended. Whoever reads a
+ *    struct checks the size before it reads a field that was not in the first version (BERTH_HAS).
+ *  - Whatever is passed in is borrowed for the length of the call; whoever wants to keep it copies it.
+ *  - Every function of the host is called from the loop's thread only, but those that say "any thread"; the host calls
+ *    the plug-in from the loop's thread only. A callback must not block: over 50 ms is logged with the plug-in's name.
+ *    What may wait goes to a worker (host_worker.h), a child process, or another process.
+ *  - Every method of an interface is asynchronous: it gets an operation (berth_op), returns at once, and finishes that
+ *    operation exactly once with berth_host_ops.finish (it may do so before it returns). The host owns deadlines: after
+ *    a deadline it calls the plug-in's cancel, and answers its own caller; a late or second finish is logged and dropped.
+ *  - A plug-in is never unloaded (dlclose) while its process lives.
+ *
+ * The same .so runs inside the server or alone in a helper process; it cannot tell which. */
+#ifndef BERTH_PLUGIN_H
+#define BERTH_PLUGIN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define BERTH_ABI 1
+#define BERTH_PLUGIN_SYMBOL berth_plugin_v1 /* the major is part of the name: another major is another symbol */
+#define BERTH_PLUGIN_SYMBOL_NAME "berth_plugin_v1"
+#define BERTH_EXPORT __attribute__((visibility("default")))
+
+/* True where the struct that p points to (by whoever filled p->size) has the field. */
+#define BERTH_HAS(p, field) \
+  ((p)->size >= (size_t)((const char *)&(p)->field - (const char *)(p)) + sizeof((p)->field))
+
+/* ---------------------------------------------------------------- results */
+
+/* Outcome of an operation. The names are stable, and the same as the API's problem codes. */
+enum berth_code {
+  BERTH_OK = 0,
+  BERTH_INVALID = 1,         /* bad argument; trying again unchanged cannot help */
+  BERTH_NOT_FOUND = 2,
+  BERTH_CONFLICT = 3,
+  BERTH_UNAUTHENTICATED = 4,
+  BERTH_DENIED = 5,
+  BERTH_UNSUPPORTED = 6,     /* the product behind the plug-in cannot do that: say what and since which version */
+  BERTH_TOO_LARGE = 7,
+  BERTH_EXHAUSTED = 8,
+  BERTH_UNAVAILABLE = 9,     /* the product is away; the host may try again */
+  BERTH_DEADLINE = 10,
+  BERTH_CANCELLED = 11,
+  BERTH_IO = 12,
+  BERTH_INTERNAL = 13
+};
+
+/* An operation in flight; 0 is none. Never used again within a process. */
+typedef uint64_t berth_op;
+
+/* ---------------------------------------------------------------- configuration */
+
+enum berth_type { BERTH_STRING, BERTH_INT, BERTH_BOOL, BERTH_DURATION /* "10s"; handed over as milliseconds */,
+                  BERTH_SIZE /* "64MiB"; handed over as bytes */, BERTH_LIST /* of strings */, BERTH_MAP /* of strings */,
+                  BERTH_JSON /* any; the plug-in checks it in validate */ };
+
+/* One field of a plug-in's configuration; the array ends with name == NULL. The host checks type and range, fills
+ * defaults, refuses unknown keys, exports a JSON Schema, and hands over one JSON object. */
+struct berth_field {
+  const char *name;
+  enum berth_type type;
+  const char *fallback;  /* default as text, NULL for none */
+  bool required;
+  bool secret;           /* never shown; may be given as {"secret": NAME} or {"file": PATH}, handed over as text */
+  bool immutable;        /* a change needs a restart of the plug-in */
+  const char *doc;       /* one sentence, with the unit */
+  int64_t min, max;      /* of INT, DURATION (ms), SIZE (bytes) and lengths of LIST; both 0: no limits */
+};
+
+/* ---------------------------------------------------------------- the host */
+
+struct berth_instance; /* the plug-in's own state, one per configured entry; opaque to the host */
+
+/* The host as one plug-in entry sees it. Services are asked for by id in start(); a NULL answer means that this host does
+ * not have it. The tables live as long as the process. */
+struct berth_host {
+  size_t size;
+  uint32_t abi;                  /* BERTH_ABI of the host */
+  const char *version;           /* of Berth, "0.1.0" */
+  const char *name;              /* this entry's name in berthd.yaml */
+  const void *(*service)(const struct berth_host *host, const char *id);
+  void *impl;                    /* the host's own */
+};
+
+/* An interface that a plug-in implements: id ("berth.runtime/1") and its table (berth/runtime.h …). */
+struct berth_interface {
+  const char *id;
+  const void *methods;
+};
+
+/* What a plug-in is. Static data: readable without running any of its code. */
+struct berth_manifest {
+  size_t size;
+  uint32_t abi;                         /* BERTH_ABI it was built with */
+  const char *id;                       /* "runtime-docker": <kind>-<product>, [a-z0-9-]{3,64} */
+  const char *version;                  /* semantic version of the plug-in */
+  const char *summary;                  /* one sentence */
+  const char *license;                  /* SPDX */
+  const struct berth_interface *interfaces; /* ends with id == NULL */
+  const char *const *needs;             /* host services it cannot do without ("berth.host.http/1"), ends with NULL */
+  const struct berth_field *config;     /* ends with name == NULL; may be NULL */
+};
+
+struct berth_plugin {
+  size_t size;
+  const struct berth_manifest *manifest;
+  /* Checks a configuration beyond its types: 0, or an error code with *why set to a sentence (static or owned by the
+   * plug-in until the next call). May be NULL. Must not touch the network. */
+  enum berth_code (*validate)(const char *config_json, const char **why);
+  /* Starts one entry: *out becomes its state. 0, or a code with *why. Must not block; connecting is done later. */
+  enum berth_code (*start)(const struct berth_host *host, const char *config_json, struct berth_instance **out,
+                           const char **why);
+  /* Takes a changed configuration (immutable fields are the same). May be NULL: then the host stops and starts anew. */
+  enum berth_code (*reload)(struct berth_instance *self, const char *config_json, const char **why);
+  /* Stops: frees all, cancels all handles; operations still open are finished with BERTH_CANCELLED by the host. */
+  void (*stop)(struct berth_instance *self);
+  /* The caller of op gave up (deadline, disconnect): stop the work and finish op soon with BERTH_CANCELLED. */
+  void (*cancel)(struct berth_instance *self, berth_op op);
+};
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
