@@ -1,0 +1,50 @@
+/* Lua policies: a folder of *.lua files that may refuse, warn about or change what is about to be written. Lua 5.4 in a sandbox (no
+ * io, os, debug, load, require of files; text chunks only), 32 MiB and 100 ms a call: over either the call is stopped
+ * and the request refused (fail closed). One bt_policy is used by one thread at a time (the admission worker); reload makes a new
+ * one aside and swaps it in whole: a file that does not compile keeps the last good set in force, and says so.
+ *
+ * What a policy file looks like: see config/docs/policies.md (Berth calls validate(obj, ctx) and mutate(obj, ctx)). */
+#ifndef BT_POLICY_POLICY_H
+#define BT_POLICY_POLICY_H
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "base/err.h"
+#include "base/vec.h"
+
+struct bt_policy;
+
+struct bt_policy_limits {
+  int timeout_ms;     /* 0: 100 */
+  size_t max_memory;  /* 0: 32 MiB */
+};
+
+/* Loads dir/?*.lua in order of names (absent folder: no policies). *out even when files are broken on the first load: then
+ * every check is refused until they are mended, naming file:line. */
+int bt_policy_load(const char *dir, const struct bt_policy_limits *limits, struct bt_policy **out, struct bt_err **err) BT_CHECK;
+void bt_policy_free(struct bt_policy **policy);
+/* Re-reads the folder where something in it changed (names, sizes, times). 1: reloaded; 0: nothing changed; -1: broken: the
+ * old set stays in force, the sentence is also in bt_policy_list. */
+int bt_policy_refresh(struct bt_policy *policy, struct bt_err **err);
+
+struct bt_verdict {
+  json_t *model;            /* the model after mutations; new reference */
+  bool changed;             /* a mutate changed something */
+  struct bt_strs warnings;  /* "file.lua: sentence" */
+  struct bt_strs denials;   /* "file.lua: rule: sentence"; empty: allowed */
+  json_t *changes;          /* [{"policy","path","from","to"}] what mutate changed, for --dry-run and audit */
+};
+/* Asks every policy about an app: mutate (in order; each service, then the app), then validate. model: canonical Compose
+ * model. context: {"namespace","app","user","operation": "create"|"update"|"scale"|"rollback"|"remove","current": model or null, "time"}.
+ * 0 with a verdict (also when denied), -1 with BT_DENIED where a policy broke a limit or failed. */
+int bt_policy_check(struct bt_policy *policy, const json_t *model, const json_t *context, struct bt_verdict *out,
+                    struct bt_err **err) BT_CHECK;
+void bt_verdict_free(struct bt_verdict *verdict);
+
+/* [{"name","file","status":"ok"|"broken","error","hooks":["validate_service",…],"calls","denials","last_ms"}] */
+json_t *bt_policy_list(const struct bt_policy *policy);
+/* Runs the table-driven tests beside the policies (dir/?*_test.lua): TAP-like results [{"file","name","ok","message"}]. */
+int bt_policy_test(const char *dir, const struct bt_policy_limits *limits, json_t **results, struct bt_err **err) BT_CHECK;
+
+#endif
