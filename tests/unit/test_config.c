@@ -1,0 +1,190 @@
+#include "config.h"
+
+#include <stdlib.h>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/nearest.h"
+#include "base/size.h"
+#include "model/config.h"
+#include "tap.h"
+
+static struct bt_config *parse(const char *text, char **complaints) {
+  BT_AUTO_DIAGS diags = {0};
+  struct bt_config *config = NULL;
+  int rc = bt_config_parse(text, strlen(text), "/etc/berth/berthd.yaml", &config, &diags);
+  BT_ASSERT((rc == 0) == (config != NULL));
+  *complaints = bt_diags_text(&diags);
+  return config;
+}
+
+static void refused(const char *text, const char *want, const char *name) {
+  BT_AUTO_FREE char *got = NULL;
+  BT_AUTO_CONFIG config = parse(text, &got);
+  ok(!config, "%s: refused", name);
+  is_str(got, want, name);
+}
+
+static void test_sizes(void) {
+  static const struct {
+    const char *text;
+    int64_t bytes;
+  } good[] = {{"0", 0}, {"1024", 1024}, {"64m", 67108864}, {"64MB", 67108864}, {"64MiB", 67108864}, {"1.5g", 1610612736},
+              {"2 kb", 2048}, {"10b", 10}, {"7P", 7881299347898368}};
+  for (size_t i = 0; i < BT_COUNT(good); i++) {
+    int64_t got = -1;
+    ok(bt_size_parse(good[i].text, &got) && got == good[i].bytes, "%s bytes", good[i].text);
+  }
+  static const char *const bad[] = {"", "m", "-1", "1x", "1kk", "1 k b", "9999999999g", "1e3", " 1"};
+  for (size_t i = 0; i < BT_COUNT(bad); i++) {
+    int64_t got = 5;
+    ok(!bt_size_parse(bad[i], &got) && got == 5, "\"%s\" is no size", bad[i]);
+  }
+  char buf[32];
+  is_str(bt_size_format(1610612736, buf), "1536MiB", "printed exactly");
+}
+
+static void test_nearest(void) {
+  static const char *const names[] = {"ports", "profiles", "pid", NULL};
+  is_str(bt_nearest_of("portz", names), "ports", "one letter off");
+  is_str(bt_nearest_of("prots", names), "ports", "a swap");
+  is_str(bt_nearest_of("colour", names), NULL, "nothing near");
+}
+
+static void test_defaults(void) {
+  BT_AUTO_FREE char *got = NULL;
+  BT_AUTO_CONFIG config = parse("", &got);
+  BT_AUTO_CONFIG defaults = bt_config_default();
+  BT_AUTO_JSON a = bt_config_json(config);
+  BT_AUTO_JSON b = bt_config_json(defaults);
+  ok(bt_json_equal(a, b), "an empty file is the defaults");
+  is_str(config->api.socket.path, "/run/berth/berth.sock", "the socket follows run_dir");
+  is_str(config->api.tcp.host, "127.0.0.1", "loopback");
+  is_int(config->api.tcp.port, 7171, "port");
+  is_str(config->secrets.key_file, "/var/lib/berth/secrets.key", "keys beside the state");
+  is_int(config->policies.timeout, 100000000, "100ms");
+  is_int(config->policies.memory, 33554432, "32 MiB");
+}
+
+static void test_values(void) {
+  BT_AUTO_FREE char *got = NULL;
+  BT_AUTO_CONFIG c = parse("x-mine: 1\nnode:\n  name: alpha\n  labels: {zone: a, rack: 7}\n  reserve: {cpus: 0.25, memory: 1g}\n"
+                           "state: {path: ../lib/s.db}\nrun_dir: run\n"
+                           "api:\n  socket: {mode: 0600}\n  tcp: {listen: '[::1]:80'}\nlog: {level: warn}\n"
+                           "plugins:\n- plugin: runtime-docker\n  config: {endpoint: unix:///x}\n- path: p/chat.so\n",
+                           &got);
+  is_str(got, "", "no complaints");
+  is_str(c->node.name, "alpha", "text");
+  is_str(bt_map_get(c->node.labels, "rack"), "7", "a label is text");
+  is_int(c->node.reserve_nano_cpus, 250000000, "CPUs");
+  is_int(c->node.reserve_memory, 1073741824, "memory");
+  is_str(c->state.path, "/etc/lib/s.db", "relative to the file");
+  is_str(c->api.socket.path, "/etc/berth/run/berth.sock", "derived from a relative one");
+  is_int(c->api.socket.mode, 0600, "octal");
+  is_str(c->api.tcp.host, "::1", "IPv6");
+  is_int(c->log.level, BT_LOG_WARN, "enum");
+  is_int(c->plugins.len, 2, "plug-ins");
+  is_str(bt_json_str(c->plugins.items[0].config, "endpoint"), "unix:///x", "config as JSON");
+  is_int(bt_yaml_get(c->plugins.items[0].config_tree, "endpoint")->loc.line, 14, "config with places");
+  is_str(c->plugins.items[1].name, "chat", "named after its file");
+  is_str(c->plugins.items[1].path, "/etc/berth/p/chat.so", "its path");
+  ok(c->plugins.items[1].config_tree == NULL && json_is_object(c->plugins.items[1].config), "no config");
+}
+
+static void test_off(void) {
+  BT_AUTO_FREE char *got = NULL;
+  BT_AUTO_CONFIG c = parse("api: {tcp: {listen: null}}\nplugins:\nnode:\n", &got);
+  ok(c && !c->api.tcp.listen && !c->api.tcp.host, "null turns TCP off");
+}
+
+static void test_refusals(void) {
+  refused("logs: {}\n", "/etc/berth/berthd.yaml:1:1: error: \"logs\" is not known; did you mean \"log\"?\n", "unknown");
+  refused("log:\n  levle: info\n",
+          "/etc/berth/berthd.yaml:2:3: error: \"log.levle\" is not known; did you mean \"level\"?\n", "unknown, nested");
+  refused("log:\n  level: loud\n",
+          "/etc/berth/berthd.yaml:2:10: error: log.level must be one of debug, info, warn, error, but \"loud\" is not\n",
+          "choice");
+  refused("history: {events: 5}\n",
+          "/etc/berth/berthd.yaml:1:19: error: history.events must be a whole number from 100 to 10000000, but \"5\" is out of "
+          "range\n",
+          "range");
+  refused("history: {events: [5]}\n",
+          "/etc/berth/berthd.yaml:1:19: error: history.events must be a whole number, not a sequence\n", "kind");
+  refused("node: 5\n", "/etc/berth/berthd.yaml:1:7: error: \"node\" must be a mapping, not a integer\n", "section");
+  refused("role: node\n",
+          "/etc/berth/berthd.yaml:1:7: error: role \"node\" is not offered in this version; \"all\" (server and node in one "
+          "process) is\n",
+          "role");
+  refused("api: {tcp: {listen: 0.0.0.0:1}}\n",
+          "/etc/berth/berthd.yaml:1:21: error: api.tcp.listen \"0.0.0.0:1\" is no loopback address: set api.tcp.tls.cert and "
+          "api.tcp.tls.key, or listen on 127.0.0.1\n",
+          "public without TLS");
+  refused("api: {tcp: {tls: {cert: a}}}\n",
+          "/etc/berth/berthd.yaml:1:18: error: api.tcp.tls needs both \"cert\" and \"key\"; \"key\" is missing\n", "half of TLS");
+  refused("plugins:\n- plugin: a\n- plugin: a\n",
+          "/etc/berth/berthd.yaml:3:3: error: a second plug-in is named \"a\"; give it another \"name\"\n", "twice");
+  refused("plugins:\n- plugni: a\n",
+          "/etc/berth/berthd.yaml:2:3: error: \"plugni\" of a plug-in is not known; did you mean \"plugin\"?\n", "plug-in key");
+  refused("a: 1\n---\nb: 1\n", "/etc/berth/berthd.yaml:3:1: error: a configuration is one document; this is the second of 2\n",
+          "documents");
+}
+
+static void test_reload(void) {
+  BT_AUTO_FREE char *got1 = NULL, *got2 = NULL;
+  BT_AUTO_CONFIG running = parse("log: {level: info}\nplugins: [{plugin: a, config: {x: 1}}]\nnode: {labels: {a: b}}\n", &got1);
+  BT_AUTO_CONFIG now = parse("log: {level: debug}\nplugins: [{plugin: a, config: {x: 2}}]\nrun_dir: /r\n", &got2);
+  BT_AUTO_STRS live = {0}, fixed = {0};
+  bt_config_diff(running, now, &live, &fixed);
+  is_int(live.len, 2, "two take effect");
+  is_str(live.items[0], "node.labels", "labels");
+  is_str(live.items[1], "log.level", "level");
+  is_int(fixed.len, 3, "three do not");
+  is_str(fixed.items[0], "run_dir", "run_dir");
+  is_str(fixed.items[1], "api.socket.path", "and what follows from it");
+  is_str(fixed.items[2], "plugins", "a plug-in's config");
+  bt_config_adopt(running, now);
+  is_int(running->log.level, BT_LOG_DEBUG, "adopted");
+  is_str(running->run_dir, "/run/berth", "left as it was");
+  is_int(bt_map_len(running->node.labels), 0, "labels adopted");
+}
+
+/* The commented reference names every field, and says the defaults. */
+static void test_reference(void) {
+  BT_AUTO_FREE char *path = bt_asprintf("%s/config/berthd.yaml", getenv("srcdir") ? getenv("srcdir") : ".");
+  BT_AUTO_FREE char *text = NULL, *got = NULL;
+  BT_AUTO_ERR err = NULL;
+  size_t len;
+  if (!ok(bt_file_read(path, 1 << 20, &text, &len, &err) == 0, "the reference is read"))
+    return;
+  BT_AUTO_CONFIG c = parse(text, &got);
+  BT_AUTO_CONFIG defaults = bt_config_default();
+  is_str(got, "", "the reference passes the check");
+  BT_AUTO_JSON a = bt_config_json(c);
+  BT_AUTO_JSON b = bt_config_json(defaults);
+  BT_AUTO_JSON tree = bt_yaml_json(c->tree);
+  BT_AUTO_JSON schema = bt_config_schema();
+  ok(bt_json_equal(a, b), "the reference says the defaults");
+  const char *section;
+  json_t *value;
+  json_object_foreach(a, section, value) {
+    ok(json_object_get(tree, section) != NULL, "the reference names %s", section);
+    const char *name;
+    json_t *inner;
+    if (json_is_object(value))
+      json_object_foreach(value, name, inner)
+        ok(json_object_get(json_object_get(tree, section), name) != NULL, "and %s.%s", section, name);
+    ok(json_object_get(json_object_get(schema, "properties"), section) != NULL, "the schema knows %s", section);
+  }
+}
+
+int main(void) {
+  test_sizes();
+  test_nearest();
+  test_defaults();
+  test_values();
+  test_off();
+  test_refusals();
+  test_reload();
+  test_reference();
+  return done_testing();
+}
