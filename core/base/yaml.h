@@ -1,6 +1,6 @@
 /* A YAML text as a tree in which every node and key knows its place. libfyaml parses; this module resolves aliases,
- * "<<" merges and scalars after the YAML 1.2 core schema (plain scalars only; yes, no, on, off, 0o17 over "0x1F" as the
- * core schema has them), keeps Compose's tags !reset and !override, and caps size, depth and number of nodes (an alias
+ * "<<" merges and scalars after the YAML 1.2 core schema (plain scalars only; so yes, no, on, off are strings), with the
+ * numbers people write in Compose files: a leading 0 is octal (mode: 0440), 0b, 0o and 0x work, "_" is dropped. It keeps Compose's tags !reset and !override, and caps size, depth and number of nodes (an alias
  * counts as the nodes it stands for, so a "billion laughs" text is refused). Knows nothing of Compose's meaning.
  * Cost: about 100 bytes per node. */
 #ifndef BT_BASE_YAML_H
@@ -43,7 +43,7 @@ struct bt_yaml_limits {
 
 /* Parses all documents of the text. "file" is borrowed for the life of the trees. *docs: an array of trees, owned by
  * the caller (bt_yaml_free each, then free the array). 0, or -1 with errors in diags. Duplicate keys, NUL, invalid UTF-8,
- * keys that are no scalars: errors with their place. An empty document is a BT_YAML_NULL node. */
+ * keys that are no strings: errors with their place. An empty document is a BT_YAML_NULL node. */
 int bt_yaml_parse(const char *text, size_t len, const char *file, const struct bt_yaml_limits *limits,
                   struct bt_yaml ***docs, size_t *ndocs, struct bt_diags *diags) BT_CHECK;
 void bt_yaml_free(struct bt_yaml **node);

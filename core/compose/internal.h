@@ -1,4 +1,5 @@
-/* Inside the Compose loader: what its stages share. Not for other rooms. */
+/* Inside the Compose loader: what its stages share. Not for other rooms. The reference whose results ours must equal is
+ * compose-go v2.14.0 (its schema is the specification's that we check against). */
 #ifndef BT_COMPOSE_INTERNAL_H
 #define BT_COMPOSE_INTERNAL_H
 
@@ -13,15 +14,32 @@ struct bt_load {
   struct bt_diags *diags; /* = &result->diags */
   struct bt_map *names;   /* interned path strings */
   struct bt_map *dotenv;  /* NAME -> value from .env or --env-file; the environment wins over it */
+  const struct bt_strs *including; /* files that are being included, outermost first; NULL at the top */
   int depth;              /* of include and extends */
 };
 
+/* The value of a secret that comes from a variable travels under this key of the secret (a config's goes to "content"),
+ * because an included file has variables of its own. normalise takes it into result->contents and removes it. */
+#define BT_COMPOSE_VALUE_KEY "x-#value"
+
 /* --- stages up to one merged tree (load.c, interpolate.c, dotenv.c, include.c, extends.c, merge.c, reset.c) --- */
 
-/* All files read, interpolated, included, extended and merged into one tree, relative paths still as written but with each
- * file's own folder already applied where the specification says so (build contexts, env_file, volumes, secrets' files,
- * of included and extended files are made absolute). NULL with errors in load->diags. */
+/* All files read, interpolated, included, extended and merged into one tree. As the reference does, each document goes
+ * through: interpolate and cast (casts.c: what is a string by its quotes or by a variable becomes the integer, number or
+ * boolean its field wants), include, reset, extends, merge, bt_compose_check_schema, bt_compose_canonical, unique keys.
+ * At the end relative host paths are absolute (paths.c), "environment: [NAME]" has its value, and a build without context
+ * has its folder. So what comes out is in long forms, checked, with paths resolved; defaults are still missing.
+ * NULL with errors in load->diags. */
 struct bt_yaml *bt_compose_merge_all(struct bt_load *load);
+/* Short forms to long ones, one for one as the reference's transform step: ports (one entry for each port of a range),
+ * volumes, env_file, label_file, depends_on, networks and models of a service, build, build.secrets, secrets, configs,
+ * devices, gpus, ulimits, dns, extends, external. Without defaults, so that merging the next file still sees what was left
+ * out. Idempotent: called again after every merge. 0, or -1 with errors. */
+int bt_compose_canonical(struct bt_load *load, struct bt_yaml *tree);
+/* Makes the relative host paths of a canonical tree absolute against dir, as the reference does. Idempotent. */
+void bt_compose_resolve_paths(struct bt_load *load, struct bt_yaml *tree, const char *dir);
+/* "~/x" and relative paths against dir, cleaned. The caller frees. */
+char *bt_compose_abs_path(struct bt_load *load, const char *dir, const char *path);
 const char *bt_compose_intern(struct bt_load *load, const char *path);
 /* Reads through the source, records the path in files_read, caps at 3 MiB. */
 int bt_compose_read(struct bt_load *load, const char *path, char **out, size_t *len, struct bt_err **err);
@@ -35,10 +53,10 @@ int bt_compose_dotenv(struct bt_load *load, const char *text, size_t len, const 
 
 /* --- stages over the merged tree (schema.c, normalise*.c, support.c, xberth.c) --- */
 
-/* Checks the tree against the Compose Specification's schema; errors with places. */
+/* Checks the tree against the Compose Specification's schema; errors with places. Called after each merge, so the tree may
+ * hold short and long forms side by side. */
 int bt_compose_check_schema(struct bt_load *load, const struct bt_yaml *tree);
-/* Long forms, canonical durations and sizes, env_file and label_file resolved, defaults (networks.default), absolute
- * paths, implicit depends_on (links, volumes_from, network_mode: service:, ipc, pid), contents of secrets and configs. */
+/* Canonical durations and sizes, env_file and label_file resolved, defaults (networks.default), implicit depends_on (links, volumes_from, network_mode: service:, ipc, pid), contents of secrets and configs. */
 int bt_compose_normalise(struct bt_load *load, struct bt_yaml *tree);
 /* Drops services of inactive profiles; a dependency on one is an error. Drops unused top-level resources as the reference does. */
 int bt_compose_profiles(struct bt_load *load, struct bt_yaml *tree);
