@@ -1,0 +1,158 @@
+/* The control core: one step function over tables in memory. It takes one input (request, tick, node message, result of a call)
+ * with the time in it, and yields effects: what to persist, whom to answer, what to send to nodes, what to call, when to
+ * be woken. No I/O, no clock, no randomness of its own: the daemon executes effects on libevent, the simulator on virtual
+ * time. Level-triggered: every controller compares what should be with what is and takes the next step; starting after a
+ * crash is bt_control_load for each stored object and then the same steps.
+ *
+ * The executor's duties: (1) commit effects.batch under effects.revision; (2) only when that is durable: deliver
+ * replies, sends and calls of that step, in order; (3) when a commit is refused: answer the replies with that error, drop
+ * sends and calls, build a new bt_control from the store once it takes writes again, and let nodes sync anew; (4) call
+ * step with BT_IN_TICK at effects.wake_ms or soon after.
+ *
+ * Objects (kind, key -> JSON) and their JSON forms are documented in control/objects.md, messages to and from nodes in
+ * model/messages.md. Cost aimed at: under 4 KB per running instance, specs shared by all instances of a service's revision;
+ * no work per instance in a steady state. */
+#ifndef BT_CONTROL_CONTROL_H
+#define BT_CONTROL_CONTROL_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "state/store.h"
+
+struct bt_control;
+
+struct bt_control_options {
+  const char *server_id;     /* [a-z0-9]{8,32}; made once, kept in the store as object ("server","id") by the daemon */
+  int keep_revisions;        /* per app; 0: 20 */
+  int keep_events;           /* 0: 10,000 */
+};
+
+struct bt_control *bt_control_new(const struct bt_control_options *options);
+void bt_control_free(struct bt_control **control);
+/* Feeds one stored object (before the first step; any order). -1 where the text is not what control wrote. */
+int bt_control_load(struct bt_control *control, const char *kind, const char *key, const char *value, size_t len,
+                    struct bt_err **err) BT_CHECK;
+/* After the last load: the store's revision. */
+void bt_control_loaded(struct bt_control *control, uint64_t revision);
+
+enum bt_input_kind {
+  BT_IN_START,     /* the daemon is up: resume what was going on */
+  BT_IN_TICK,
+  BT_IN_REQUEST,   /* request */
+  BT_IN_NODE,      /* a message from node "node": message */
+  BT_IN_NODE_DOWN, /* the connection to "node" ended */
+  BT_IN_CALL_DONE  /* call, code, text (sentence), result */
+};
+
+/* A write. Everything in it is borrowed for the step.
+ *
+ * op            args                                                             result
+ * app.apply     {namespace, app, model, contents, if_match, message, source,     {app, revision, changed, plan: […], warnings: […]}
+ *                build: "missing"|"always"|"never", recreate: bool}
+ *   model: canonical Compose model (compose/compose.h) after policies. contents: {"secrets/NAME": {"sealed","fingerprint","size"},
+ *   "configs/NAME": {"data" (base64), "fingerprint", "size"}}. if_match: expected app revision or null.
+ *   plan: [{"action": "create"|"update"|"scale"|"remove"|"keep", "kind": "service"|"network"|"volume"|"secret"|"config", "name",
+ *           "reason": sentence, "changes": [{"path","from","to"}], "instances": n}]
+ * app.rollback  {namespace, app, to: revision or null (the one before), message}  as app.apply
+ * app.scale     {namespace, app, services: {name: replicas}}                      as app.apply (a new revision)
+ * app.restart   {namespace, app, services: [..] or null}                          {app, services}
+ * app.remove    {namespace, app, volumes: bool}                                   {app}; the app goes through "removing"
+ * instance.restart {namespace, instance}                                          {instance}
+ * secret.put    {namespace, name, sealed, fingerprint, size}                      {name, changed}; rolls services that use it
+ * secret.delete {namespace, name}      CONFLICT where in use                      {}
+ * volume.delete {namespace, name}      CONFLICT where in use                      {}
+ * network.delete{namespace, name}      CONFLICT where in use                      {}
+ * event.add     {type, severity, namespace, app, subject, message, data}          {}
+ * kv.put        {plugin, key, value (base64) or null}                             {}
+ * All names are checked: [a-z0-9][a-z0-9_-]{0,62}. A dry run answers with the plan and changes nothing. */
+struct bt_request {
+  uint64_t id;        /* the executor's, comes back in the reply */
+  const char *op;
+  const json_t *args;
+  const char *actor;  /* who asked: "root@unix", "token", "system" */
+  bool dry_run;
+};
+
+struct bt_input {
+  enum bt_input_kind kind;
+  int64_t now_ms; /* wall clock; never goes back between steps (the executor sees to it) */
+  const struct bt_request *request;
+  const char *node;
+  const json_t *message;
+  uint64_t call;
+  enum bt_code code;
+  const char *text;
+  const json_t *result;
+};
+
+struct bt_reply {
+  uint64_t request;
+  enum bt_code code;   /* BT_OK or an error */
+  char *message;       /* the error's sentence */
+  json_t *result;      /* of a success; owned */
+};
+
+struct bt_send {
+  char *node;
+  json_t *message; /* owned reference; shared parts are references to immutable values */
+};
+
+/* What the daemon does through plug-ins and answers with BT_IN_CALL_DONE. A lost call (crash) is made again after a start.
+ * "image.resolve" {image, platform, policy: "missing"|"always"|"never"|"build"|"refresh", current: pinned or null}
+ *      -> {"pinned": "repo@sha256:…" or "sha256:…" (local id), "digest": "sha256:…", "source": "local"|"registry"|"kept"}
+ * "image.build"   {build: canonical build object, tags: […], force: bool} -> {"pinned": "sha256:…", "digest": …} */
+struct bt_call {
+  uint64_t id;
+  const char *kind; /* a literal */
+  json_t *args;     /* owned */
+};
+
+struct bt_effects {
+  uint64_t revision; /* of batch; 0 where nothing changed */
+  struct bt_batch batch;
+  struct { struct bt_reply *items; size_t len, cap; } replies;
+  struct { struct bt_send *items; size_t len, cap; } sends;
+  struct { struct bt_call *items; size_t len, cap; } calls;
+  int64_t wake_ms;   /* wall clock of the next tick wanted; INT64_MAX: none */
+};
+void bt_effects_free(struct bt_effects *effects);
+
+/* One step. effects is filled (initialised by the caller to zeros). Never fails: what is wrong with a request is in its reply. */
+void bt_control_step(struct bt_control *control, const struct bt_input *input, struct bt_effects *effects);
+
+/* ---- views: what readers get; never change anything ---- */
+
+uint64_t bt_control_revision(const struct bt_control *control);
+
+/* Filters and paging; NULL or 0: any. */
+struct bt_query {
+  const char *namespace_, *app, *service, *node, *type; /* type: of events (glob) */
+  uint64_t after;     /* events: revision > after */
+  const char *cursor; /* opaque, from *next */
+  int limit;          /* 0: 500; at most 5,000 */
+};
+/* kind: "namespaces" "apps" "revisions" "services" "instances" "nodes" "volumes" "networks" "secrets" "configs" "events".
+ * A new array of objects as documented in control/objects.md; *next (may be NULL; the caller frees) the cursor of the next page or
+ * NULL. Secrets never carry their content. NULL with BT_NOT_FOUND for an unknown kind or app, BT_INVALID for a bad cursor. */
+json_t *bt_control_list(const struct bt_control *control, const char *kind, const struct bt_query *query, char **next,
+                        struct bt_err **err);
+/* One object's JSON text from a cache, borrowed until the next step, with the revision it last changed in (ETag). name: of
+ * services "web" where only one app of the namespace has it, else "app.web"; of revisions "app/3". NULL with an error. */
+const char *bt_control_get(struct bt_control *control, const char *kind, const char *namespace_, const char *name,
+                           uint64_t *revision, struct bt_err **err);
+/* Why an object is as it is: object is "shop" (app), "shop/web", "web", an instance id, "volume/…", "node/…".
+ * {"object","kind","summary": sentence, "reasons": [{"text","since","code"}], "next": what to try} */
+json_t *bt_control_why(struct bt_control *control, const char *namespace_, const char *object, int64_t now_ms, struct bt_err **err);
+/* The sealed blob of a secret / the content of a config, for the node agent: borrowed, NULL where absent. */
+const char *bt_control_secret_blob(const struct bt_control *control, const char *namespace_, const char *key);
+const char *bt_control_config_data(const struct bt_control *control, const char *namespace_, const char *key);
+/* Calls found for every kv entry of a plug-in whose key begins with prefix. value: base64. */
+void bt_control_kv_scan(const struct bt_control *control, const char *plugin, const char *prefix,
+                        bool (*found)(void *arg, const char *key, const char *value), void *arg);
+/* Counters for metrics: {"apps","services","instances": {state: n}, "rollouts": {state: n}, "events", "requests", "steps"}. */
+json_t *bt_control_counts(const struct bt_control *control);
+
+#endif
