@@ -17,14 +17,19 @@ struct bt_feed_entry {
   const char *kind, *key, *value;
 };
 
-struct bt_feed *bt_feed_new(size_t keep); /* keep: entries (0: 10,000) */
+/* keep: entries (0: 10,000); also at most 256 bytes of text for each of them on average: large values push out more. */
+struct bt_feed *bt_feed_new(size_t keep);
+/* The history begins after this revision (the store's, at start): who asks for an older one gets a gap, and so does who comes
+ * from the future (the state was restored from a backup). Before the first entry. */
+void bt_feed_start(struct bt_feed *feed, uint64_t revision);
 void bt_feed_free(struct bt_feed **feed);
 /* Appends after the commit is durable. Copies. */
 void bt_feed_add(struct bt_feed *feed, uint64_t revision, const char *kind, const char *key, const char *value);
-uint64_t bt_feed_oldest(const struct bt_feed *feed); /* the oldest revision that can be resumed from */
+uint64_t bt_feed_oldest(const struct bt_feed *feed); /* the oldest "after" that needs no gap */
 
 /* From the entry after revision "after" (UINT64_MAX: from now on). fn returns false to pause (that entry counts as taken);
- * gap entries have kind "gap". fn is never called from inside bt_feed_watch itself but from bt_feed_pump. */
+ * gap entries have kind "gap", key "" and the revision after which the entries that follow are complete: read the objects
+ * anew, then go on. fn is never called from inside bt_feed_watch itself but from bt_feed_pump. */
 struct bt_watcher *bt_feed_watch(struct bt_feed *feed, uint64_t after, bool (*fn)(void *arg, const struct bt_feed_entry *entry),
                                  void *arg);
 void bt_watcher_resume(struct bt_watcher *watcher);

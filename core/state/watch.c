@@ -1,0 +1,217 @@
+#include "config.h"
+#include "state/watch.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+enum { default_keep = 10000, bytes_each = 256, first_room = 64 };
+
+/* Counted, since a callback may add entries and so push out the one it looks at. */
+struct item {
+  size_t refs, bytes;
+  struct bt_feed_entry entry;
+  char text[]; /* kind, key, value */
+};
+
+/* Entries have numbers 0, 1, … (several can share a revision); number n stands in ring[n % room]. */
+struct bt_feed {
+  struct item **ring;
+  size_t room, keep, bytes, max_bytes;
+  uint64_t first, next; /* numbers: the oldest kept, the one to come */
+  uint64_t oldest;      /* revision: all after it is kept */
+  uint64_t latest;      /* revision */
+  bool started;
+  struct bt_watcher *watchers;
+  bool pumping;
+};
+
+struct bt_watcher {
+  struct bt_watcher *prev, *after;
+  struct bt_feed *feed;
+  uint64_t at; /* number of the entry to come */
+  bool gap, paused, dead;
+  bool (*fn)(void *arg, const struct bt_feed_entry *entry);
+  void *arg;
+};
+
+static void item_drop(struct item *item) {
+  if (--item->refs == 0)
+    free(item);
+}
+
+static char *put_text(char **at, const char *text) {
+  if (!text)
+    return NULL;
+  size_t n = strlen(text) + 1;
+  char *here = memcpy(*at, text, n);
+  *at += n;
+  return here;
+}
+
+static struct item *item_new(uint64_t revision, const char *kind, const char *key, const char *value) {
+  size_t bytes = sizeof(struct item) + strlen(kind) + strlen(key) + (value ? strlen(value) : 0) + 3;
+  struct item *item = bt_calloc(1, bytes);
+  char *at = item->text;
+  item->refs = 1;
+  item->bytes = bytes;
+  item->entry.revision = revision;
+  item->entry.kind = put_text(&at, kind);
+  item->entry.key = put_text(&at, key);
+  item->entry.value = put_text(&at, value);
+  return item;
+}
+
+struct bt_feed *bt_feed_new(size_t keep) {
+  struct bt_feed *feed = bt_new(struct bt_feed);
+  feed->keep = keep ? keep : default_keep;
+  feed->max_bytes = feed->keep * (bytes_each + sizeof(struct item));
+  feed->room = BT_MIN((size_t)first_room, feed->keep);
+  feed->ring = bt_newn(struct item *, feed->room);
+  return feed;
+}
+
+static struct item **slot(struct bt_feed *feed, uint64_t number) { return &feed->ring[number % feed->room]; }
+
+static void drop_first(struct bt_feed *feed) {
+  struct item *item = *slot(feed, feed->first++);
+  feed->oldest = item->entry.revision;
+  feed->bytes -= item->bytes;
+  item_drop(item);
+}
+
+void bt_feed_free(struct bt_feed **pfeed) {
+  struct bt_feed *feed = bt_steal(*pfeed);
+  if (!feed)
+    return;
+  BT_ASSERT(!feed->pumping);
+  while (feed->first < feed->next)
+    drop_first(feed);
+  while (feed->watchers) {
+    struct bt_watcher *watcher = feed->watchers;
+    bt_watcher_free(&watcher);
+  }
+  free(feed->ring);
+  free(feed);
+}
+
+void bt_feed_start(struct bt_feed *feed, uint64_t revision) {
+  BT_ASSERT(feed->next == 0);
+  feed->oldest = feed->latest = revision;
+  feed->started = true;
+}
+
+static void grow(struct bt_feed *feed) {
+  size_t room = BT_MIN(feed->room * 2, feed->keep);
+  struct item **ring = bt_newn(struct item *, room);
+  for (uint64_t n = feed->first; n < feed->next; n++)
+    ring[n % room] = *slot(feed, n);
+  free(feed->ring);
+  feed->ring = ring;
+  feed->room = room;
+}
+
+void bt_feed_add(struct bt_feed *feed, uint64_t revision, const char *kind, const char *key, const char *value) {
+  BT_ASSERT(revision >= feed->latest);
+  if (!feed->started)
+    bt_feed_start(feed, revision ? revision - 1 : 0);
+  if (feed->next - feed->first == feed->room && feed->room < feed->keep)
+    grow(feed);
+  struct item *item = item_new(revision, kind, key, value);
+  while (feed->first < feed->next && (feed->next - feed->first == feed->room || feed->bytes + item->bytes > feed->max_bytes))
+    drop_first(feed);
+  *slot(feed, feed->next++) = item;
+  feed->bytes += item->bytes;
+  feed->latest = revision;
+}
+
+uint64_t bt_feed_oldest(const struct bt_feed *feed) { return feed->oldest; }
+
+/* The number of the first kept entry with a revision over "after". */
+static uint64_t find(struct bt_feed *feed, uint64_t after) {
+  uint64_t low = feed->first, high = feed->next;
+  while (low < high) {
+    uint64_t middle = low + (high - low) / 2;
+    if ((*slot(feed, middle))->entry.revision > after)
+      high = middle;
+    else
+      low = middle + 1;
+  }
+  return low;
+}
+
+struct bt_watcher *bt_feed_watch(struct bt_feed *feed, uint64_t after, bool (*fn)(void *arg, const struct bt_feed_entry *entry),
+                                 void *arg) {
+  struct bt_watcher *watcher = bt_new(struct bt_watcher);
+  watcher->feed = feed;
+  watcher->fn = fn;
+  watcher->arg = arg;
+  bool now = after == UINT64_MAX;
+  watcher->gap = !now && feed->started && (after < feed->oldest || after > feed->latest);
+  watcher->at = now ? feed->next : watcher->gap ? feed->first : find(feed, after);
+  watcher->after = feed->watchers;
+  if (feed->watchers)
+    feed->watchers->prev = watcher;
+  feed->watchers = watcher;
+  return watcher;
+}
+
+void bt_watcher_resume(struct bt_watcher *watcher) { watcher->paused = false; }
+
+static void unlink_watcher(struct bt_watcher *watcher) {
+  *(watcher->prev ? &watcher->prev->after : &watcher->feed->watchers) = watcher->after;
+  if (watcher->after)
+    watcher->after->prev = watcher->prev;
+  free(watcher);
+}
+
+void bt_watcher_free(struct bt_watcher **pwatcher) {
+  struct bt_watcher *watcher = bt_steal(*pwatcher);
+  if (!watcher)
+    return;
+  watcher->dead = true; /* the pump may stand on it */
+  if (!watcher->feed->pumping)
+    unlink_watcher(watcher);
+}
+
+static bool due(const struct bt_watcher *watcher) {
+  return !watcher->dead && !watcher->paused && (watcher->gap || watcher->at < watcher->feed->next);
+}
+
+static void deliver_one(struct bt_feed *feed, struct bt_watcher *watcher) {
+  if (watcher->at < feed->first) { /* too slow: what it should have seen is gone */
+    watcher->at = feed->first;
+    watcher->gap = true;
+  }
+  bool more;
+  if (watcher->gap) {
+    watcher->gap = false;
+    struct bt_feed_entry gap = {.revision = feed->oldest, .kind = "gap", .key = ""};
+    more = watcher->fn(watcher->arg, &gap);
+  } else {
+    struct item *item = *slot(feed, watcher->at++);
+    item->refs++;
+    more = watcher->fn(watcher->arg, &item->entry);
+    item_drop(item);
+  }
+  if (!more)
+    watcher->paused = true;
+}
+
+bool bt_feed_pump(struct bt_feed *feed, size_t budget) {
+  BT_ASSERT(!feed->pumping);
+  feed->pumping = true;
+  for (struct bt_watcher *w = feed->watchers; w; w = w->after)
+    for (size_t i = 0; i < budget && due(w); i++)
+      deliver_one(feed, w);
+  feed->pumping = false;
+  bool more = false;
+  for (struct bt_watcher *w = feed->watchers, *after; w; w = after) {
+    after = w->after;
+    more |= due(w); /* also one that a callback has made */
+    if (w->dead)
+      unlink_watcher(w);
+  }
+  return more;
+}
