@@ -1,0 +1,193 @@
+/* The feed: order, resume, gaps, watchers that are slow, pause, leave or join while it pumps. */
+#include "config.h"
+
+#include <stdlib.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "state/watch.h"
+#include "tap.h"
+
+struct seen {
+  struct bt_buf text;
+  int pause_after; /* entries; 0: never */
+  int count;
+  struct bt_watcher **leave; /* freed at the first entry */
+};
+
+static bool note(void *arg, const struct bt_feed_entry *entry) {
+  struct seen *seen = arg;
+  bt_buf_addf(&seen->text, "%s%llu:%s%s%s", seen->text.len ? " " : "", (unsigned long long)entry->revision, entry->kind,
+              *entry->key ? "/" : "", entry->key);
+  if (entry->value)
+    bt_buf_addf(&seen->text, "=%s", entry->value);
+  if (seen->leave)
+    bt_watcher_free(seen->leave);
+  return ++seen->count != seen->pause_after;
+}
+
+static void pump(struct bt_feed *feed) {
+  for (int i = 0; i < 1000 && bt_feed_pump(feed, 3); i++) {
+  }
+}
+
+static const char *text(struct seen *seen) { return seen->text.data ? seen->text.data : ""; }
+
+static void test_order(void) {
+  struct bt_feed *feed = bt_feed_new(0);
+  struct seen all = {0}, later = {0}, now = {0};
+  bt_feed_start(feed, 4);
+  struct bt_watcher *a = bt_feed_watch(feed, 4, note, &all);
+  ok(!bt_feed_pump(feed, 10), "nothing is due before the first entry");
+  bt_feed_add(feed, 5, "app", "default/web", "{}");
+  bt_feed_add(feed, 5, "event", "1", "e");
+  bt_feed_add(feed, 7, "app", "default/web", NULL);
+  struct bt_watcher *b = bt_feed_watch(feed, 5, note, &later);
+  struct bt_watcher *c = bt_feed_watch(feed, UINT64_MAX, note, &now);
+  ok(bt_feed_pump(feed, 1), "a budget of one leaves work");
+  pump(feed);
+  bt_feed_add(feed, 8, "event", "2", "f");
+  pump(feed);
+  is_str(text(&all), "5:app/default/web={} 5:event/1=e 7:app/default/web 8:event/2=f", "all, in order, a deletion without value");
+  is_str(text(&later), "7:app/default/web 8:event/2=f", "resumed after 5: the whole of 5 was seen");
+  is_str(text(&now), "8:event/2=f", "from now on");
+  is_int(bt_feed_oldest(feed), 4, "nothing was dropped");
+  bt_watcher_free(&a);
+  bt_watcher_free(&b);
+  bt_watcher_free(&c);
+  ok(!a, "free clears the pointer");
+  bt_feed_free(&feed);
+  bt_buf_free(&all.text);
+  bt_buf_free(&later.text);
+  bt_buf_free(&now.text);
+}
+
+static void test_gap(void) {
+  struct bt_feed *feed = bt_feed_new(3);
+  struct seen old = {0}, future = {0}, edge = {0};
+  bt_feed_start(feed, 10);
+  for (uint64_t r = 11; r <= 16; r++)
+    bt_feed_add(feed, r, "app", "x", "v");
+  is_int(bt_feed_oldest(feed), 13, "three are kept: 14, 15, 16");
+  bt_feed_watch(feed, 12, note, &old);
+  bt_feed_watch(feed, 99, note, &future);
+  bt_feed_watch(feed, 13, note, &edge);
+  pump(feed);
+  is_str(text(&old), "13:gap 14:app/x=v 15:app/x=v 16:app/x=v", "an old revision gets a gap, then what is kept");
+  is_str(text(&future), text(&old), "so does a revision that never was");
+  is_str(text(&edge), "14:app/x=v 15:app/x=v 16:app/x=v", "the oldest itself needs none");
+  bt_feed_free(&feed); /* with its watchers */
+  bt_buf_free(&old.text);
+  bt_buf_free(&future.text);
+  bt_buf_free(&edge.text);
+}
+
+static void test_restart_gap(void) {
+  struct bt_feed *feed = bt_feed_new(10);
+  struct seen before = {0}, same = {0};
+  bt_feed_start(feed, 100);
+  bt_feed_watch(feed, 90, note, &before);
+  bt_feed_watch(feed, 100, note, &same);
+  pump(feed);
+  is_str(text(&before), "100:gap", "after a restart an older revision gets its gap at once");
+  bt_feed_add(feed, 103, "app", "x", "v");
+  pump(feed);
+  is_str(text(&same), "103:app/x=v", "the revision at start resumes, also where refused revisions left a hole");
+  bt_feed_free(&feed);
+  bt_buf_free(&before.text);
+  bt_buf_free(&same.text);
+}
+
+static void test_slow(void) {
+  struct bt_feed *feed = bt_feed_new(4);
+  struct seen slow = {.pause_after = 1}, quick = {0};
+  bt_feed_start(feed, 0);
+  struct bt_watcher *s = bt_feed_watch(feed, 0, note, &slow);
+  struct bt_watcher *q = bt_feed_watch(feed, 0, note, &quick);
+  for (uint64_t r = 1; r <= 8; r++) {
+    bt_feed_add(feed, r, "app", "x", NULL);
+    pump(feed);
+  }
+  is_str(text(&slow), "1:app/x", "a watcher that paused gets nothing more");
+  is_int(quick.count, 8, "and delays nobody");
+  bt_watcher_resume(s);
+  pump(feed);
+  is_str(text(&slow), "1:app/x 4:gap 5:app/x 6:app/x 7:app/x 8:app/x", "resumed too late: a gap, then what is kept");
+  slow.pause_after = slow.count + 1;
+  bt_feed_add(feed, 9, "app", "x", NULL);
+  pump(feed);
+  bt_feed_add(feed, 10, "app", "x", NULL);
+  bt_watcher_resume(s);
+  pump(feed);
+  ok(bt_ends(text(&slow), "8:app/x 9:app/x 10:app/x"), "resumed in time: no gap, nothing twice");
+  bt_watcher_free(&s);
+  bt_watcher_free(&q);
+  bt_feed_free(&feed);
+  bt_buf_free(&slow.text);
+  bt_buf_free(&quick.text);
+}
+
+struct rewriter {
+  struct bt_feed *feed;
+  uint64_t next;
+  struct seen late;
+  bool same;
+};
+
+/* Pushes out the entry it looks at, and joins another watcher. */
+static bool rewrite(void *arg, const struct bt_feed_entry *entry) {
+  struct rewriter *r = arg;
+  if (r->next > 3)
+    return true;
+  bt_feed_add(r->feed, ++r->next, "app", "y", "new");
+  r->same = bt_streq(entry->key, "x") && bt_streq(entry->value, "old");
+  bt_feed_watch(r->feed, 1, note, &r->late);
+  r->next = 9;
+  return true;
+}
+
+static void test_inside(void) {
+  struct bt_feed *feed = bt_feed_new(1);
+  struct seen first = {0}, second = {0};
+  struct bt_watcher *a = bt_feed_watch(feed, UINT64_MAX, note, &first);
+  struct bt_watcher *b = bt_feed_watch(feed, UINT64_MAX, note, &second);
+  first.leave = &b;
+  second.leave = &a;
+  struct rewriter r = {.feed = feed, .next = 1};
+  bt_feed_watch(feed, UINT64_MAX, rewrite, &r);
+  bt_feed_add(feed, 1, "app", "x", "old");
+  pump(feed);
+  ok(r.same, "an entry outlives being pushed out while somebody looks at it");
+  is_str(text(&r.late), "2:app/y=new", "who joins inside a callback gets what is due");
+  ok((first.count == 0) != (second.count == 0), "who is freed inside a callback is called no more");
+  bt_feed_free(&feed);
+  bt_buf_free(&first.text);
+  bt_buf_free(&second.text);
+  bt_buf_free(&r.late.text);
+}
+
+static void test_bytes(void) {
+  struct bt_feed *feed = bt_feed_new(100);
+  BT_AUTO_FREE char *big = bt_calloc(1, 10001);
+  memset(big, 'x', 10000);
+  struct seen seen = {0};
+  bt_feed_start(feed, 0);
+  for (uint64_t r = 1; r <= 50; r++)
+    bt_feed_add(feed, r, "app", "x", big);
+  ok(bt_feed_oldest(feed) >= 45, "large values push out more than one entry each");
+  bt_feed_watch(feed, 49, note, &seen);
+  pump(feed);
+  is_int(seen.count, 1, "the newest is always kept");
+  bt_feed_free(&feed);
+  bt_buf_free(&seen.text);
+}
+
+int main(void) {
+  test_order();
+  test_gap();
+  test_restart_gap();
+  test_slow();
+  test_inside();
+  test_bytes();
+  return done_testing();
+}
