@@ -1,0 +1,2 @@
+/* llhttp as its packagers ship it: C sources outside this tree; configure's --with-llhttp names their folder. */
+#include <api.c>
