@@ -1,0 +1,470 @@
+/* One instance on its way up: image, networks, volumes, container, start; and what the engine tells about it afterwards. The
+ * way down is in lifecycle.c. Level-triggered: bt_inst_step looks at what is and starts at most one operation; its end steps
+ * again, so a lost answer or a restarted agent needs no special case. */
+#include "config.h"
+
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "node/internal.h"
+#include "plan/backoff.h"
+
+enum { retry_ms = 2000, start_deadline_ms = 120000 };
+
+bool bt_inst_is_job(const struct bt_inst *in) { return bt_json_bool(in->klass, "job", false); }
+
+static void set_assignment(struct bt_inst *in, const json_t *assignment) {
+  json_t *old = in->assignment;
+  union { const json_t *in; json_t *out; } keep = {assignment}; /* a reference, never written through */
+  in->assignment = json_incref(keep.out);
+  in->klass = bt_json_obj(in->assignment, "class");
+  in->id = bt_json_str(in->assignment, "instance");
+  json_decref(old);
+}
+
+struct bt_inst *bt_inst_new(struct bt_agent *agent, const json_t *assignment) {
+  struct bt_inst *in = bt_new(struct bt_inst);
+  in->agent = agent;
+  set_assignment(in, assignment);
+  in->restarts = (int)bt_json_int(assignment, "restarts", 0);
+  in->failures = (int)bt_json_int(assignment, "failures", 0);
+  in->next_start_ms = bt_json_int(assignment, "next_start_ms", 0);
+  return in;
+}
+
+void bt_inst_update(struct bt_inst *in, const json_t *assignment) {
+  /* The map's key is a copy, so the id may move with the assignment. */
+  set_assignment(in, assignment);
+  in->want_gone = false;
+  bt_inst_step(in);
+}
+
+void bt_inst_set_container(struct bt_inst *in, const char *container_id) {
+  if (in->container_id)
+    bt_map_del(in->agent->by_container, in->container_id);
+  bt_str_set(&in->container_id, container_id);
+  if (container_id)
+    bt_map_set(in->agent->by_container, container_id, in);
+}
+
+void bt_inst_free(struct bt_inst *in) {
+  bt_slot_release(in);
+  if (in->op)
+    bt_plugin_abandon(bt_agent_runtime(in->agent), in->op);
+  bt_probes_stop(in);
+  bt_hooks_forget(in);
+  bt_inst_set_container(in, NULL);
+  for (size_t i = 0; i < in->agent->queue.len; i++)
+    if (in->agent->queue.items[i] == in) {
+      bt_vec_remove(&in->agent->queue, i);
+      break;
+    }
+  bt_timer_free(&in->timer);
+  bt_timer_free(&in->good);
+  json_decref(in->assignment);
+  json_decref(in->ports);
+  free(in->image_id);
+  free(in->ip);
+  free(in->error);
+  free(in->last_report);
+  free(in);
+}
+
+/* ---------------------------------------------------------------- failures and waiting */
+
+static void on_timer(void *arg) { bt_inst_step(arg); }
+
+void bt_inst_retry_in(struct bt_inst *in, int64_t ms) {
+  if (!in->timer)
+    in->timer = bt_timer_new(in->agent->o.loop, "node: instance", on_timer, in);
+  bt_timer_set(in->timer, BT_MAX(ms, 0));
+}
+
+void bt_inst_fail(struct bt_inst *in, const char *sentence, bool retry) {
+  bt_str_set(&in->error, sentence);
+  if (retry) {
+    bt_inst_retry_in(in, retry_ms);
+  } else {
+    in->state = BT_INST_FAILED;
+    in->failures++;
+    int64_t wait = bt_backoff_delay_ms(in->failures + 1, 0);
+    in->next_start_ms = bt_clock_wall_ms() + wait;
+    bt_inst_retry_in(in, wait);
+  }
+  bt_inst_tell(in);
+}
+
+/* May it start again, and when? Called once per exit. */
+static void plan_restart(struct bt_inst *in) {
+  json_t *policy = bt_json_obj(in->klass, "restart");
+  const char *condition = bt_json_str_or(policy, "condition", "any");
+  long long max = bt_json_int(policy, "max_attempts", 0);
+  bool ok = in->exit_code == 0;
+  bool wanted = bt_backoff_restarts(condition, ok, in->failures, (int)max) && !(ok && bt_inst_is_job(in));
+  in->failures++;
+  if (!wanted) {
+    in->finished = true;
+    in->next_start_ms = 0;
+    in->state = ok ? BT_INST_EXITED : BT_INST_FAILED;
+    return;
+  }
+  int64_t wait = bt_backoff_delay_ms(in->failures, bt_json_int(policy, "delay_ms", 0));
+  in->state = ok ? BT_INST_EXITED : BT_INST_FAILED;
+  in->next_start_ms = bt_clock_wall_ms() + wait;
+}
+
+void bt_inst_exited(struct bt_inst *in, int exit_code, bool oom) {
+  if (in->busy && !in->want_gone && in->state == BT_INST_STARTING) {
+    in->died_busy = true; /* the start's answer is still on its way */
+    in->exit_code = exit_code;
+    in->oom |= oom;
+    return;
+  }
+  bool was_running = in->running;
+  in->running = false;
+  in->ready = false;
+  in->health = BT_HEALTH_NONE;
+  in->exit_code = exit_code;
+  in->oom = oom || in->oom;
+  in->finished_ms = bt_clock_wall_ms();
+  bt_probes_stop(in);
+  if (in->good)
+    bt_timer_clear(in->good);
+  if (in->want_gone || in->want_restart) {
+    if (!in->busy)
+      bt_inst_step(in);
+    return;
+  }
+  if (!was_running)
+    return;
+  BT_AUTO_FREE char *why = in->oom ? bt_asprintf("it ran out of memory (exit code %d)", exit_code)
+                                   : bt_asprintf("it ended with exit code %d", exit_code);
+  bt_str_set(&in->error, exit_code || in->oom ? why : NULL);
+  plan_restart(in);
+  bt_inst_tell(in);
+  bt_inst_step(in);
+}
+
+void bt_inst_gone(struct bt_inst *in) {
+  bt_inst_set_container(in, NULL);
+  in->running = false;
+  in->ready = false;
+  bt_probes_stop(in);
+  if (in->busy)
+    return;
+  if (!in->want_gone && !in->finished) {
+    bt_str_set(&in->error, "its container was removed by somebody else");
+    in->state = BT_INST_PENDING;
+    bt_inst_tell(in);
+  }
+  bt_inst_step(in);
+}
+
+/* ---------------------------------------------------------------- running */
+
+static void good_long_enough(void *arg) {
+  struct bt_inst *in = arg;
+  in->failures = 0;
+  bt_str_set(&in->error, NULL);
+  bt_inst_tell(in);
+}
+
+void bt_inst_refresh_ready(struct bt_inst *in) {
+  bool healthy = !bt_json_bool(in->klass, "healthcheck", false) || in->health == BT_HEALTH_HEALTHY;
+  bool ready = in->running && !in->want_gone && in->state == BT_INST_RUNNING && healthy && in->startup_ok && in->readiness_ok;
+  if (ready != in->ready) {
+    in->ready = ready;
+    in->ready_since_ms = ready ? bt_clock_wall_ms() : 0;
+    if (!in->good)
+      in->good = bt_timer_new(in->agent->o.loop, "node: instance is good", good_long_enough, in);
+    if (ready && (in->failures || in->error))
+      bt_timer_set(in->good, BT_BACKOFF_WELL_MS);
+    else
+      bt_timer_clear(in->good);
+  }
+  bt_inst_tell(in);
+}
+
+void bt_inst_health(struct bt_inst *in, const char *health) {
+  in->health = bt_streq(health, "healthy")     ? BT_HEALTH_HEALTHY
+               : bt_streq(health, "unhealthy") ? BT_HEALTH_UNHEALTHY
+               : bt_streq(health, "starting")  ? BT_HEALTH_STARTING
+                                               : BT_HEALTH_NONE;
+  bt_inst_refresh_ready(in);
+}
+
+void bt_inst_running(struct bt_inst *in, int64_t started_ms) {
+  in->running = true;
+  in->finished = false;
+  in->started_ms = started_ms ? started_ms : bt_clock_wall_ms();
+  in->finished_ms = 0;
+  in->next_start_ms = 0;
+  in->oom = false;
+  in->started_once = true;
+  in->state = BT_INST_RUNNING;
+  json_t *probes = bt_json_obj(in->klass, "probes");
+  in->startup_ok = !json_object_get(probes, "startup");
+  in->readiness_ok = !json_object_get(probes, "readiness");
+  bt_probes_start(in);
+  bt_inst_refresh_ready(in);
+}
+
+static void observe_networks(struct bt_inst *in, const json_t *container) {
+  const char *name;
+  json_t *net;
+  bt_str_set(&in->ip, NULL);
+  json_object_foreach(bt_json_obj(container, "networks"), name, net) {
+    const char *ip = bt_json_str(net, "ip");
+    if (ip && *ip) {
+      bt_str_set(&in->ip, ip);
+      break;
+    }
+  }
+  if (!in->ip && bt_streq(bt_json_str(in->klass, "network_mode"), "host"))
+    bt_str_set(&in->ip, "127.0.0.1");
+  json_t *ports = bt_json_arr(container, "ports");
+  if (ports) {
+    json_decref(in->ports);
+    in->ports = json_incref(ports);
+  }
+}
+
+void bt_inst_observe(struct bt_inst *in, const json_t *container) {
+  const char *id = bt_json_str(container, "id");
+  if (id && !bt_streq(id, in->container_id))
+    bt_inst_set_container(in, id);
+  bt_str_set(&in->image_id, bt_json_str(container, "image_id"));
+  observe_networks(in, container);
+  const char *state = bt_json_str_or(container, "state", "");
+  if (bt_streq(state, "running")) {
+    int64_t started = 0;
+    bt_clock_parse(bt_json_str(container, "started_at"), &started);
+    if (!in->running || in->state != BT_INST_RUNNING)
+      bt_inst_running(in, started);
+    bt_inst_health(in, bt_json_str(container, "health"));
+  } else if (bt_streq(state, "exited") || bt_streq(state, "dead")) {
+    /* Met as exited: only a container that has been started before counts as one that ended. */
+    in->running = true;
+    bt_inst_exited(in, (int)bt_json_int(container, "exit_code", 0), bt_json_bool(container, "oom_killed", false));
+  }
+}
+
+static void inspected(void *arg, enum bt_code code, const char *message, json_t *result) {
+  struct bt_inst *in = arg;
+  (void)message;
+  in->op = 0;
+  in->busy = false;
+  if (code == BT_OK)
+    bt_inst_observe(in, result);
+  else if (code == BT_NOT_FOUND)
+    bt_inst_gone(in);
+  bt_inst_step(in);
+}
+
+/* Address, ports and health of the container that just started. */
+static void inspect(struct bt_inst *in) {
+  struct berth_runtime_container req = {sizeof req, .id = in->container_id};
+  struct bt_plugin_call call = {.method = "runtime.inspect", .deadline_ms = 15000, .done = inspected, .arg = in};
+  in->busy = true;
+  in->op = bt_agent_call(in->agent, inspect, &call, &req);
+}
+
+static void hooks_done(struct bt_inst *in, const char *error) {
+  in->busy = false;
+  if (error) {
+    bt_str_set(&in->error, error);
+    in->failures++;
+    in->want_restart = true; /* a container whose post_start hook fails is not fit to serve */
+    bt_inst_tell(in);
+    bt_inst_step(in);
+    return;
+  }
+  inspect(in);
+}
+
+/* ---------------------------------------------------------------- the way up */
+
+static void started(void *arg, enum bt_code code, const char *message, json_t *result) {
+  struct bt_inst *in = arg;
+  (void)result;
+  in->op = 0;
+  in->busy = false;
+  bt_slot_release(in);
+  if (code != BT_OK) {
+    in->died_busy = false;
+    if (code == BT_NOT_FOUND)
+      bt_inst_set_container(in, NULL);
+    bt_inst_fail(in, message, code == BT_UNAVAILABLE);
+  } else if (in->died_busy) {
+    in->died_busy = false;
+    in->running = true;
+    in->started_once = true;
+    in->started_ms = bt_clock_wall_ms();
+    in->state = BT_INST_RUNNING;
+    bt_inst_exited(in, in->exit_code, in->oom);
+    return;
+  } else {
+    in->busy = true;
+    bt_hooks_run(in, "post_start", hooks_done);
+    return;
+  }
+  bt_inst_step(in);
+}
+
+static void start(struct bt_inst *in) {
+  BT_AUTO_ERR err = NULL;
+  if (bt_content_write(in, &err) < 0) {
+    bt_slot_release(in);
+    bt_inst_fail(in, bt_err_message(err), true);
+    return;
+  }
+  if (in->started_once)
+    in->restarts++;
+  in->state = BT_INST_STARTING;
+  in->next_start_ms = 0;
+  in->busy = true;
+  in->died_busy = false;
+  in->oom = false;
+  bt_inst_tell(in);
+  struct berth_runtime_container req = {sizeof req, .id = in->container_id};
+  struct bt_plugin_call call = {.method = "runtime.start", .deadline_ms = start_deadline_ms, .done = started, .arg = in};
+  in->op = bt_agent_call(in->agent, start, &call, &req);
+}
+
+static void cleared(void *arg, enum bt_code code, const char *message, json_t *result) {
+  struct bt_inst *in = arg;
+  (void)result;
+  in->op = 0;
+  in->busy = false;
+  bt_slot_release(in);
+  if (code != BT_OK && code != BT_NOT_FOUND)
+    bt_inst_fail(in, message, true);
+  else
+    bt_inst_step(in);
+}
+
+/* The name is taken: by a leftover of ours (removed, then tried again) or by a stranger (never touched). */
+static void name_owner(void *arg, enum bt_code code, const char *message, json_t *result) {
+  struct bt_inst *in = arg;
+  (void)message;
+  in->op = 0;
+  in->busy = false;
+  const char *name = bt_json_str_or(in->assignment, "container_name", in->id);
+  json_t *labels = bt_json_obj(result, "labels");
+  if (code != BT_OK) {
+    bt_slot_release(in);
+    bt_inst_retry_in(in, 100);
+  } else if (!bt_streq(bt_json_str(labels, "berth.server"), in->agent->server_id)) {
+    bt_slot_release(in);
+    BT_AUTO_FREE char *text = bt_asprintf(
+        "a container named %s exists that is not Berth's: remove or rename it, or choose another container_name", name);
+    bt_inst_fail(in, text, false);
+  } else if (bt_streq(bt_json_str(labels, "berth.instance"), in->id)) {
+    bt_slot_release(in);
+    bt_inst_set_container(in, bt_json_str(result, "id"));
+    bt_inst_step(in);
+  } else if (bt_map_get(in->agent->instances, bt_json_str_or(labels, "berth.instance", ""))) {
+    bt_slot_release(in);
+    bt_inst_retry_in(in, 500); /* its owner is on its way out */
+  } else {
+    struct berth_runtime_container req = {sizeof req, .id = bt_json_str(result, "id"), .force = true};
+    struct bt_plugin_call call = {.method = "runtime.remove", .done = cleared, .arg = in};
+    in->busy = true;
+    in->op = bt_agent_call(in->agent, remove, &call, &req);
+  }
+}
+
+static void created(void *arg, enum bt_code code, const char *message, json_t *result) {
+  struct bt_inst *in = arg;
+  in->op = 0;
+  in->busy = false;
+  if (code == BT_OK) {
+    bt_inst_set_container(in, bt_json_str(result, "id"));
+    if (in->want_gone || in->agent->stopping) {
+      bt_slot_release(in);
+      bt_inst_step(in);
+    } else {
+      start(in); /* keeps the slot: create and start are one turn */
+    }
+    return;
+  }
+  json_decref(in->ports);
+  in->ports = NULL;
+  if (code == BT_CONFLICT) {
+    const char *name = bt_json_str_or(in->assignment, "container_name", in->id);
+    struct berth_runtime_container req = {sizeof req, .id = name};
+    struct bt_plugin_call call = {.method = "runtime.inspect", .done = name_owner, .arg = in};
+    in->busy = true;
+    in->op = bt_agent_call(in->agent, inspect, &call, &req);
+    return;
+  }
+  bt_slot_release(in);
+  if (code == BT_NOT_FOUND)
+    bt_image_forget(in->agent, bt_json_str_or(in->assignment, "image", ""));
+  bt_inst_fail(in, message, code == BT_UNAVAILABLE);
+}
+
+static void create(struct bt_inst *in, const char *image_id) {
+  BT_AUTO_ERR err = NULL;
+  if (bt_content_write(in, &err) < 0) {
+    bt_inst_fail(in, bt_err_message(err), true);
+    return;
+  }
+  BT_AUTO_FREE char *spec = bt_inst_spec(in, image_id, &err);
+  if (!spec) {
+    bt_inst_fail(in, bt_err_message(err), bt_err_code(err) == BT_UNAVAILABLE);
+    return;
+  }
+  if (!bt_slot_take(in))
+    return;
+  in->state = BT_INST_CREATING;
+  in->busy = true;
+  bt_inst_tell(in);
+  struct berth_runtime_create req = {sizeof req, .spec_json = spec};
+  struct bt_plugin_call call = {.method = "runtime.create", .deadline_ms = start_deadline_ms, .done = created, .arg = in};
+  in->op = bt_agent_call(in->agent, create, &call, &req);
+}
+
+static void step_create(struct bt_inst *in) {
+  const char *why = NULL, *image_id = NULL;
+  int rc = bt_resources_ready(in, &why);
+  if (rc < 0)
+    bt_inst_fail(in, why, false);
+  if (rc <= 0)
+    return;
+  rc = bt_image_ready(in, &image_id, &why);
+  if (rc < 0) {
+    bt_inst_fail(in, why, false);
+  } else if (rc == 0) {
+    in->state = BT_INST_PULLING;
+    bt_inst_tell(in);
+  } else {
+    create(in, image_id);
+  }
+}
+
+void bt_inst_step(struct bt_inst *in) {
+  if (in->busy || !in->agent->connected || in->agent->stopping)
+    return;
+  if (in->want_gone) {
+    bt_inst_step_down(in);
+    return;
+  }
+  if (in->want_restart && (in->running || in->finished)) {
+    bt_inst_step_restart(in);
+    return;
+  }
+  in->want_restart = false;
+  if (in->running || in->finished)
+    return;
+  int64_t wait = in->next_start_ms - bt_clock_wall_ms();
+  if (in->next_start_ms && wait > 0) {
+    bt_inst_retry_in(in, wait);
+    return;
+  }
+  if (!in->container_id)
+    step_create(in);
+  else if (bt_slot_take(in))
+    start(in);
+}

@@ -1,0 +1,73 @@
+#include "config.h"
+
+#include "node/internal.h"
+
+static const char *const state_names[] = {
+    [BT_INST_PENDING] = "pending",   [BT_INST_PULLING] = "pulling",   [BT_INST_CREATING] = "creating",
+    [BT_INST_STARTING] = "starting", [BT_INST_RUNNING] = "running",   [BT_INST_STOPPING] = "stopping",
+    [BT_INST_EXITED] = "exited",     [BT_INST_FAILED] = "failed",     [BT_INST_REMOVED] = "removed",
+};
+static const char *const health_names[] = {"", "starting", "healthy", "unhealthy"};
+
+const char *bt_inst_state_name(enum bt_inst_state state) { return state_names[state]; }
+
+static void set_nonzero(json_t *o, const char *key, int64_t v) {
+  if (v)
+    bt_json_set_int(o, key, v);
+}
+
+json_t *bt_inst_report(const struct bt_inst *in) {
+  json_t *o = json_object();
+  bt_json_set_str(o, "type", "report");
+  bt_json_set_str(o, "instance", in->id);
+  bt_json_set_str(o, "state", state_names[in->state]);
+  bt_json_set_bool(o, "ready", in->ready);
+  bt_json_set_str(o, "health", health_names[in->health]);
+  bt_json_set_str(o, "container_id", in->container_id);
+  bt_json_set_str(o, "image_id", in->image_id);
+  bt_json_set_str(o, "hash", bt_json_str(in->klass, "hash"));
+  if (in->state == BT_INST_EXITED || in->state == BT_INST_FAILED || in->finished_ms)
+    bt_json_set_int(o, "exit_code", in->exit_code);
+  if (in->oom)
+    bt_json_set_bool(o, "oom", true);
+  const char *port_error = in->running ? bt_ports_error(in->agent, in) : NULL;
+  bt_json_set_str(o, "error", in->error ? in->error : port_error);
+  bt_json_set_int(o, "restarts", in->restarts);
+  bt_json_set_int(o, "failures", in->failures);
+  if (!in->running)
+    set_nonzero(o, "next_start_ms", in->next_start_ms);
+  if (in->finished)
+    bt_json_set_bool(o, "final", true);
+  bt_json_set_str(o, "ip", in->ip);
+  if (in->ports && json_array_size(in->ports))
+    json_object_set(o, "ports", in->ports);
+  set_nonzero(o, "started_ms", in->started_ms);
+  set_nonzero(o, "finished_ms", in->finished_ms);
+  return o;
+}
+
+void bt_inst_tell(struct bt_inst *in) {
+  json_t *o = bt_inst_report(in);
+  BT_AUTO_FREE char *text = bt_json_canonical(o);
+  if (!in->agent->synced || bt_streq(text, in->last_report)) {
+    json_decref(o);
+    return;
+  }
+  free(in->last_report);
+  in->last_report = bt_steal(text);
+  bt_agent_send(in->agent, o);
+  if (bt_json_arr(in->klass, "ingress"))
+    bt_ports_changed(in->agent);
+}
+
+void bt_inst_progress(struct bt_inst *in, const char *text, int64_t current, int64_t total) {
+  json_t *o = json_object();
+  bt_json_set_str(o, "type", "progress");
+  bt_json_set_str(o, "instance", in->id);
+  bt_json_set_str(o, "namespace", bt_json_str(in->assignment, "namespace"));
+  bt_json_set_str(o, "app", bt_json_str(in->assignment, "app"));
+  bt_json_set_str(o, "text", text);
+  bt_json_set_int(o, "current", current);
+  bt_json_set_int(o, "total", total);
+  bt_agent_send(in->agent, o);
+}

@@ -1,0 +1,26 @@
+/* Logs, exec and statistics of instances for the API, over the runtime plug-in: what bt_api_server.stream promises. Handles are
+ * numbers > 0; done comes exactly once and never from inside a call here. */
+#ifndef BT_NODE_STREAM_H
+#define BT_NODE_STREAM_H
+
+#include <jansson.h>
+#include <stdint.h>
+
+#include "node/agent.h"
+
+struct bt_stream_callbacks {
+  void (*data)(void *arg, int channel, const void *data, size_t len); /* may be NULL */
+  void (*done)(void *arg, enum bt_code code, const char *message, const json_t *result);
+  void *arg;
+};
+
+/* op "logs" {follow, tail, since_ms, until_ms, timestamps}; "exec" {command, tty, stdin, user, workdir, env, rows, cols}; "stats" {app,
+ * namespace} (instance "" for all: {"items": [{"instance","app","service","namespace", …}]}); "image.prune" {}. */
+uint64_t bt_stream_open(struct bt_agent *agent, const char *op, const char *namespace_, const char *instance,
+                        const json_t *args, const struct bt_stream_callbacks *callbacks);
+size_t bt_stream_input(struct bt_agent *agent, uint64_t handle, const void *data, size_t len);
+void bt_stream_resize(struct bt_agent *agent, uint64_t handle, int rows, int cols);
+void bt_stream_cancel(struct bt_agent *agent, uint64_t handle);
+void bt_streams_free(struct bt_agent *agent);
+
+#endif
