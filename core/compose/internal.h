@@ -14,8 +14,10 @@ struct bt_load {
   struct bt_diags *diags; /* = &result->diags */
   struct bt_map *names;   /* interned path strings */
   struct bt_map *dotenv;  /* NAME -> value from .env or --env-file; the environment wins over it */
-  const struct bt_strs *including; /* files that are being included, outermost first; NULL at the top */
-  int depth;              /* of include and extends */
+  struct bt_map *warned;  /* variables whose absence was told already */
+  size_t budget;          /* bytes that variables may still expand to */
+  size_t nodes;           /* values that files, extends and include may still bring */
+  size_t files;           /* files that may still be read */
 };
 
 /* The value of a secret that comes from a variable travels under this key of the secret (a config's goes to "content"),
@@ -47,9 +49,22 @@ int bt_compose_read(struct bt_load *load, const char *path, char **out, size_t *
 const char *bt_compose_var(struct bt_load *load, const char *name);
 /* Interpolates one text ("$V ${V:-d} …"): 0 and *out (the caller frees), or -1 with an error at loc. */
 int bt_compose_interpolate(struct bt_load *load, const char *text, struct bt_loc loc, char **out);
+/* Tells once a load that a variable is not set. */
+void bt_compose_warn_unset(struct bt_load *load, struct bt_loc loc, const char *name);
+/* A scalar as the reference prints it where it becomes text: 1.0 is "1", 1e21 is "1e+21", true is "true", null is "".
+ * The caller frees. */
+char *bt_compose_scalar_text(const struct bt_yaml *node);
 /* Parses the text of an env file (docker compose's dialect: export, quotes, escapes, comments, multi-line quoted values,
  * interpolation from lookup) into vars (NAME -> char *, insertion order). NAME without "=" takes the environment's value. */
 int bt_compose_dotenv(struct bt_load *load, const char *text, size_t len, const char *path, struct bt_map *vars);
+/* The same with the caller's own lookup in place of the environment: for env_file of a service (the project's variables,
+ * then the service's environment) and label_file (labels of earlier files). What the file itself sets comes after it. */
+struct bt_env_lookup {
+  const char *(*get)(void *arg, const char *name); /* borrowed until the next call; NULL where unset */
+  void *arg;
+};
+int bt_compose_env_text(struct bt_load *load, const char *text, size_t len, const char *path,
+                        const struct bt_env_lookup *lookup, struct bt_map *vars);
 
 /* --- stages over the merged tree (schema.c, normalise*.c, support.c, xberth.c) --- */
 

@@ -30,6 +30,8 @@ int bt_compose_read(struct bt_load *load, const char *path, char **out, size_t *
 }
 
 const char *bt_compose_var(struct bt_load *load, const char *name) {
+  if (load->result->name && strcmp(name, "COMPOSE_PROJECT_NAME") == 0)
+    return load->result->name;
   const char *value = load->source->env ? load->source->env(load->source->arg, name) : NULL;
   if (!value)
     return bt_map_get(load->dotenv, name);
