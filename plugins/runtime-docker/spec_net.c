@@ -1,0 +1,262 @@
+/* What joins a container to the world: mounts, ports, networks. */
+#include "config.h"
+#include "spec.h"
+
+#include "util.h"
+
+/* ---------------------------------------------------------------- mounts */
+
+/* Binds is the older list "source:target:options". It makes an absent source and knows SELinux labels, which Mounts does
+ * not; but it cannot hold a colon. */
+static bool bind_needs_binds(struct rd_spec *s, const json_t *m) {
+  return rd_str(m, "selinux") || (rd_bool(m, "create_host_path", false) && s->env->api < 142);
+}
+
+static void bind_add(struct rd_spec *s, const json_t *m, const char *source, const char *target) {
+  if (strchr(source, ':') || strchr(target, ':')) {
+    rd_spec_error(s, BERTH_INVALID, "volumes: %s on %s: this engine takes no colon in paths of such a bind mount", source, target);
+    return;
+  }
+  struct rd_buf text = {0};
+  rd_buf_addf(&text, "%s:%s:%s", source, target, rd_bool(m, "read_only", false) ? "ro" : "rw");
+  if (rd_str(m, "propagation"))
+    rd_buf_addf(&text, ",%s", rd_str(m, "propagation"));
+  if (rd_str(m, "selinux"))
+    rd_buf_addf(&text, ",%s", rd_str(m, "selinux"));
+  json_t *binds = json_object_get(s->host, "Binds");
+  if (!binds)
+    json_object_set_new(s->host, "Binds", binds = json_array());
+  json_array_append_new(binds, json_string(text.data));
+  rd_buf_free(&text);
+}
+
+static json_t *bind_options(struct rd_spec *s, const json_t *m) {
+  json_t *o = json_object();
+  if (rd_str(m, "propagation"))
+    json_object_set_new(o, "Propagation", json_string(rd_str(m, "propagation")));
+  if (rd_bool(m, "create_host_path", false) && s->env->api >= 142)
+    json_object_set_new(o, "CreateMountpoint", json_true());
+  return o;
+}
+
+static json_t *volume_options(struct rd_spec *s, const json_t *m, const char *source) {
+  json_t *o = json_object();
+  const char *subpath = rd_str(m, "subpath");
+  if (rd_bool(m, "nocopy", false))
+    json_object_set_new(o, "NoCopy", json_true());
+  if (subpath && *subpath && s->env->api < 145)
+    rd_spec_error(s, BERTH_UNSUPPORTED, "volumes: %s: subpath needs an engine with API 1.45 (Docker 26); this one has %d.%d",
+                  source, s->env->api / 100, s->env->api % 100);
+  else if (subpath && *subpath)
+    json_object_set_new(o, "Subpath", json_string(subpath));
+  return o;
+}
+
+/* The mode is an integer, or octal text ("1777"). */
+static json_t *tmpfs_options(const json_t *m) {
+  json_t *o = json_object();
+  const json_t *mode = json_object_get(m, "tmpfs_mode");
+  if (rd_int(m, "tmpfs_size", 0) > 0)
+    json_object_set_new(o, "SizeBytes", json_integer(rd_int(m, "tmpfs_size", 0)));
+  if (json_is_string(mode))
+    json_object_set_new(o, "Mode", json_integer(strtol(json_string_value(mode), NULL, 8)));
+  else if (json_is_integer(mode))
+    json_object_set(o, "Mode", (json_t *)(uintptr_t)mode);
+  return o;
+}
+
+static void mount_add(struct rd_spec *s, json_t *list, const json_t *m) {
+  const char *type = rd_str_or(m, "type", "volume"), *source = rd_str_or(m, "source", ""), *target = rd_str_or(m, "target", "");
+  bool bind = rd_eq(type, "bind"), volume = rd_eq(type, "volume"), tmpfs = rd_eq(type, "tmpfs");
+  if (!*target || (bind && !*source)) {
+    rd_spec_error(s, BERTH_INVALID, "volumes: a %s mount lacks its %s", type, *target ? "source" : "target");
+    return;
+  }
+  if (!bind && !volume && !tmpfs) {
+    rd_spec_error(s, BERTH_UNSUPPORTED, "volumes: %s: mounts of type %s are not supported: use volume, bind or tmpfs", target, type);
+    return;
+  }
+  if (bind && bind_needs_binds(s, m)) {
+    bind_add(s, m, source, target);
+    return;
+  }
+  json_t *out = json_pack("{s:s, s:s}", "Type", type, "Target", target);
+  if (*source && !tmpfs)
+    json_object_set_new(out, "Source", json_string(source));
+  if (rd_bool(m, "read_only", false))
+    json_object_set_new(out, "ReadOnly", json_true());
+  json_t *options = bind ? bind_options(s, m) : volume ? volume_options(s, m, source) : tmpfs_options(m);
+  if (json_object_size(options))
+    json_object_set(out, bind ? "BindOptions" : volume ? "VolumeOptions" : "TmpfsOptions", options);
+  json_decref(options);
+  json_array_append_new(list, out);
+}
+
+/* The service's own tmpfs attribute: ["/run", "/tmp:size=64m"]. */
+static void mounts_tmpfs(struct rd_spec *s) {
+  RD_AUTO_JSON list = rd_spec_strings(json_object_get(s->service, "tmpfs"));
+  if (!json_array_size(list))
+    return;
+  json_t *out = json_object(), *v;
+  size_t i;
+  json_array_foreach(list, i, v) {
+    RD_AUTO_FREE path = rd_strdup(json_string_value(v));
+    char *colon = strchr(path, ':');
+    if (colon)
+      *colon = 0;
+    json_object_set_new(out, path, json_string(colon ? colon + 1 : ""));
+  }
+  json_object_set_new(s->host, "Tmpfs", out);
+}
+
+void rd_spec_mounts(struct rd_spec *s, const json_t *spec) {
+  static const struct rd_attr table[] = {{"volumes_from", "VolumesFrom", RD_STRS}, {"pid", "PidMode", RD_STR}, {"ipc", "IpcMode", RD_STR}};
+  const json_t *mounts = rd_arr(spec, "mounts");
+  json_t *list = json_array(), *v;
+  size_t i;
+  json_array_foreach(mounts, i, v)
+    mount_add(s, list, v);
+  if (json_array_size(list))
+    json_object_set(s->host, "Mounts", list);
+  json_decref(list);
+  mounts_tmpfs(s);
+  rd_spec_copy(s, spec, s->host, table, RD_COUNT(table));
+}
+
+/* ---------------------------------------------------------------- ports */
+
+static void port_add(struct rd_spec *s, json_t *exposed, json_t *bindings, const json_t *p) {
+  RD_AUTO_FREE target = rd_scalar(json_object_get(p, "target"));
+  RD_AUTO_FREE published = rd_scalar(json_object_get(p, "published"));
+  if (!target || !*target) {
+    rd_spec_error(s, BERTH_INVALID, "ports: an entry lacks its target");
+    return;
+  }
+  RD_AUTO_FREE key = rd_asprintf("%s/%s", target, rd_str_or(p, "protocol", "tcp"));
+  json_object_set_new(exposed, key, json_object());
+  json_t *list = json_object_get(bindings, key);
+  if (!list)
+    json_object_set_new(bindings, key, list = json_array());
+  bool any = !published || !*published || rd_eq(published, "0");
+  json_array_append_new(list, json_pack("{s:s, s:s}", "HostIp", rd_str_or(p, "host_ip", ""), "HostPort", any ? "" : published));
+}
+
+/* "80", "80/udp", "8000-8010/tcp" */
+static void expose_add(json_t *exposed, const char *text) {
+  unsigned long first, last;
+  char *end;
+  first = last = strtoul(text, &end, 10);
+  if (*end == '-')
+    last = strtoul(end + 1, &end, 10);
+  const char *protocol = *end == '/' ? end + 1 : "tcp";
+  for (unsigned long port = first; port && port <= last && last <= 65535; port++) {
+    RD_AUTO_FREE key = rd_asprintf("%lu/%s", port, protocol);
+    json_object_set_new(exposed, key, json_object());
+  }
+}
+
+void rd_spec_ports(struct rd_spec *s, const json_t *spec) {
+  json_t *exposed = json_object(), *bindings = json_object(), *v;
+  RD_AUTO_JSON expose = rd_spec_strings(json_object_get(s->service, "expose"));
+  const json_t *ports = rd_arr(spec, "ports");
+  size_t i;
+  json_array_foreach(expose, i, v)
+    expose_add(exposed, json_string_value(v));
+  json_array_foreach(ports, i, v)
+    port_add(s, exposed, bindings, v);
+  if (json_object_size(exposed))
+    json_object_set(s->body, "ExposedPorts", exposed);
+  if (json_object_size(bindings))
+    json_object_set(s->host, "PortBindings", bindings);
+  json_decref(exposed);
+  json_decref(bindings);
+}
+
+/* ---------------------------------------------------------------- networks */
+
+static json_t *endpoint_addresses(const json_t *n) {
+  static const struct {
+    const char *key, *engine;
+  } names[] = {{"ipv4_address", "IPv4Address"}, {"ipv6_address", "IPv6Address"}};
+  json_t *ipam = json_object(), *local = rd_spec_strings(json_object_get(n, "link_local_ips"));
+  for (size_t i = 0; i < RD_COUNT(names); i++)
+    if (rd_str(n, names[i].key) && *rd_str(n, names[i].key))
+      json_object_set_new(ipam, names[i].engine, json_string(rd_str(n, names[i].key)));
+  if (json_array_size(local))
+    json_object_set(ipam, "LinkLocalIPs", local);
+  json_decref(local);
+  return ipam;
+}
+
+static json_t *endpoint(struct rd_spec *s, const json_t *n) {
+  json_t *out = json_object(), *ipam = endpoint_addresses(n);
+  json_t *aliases = rd_spec_strings(json_object_get(n, "aliases")), *options = rd_spec_map(json_object_get(n, "driver_opts"));
+  json_t *links = rd_spec_strings(json_object_get(n, "links")), *external = rd_spec_strings(json_object_get(s->service, "external_links"));
+  if (external && links)
+    json_array_extend(links, external);
+  else if (external)
+    links = json_incref(external);
+  if (json_array_size(aliases))
+    json_object_set(out, "Aliases", aliases);
+  if (json_array_size(links))
+    json_object_set(out, "Links", links);
+  if (json_object_size(options))
+    json_object_set(out, "DriverOpts", options);
+  if (json_object_size(ipam))
+    json_object_set(out, "IPAMConfig", ipam);
+  if (rd_str(n, "mac_address") && s->env->api >= 144)
+    json_object_set_new(out, "MacAddress", json_string(rd_str(n, "mac_address")));
+  json_decref(aliases);
+  json_decref(options);
+  json_decref(links);
+  json_decref(external);
+  json_decref(ipam);
+  return out;
+}
+
+/* One MAC address per container before API 1.44: that of its first network. */
+static void networks_mac(struct rd_spec *s, const json_t *networks) {
+  const json_t *first = json_array_get(networks, 0);
+  const char *mac = rd_str(first, "mac_address") ? rd_str(first, "mac_address") : rd_str(s->service, "mac_address");
+  size_t i;
+  json_t *n;
+  if (s->env->api >= 144) {
+    json_t *endpoints = json_object_get(json_object_get(s->body, "NetworkingConfig"), "EndpointsConfig");
+    json_t *e = first ? json_object_get(endpoints, rd_str_or(first, "name", "")) : NULL;
+    if (mac && e)
+      json_object_set_new(e, "MacAddress", json_string(mac));
+    else if (mac)
+      json_object_set_new(s->body, "MacAddress", json_string(mac));
+    return;
+  }
+  if (mac && *mac)
+    json_object_set_new(s->body, "MacAddress", json_string(mac));
+  json_array_foreach(networks, i, n)
+    if (i > 0 && rd_str(n, "mac_address"))
+      rd_spec_error(s, BERTH_UNSUPPORTED, "networks.%s: a MAC address on a second network needs an engine with API 1.44 (Docker 25)",
+                    rd_str_or(n, "name", ""));
+}
+
+void rd_spec_networks(struct rd_spec *s, const json_t *spec) {
+  const json_t *networks = rd_arr(spec, "networks");
+  const char *mode = rd_str(spec, "network_mode");
+  json_t *endpoints = json_object(), *n;
+  size_t i;
+  json_array_foreach(networks, i, n) {
+    const char *name = rd_str_or(n, "name", "");
+    if (!*name)
+      rd_spec_error(s, BERTH_INVALID, "networks: an entry lacks its name");
+    if (i == 0)
+      mode = name;
+    if (i == 0 || s->env->api >= 144)
+      json_object_set_new(endpoints, name, endpoint(s, n));
+    else
+      json_array_append_new(s->connects, json_pack("{s:s, s:o}", "network", name, "endpoint", endpoint(s, n)));
+  }
+  if (mode && *mode)
+    json_object_set_new(s->host, "NetworkMode", json_string(mode));
+  if (json_object_size(endpoints))
+    json_object_set_new(s->body, "NetworkingConfig", json_pack("{s:O}", "EndpointsConfig", endpoints));
+  json_decref(endpoints);
+  networks_mac(s, networks);
+}
