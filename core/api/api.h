@@ -32,6 +32,7 @@
  * "env": {NAME: value used by interpolation}, "profiles": [], "project_dir", "project_name"}, "compat": "refuse"|"warn",
  * "build": "missing"|"always"|"never", "recreate": false, "message": "…", "scale": {service: n}}; in place of bundle
  * {"compose": "text of one file", "env": {}}. The answer is control's app.apply result with "diagnostics" added.
+ * Secrets are sealed under the name "NS/APP/NAME" (those of a file) or "NS/-/NAME" (PUT …/secrets): see state/seal.h.
  * Errors: application/problem+json {"type": "about:blank", "title", "status", "detail": sentence, "code": stable name, "diagnostics": […]}. */
 #ifndef BT_API_API_H
 #define BT_API_API_H
@@ -92,6 +93,14 @@ struct bt_api_options {
 int bt_api_new(const struct bt_api_server *server, const struct bt_api_options *options, struct bt_api **out,
                struct bt_err **err) BT_CHECK;
 void bt_api_free(struct bt_api **api);
+/* A GET as a reader with all rights, for plug-ins (berth.host.query/1): path with its query. done exactly once with the body, may
+ * come from inside. Streams are refused with BT_UNSUPPORTED. */
+void bt_api_query(struct bt_api *api, const char *path,
+                  void (*done)(void *arg, enum bt_code code, const char *message, const char *json), void *arg);
+/* True where the path belongs to the API itself, so that no plug-in may take it ("/v1/sd" is free for monitors). */
+bool bt_api_reserved(const struct bt_api *api, const char *method, const char *path);
+/* Where TCP is served: the port that was bound (for "127.0.0.1:0"), 0 without. */
+int bt_api_tcp_port(const struct bt_api *api);
 /* Ephemeral progress (pulls, builds) to watchers. */
 void bt_api_progress(struct bt_api *api, const json_t *message);
 

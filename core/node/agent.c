@@ -394,6 +394,15 @@ int bt_agent_new(const struct bt_agent_options *options, struct bt_agent **out, 
   return bt_mkdirs(agent->run_dir, 0755, err);
 }
 
+void bt_agent_hello(struct bt_agent *agent) {
+  if (agent->connected)
+    send_hello(agent);
+}
+
+const json_t *bt_agent_info(const struct bt_agent *agent) { return agent->info; }
+
+bool bt_agent_connected(const struct bt_agent *agent) { return agent->connected; }
+
 void bt_agent_start(struct bt_agent *agent) { bt_timer_set(agent->reconnect, 0); }
 
 void bt_agent_free(struct bt_agent **pagent) {

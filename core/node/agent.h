@@ -35,5 +35,8 @@ int bt_agent_new(const struct bt_agent_options *options, struct bt_agent **out, 
 void bt_agent_start(struct bt_agent *agent);  /* connects to the engine, then sends "hello" */
 void bt_agent_free(struct bt_agent **agent);  /* containers run on */
 void bt_agent_message(struct bt_agent *agent, const json_t *message);
+void bt_agent_hello(struct bt_agent *agent);  /* says hello again: the server forgot what it knew */
+const json_t *bt_agent_info(const struct bt_agent *agent); /* of the runtime (berth_runtime.info); NULL before it answered */
+bool bt_agent_connected(const struct bt_agent *agent);
 
 #endif

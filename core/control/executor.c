@@ -1,0 +1,350 @@
+#include "config.h"
+
+#include "control/executor.h"
+
+#include <sodium.h>
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/map.h"
+#include "base/mem.h"
+#include "base/vec.h"
+
+/* What goes to the feed once it is durable. */
+struct change_copy {
+  const char *kind;
+  char *key, *value;
+};
+
+/* One step's effects on their way: waiting for the disk, then for their turn. */
+struct pending {
+  struct bt_executor *ex;
+  struct bt_effects effects;
+  struct { struct change_copy *items; size_t len, cap; } changes;
+  bool settled;         /* durable, refused, or nothing to commit */
+  enum bt_code code;
+  char *message;
+  struct pending *next;
+};
+
+struct write {
+  bt_write_done *done;
+  void *arg;
+};
+
+struct bt_executor {
+  struct bt_executor_options o;
+  struct bt_control *control;
+  char *server_id;
+  uint64_t next_request;
+  int64_t last_now;
+  struct bt_map *writes; /* request id -> struct write */
+  struct pending *head, **tail;
+  bool delivering;
+  bool broken;           /* a commit was refused: control is ahead of the disk */
+  bool freeing;
+  struct bt_timer *tick, *turn;
+};
+
+static void deliver(void *arg);
+
+/* ---------------------------------------------------------------- loading */
+
+struct load {
+  struct bt_executor *ex;
+  struct bt_err *err;
+  bool failed;
+};
+
+static void load_one(void *arg, const char *kind, const char *key, const char *value, size_t len) {
+  struct load *load = arg;
+  struct bt_executor *ex = load->ex;
+  if (load->failed)
+    return;
+  if (bt_streq(kind, "server")) {
+    if (bt_streq(key, "id") && !ex->server_id)
+      ex->server_id = bt_strndup(value + (value[0] == '"'), strcspn(value + (value[0] == '"'), "\""));
+    return;
+  }
+  if (ex->control && bt_control_load(ex->control, kind, key, value, len, &load->err) < 0)
+    load->failed = true;
+}
+
+/* "server" sorts after most kinds, so the id is read in a pass of its own. */
+static int load_control(struct bt_executor *ex, struct bt_err **err) {
+  uint64_t revision = 0;
+  struct load load = {.ex = ex};
+  struct bt_store *store = ex->o.store;
+  if (!ex->server_id && store->ops->load(store, load_one, &load, &revision, err) < 0)
+    return -1;
+  bool fresh = !ex->server_id;
+  if (fresh) {
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyz234567";
+    char id[13] = "";
+    for (int i = 0; i < 12; i++)
+      id[i] = letters[randombytes_uniform(32)];
+    ex->server_id = bt_strdup(id);
+  }
+  struct bt_control_options options = ex->o.control;
+  options.server_id = ex->server_id;
+  ex->control = bt_control_new(&options);
+  if (store->ops->load(store, load_one, &load, &revision, err) < 0)
+    return -1;
+  if (load.failed)
+    return bt_err_move(err, load.err);
+  if (fresh) {
+    struct bt_batch batch = {0};
+    bt_batch_put(&batch, "server", "id", bt_asprintf("\"%s\"", ex->server_id));
+    store->ops->commit(store, ++revision, &batch, NULL, NULL);
+    bt_batch_free(&batch);
+  }
+  bt_control_loaded(ex->control, revision);
+  return 0;
+}
+
+/* ---------------------------------------------------------------- delivering */
+
+static void pending_free(struct pending *p) {
+  bt_effects_free(&p->effects);
+  for (size_t i = 0; i < p->changes.len; i++) {
+    free(p->changes.items[i].key);
+    free(p->changes.items[i].value);
+  }
+  free(p->changes.items);
+  free(p->message);
+  free(p);
+}
+
+static void answer(struct bt_executor *ex, uint64_t request, enum bt_code code, const char *message, const json_t *result) {
+  char key[24];
+  snprintf(key, sizeof key, "%llu", (unsigned long long)request);
+  struct write *w = bt_map_take(ex->writes, key);
+  if (w && w->done)
+    w->done(w->arg, code, message ? message : "", result);
+  free(w);
+}
+
+static void deliver_one(struct bt_executor *ex, struct pending *p) {
+  bool ok = p->code == BT_OK;
+  for (size_t i = 0; ok && i < p->changes.len; i++)
+    bt_feed_add(ex->o.feed, p->effects.revision, p->changes.items[i].kind, p->changes.items[i].key, p->changes.items[i].value);
+  for (size_t i = 0; i < p->effects.replies.len; i++) {
+    struct bt_reply *r = &p->effects.replies.items[i];
+    if (ok || p->effects.revision == 0)
+      answer(ex, r->request, r->code, r->message, r->result);
+    else
+      answer(ex, r->request, p->code, p->message, NULL);
+  }
+  for (size_t i = 0; ok && i < p->effects.sends.len; i++)
+    ex->o.send(ex->o.arg, p->effects.sends.items[i].node, p->effects.sends.items[i].message);
+  for (size_t i = 0; ok && i < p->effects.calls.len; i++)
+    ex->o.call(ex->o.arg, p->effects.calls.items[i].id, p->effects.calls.items[i].kind, p->effects.calls.items[i].args);
+}
+
+static void pump_feed(struct bt_executor *ex) {
+  if (bt_feed_pump(ex->o.feed, 200))
+    bt_timer_set(ex->turn, 0);
+}
+
+static void deliver(void *arg) {
+  struct bt_executor *ex = arg;
+  if (ex->delivering)
+    return;
+  ex->delivering = true;
+  int budget = 64; /* then the loop gets its turn */
+  while (ex->head && ex->head->settled && budget-- > 0) {
+    struct pending *p = ex->head;
+    ex->head = p->next;
+    if (!ex->head)
+      ex->tail = &ex->head;
+    deliver_one(ex, p);
+    pending_free(p);
+  }
+  ex->delivering = false;
+  if (ex->head && ex->head->settled)
+    bt_timer_set(ex->turn, 0);
+  pump_feed(ex);
+}
+
+/* ---------------------------------------------------------------- steps */
+
+static void committed(void *arg, enum bt_code code, const char *message) {
+  struct pending *p = arg;
+  p->settled = true;
+  p->code = code;
+  if (code != BT_OK) {
+    p->message = bt_strdup(message);
+    if (!p->ex->broken)
+      bt_error("state", "a change could not be made durable: %s", message);
+    p->ex->broken = true;
+  }
+  if (!p->ex->freeing)
+    deliver(p->ex);
+}
+
+static void copy_changes(struct pending *p) {
+  for (size_t i = 0; i < p->effects.batch.len; i++) {
+    const struct bt_change *c = &p->effects.batch.items[i];
+    struct change_copy copy = {c->kind, bt_strdup(c->key), bt_strdup(c->value)};
+    bt_vec_push(&p->changes, copy);
+  }
+}
+
+static void step(struct bt_executor *ex, struct bt_input *input) {
+  struct pending *p = bt_new(struct pending);
+  p->ex = ex;
+  p->effects.wake_ms = INT64_MAX;
+  int64_t now = bt_clock_wall_ms();
+  ex->last_now = BT_MAX(ex->last_now, now);
+  input->now_ms = ex->last_now;
+  bt_control_step(ex->control, input, &p->effects);
+  if (p->effects.wake_ms != INT64_MAX)
+    bt_timer_set(ex->tick, BT_MAX(p->effects.wake_ms - now, 1));
+  else
+    bt_timer_clear(ex->tick);
+  *ex->tail = p;
+  ex->tail = &p->next;
+  if (p->effects.batch.len) {
+    copy_changes(p);
+    ex->o.store->ops->commit(ex->o.store, p->effects.revision, &p->effects.batch, committed, p);
+  } else {
+    p->settled = true;
+    bt_timer_set(ex->turn, 0);
+  }
+}
+
+static void on_tick(void *arg) {
+  struct bt_executor *ex = arg;
+  if (ex->broken)
+    return;
+  struct bt_input input = {.kind = BT_IN_TICK};
+  step(ex, &input);
+}
+
+void bt_executor_start(struct bt_executor *ex) {
+  struct bt_input input = {.kind = BT_IN_START};
+  step(ex, &input);
+}
+
+/* ---------------------------------------------------------------- inputs */
+
+struct refusal {
+  bt_write_done *done;
+  void *arg;
+  enum bt_code code;
+  char *message;
+};
+
+static void refuse_now(void *arg) {
+  struct refusal *r = arg;
+  r->done(r->arg, r->code, r->message, NULL);
+  free(r->message);
+  free(r);
+}
+
+static bool refuse(struct bt_executor *ex, bt_write_done *done, void *done_arg) {
+  const char *sentence = "";
+  enum bt_store_health health = ex->o.store->ops->health(ex->o.store, &sentence);
+  if (health == BT_STORE_OK && !ex->broken)
+    return false;
+  struct refusal *r = bt_new(struct refusal);
+  *r = (struct refusal){done, done_arg, health == BT_STORE_FULL ? BT_EXHAUSTED : BT_IO, NULL};
+  r->message = bt_strdup(health == BT_STORE_OK ? "the state store is recovering: try again in a second" : sentence);
+  bt_loop_post(ex->o.loop, "control: refuse", refuse_now, r);
+  return true;
+}
+
+void bt_executor_write(struct bt_executor *ex, const char *op, json_t *args, const char *actor, bool dry_run,
+                       bt_write_done *done, void *done_arg) {
+  BT_AUTO_JSON owned = args;
+  if (refuse(ex, done, done_arg))
+    return;
+  struct write *w = bt_new(struct write);
+  *w = (struct write){done, done_arg};
+  struct bt_request request = {.id = ++ex->next_request, .op = op, .args = owned, .actor = actor, .dry_run = dry_run};
+  char key[24];
+  snprintf(key, sizeof key, "%llu", (unsigned long long)request.id);
+  bt_map_set(ex->writes, key, w);
+  struct bt_input input = {.kind = BT_IN_REQUEST, .request = &request};
+  step(ex, &input);
+}
+
+void bt_executor_node_message(struct bt_executor *ex, const char *node, json_t *message_steal) {
+  BT_AUTO_JSON message = message_steal;
+  if (ex->broken)
+    return; /* the node says hello again when control is built anew */
+  struct bt_input input = {.kind = BT_IN_NODE, .node = node, .message = message};
+  step(ex, &input);
+}
+
+void bt_executor_call_done(struct bt_executor *ex, uint64_t id, enum bt_code code, const char *text, const json_t *result) {
+  if (ex->broken)
+    return; /* it is asked again */
+  struct bt_input input = {.kind = BT_IN_CALL_DONE, .call = id, .code = code, .text = text, .result = result};
+  step(ex, &input);
+}
+
+/* ---------------------------------------------------------------- recovery */
+
+static void rebuild(struct bt_executor *ex) {
+  BT_AUTO_ERR err = NULL;
+  struct bt_control *old = bt_steal(ex->control);
+  if (load_control(ex, &err) < 0) {
+    bt_error("state", "the state cannot be read again: %s; restart berthd", bt_err_message(err));
+    bt_control_free(&ex->control);
+    ex->control = old;
+    return;
+  }
+  bt_control_free(&old);
+  ex->broken = false;
+  bt_warn("state", "the store takes changes again; what was not acknowledged is forgotten");
+  bt_executor_start(ex);
+  ex->o.rebuilt(ex->o.arg);
+}
+
+void bt_executor_health(struct bt_executor *ex, enum bt_store_health health) {
+  if (health == BT_STORE_OK && ex->broken)
+    rebuild(ex);
+}
+
+/* ---------------------------------------------------------------- life */
+
+int bt_executor_new(const struct bt_executor_options *options, struct bt_executor **out, struct bt_err **err) {
+  struct bt_executor *ex = bt_new(struct bt_executor);
+  ex->o = *options;
+  ex->tail = &ex->head;
+  ex->writes = bt_map_new(free);
+  ex->server_id = bt_strdup(options->control.server_id);
+  ex->tick = bt_timer_new(options->loop, "control: tick", on_tick, ex);
+  ex->turn = bt_timer_new(options->loop, "control: deliver", deliver, ex);
+  if (load_control(ex, err) < 0) {
+    bt_executor_free(&ex);
+    return -1;
+  }
+  *out = ex;
+  return 0;
+}
+
+void bt_executor_free(struct bt_executor **pex) {
+  struct bt_executor *ex = bt_steal(*pex);
+  if (!ex)
+    return;
+  ex->freeing = true;
+  while (ex->head) {
+    struct pending *p = ex->head;
+    ex->head = p->next;
+    pending_free(p);
+  }
+  bt_map_free(&ex->writes);
+  bt_control_free(&ex->control);
+  bt_timer_free(&ex->tick);
+  bt_timer_free(&ex->turn);
+  free(ex->server_id);
+  free(ex);
+}
+
+struct bt_control *bt_executor_control(struct bt_executor *ex) { return ex->control; }
+
+const char *bt_executor_server_id(const struct bt_executor *ex) { return ex->server_id; }
