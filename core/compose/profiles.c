@@ -1,0 +1,127 @@
+/* Which services are meant: those without profiles and those of a profile that was asked for. */
+#include "config.h"
+
+#include "base/mem.h"
+#include "compose/files.h"
+#include "compose/internal.h"
+
+static bool wanted(const struct bt_load *load, const struct bt_yaml *service) {
+  const struct bt_yaml *profiles = bt_yaml_get(service, "profiles");
+  if (!profiles || profiles->kind != BT_YAML_SEQ || !profiles->seq.len)
+    return true;
+  bt_vec_each(&load->options->profiles, asked) {
+    if (bt_streq(*asked, "*"))
+      return true;
+    for (size_t i = 0; i < profiles->seq.len; i++)
+      if (bt_streq(profiles->seq.items[i]->text, *asked))
+        return true;
+  }
+  return false;
+}
+
+static char *profile_of(const struct bt_yaml *service) {
+  const struct bt_yaml *profiles = bt_yaml_get(service, "profiles");
+  return bt_strdup(profiles && profiles->seq.len ? profiles->seq.items[0]->text : "");
+}
+
+/* A service that runs may not need one that does not. */
+static void check_dependencies(struct bt_load *load, const char *name, const struct bt_yaml *service,
+                               const struct bt_map *inactive) {
+  const struct bt_yaml *all = bt_yaml_get(service, "depends_on");
+  if (!all || all->kind != BT_YAML_MAP)
+    return;
+  bt_vec_each(&all->map, pair) {
+    const char *profile = bt_map_get(inactive, pair->key);
+    const struct bt_yaml *required = bt_yaml_get(pair->value, "required");
+    if (profile && (!required || required->boolean))
+      bt_diag_error(load->diags, pair->loc,
+                    "services.%s depends on \"%s\", which is only there with profile \"%s\"; ask for the profile, or say "
+                    "\"required: false\"",
+                    name, pair->key, profile);
+  }
+}
+
+static void drop_inactive(struct bt_load *load, struct bt_yaml *services) {
+  BT_AUTO_MAP inactive = bt_map_new(free); /* NAME -> its first profile */
+  size_t kept = 0;
+  for (size_t i = 0; i < services->map.len; i++) {
+    struct bt_yaml_pair *pair = &services->map.items[i];
+    if (wanted(load, pair->value)) {
+      services->map.items[kept++] = *pair;
+      continue;
+    }
+    bt_map_set(inactive, pair->key, profile_of(pair->value));
+    free(pair->key);
+    bt_yaml_free(&pair->value);
+  }
+  services->map.len = kept;
+  bt_vec_each(&services->map, pair) check_dependencies(load, pair->key, pair->value, inactive);
+}
+
+/* ---- resources that nobody uses ---- */
+
+static void note(struct bt_map *used, const char *kind, const char *name) {
+  BT_AUTO_FREE char *key = bt_asprintf("%s/%s", kind, name);
+  bt_map_set(used, key, used);
+}
+
+static void note_keys(struct bt_map *used, const char *kind, const struct bt_yaml *map) {
+  if (map && map->kind == BT_YAML_MAP)
+    bt_vec_each(&map->map, pair) note(used, kind, pair->key);
+}
+
+static void note_sources(struct bt_map *used, const char *kind, const struct bt_yaml *list) {
+  for (size_t i = 0; list && list->kind == BT_YAML_SEQ && i < list->seq.len; i++) {
+    const struct bt_yaml *item = list->seq.items[i], *source = bt_yaml_get(item, "source");
+    const struct bt_yaml *type = bt_yaml_get(item, "type");
+    if (source && source->text && (!type || bt_streq(type->text, "volume")))
+      note(used, kind, source->text);
+  }
+}
+
+static void drop_unused(struct bt_yaml *tree) {
+  static const char *const kinds[] = {"networks", "volumes", "secrets", "configs", "models"};
+  BT_AUTO_MAP used = bt_map_new(NULL);
+  const struct bt_yaml *services = bt_yaml_get(tree, "services");
+  if (services && services->kind == BT_YAML_MAP)
+    bt_vec_each(&services->map, pair) {
+      note_keys(used, "networks", bt_yaml_get(pair->value, "networks"));
+      note_keys(used, "models", bt_yaml_get(pair->value, "models"));
+      note_sources(used, "volumes", bt_yaml_get(pair->value, "volumes"));
+      note_sources(used, "secrets", bt_yaml_get(pair->value, "secrets"));
+      note_sources(used, "secrets", bt_yaml_get(bt_yaml_get(pair->value, "build"), "secrets"));
+      note_sources(used, "configs", bt_yaml_get(pair->value, "configs"));
+    }
+  for (size_t i = 0; i < BT_COUNT(kinds); i++) {
+    struct bt_yaml *map = bt_yaml_get(tree, kinds[i]);
+    size_t kept = 0;
+    for (size_t j = 0; map && map->kind == BT_YAML_MAP && j < map->map.len; j++) {
+      struct bt_yaml_pair *pair = &map->map.items[j];
+      BT_AUTO_FREE char *key = bt_asprintf("%s/%s", kinds[i], pair->key);
+      if (bt_map_get(used, key)) {
+        map->map.items[kept++] = *pair;
+      } else {
+        free(pair->key);
+        bt_yaml_free(&pair->value);
+      }
+    }
+    if (!map || map->kind != BT_YAML_MAP)
+      continue;
+    map->map.len = kept;
+    if (kept)
+      continue;
+    struct bt_yaml *empty = bt_yaml_take(tree, kinds[i]);
+    bt_yaml_free(&empty);
+  }
+}
+
+int bt_compose_profiles(struct bt_load *load, struct bt_yaml *tree) {
+  size_t before = load->diags->errors;
+  struct bt_yaml *services = bt_yaml_get(tree, "services");
+  if (services && services->kind == BT_YAML_MAP && !load->options->keep_inactive)
+    drop_inactive(load, services);
+  drop_unused(tree);
+  bt_compose_read_variables(load, tree);
+  bt_compose_read_contents(load, tree);
+  return load->diags->errors > before ? -1 : 0;
+}

@@ -1,0 +1,286 @@
+/* Do the parts of a model fit together? Names that are not defined, attributes that exclude each other, cycles, targets
+ * and names that are taken twice. */
+#include "config.h"
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "base/nearest.h"
+#include "compose/internal.h"
+#include "compose/values.h"
+
+/* What one service's checks share. */
+struct referee {
+  struct bt_load *load;
+  const struct bt_yaml *tree;
+  const char *name;
+  const struct bt_yaml *service;
+};
+
+static const struct bt_yaml *attr(const struct referee *r, const char *key) { return bt_yaml_get(r->service, key); }
+static bool has(const struct bt_yaml *map, const char *key) { return bt_yaml_get(map, key) != NULL; }
+
+static const char *text_of(const struct bt_yaml *n) { return n && n->kind == BT_YAML_STR ? n->text : ""; }
+
+/* kind: "network"; its plural is the key of the file. */
+static void undefined(const struct referee *r, const char *kind, const char *name, struct bt_loc loc) {
+  BT_AUTO_FREE char *plural = bt_asprintf("%ss", kind);
+  const struct bt_yaml *all = bt_yaml_get(r->tree, plural);
+  if (has(all, name))
+    return;
+  struct bt_nearest near = bt_nearest_start(name);
+  if (all && all->kind == BT_YAML_MAP)
+    bt_vec_each(&all->map, pair) bt_nearest_try(&near, pair->key);
+  char hint[96];
+  if (near.best)
+    bt_nearest_hint(near.best, hint);
+  else
+    snprintf(hint, sizeof hint, "; add it under \"%s\" of the file", plural);
+  bt_diag_error(r->load->diags, loc, "services.%s refers to %s \"%.60s\", which is not defined%s", r->name, kind, name, hint);
+}
+
+static void undefined_sources(const struct referee *r, const char *kind, const struct bt_yaml *list) {
+  for (size_t i = 0; list && list->kind == BT_YAML_SEQ && i < list->seq.len; i++) {
+    const struct bt_yaml *item = list->seq.items[i], *source = bt_yaml_get(item, "source"), *type = bt_yaml_get(item, "type");
+    if (source && *text_of(source) && (!type || bt_streq(text_of(type), "volume")))
+      undefined(r, kind, source->text, source->loc);
+  }
+}
+
+static void undefined_keys(const struct referee *r, const char *kind, const struct bt_yaml *map) {
+  if (map && map->kind == BT_YAML_MAP)
+    bt_vec_each(&map->map, pair) undefined(r, kind, pair->key, pair->loc);
+}
+
+/* A dependency that is not required may be missing. */
+static void undefined_dependencies(const struct referee *r) {
+  const struct bt_yaml *all = attr(r, "depends_on");
+  if (all && all->kind == BT_YAML_MAP)
+    bt_vec_each(&all->map, pair) {
+      const struct bt_yaml *required = bt_yaml_get(pair->value, "required");
+      if (!required || required->boolean)
+        undefined(r, "service", pair->key, pair->loc);
+    }
+}
+
+/* ---- one service ---- */
+
+static void check_build(const struct referee *r) {
+  const struct bt_yaml *build = attr(r, "build"), *image = attr(r, "image");
+  if (!build && !*text_of(image) && !attr(r, "provider"))
+    bt_diag_error(r->load->diags, r->service->loc, "services.%s has neither \"image\" nor \"build\"; it needs one of them",
+                  r->name);
+  if (has(build, "dockerfile") && has(build, "dockerfile_inline"))
+    bt_diag_error(r->load->diags, bt_yaml_get(build, "dockerfile_inline")->loc,
+                  "services.%s.build has both dockerfile and dockerfile_inline; keep one", r->name);
+  const struct bt_yaml *platform = attr(r, "platform"), *platforms = bt_yaml_get(build, "platforms");
+  bool found = !platform || !platforms || platforms->kind != BT_YAML_SEQ;
+  for (size_t i = 0; !found && i < platforms->seq.len; i++)
+    found = bt_streq(platforms->seq.items[i]->text, platform->text);
+  if (!found)
+    bt_diag_error(r->load->diags, platforms->loc, "services.%s.build.platforms must hold the service's platform \"%s\"",
+                  r->name, platform->text);
+}
+
+static void check_network(const struct referee *r) {
+  const struct bt_yaml *mode = attr(r, "network_mode"), *networks = attr(r, "networks");
+  if (mode && networks && networks->kind == BT_YAML_MAP && networks->map.len)
+    bt_diag_error(r->load->diags, mode->loc, "services.%s has both network_mode and networks; keep one", r->name);
+  undefined_keys(r, "network", networks);
+}
+
+static void check_health(const struct referee *r) {
+  const struct bt_yaml *test = bt_yaml_get(attr(r, "healthcheck"), "test");
+  if (!test || test->kind != BT_YAML_SEQ || !test->seq.len)
+    return;
+  const char *first = text_of(test->seq.items[0]);
+  if (!bt_streq(first, "CMD") && !bt_streq(first, "CMD-SHELL") && !bt_streq(first, "NONE"))
+    bt_diag_error(r->load->diags, test->loc,
+                  "services.%s.healthcheck.test must begin with \"CMD\", \"CMD-SHELL\" or \"NONE\", not \"%.40s\"", r->name,
+                  first);
+}
+
+static long long int_of(const struct bt_yaml *n, long long otherwise) {
+  long long v;
+  return n && bt_value_int(n, &v) ? v : otherwise;
+}
+
+static void check_counts(const struct referee *r) {
+  const struct bt_yaml *scale = attr(r, "scale"), *replicas = bt_yaml_get(attr(r, "deploy"), "replicas");
+  const struct bt_yaml *count = scale ? scale : replicas, *name = attr(r, "container_name");
+  if (count && int_of(count, 0) < 0)
+    bt_diag_error(r->load->diags, count->loc, "services.%s: the number of replicas must be 0 or more, not %lld", r->name,
+                  int_of(count, 0));
+  if (name && int_of(count, 1) > 1)
+    bt_diag_error(r->load->diags, name->loc,
+                  "services.%s has container_name and %lld replicas, but a name is one container's; remove one of them",
+                  r->name, int_of(count, 1));
+}
+
+/* A limit that is said in two places must be the same in both. */
+static void check_twice(const struct referee *r, const char *key, const char *group, const char *inner) {
+  const struct bt_yaml *here = attr(r, key);
+  const struct bt_yaml *there = bt_yaml_get(bt_yaml_get(bt_yaml_get(attr(r, "deploy"), "resources"), group), inner);
+  if (!here || !there)
+    return;
+  BT_AUTO_FREE char *a = bt_value_text(here), *b = bt_value_text(there);
+  if (!bt_streq(a, b))
+    bt_diag_error(r->load->diags, here->loc, "services.%s: %s is %s but deploy.resources.%s.%s is %s; keep one of them",
+                  r->name, key, a, group, inner, b);
+}
+
+static void check_target(const struct referee *r, struct bt_map *taken, const char *target, const char *list, size_t i,
+                         struct bt_loc loc) {
+  if (!*target)
+    return;
+  const char *other = bt_map_get(taken, target);
+  if (other)
+    bt_diag_error(r->load->diags, loc, "services.%s.%s[%zu]: \"%.80s\" is mounted already by %s", r->name, list, i, target,
+                  other);
+  else
+    bt_map_set(taken, target, bt_asprintf("%s[%zu]", list, i));
+}
+
+static void check_targets(const struct referee *r) {
+  BT_AUTO_MAP taken = bt_map_new(free);
+  const struct bt_yaml *tmpfs = attr(r, "tmpfs"), *volumes = attr(r, "volumes");
+  for (size_t i = 0; tmpfs && tmpfs->kind == BT_YAML_SEQ && i < tmpfs->seq.len; i++) {
+    const char *text = text_of(tmpfs->seq.items[i]);
+    BT_AUTO_FREE char *target = bt_strndup(text, strcspn(text, ":"));
+    check_target(r, taken, target, "tmpfs", i, tmpfs->seq.items[i]->loc);
+  }
+  for (size_t i = 0; volumes && volumes->kind == BT_YAML_SEQ && i < volumes->seq.len; i++)
+    check_target(r, taken, text_of(bt_yaml_get(volumes->seq.items[i], "target")), "volumes", i, volumes->seq.items[i]->loc);
+}
+
+static void check_contexts(const struct referee *r) {
+  const struct bt_yaml *all = bt_yaml_get(attr(r, "build"), "additional_contexts");
+  if (all && all->kind == BT_YAML_MAP)
+    bt_vec_each(&all->map, pair)
+      if (bt_starts(text_of(pair->value), "service:"))
+        undefined(r, "service", pair->value->text + 8, pair->value->loc);
+}
+
+static void check_service(const struct referee *r) {
+  check_build(r);
+  check_contexts(r);
+  check_network(r);
+  check_health(r);
+  undefined_dependencies(r);
+  undefined_sources(r, "volume", attr(r, "volumes"));
+  undefined_sources(r, "secret", attr(r, "secrets"));
+  undefined_sources(r, "secret", bt_yaml_get(attr(r, "build"), "secrets"));
+  undefined_sources(r, "config", attr(r, "configs"));
+  undefined_keys(r, "model", attr(r, "models"));
+  check_counts(r);
+  check_twice(r, "cpus", "limits", "cpus");
+  check_twice(r, "mem_limit", "limits", "memory");
+  check_twice(r, "mem_reservation", "reservations", "memory");
+  check_twice(r, "pids_limit", "limits", "pids");
+  check_targets(r);
+}
+
+/* ---- between services ---- */
+
+static void check_names(struct bt_load *load, const struct bt_yaml *services) {
+  BT_AUTO_MAP taken = bt_map_new(NULL);
+  bt_vec_each(&services->map, pair) {
+    const struct bt_yaml *name = bt_yaml_get(pair->value, "container_name");
+    if (!name || !name->text)
+      continue;
+    const char *other = bt_map_get(taken, name->text);
+    if (other)
+      bt_diag_error(load->diags, name->loc, "services.%s.container_name \"%.60s\" is taken by services.%s already", pair->key,
+                    name->text, other);
+    bt_map_set(taken, name->text, pair->key);
+  }
+}
+
+/* Names of the services that this one waits for and that are still in the way. */
+static const struct bt_yaml_pair *first_in(const struct bt_yaml *service, const struct bt_map *left) {
+  const struct bt_yaml *all = bt_yaml_get(service, "depends_on");
+  if (all && all->kind == BT_YAML_MAP)
+    bt_vec_each(&all->map, pair)
+      if (bt_map_get(left, pair->key))
+        return pair;
+  return NULL;
+}
+
+/* From a service on a way that never ends: the circle it runs into. */
+static void tell_cycle(struct bt_load *load, const struct bt_map *left, const char *start) {
+  BT_AUTO_MAP seen = bt_map_new(NULL);
+  const char *name = start;
+  while (!bt_map_get(seen, name)) {
+    bt_map_set(seen, name, seen);
+    name = first_in(bt_map_get(left, name), left)->key;
+  }
+  BT_AUTO_BUF b = {0};
+  const char *first = name;
+  struct bt_loc loc = {0};
+  do {
+    const struct bt_yaml_pair *next = first_in(bt_map_get(left, name), left);
+    if (!b.len)
+      loc = next->loc;
+    if (b.len < 2000)
+      bt_buf_addf(&b, "%s -> ", name);
+    name = next->key;
+  } while (!bt_streq(name, first));
+  bt_diag_error(load->diags, loc, "services depend on each other in a circle: %s%s", b.data, first);
+}
+
+/* A service is out of the way once all that it waits for is; who stays waits for itself. Each edge is looked at once. */
+static void check_cycles(struct bt_load *load, const struct bt_yaml *services) {
+  BT_AUTO_MAP left = bt_map_new(NULL);       /* NAME -> its tree */
+  BT_AUTO_MAP waiting = bt_map_new(free);    /* NAME -> struct bt_strs: who waits for it */
+  size_t *open = bt_newn(size_t, services->map.len + 1);
+  BT_AUTO_MAP index = bt_map_new(NULL);
+  BT_VEC(size_t) ready = {0};
+  for (size_t i = 0; i < services->map.len; i++) {
+    bt_map_set(left, services->map.items[i].key, services->map.items[i].value);
+    bt_map_set(index, services->map.items[i].key, (void *)(uintptr_t)(i + 1));
+    bt_map_set(waiting, services->map.items[i].key, bt_new(struct bt_strs));
+  }
+  for (size_t i = 0; i < services->map.len; i++) {
+    const struct bt_yaml *all = bt_yaml_get(services->map.items[i].value, "depends_on");
+    if (all && all->kind == BT_YAML_MAP)
+      bt_vec_each(&all->map, pair) {
+        struct bt_strs *who = bt_map_get(waiting, pair->key);
+        if (!who)
+          continue;
+        bt_strs_add(who, services->map.items[i].key);
+        open[i]++;
+      }
+    if (!open[i])
+      bt_vec_push(&ready, i);
+  }
+  while (ready.len) {
+    const char *name = services->map.items[ready.items[--ready.len]].key;
+    bt_map_del(left, name);
+    struct bt_strs *who = bt_map_get(waiting, name);
+    bt_vec_each(who, w) {
+      size_t i = (size_t)(uintptr_t)bt_map_get(index, *w) - 1;
+      if (--open[i] == 0)
+        bt_vec_push(&ready, i);
+    }
+  }
+  struct bt_map_iter it = bt_map_iter(left);
+  if (bt_map_next(&it))
+    tell_cycle(load, left, it.key);
+  for (it = bt_map_iter(waiting); bt_map_next(&it);)
+    bt_strs_free(it.value);
+  bt_vec_free(&ready);
+  free(open);
+}
+
+int bt_compose_check_references(struct bt_load *load, const struct bt_yaml *tree) {
+  size_t before = load->diags->errors;
+  const struct bt_yaml *services = bt_yaml_get(tree, "services");
+  if (!services || services->kind != BT_YAML_MAP)
+    return 0;
+  bt_vec_each(&services->map, pair) {
+    struct referee r = {load, tree, pair->key, pair->value};
+    check_service(&r);
+  }
+  check_names(load, services);
+  check_cycles(load, services);
+  return load->diags->errors > before ? -1 : 0;
+}
