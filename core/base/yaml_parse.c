@@ -252,8 +252,21 @@ static int decorate(struct builder *b, struct bt_yaml *node, struct fy_token *ta
   return count(b, 1, node->loc);
 }
 
-static int on_scalar(struct builder *b, struct fy_event *e) {
+/* libfyaml has a quoted text begin after its quote, and an absent value nowhere: then it is where its key is. */
+static struct bt_loc scalar_loc(struct builder *b, struct fy_event *e) {
   struct bt_loc loc = event_loc(b, e);
+  if (!loc.line && b->stack.len) {
+    const struct frame *top = &b->stack.items[b->stack.len - 1];
+    return top->key ? top->key_loc : top->node->loc;
+  }
+  enum fy_scalar_style style = e->scalar.value ? fy_token_scalar_style(e->scalar.value) : FYSS_PLAIN;
+  if ((style == FYSS_SINGLE_QUOTED || style == FYSS_DOUBLE_QUOTED) && loc.col > 1)
+    loc.col--;
+  return loc;
+}
+
+static int on_scalar(struct builder *b, struct fy_event *e) {
+  struct bt_loc loc = scalar_loc(b, e);
   struct bt_yaml *node = bt_yaml_new(BT_YAML_STR, loc);
   node->text = token_text(e->scalar.value);
   if (!node->text)

@@ -159,7 +159,7 @@ static void sort_keys(struct bt_yaml *node) {
 /* What comes after the merge; each stage runs only on what the one before left sound. */
 static int finish(struct bt_load *load, struct bt_yaml *tree) {
   bt_yaml_set(tree, "name", tree->loc, bt_yaml_str(load->result->name, tree->loc));
-  if (bt_compose_normalise(load, tree) || (!load->options->keep_inactive && bt_compose_profiles(load, tree)))
+  if (bt_compose_normalise(load, tree) || bt_compose_profiles(load, tree))
     return -1;
   int rc = bt_compose_check_references(load, tree);
   if (!load->options->skip_berth_checks)

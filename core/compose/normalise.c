@@ -315,6 +315,5 @@ int bt_compose_normalise(struct bt_load *load, struct bt_yaml *tree) {
   if (models && models->kind == BT_YAML_MAP)
     bt_vec_each(&models->map, pair)
       bt_shape_apply(load, pair->value, bt_shape_model, BT_PLACE_KEY(BT_PLACE_KEY(&top, "models"), pair->key));
-  bt_yaml_set(tree, "name", tree->loc, bt_yaml_str(load->result->name, tree->loc));
   return load->diags->errors > before ? -1 : 0;
 }

@@ -122,7 +122,7 @@ static void check_twice(const struct referee *r, const char *key, const char *gr
   const struct bt_yaml *there = bt_yaml_get(bt_yaml_get(bt_yaml_get(attr(r, "deploy"), "resources"), group), inner);
   if (!here || !there)
     return;
-  BT_AUTO_FREE char *a = bt_value_text(here), *b = bt_value_text(there);
+  BT_AUTO_FREE char *a = bt_compose_scalar_text(here), *b = bt_compose_scalar_text(there);
   if (!bt_streq(a, b))
     bt_diag_error(r->load->diags, here->loc, "services.%s: %s is %s but deploy.resources.%s.%s is %s; keep one of them",
                   r->name, key, a, group, inner, b);

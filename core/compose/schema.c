@@ -6,6 +6,7 @@
 #include "config.h"
 
 #include <regex.h>
+#include <stdint.h>
 #include <string.h>
 
 #include "base/buf.h"
@@ -131,7 +132,13 @@ static void wrong_type(struct checker *c, const json_t *schema, const struct bt_
   BT_AUTO_STRS types = {0};
   collect_types(c, schema, &types);
   BT_AUTO_BUF wanted = {0};
-  bool string = false;
+  bool string = false, boolean = false;
+  for (size_t i = 0; i < types.len; i++)
+    boolean = boolean || bt_streq(types.items[i], type_words("boolean"));
+  if (boolean) { /* its text is meant to be "true" or "false" */
+    bt_strs_free(&types);
+    bt_strs_add(&types, type_words("boolean"));
+  }
   for (size_t i = 0; i < types.len; i++) {
     bt_buf_addf(&wanted, "%s%s", !i ? "" : i + 1 == types.len ? " or " : ", ", types.items[i]);
     string = string || bt_streq(types.items[i], "a string");

@@ -44,7 +44,7 @@ void bt_shape_key_values(struct bt_yaml *node) {
   BT_AUTO_MAP seen = bt_map_new(NULL); /* NAME -> its number plus one; the last one wins */
   for (size_t i = 0; i < node->seq.len; i++) {
     const struct bt_yaml *item = node->seq.items[i];
-    BT_AUTO_FREE char *text = bt_value_text(item);
+    BT_AUTO_FREE char *text = bt_compose_scalar_text(item);
     char *equals = strchr(text, '=');
     BT_AUTO_FREE char *name = bt_strndup(text, equals ? (size_t)(equals - text) : strlen(text));
     size_t at = (size_t)(uintptr_t)bt_map_get(seen, name);
@@ -68,7 +68,7 @@ static void shape_map(struct bt_yaml *n, bool keep_null) {
     struct bt_yaml *v = pair->value;
     if (!bt_is_scalar(v) || (v->kind == BT_YAML_NULL && keep_null))
       continue;
-    BT_AUTO_FREE char *text = bt_value_text(v);
+    BT_AUTO_FREE char *text = bt_compose_scalar_text(v);
     set_text(v, text);
   }
 }
@@ -78,12 +78,12 @@ static void shape_map(struct bt_yaml *n, bool keep_null) {
 static void shape_strs(struct bt_yaml *n) {
   if (bt_is_scalar(n) && n->kind != BT_YAML_NULL) {
     struct bt_yaml *list = bt_yaml_new(BT_YAML_SEQ, n->loc);
-    BT_AUTO_FREE char *text = bt_value_text(n);
+    BT_AUTO_FREE char *text = bt_compose_scalar_text(n);
     bt_yaml_push(list, bt_yaml_str(text, n->loc));
     bt_node_become(n, list);
   }
   for (size_t i = 0; n->kind == BT_YAML_SEQ && i < n->seq.len; i++) {
-    BT_AUTO_FREE char *text = bt_value_text(n->seq.items[i]);
+    BT_AUTO_FREE char *text = bt_compose_scalar_text(n->seq.items[i]);
     if (bt_is_scalar(n->seq.items[i]))
       set_text(n->seq.items[i], text);
   }
@@ -166,11 +166,11 @@ static void shape_hosts(struct bt_load *load, struct bt_yaml *n, const struct bt
     bt_vec_each(&n->map, pair) {
       const struct bt_place *here = BT_PLACE_KEY(place, pair->key);
       for (size_t i = 0; pair->value->kind == BT_YAML_SEQ && i < pair->value->seq.len; i++) {
-        BT_AUTO_FREE char *ip = bt_value_text(pair->value->seq.items[i]);
+        BT_AUTO_FREE char *ip = bt_compose_scalar_text(pair->value->seq.items[i]);
         add_host(load, &hosts, pair->key, ip, pair->loc, here);
       }
       if (bt_is_scalar(pair->value)) {
-        BT_AUTO_FREE char *ip = bt_value_text(pair->value);
+        BT_AUTO_FREE char *ip = bt_compose_scalar_text(pair->value);
         add_host(load, &hosts, pair->key, ip, pair->loc, here);
       }
     }
@@ -274,7 +274,7 @@ static void shape_ulimits(struct bt_load *load, struct bt_yaml *n, const struct 
 static bool shape_text(struct bt_yaml *n) {
   if (!bt_is_scalar(n))
     return true;
-  BT_AUTO_FREE char *text = bt_value_text(n);
+  BT_AUTO_FREE char *text = bt_compose_scalar_text(n);
   set_text(n, text);
   return *n->text != '\0';
 }

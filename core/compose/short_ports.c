@@ -137,7 +137,7 @@ void bt_short_ports(struct bt_load *load, struct bt_yaml *list, const struct bt_
       list->seq.items[i] = bt_yaml_new(BT_YAML_NULL, item->loc);
       continue;
     }
-    BT_AUTO_FREE char *text = bt_value_text(item);
+    BT_AUTO_FREE char *text = bt_compose_scalar_text(item);
     const char *why = expand(out, text, item->loc);
     if (why) {
       BT_AUTO_FREE char *where = bt_place_text(here);

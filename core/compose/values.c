@@ -10,46 +10,6 @@
 #include "base/mem.h"
 #include "base/size.h"
 
-/* The fewest digits that read back as the same number. */
-static int shortest(double v, char buf[40]) {
-  for (int digits = 0; digits < 17; digits++) {
-    snprintf(buf, 40, "%.*e", digits, v);
-    if (strtod(buf, NULL) == v)
-      return digits;
-  }
-  return 16;
-}
-
-/* Go's %v of a float64: plain up to 1e20, then with an exponent. */
-static char *float_text(double v) {
-  if (isinf(v))
-    return bt_strdup(v > 0 ? "+Inf" : "-Inf");
-  if (isnan(v))
-    return bt_strdup("NaN");
-  char buf[40];
-  int digits = shortest(v, buf);
-  const char *e = strchr(buf, 'e');
-  int exponent = atoi(e + 1);
-  if (v != 0 && (exponent < -4 || exponent >= 21))
-    return bt_strdup(buf);
-  return bt_asprintf("%.*f", BT_MAX(digits - exponent, 0), v);
-}
-
-char *bt_value_text(const struct bt_yaml *n) {
-  switch (n->kind) {
-  case BT_YAML_BOOL:
-    return bt_strdup(n->boolean ? "true" : "false");
-  case BT_YAML_INT:
-    return bt_asprintf("%lld", n->integer);
-  case BT_YAML_FLOAT:
-    return float_text(n->real);
-  case BT_YAML_STR:
-    return bt_strdup(n->text);
-  default:
-    return bt_strdup("");
-  }
-}
-
 bool bt_value_bool(const struct bt_yaml *n, bool *out) {
   static const char *const yes[] = {"true", "yes", "on", "y"}, *const no[] = {"false", "no", "off", "n"};
   if (n->kind == BT_YAML_BOOL) {

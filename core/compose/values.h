@@ -11,8 +11,6 @@
 
 static inline bool bt_is_scalar(const struct bt_yaml *n) { return n->kind != BT_YAML_SEQ && n->kind != BT_YAML_MAP; }
 
-/* The text that Go's fmt.Sprint would print: "true", "31" for 0x1F, "1.1" for 1.10; "" for null. The caller frees. */
-char *bt_value_text(const struct bt_yaml *scalar);
 bool bt_value_bool(const struct bt_yaml *n, bool *out); /* true false, and yes no on off y n in quotes */
 bool bt_value_int(const struct bt_yaml *n, long long *out);
 bool bt_value_float(const struct bt_yaml *n, double *out); /* of single precision, as the reference keeps it */
