@@ -40,13 +40,12 @@ struct bt_plugin;  /* one configured entry; lives as long as its bt_plugins, als
 struct bt_plugin_server {
   void *arg;
 
-  /* Key-value: value is JSON text (NULL deletes), key is "<entry>/<plug-in's key>"; both fit a bt_change of kind "kv". done
-   * when durable. The host enforces sizes and counts. */
-  void (*kv_put)(void *arg, const char *key, const char *value,
+  /* Key-value of an entry: values in base64, NULL deletes; done when durable. The host enforces sizes and counts. */
+  void (*kv_put)(void *arg, const char *entry, const char *key, const char *value,
                  void (*done)(void *done_arg, enum bt_code code, const char *message), void *done_arg);
   /* Every pair whose key begins with prefix, in order of the keys, before it returns; found returning false stops. */
-  void (*kv_scan)(void *arg, const char *prefix, bool (*found)(void *found_arg, const char *key, const char *value),
-                  void *found_arg);
+  void (*kv_scan)(void *arg, const char *entry, const char *prefix,
+                  bool (*found)(void *found_arg, const char *key, const char *value), void *found_arg);
 
   /* The plain value of a secret of namespace "default"; borrowed for the callback. */
   void (*secret)(void *arg, const char *name,
@@ -166,9 +165,10 @@ void bt_plugin_abandon(struct bt_plugin *entry, berth_op op);
 #define bt_plugin_invoke(entry, table, method, call, ...)                                                    \
   ({                                                                                                         \
     struct bt_plugin *inv_entry_ = (entry);                                                                  \
+    const __typeof__(*(table)) *inv_table_ = (table);                                                        \
     berth_op inv_op_ = bt_plugin_begin(inv_entry_, (call));                                                  \
-    if ((table) && BERTH_HAS((table), method) && (table)->method) {                                          \
-      (table)->method(bt_plugin_enter(inv_entry_), inv_op_ __VA_OPT__(, ) __VA_ARGS__);                      \
+    if (inv_table_ && BERTH_HAS(inv_table_, method) && inv_table_->method) {                                 \
+      inv_table_->method(bt_plugin_enter(inv_entry_), inv_op_ __VA_OPT__(, ) __VA_ARGS__);                   \
       bt_plugin_leave(inv_entry_);                                                                           \
     } else {                                                                                                 \
       bt_plugin_refuse(inv_entry_, inv_op_, BT_UNSUPPORTED, "it does not have the method " #method);         \
@@ -185,6 +185,7 @@ struct bt_plugin_route {
   struct bt_plugin *entry;
   const char *method, *path, *summary; /* borrowed until the route is removed */
   bool open;                           /* no API token is asked for */
+  berth_handle id;                     /* private */
 };
 /* The route for a request: exact before prefix, longest prefix first. False where there is none; then *allow (may be NULL) is
  * true where the path is there under another method. */

@@ -1,0 +1,133 @@
+/* Inside the plug-in room: what the registry, the host services and the calls share. Not for other rooms. */
+#ifndef BT_PLUGIN_INTERNAL_H
+#define BT_PLUGIN_INTERNAL_H
+
+#include <pthread.h>
+
+#include "base/mem.h"
+#include "base/vec.h"
+#include "plugin/loader.h"
+#include "plugin/ops.h"
+#include "plugin/plugin.h"
+#include "plugin/slots.h"
+
+struct bt_map;
+struct bt_resource;
+
+/* The host as a plug-in holds it. Cells live as long as the process: a thread of a plug-in may call finish() or log() after
+ * the entry is gone. entry is read and cleared under bt_inbox_lock by threads other than the loop's. */
+struct bt_host_cell {
+  struct berth_host host; /* first: a berth_host pointer is a cell pointer */
+  struct bt_plugin *entry; /* NULL once freed */
+  pthread_t loop_thread;
+  char *label; /* "plugin/<name>" */
+  char *name;
+  struct bt_host_cell *next;
+};
+
+struct bt_metrics;
+
+struct bt_plugin {
+  struct bt_plugins *plugins;
+  struct bt_host_cell *cell;
+  char *plugin; /* as the configuration has it */
+  struct bt_plugin_lib *lib; /* borrowed; NULL where nothing was loaded */
+  struct berth_instance *self;
+  enum bt_plugin_status status;
+  bool stopping; /* no new handles */
+  const struct bt_plugin_entry *wanted; /* scratch of bt_plugins_load */
+  char *error;
+  json_t *raw;    /* the configuration as it was given */
+  json_t *config; /* as the plug-in got it; holds secrets */
+  struct bt_entry_secrets *resolving; /* while STARTING */
+  struct bt_resource *resources;      /* open handles, newest first */
+  struct bt_metrics *metrics;         /* own series, NULL where none */
+  struct bt_map *kv_keys;             /* known keys, NULL until the first put */
+  uint64_t calls, errors, in_flight;
+  char *last_error;
+};
+
+struct bt_plugins {
+  struct bt_loop *loop;
+  struct bt_http *http;
+  struct bt_pool *pool;
+  const struct bt_plugin_server *server;
+  struct bt_strs dirs;
+  BT_VEC(struct bt_plugin *) entries; /* in the order of the configuration; removed ones behind */
+  struct bt_slots handles;
+  struct bt_ops ops;
+  void (*on_status)(void *arg, struct bt_plugin *entry);
+  void *on_status_arg;
+};
+
+/* ---------------------------------------------------------------- entries (entry.c) */
+
+struct bt_plugin *bt_entry_new(struct bt_plugins *plugins, const char *name);
+void bt_entry_free(struct bt_plugin **entry); /* stops it first */
+/* Makes the entry run with this configuration, from whatever state it is in. */
+void bt_entry_apply(struct bt_plugin *entry, const struct bt_plugin_entry *want);
+void bt_entry_stop(struct bt_plugin *entry);
+void bt_entry_set_status(struct bt_plugin *entry, enum bt_plugin_status status, const char *error);
+
+/* ---------------------------------------------------------------- host (host.c) */
+
+/* A cell of the process-wide list for an entry of that name. */
+struct bt_host_cell *bt_host_cell_new(struct bt_plugin *entry, const char *name);
+/* True where this server offers the service id. */
+bool bt_host_offers(const struct bt_plugin_server *server, const char *id);
+bool bt_host_knows(const char *id);
+/* The entry behind a host pointer for a call that must come from the loop's thread; NULL (and logged) from another thread or
+ * where the entry is gone. what: "timer.after". */
+struct bt_plugin *bt_host_entry(const struct berth_host *host, const char *what);
+/* The same for calls that make something new: NULL while the entry is stopping, too. */
+struct bt_plugin *bt_host_entry_live(const struct berth_host *host, const char *what);
+
+/* Reads a struct that came from a plug-in, which may have been built with an older (shorter) or newer (longer) header:
+ * fields it does not have are zero. */
+#define BT_TAKE(local, ptr)                                              \
+  do {                                                                   \
+    memset(&(local), 0, sizeof(local));                                  \
+    memcpy(&(local), (ptr), BT_MIN((ptr)->size, sizeof(local)));         \
+  } while (0)
+
+/* ---------------------------------------------------------------- handles (resource.c) */
+
+struct bt_resource_kind {
+  const char *name; /* "timer" */
+  /* The entry stops: give the plug-in its last callback where one is owed, and take the thing down. The resource is
+   * already unlinked (entry NULL is passed to later callbacks of ours); it is freed by detach or, later, by its own end. */
+  void (*detach)(struct bt_resource *resource, struct bt_plugin *entry);
+};
+
+/* What a handle stands for; the first member of every service's struct. */
+struct bt_resource {
+  const struct bt_resource_kind *kind;
+  struct bt_plugin *entry; /* NULL once detached */
+  berth_handle id;
+  struct bt_resource *prev, *next;
+};
+void bt_resource_add(struct bt_plugin *entry, struct bt_resource *resource, const struct bt_resource_kind *kind);
+void bt_resource_del(struct bt_resource *resource); /* unlinks; the caller frees. Detached ones are fine */
+/* The entry's resource of that kind, or NULL: gone, another's, another kind. */
+struct bt_resource *bt_resource_get(struct bt_plugin *entry, berth_handle id, const struct bt_resource_kind *kind);
+void bt_resources_detach(struct bt_plugin *entry);
+
+/* ---------------------------------------------------------------- services/ */
+
+extern const struct berth_host_ops bt_service_ops;
+extern const struct berth_host_log bt_service_log;
+extern const struct berth_host_timer bt_service_timer;
+extern const struct berth_host_fd bt_service_fd;
+extern const struct berth_host_worker bt_service_worker;
+extern const struct berth_host_child bt_service_child;
+extern const struct berth_host_http bt_service_http;
+extern const struct berth_host_kv bt_service_kv;
+extern const struct berth_host_secret bt_service_secret;
+extern const struct berth_host_metrics bt_service_metrics;
+extern const struct berth_host_events bt_service_events;
+extern const struct berth_host_routes bt_service_routes;
+extern const struct berth_host_query bt_service_query;
+
+void bt_metrics_free(struct bt_metrics **metrics);
+
+#endif

@@ -1,0 +1,39 @@
+/* Shared objects: find, check, map. A refusal is a sentence. What was mapped once stays mapped (no dlclose), and the same file
+ * is mapped once. Knows nothing of entries and calls. */
+#ifndef BT_PLUGIN_LOADER_H
+#define BT_PLUGIN_LOADER_H
+
+#include <berth/plugin.h>
+#include <jansson.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/vec.h"
+
+/* A mapped plug-in; lives as long as the process. */
+struct bt_plugin_lib {
+  char *path;
+  uint64_t dev, ino;
+  int64_t mtime_ns;
+  const struct berth_plugin *plugin;
+  const struct berth_manifest *manifest;
+  struct bt_plugin_lib *next;
+};
+
+/* Folders to search: those given, or (NULL) the build tree that this program stands in and the installed folder. */
+void bt_loader_dirs(const char *const *dirs, struct bt_strs *out);
+/* Finds NAME in the folders, or takes an absolute path. *out: the path; the caller frees. */
+int bt_loader_find(const char *plugin, const struct bt_strs *dirs, char **out, struct bt_err **err) BT_CHECK;
+/* Maps the file and checks its manifest. Refused: files and folders that others may write, owners other than root and us,
+ * another ABI, a broken manifest. */
+int bt_loader_open(const char *path, struct bt_plugin_lib **out, struct bt_err **err) BT_CHECK;
+/* Checks a manifest and its plug-in struct as bt_loader_open does. path is for sentences. */
+int bt_loader_check(const struct berth_plugin *plugin, const char *path, struct bt_err **err) BT_CHECK;
+
+/* The smallest table of an interface that this host knows; 0 where the id is unknown. */
+size_t bt_loader_interface_min(const char *id);
+/* Bounds for what is read off a manifest. */
+enum { BT_MAX_FIELDS = 256, BT_MAX_INTERFACES = 32, BT_MAX_NEEDS = 64 };
+
+#endif
