@@ -107,7 +107,7 @@ static void env_files(struct bt_load *load, struct bt_yaml *service) {
 }
 
 static void label_files(struct bt_load *load, struct bt_yaml *service) {
-  struct bt_yaml *list = bt_yaml_take(service, "label_file");
+  const struct bt_yaml *list = bt_yaml_get(service, "label_file");
   BT_AUTO_MAP vars = bt_map_new(free);
   struct scope scope = {NULL, vars};
   for (size_t i = 0; list && list->kind == BT_YAML_SEQ && i < list->seq.len; i++) {
@@ -118,7 +118,6 @@ static void label_files(struct bt_load *load, struct bt_yaml *service) {
       bt_map_set(vars, it.key, bt_strdup(it.value));
   }
   merge_under(service, "labels", vars);
-  bt_yaml_free(&list);
 }
 
 void bt_compose_read_variables(struct bt_load *load, struct bt_yaml *tree) {

@@ -4,7 +4,8 @@
 
 #include "compose/internal.h"
 
-/* Takes env_file and label_file of every service into environment and labels, and removes the keys. */
+/* Takes env_file and label_file of every service into environment and labels. env_file goes, label_file stays to be seen,
+ * as in the reference. */
 void bt_compose_read_variables(struct bt_load *load, struct bt_yaml *tree);
 /* Gathers the contents of secrets and configs in load->result->contents. What cannot be read is an error, unless
  * skip_berth_checks. */

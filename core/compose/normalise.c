@@ -230,16 +230,17 @@ static void normalise_service(struct bt_load *load, struct bt_yaml *service, con
 
 /* ---- resources ---- */
 
-/* Exactly one source of contents, unless it is another's. */
-static void one_source(struct bt_load *load, const struct bt_yaml *n, bool config, const struct bt_place *place) {
-  int sources = (bt_yaml_get(n, "file") != NULL) + (bt_yaml_get(n, "environment") != NULL) +
-                (config && bt_yaml_get(n, "content") && !bt_yaml_get(n, "environment"));
+/* Contents come from somewhere, unless they are another's. */
+static void some_source(struct bt_load *load, const struct bt_yaml *n, bool config, const struct bt_place *place) {
+  static const char *const keys[] = {"file", "environment", "external", "driver"};
+  bool any = config && bt_yaml_get(n, "content");
+  for (size_t i = 0; i < BT_COUNT(keys); i++)
+    any = any || bt_yaml_get(n, keys[i]);
+  if (any)
+    return;
   BT_AUTO_FREE char *where = bt_place_text(place);
-  const char *list = config ? "file, environment and content" : "file and environment";
-  if (sources > 1)
-    bt_diag_error(load->diags, n->loc, "%s has more than one of %s; keep one", where, list);
-  else if (!sources && !bt_yaml_get(n, "external") && !bt_yaml_get(n, "driver"))
-    bt_diag_error(load->diags, n->loc, "%s needs one of %s, or \"external: true\"", where, list);
+  bt_diag_error(load->diags, n->loc, "%s needs one of %s, or \"external: true\"", where,
+                config ? "file, environment and content" : "file and environment");
 }
 
 /* What belongs to somebody else is not described here. */
@@ -280,7 +281,7 @@ static void resources(struct bt_load *load, struct bt_yaml *tree, const char *ki
     if (pair->value->kind == BT_YAML_NULL)
       bt_node_become(pair->value, bt_yaml_new(BT_YAML_MAP, pair->loc));
     if (secret || config)
-      one_source(load, pair->value, config, here);
+      some_source(load, pair->value, config, here);
     external(load, pair->value, here);
     name_resource(load, pair->value, pair->key);
     /* the value of a variable travels on to where contents are gathered */
@@ -311,6 +312,7 @@ int bt_compose_normalise(struct bt_load *load, struct bt_yaml *tree) {
   resources(load, tree, "volumes", bt_shape_volume, BT_PLACE_KEY(&top, "volumes"));
   resources(load, tree, "secrets", bt_shape_secret, BT_PLACE_KEY(&top, "secrets"));
   resources(load, tree, "configs", bt_shape_config, BT_PLACE_KEY(&top, "configs"));
+  map_at(tree, "services"); /* there even where it is empty */
   const struct bt_yaml *models = bt_yaml_get(tree, "models");
   if (models && models->kind == BT_YAML_MAP)
     bt_vec_each(&models->map, pair)

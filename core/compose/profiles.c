@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include "base/mem.h"
+#include "base/nearest.h"
 #include "compose/files.h"
 #include "compose/internal.h"
 
@@ -19,30 +20,35 @@ static bool wanted(const struct bt_load *load, const struct bt_yaml *service) {
   return false;
 }
 
-static char *profile_of(const struct bt_yaml *service) {
-  const struct bt_yaml *profiles = bt_yaml_get(service, "profiles");
-  return bt_strdup(profiles && profiles->seq.len ? profiles->seq.items[0]->text : "");
+/* What a service that runs waits for must be defined, and must run too where it is required. */
+static void check_dependency(struct bt_load *load, const char *name, const struct bt_yaml *services,
+                             const struct bt_yaml_pair *on) {
+  const struct bt_yaml *other = bt_yaml_get(services, on->key), *required = bt_yaml_get(on->value, "required");
+  if (!other) {
+    struct bt_nearest near = bt_nearest_start(on->key);
+    bt_vec_each(&services->map, pair) bt_nearest_try(&near, pair->key);
+    char hint[96];
+    bt_diag_error(load->diags, on->loc, "services.%s depends on \"%.60s\", which is no service of this file%s", name, on->key,
+                  bt_nearest_hint(near.best, hint));
+  } else if (!load->options->keep_inactive && !wanted(load, other) &&
+             (!required || required->boolean)) {
+    const struct bt_yaml *profiles = bt_yaml_get(other, "profiles");
+    bt_diag_error(load->diags, on->loc,
+                  "services.%s depends on \"%s\", which is only there with profile \"%s\"; ask for the profile, or say "
+                  "\"required: false\"",
+                  name, on->key, profiles->seq.items[0]->text);
+  }
 }
 
-/* A service that runs may not need one that does not. */
-static void check_dependencies(struct bt_load *load, const char *name, const struct bt_yaml *service,
-                               const struct bt_map *inactive) {
-  const struct bt_yaml *all = bt_yaml_get(service, "depends_on");
-  if (!all || all->kind != BT_YAML_MAP)
-    return;
-  bt_vec_each(&all->map, pair) {
-    const char *profile = bt_map_get(inactive, pair->key);
-    const struct bt_yaml *required = bt_yaml_get(pair->value, "required");
-    if (profile && (!required || required->boolean))
-      bt_diag_error(load->diags, pair->loc,
-                    "services.%s depends on \"%s\", which is only there with profile \"%s\"; ask for the profile, or say "
-                    "\"required: false\"",
-                    name, pair->key, profile);
+static void check_dependencies(struct bt_load *load, const struct bt_yaml *services) {
+  bt_vec_each(&services->map, pair) {
+    const struct bt_yaml *all = bt_yaml_get(pair->value, "depends_on");
+    if ((load->options->keep_inactive || wanted(load, pair->value)) && all && all->kind == BT_YAML_MAP)
+      bt_vec_each(&all->map, on) check_dependency(load, pair->key, services, on);
   }
 }
 
 static void drop_inactive(struct bt_load *load, struct bt_yaml *services) {
-  BT_AUTO_MAP inactive = bt_map_new(free); /* NAME -> its first profile */
   size_t kept = 0;
   for (size_t i = 0; i < services->map.len; i++) {
     struct bt_yaml_pair *pair = &services->map.items[i];
@@ -50,12 +56,10 @@ static void drop_inactive(struct bt_load *load, struct bt_yaml *services) {
       services->map.items[kept++] = *pair;
       continue;
     }
-    bt_map_set(inactive, pair->key, profile_of(pair->value));
     free(pair->key);
     bt_yaml_free(&pair->value);
   }
   services->map.len = kept;
-  bt_vec_each(&services->map, pair) check_dependencies(load, pair->key, pair->value, inactive);
 }
 
 /* ---- resources that nobody uses ---- */
@@ -118,8 +122,11 @@ static void drop_unused(struct bt_yaml *tree) {
 int bt_compose_profiles(struct bt_load *load, struct bt_yaml *tree) {
   size_t before = load->diags->errors;
   struct bt_yaml *services = bt_yaml_get(tree, "services");
-  if (services && services->kind == BT_YAML_MAP && !load->options->keep_inactive)
-    drop_inactive(load, services);
+  if (services && services->kind == BT_YAML_MAP) {
+    check_dependencies(load, services);
+    if (!load->options->keep_inactive)
+      drop_inactive(load, services);
+  }
   drop_unused(tree);
   bt_compose_read_variables(load, tree);
   bt_compose_read_contents(load, tree);

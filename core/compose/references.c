@@ -51,17 +51,6 @@ static void undefined_keys(const struct referee *r, const char *kind, const stru
     bt_vec_each(&map->map, pair) undefined(r, kind, pair->key, pair->loc);
 }
 
-/* A dependency that is not required may be missing. */
-static void undefined_dependencies(const struct referee *r) {
-  const struct bt_yaml *all = attr(r, "depends_on");
-  if (all && all->kind == BT_YAML_MAP)
-    bt_vec_each(&all->map, pair) {
-      const struct bt_yaml *required = bt_yaml_get(pair->value, "required");
-      if (!required || required->boolean)
-        undefined(r, "service", pair->key, pair->loc);
-    }
-}
-
 /* ---- one service ---- */
 
 static void check_build(const struct referee *r) {
@@ -165,7 +154,6 @@ static void check_service(const struct referee *r) {
   check_contexts(r);
   check_network(r);
   check_health(r);
-  undefined_dependencies(r);
   undefined_sources(r, "volume", attr(r, "volumes"));
   undefined_sources(r, "secret", attr(r, "secrets"));
   undefined_sources(r, "secret", bt_yaml_get(attr(r, "build"), "secrets"));

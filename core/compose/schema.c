@@ -279,8 +279,8 @@ static void check_map(struct checker *c, const json_t *schema, const struct bt_y
     if (!sub && closed) {
       unknown_key(c, schema, pair, path);
     } else if (sub) {
-      if (bt_json_bool(sub, "deprecated", false))
-        bt_diag_warn(c->diags, pair->loc, "\"%s\" is obsolete and means nothing; remove it", pair->key);
+      if (path->up && bt_json_bool(sub, "deprecated", false))
+        bt_diag_warn(c->diags, pair->loc, "\"%s\" is obsolete here", pair->key);
       check(c, sub, pair->value, &inner);
     }
   }
@@ -288,6 +288,17 @@ static void check_map(struct checker *c, const json_t *schema, const struct bt_y
 }
 
 /* ---- sequences and scalars ---- */
+
+/* Lists in which the last one of equals wins when files are merged: there a repetition is no error. */
+static bool may_repeat(const struct bt_place *path) {
+  static const char *const keys[] = {"additional_contexts", "aliases", "annotations", "args", "cap_add", "cap_drop", "dns",
+      "dns_opt", "dns_search", "environment", "expose", "labels", "link_local_ips", "links", "options", "ports", "profiles",
+      "sysctls", "tags", "tmpfs", "volumes"};
+  for (size_t i = 0; path->key && i < BT_COUNT(keys); i++)
+    if (bt_streq(path->key, keys[i]))
+      return true;
+  return false;
+}
 
 static void check_unique(struct checker *c, const struct bt_yaml *n, const struct bt_place *path) {
   BT_AUTO_MAP seen = bt_map_new(NULL);
@@ -309,7 +320,7 @@ static void check_seq(struct checker *c, const json_t *schema, const struct bt_y
     struct bt_place inner = {path, NULL, i};
     check(c, items, n->seq.items[i], &inner);
   }
-  if (bt_json_bool(schema, "uniqueItems", false))
+  if (bt_json_bool(schema, "uniqueItems", false) && !may_repeat(path))
     check_unique(c, n, path);
 }
 
@@ -329,6 +340,14 @@ static void check_enum(struct checker *c, const json_t *schema, const struct bt_
   BT_AUTO_FREE char *where = bt_place_text(path);
   bt_diag_error(c->diags, n->loc, "%s must be %s, not \"%.60s\"%s", where, list.data, n->text,
                 bt_nearest_hint(near.best, hint));
+}
+
+static void check_pattern(struct checker *c, const json_t *schema, const struct bt_yaml *n, const struct bt_place *path) {
+  BT_AUTO_FREE char *whole = bt_asprintf("^(%s)$", bt_json_str(schema, "pattern"));
+  if (name_matches(whole, n->text))
+    return;
+  BT_AUTO_FREE char *where = bt_place_text(path);
+  bt_diag_error(c->diags, n->loc, "%s must be of the form %s, not \"%.60s\"", where, bt_json_str(schema, "pattern"), n->text);
 }
 
 static void check_range(struct checker *c, const json_t *schema, const struct bt_yaml *n, const struct bt_place *path) {
@@ -362,6 +381,8 @@ static void check(struct checker *c, const json_t *schema, const struct bt_yaml 
     check_seq(c, schema, n, path);
   else if (n->kind == BT_YAML_STR && json_object_get(schema, "enum"))
     check_enum(c, schema, n, path);
+  else if (n->kind == BT_YAML_STR && json_object_get(schema, "pattern"))
+    check_pattern(c, schema, n, path);
   check_range(c, schema, n, path);
 }
 

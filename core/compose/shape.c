@@ -97,7 +97,7 @@ static void shape_command(struct bt_load *load, struct bt_yaml *n, const struct 
   BT_AUTO_STRS words = {0};
   const char *rest;
   if (!bt_value_words(n->text, &words, &rest)) {
-    wrong(load, n, place, "a command line whose quotes are closed");
+    wrong(load, n, place, "a command line with closed quotes and no shell syntax");
     return;
   }
   if (rest) {

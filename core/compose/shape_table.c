@@ -97,7 +97,7 @@ const struct bt_shape bt_shape_service[] = {STRS("profiles"), MAP("annotations")
     BYTES("memswap_limit"), BYTES("mem_swappiness"), STR("mac_address"), DICT("models", service_model),
     STR("network_mode"), DICT("networks", service_network), BOOL("oom_kill_disable"), INT("oom_score_adj"), STR("pid"),
     INT("pids_limit"), STR("platform"), LIST("ports", port), BOOL("privileged"), STR("pull_policy"),
-    DURATION("pull_refresh_after"), BOOL("read_only"), STR("restart"), STR("runtime"), COUNT("scale"),
+    STR("pull_refresh_after"), BOOL("read_only"), STR("restart"), STR("runtime"), COUNT("scale"),
     LIST("secrets", file_mount), STRS("security_opt"), BYTES("shm_size"), BOOL("stdin_open"), TIME("stop_grace_period"),
     STR("stop_signal"), MAP("storage_opt"), MAP("sysctls"), STRS("tmpfs"), BOOL("tty"),
     {"ulimits", BT_SHAPE_ULIMIT, ulimit}, BOOL("use_api_socket"), STR("user"), STR("userns_mode"), STR("uts"),

@@ -106,20 +106,6 @@ static void env_files(struct bt_yaml *n) {
   }
 }
 
-/* An empty entry ("${DNS}" without a value) is none. */
-static void dns(struct bt_yaml *n) {
-  text_to_list(n);
-  size_t kept = 0;
-  for (size_t i = 0; n->kind == BT_YAML_SEQ && i < n->seq.len; i++) {
-    if (n->seq.items[i]->text && *n->seq.items[i]->text)
-      n->seq.items[kept++] = n->seq.items[i];
-    else
-      bt_yaml_free(&n->seq.items[i]);
-  }
-  if (n->kind == BT_YAML_SEQ)
-    n->seq.len = kept;
-}
-
 /* "ssh: [default, id=path]" is a mapping of ids to paths. */
 static void build(struct bt_yaml *n) {
   text_under(n, "context");
@@ -152,7 +138,7 @@ static void attribute(struct bt_load *load, const char *key, struct bt_yaml *v, 
   else if (bt_streq(key, "label_file"))
     text_to_list(v);
   else if (bt_streq(key, "dns"))
-    dns(v);
+    text_to_list(v);
   else if (bt_streq(key, "extends"))
     text_under(v, "service");
   else if (bt_streq(key, "build"))
@@ -177,9 +163,12 @@ static void resource(struct bt_load *load, struct bt_yaml *n, const struct bt_pl
   bt_node_become(external, bt_yaml_bool(true, external->loc));
 }
 
-static void drop(struct bt_yaml *map, const char *key) {
-  struct bt_yaml *value = bt_yaml_take(map, key);
-  bt_yaml_free(&value);
+/* One source of contents at the most; here, since a variable's value will stand under "content" later. */
+static void one_source(struct bt_load *load, const struct bt_yaml *n, const struct bt_place *place) {
+  int sources = (bt_yaml_get(n, "file") != NULL) + (bt_yaml_get(n, "environment") != NULL) + (bt_yaml_get(n, "content") != NULL);
+  BT_AUTO_FREE char *where = bt_place_text(place);
+  if (sources > 1)
+    bt_diag_error(load->diags, n->loc, "%s has more than one of file, environment and content; keep one", where);
 }
 
 int bt_compose_canonical(struct bt_load *load, struct bt_yaml *tree) {
@@ -188,7 +177,6 @@ int bt_compose_canonical(struct bt_load *load, struct bt_yaml *tree) {
   struct bt_place top = {NULL, "", 0};
   if (tree->kind != BT_YAML_MAP)
     return 0;
-  drop(tree, "version"); /* obsolete: the schema's check has said so */
   const struct bt_yaml *services = bt_yaml_get(tree, "services");
   const struct bt_place *under = BT_PLACE_KEY(&top, "services");
   if (services && services->kind == BT_YAML_MAP)
@@ -202,7 +190,11 @@ int bt_compose_canonical(struct bt_load *load, struct bt_yaml *tree) {
     const struct bt_yaml *map = bt_yaml_get(tree, resources[i]);
     const struct bt_place *kind = BT_PLACE_KEY(&top, resources[i]);
     if (map && map->kind == BT_YAML_MAP)
-      bt_vec_each(&map->map, pair) resource(load, pair->value, BT_PLACE_KEY(kind, pair->key));
+      bt_vec_each(&map->map, pair) {
+        resource(load, pair->value, BT_PLACE_KEY(kind, pair->key));
+        if (i >= 2)
+          one_source(load, pair->value, BT_PLACE_KEY(kind, pair->key));
+      }
   }
   return load->diags->errors > before ? -1 : 0;
 }

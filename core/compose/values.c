@@ -167,9 +167,12 @@ bool bt_value_words(const char *line, struct bt_strs *words, const char **rest) 
       if (open_escape)
         break;
       p++;
-      add_char(&s, *p == 't' ? '\t' : *p == 'n' ? '\n' : *p);
+      add_char(&s, *p);
     } else if (quoting(&s, *p)) {
       continue;
+    } else if (*p == '(' && !s.quote) {
+      bt_buf_free(&s.word);
+      return false; /* only a shell knows what that is */
     } else if (strchr(" \t\r\n", *p) && !s.quote) {
       end_word(&s);
     } else if (strchr(";&|<>", *p) && !s.quote) {

@@ -22,7 +22,8 @@ bool bt_value_duration(const struct bt_yaml *n, int64_t *ns);
 bool bt_value_mode(const struct bt_yaml *n, long long *out);
 
 /* Splits a command line as the reference does: blanks, 'single', "double" quotes, backslash; no variables. It ends at an
- * unquoted ; & | < or >, since no shell runs it: *rest is what was left out, or NULL. false: a quote is open. */
+ * unquoted ; & | < or >, since no shell runs it: *rest is what was left out, or NULL. false: a quote is open, or there is
+ * a bare parenthesis. */
 bool bt_value_words(const char *line, struct bt_strs *words, const char **rest);
 
 /* Replaces the contents of a node in place; the place stays. Steals what it is given. */
