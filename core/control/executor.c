@@ -150,7 +150,7 @@ static void pump_feed(struct bt_executor *ex) {
 
 static void deliver(void *arg) {
   struct bt_executor *ex = arg;
-  if (ex->delivering)
+  if (ex->delivering || ex->freeing)
     return;
   ex->delivering = true;
   int budget = 64; /* then the loop gets its turn */
@@ -327,11 +327,16 @@ int bt_executor_new(const struct bt_executor_options *options, struct bt_executo
   return 0;
 }
 
+void bt_executor_stop(struct bt_executor *ex) {
+  ex->freeing = true;
+  bt_timer_clear(ex->tick);
+  bt_timer_clear(ex->turn);
+}
+
 void bt_executor_free(struct bt_executor **pex) {
   struct bt_executor *ex = bt_steal(*pex);
   if (!ex)
     return;
-  ex->freeing = true;
   while (ex->head) {
     struct pending *p = ex->head;
     ex->head = p->next;

@@ -1,0 +1,295 @@
+/* Wiring: which part calls which. Built in the order of the rooms, closed in the opposite one. */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "daemon.h"
+
+/* ---------------------------------------------------------------- server and node, in one process */
+
+static void to_node(void *arg, const char *node, const json_t *message) {
+  struct bt_daemon *d = arg;
+  if (d->agent && bt_streq(node, d->node_name))
+    bt_agent_message(d->agent, message);
+}
+
+struct uplink {
+  struct bt_daemon *d;
+  json_t *message;
+};
+
+/* Through the loop, so that neither side runs inside the other. */
+static void uplink(void *arg) {
+  struct uplink *u = arg;
+  if (bt_streq(bt_json_str(u->message, "type"), "progress")) {
+    if (u->d->api)
+      bt_api_progress(u->d->api, u->message);
+    json_decref(u->message);
+  } else {
+    bt_executor_node_message(u->d->executor, u->d->node_name, u->message);
+  }
+  free(u);
+}
+
+static void to_server(void *arg, json_t *message_steal) {
+  struct bt_daemon *d = arg;
+  struct uplink *u = bt_new(struct uplink);
+  *u = (struct uplink){d, message_steal};
+  bt_loop_post(d->loop, "daemon: node's message", uplink, u);
+}
+
+/* ---------------------------------------------------------------- calls of control */
+
+struct call {
+  struct bt_daemon *d;
+  uint64_t id;
+};
+
+static void call_done(void *arg, enum bt_code code, const char *message, const json_t *result) {
+  struct call *c = arg;
+  bt_executor_call_done(c->d->executor, c->id, code, message, result);
+  free(c);
+}
+
+static void make_call(void *arg, uint64_t id, const char *kind, const json_t *args) {
+  struct bt_daemon *d = arg;
+  struct call *c = bt_new(struct call);
+  *c = (struct call){d, id};
+  if (bt_streq(kind, "image.resolve"))
+    bt_image_resolve(d->agent, args, call_done, c);
+  else if (bt_streq(kind, "image.build"))
+    bt_image_build(d->agent, args, call_done, c);
+  else
+    call_done(c, BT_INTERNAL, "the daemon knows no such call", NULL);
+}
+
+static void rebuilt(void *arg) {
+  struct bt_daemon *d = arg;
+  bt_agent_hello(d->agent);
+}
+
+static void on_health(void *arg, enum bt_store_health health) {
+  struct bt_daemon *d = arg;
+  const char *sentence = "";
+  d->store->ops->health(d->store, &sentence);
+  if (health == BT_STORE_OK)
+    bt_info("state", "the state store takes changes");
+  else
+    bt_error("state", "%s", sentence);
+  if (d->executor)
+    bt_executor_health(d->executor, health);
+}
+
+/* ---------------------------------------------------------------- what the API asks for */
+
+static struct bt_control *present_control(void *arg) { return bt_executor_control(((struct bt_daemon *)arg)->executor); }
+
+static void api_write(void *arg, const char *op, json_t *args, const char *actor, bool dry_run,
+                      void (*done)(void *, enum bt_code, const char *, const json_t *), void *done_arg) {
+  struct bt_daemon *d = arg;
+  bt_executor_write(d->executor, op, args, actor, dry_run, done, done_arg);
+}
+
+static uint64_t api_stream(void *arg, const char *op, const char *namespace_, const char *instance, json_t *args_steal,
+                           const struct bt_api_stream *stream) {
+  struct bt_daemon *d = arg;
+  BT_AUTO_JSON args = args_steal;
+  struct bt_stream_callbacks callbacks = {stream->data, stream->done, stream->arg};
+  return bt_stream_open(d->agent, op, namespace_, instance, args, &callbacks);
+}
+
+static size_t api_stream_input(void *arg, uint64_t handle, const void *data, size_t len) {
+  return bt_stream_input(((struct bt_daemon *)arg)->agent, handle, data, len);
+}
+
+static void api_stream_resize(void *arg, uint64_t handle, int rows, int cols) {
+  bt_stream_resize(((struct bt_daemon *)arg)->agent, handle, rows, cols);
+}
+
+static void api_stream_cancel(void *arg, uint64_t handle) {
+  bt_stream_cancel(((struct bt_daemon *)arg)->agent, handle);
+}
+
+static int open_api(struct bt_daemon *d, struct bt_err **err) {
+  struct bt_api_server server = {.loop = d->loop,
+                                 .pool = d->pool,
+                                 .feed = d->feed,
+                                 .policy = d->policy,
+                                 .seal = d->seal,
+                                 .plugins = d->plugins,
+                                 .version = PACKAGE_VERSION,
+                                 .server_id = bt_executor_server_id(d->executor),
+                                 .started_ms = d->started_ms,
+                                 .control = present_control,
+                                 .write = api_write,
+                                 .stream = api_stream,
+                                 .stream_input = api_stream_input,
+                                 .stream_resize = api_stream_resize,
+                                 .stream_cancel = api_stream_cancel,
+                                 .server_status = bt_daemon_status,
+                                 .doctor = bt_daemon_doctor,
+                                 .arg = d};
+  const struct bt_config *c = d->config;
+  struct bt_api_options options = {.socket_path = c->api.socket.path,
+                                   .socket_mode = (int)c->api.socket.mode,
+                                   .socket_group = c->api.socket.group,
+                                   .tcp_listen = c->api.tcp.listen,
+                                   .token_file = c->api.tcp.token_file,
+                                   .tls_cert = c->api.tcp.tls.cert,
+                                   .tls_key = c->api.tcp.tls.key};
+  return bt_api_new(&server, &options, &d->api, err);
+}
+
+/* ---------------------------------------------------------------- building */
+
+static json_t *labels_json(const struct bt_map *labels) {
+  json_t *o = json_object();
+  for (struct bt_map_iter it = bt_map_iter(labels); bt_map_next(&it);)
+    bt_json_set_str(o, it.key, it.value);
+  return o;
+}
+
+/* berth-portd stands beside berthd in the build tree, in libexecdir when installed. */
+static char *find_portd(void) {
+  char self[PATH_MAX];
+  ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+  if (n > 0) {
+    self[n] = 0;
+    BT_AUTO_FREE char *dir = bt_path_dir(self);
+    char *beside = bt_path_join(dir, "berth-portd");
+    if (bt_file_exists(beside))
+      return beside;
+    free(beside);
+  }
+  return bt_strdup(BERTH_LIBEXECDIR "/berth-portd");
+}
+
+static int open_agent(struct bt_daemon *d, struct bt_err **err) {
+  BT_AUTO_JSON labels = labels_json(d->config->node.labels);
+  struct bt_agent_options options = {.node_name = d->node_name,
+                                     .server_id = bt_executor_server_id(d->executor),
+                                     .run_dir = d->config->run_dir,
+                                     .labels = labels,
+                                     .concurrency = (int)d->config->node.concurrency,
+                                     .loop = d->loop,
+                                     .plugins = d->plugins,
+                                     .pool = d->pool,
+                                     .http = d->http,
+                                     .portd = d->portd,
+                                     .send = to_server,
+                                     .content = bt_daemon_content,
+                                     .arg = d};
+  return bt_agent_new(&options, &d->agent, err);
+}
+
+void bt_daemon_load_plugins(struct bt_daemon *d) {
+  size_t n = d->config->plugins.len;
+  struct bt_plugin_entry *entries = bt_newn(struct bt_plugin_entry, n + 1);
+  for (size_t i = 0; i < n; i++) {
+    const struct bt_config_plugin *p = &d->config->plugins.items[i];
+    entries[i] = (struct bt_plugin_entry){
+        .name = p->name, .plugin = p->path ? p->path : p->plugin, .config = p->config, .places = p->config_tree};
+  }
+  bt_plugins_load(d->plugins, entries, n);
+  free(entries);
+}
+
+static void open_plugins(struct bt_daemon *d) {
+  bt_daemon_plugin_server(d);
+  const char *dirs[] = {d->config->plugin_dir, NULL};
+  struct bt_plugins_setup setup = {.loop = d->loop,
+                                   .http = d->http,
+                                   .pool = d->pool,
+                                   .server = &d->plugin_server,
+                                   .dirs = d->config->plugin_dir ? dirs : NULL};
+  d->plugins = bt_plugins_new(&setup);
+}
+
+static int open_state(struct bt_daemon *d, struct bt_err **err) {
+  BT_AUTO_FREE char *dir = bt_path_dir(d->config->state.path);
+  if (bt_mkdirs(dir, 0700, err) < 0 || bt_seal_open(d->config->secrets.key_file, &d->seal, err) < 0 ||
+      bt_store_sqlite_open(d->config->state.path, d->loop, on_health, d, &d->store, err) < 0)
+    return -1;
+  d->feed = bt_feed_new((size_t)d->config->history.events);
+  struct bt_executor_options options = {.loop = d->loop,
+                                        .store = d->store,
+                                        .feed = d->feed,
+                                        .control = {.keep_revisions = (int)d->config->history.revisions,
+                                                    .keep_events = (int)d->config->history.events},
+                                        .send = to_node,
+                                        .call = make_call,
+                                        .rebuilt = rebuilt,
+                                        .arg = d};
+  return bt_executor_new(&options, &d->executor, err);
+}
+
+static int open_policies(struct bt_daemon *d, struct bt_err **err) {
+  struct bt_policy_limits limits = {.timeout_ms = (int)(d->config->policies.timeout / 1000000),
+                                    .max_memory = (size_t)d->config->policies.memory};
+  return bt_policy_load(d->config->policies.dir, &limits, &d->policy, err);
+}
+
+static char *node_name(const struct bt_config *config) {
+  if (config->node.name)
+    return bt_strdup(config->node.name);
+  char host[HOST_NAME_MAX + 1] = "";
+  gethostname(host, sizeof host - 1);
+  return bt_strdup(*host ? host : "node");
+}
+
+/* Others may pass through to the socket, whatever our umask says. */
+static int open_run_dir(const char *dir, struct bt_err **err) {
+  if (bt_mkdirs(dir, 0755, err) < 0)
+    return -1;
+  return chmod(dir, 0755) < 0 ? bt_err_errno(err, BT_IO, errno, "cannot set the mode of %s", dir) : 0;
+}
+
+int bt_daemon_open(struct bt_daemon *d, struct bt_err **err) {
+  d->started_ms = bt_clock_wall_ms();
+  d->node_name = node_name(d->config);
+  d->portd = find_portd();
+  d->loop = bt_loop_new();
+  d->pool = bt_pool_new(d->loop, 4);
+  d->http = bt_http_new(d->loop);
+  if (open_run_dir(d->config->run_dir, err) < 0 || open_state(d, err) < 0 || open_policies(d, err) < 0)
+    return -1;
+  open_plugins(d);
+  if (open_agent(d, err) < 0 || open_api(d, err) < 0)
+    return -1;
+  bt_daemon_load_plugins(d);
+  bt_executor_start(d->executor);
+  bt_agent_start(d->agent);
+  return 0;
+}
+
+/* The API first, so that nobody asks any more; then the node, whose containers run on; then the store, which flushes. */
+void bt_daemon_close(struct bt_daemon *d) {
+  bt_api_free(&d->api);
+  bt_agent_free(&d->agent);
+  bt_plugins_free(&d->plugins);
+  if (d->executor)
+    bt_executor_stop(d->executor);
+  if (d->store)
+    d->store->ops->close(d->store);
+  d->store = NULL;
+  bt_executor_free(&d->executor);
+  bt_pool_free(&d->pool);
+  bt_feed_free(&d->feed);
+  bt_policy_free(&d->policy);
+  bt_seal_free(&d->seal);
+  bt_http_free(&d->http);
+  json_decref(d->stats);
+  bt_loop_free(&d->loop);
+  free(d->node_name);
+  free(d->portd);
+}

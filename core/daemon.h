@@ -1,0 +1,58 @@
+/* The daemon's parts, wired once: what berthd*.c share. Only the daemon includes this. */
+#ifndef BT_DAEMON_H
+#define BT_DAEMON_H
+
+#include "api/api.h"
+#include "control/executor.h"
+#include "loop/http_client.h"
+#include "loop/loop.h"
+#include "loop/worker.h"
+#include "model/config.h"
+#include "node/agent.h"
+#include "node/images.h"
+#include "node/stream.h"
+#include "plugin/plugin.h"
+#include "policy/policy.h"
+#include "state/seal.h"
+#include "state/store.h"
+#include "state/watch.h"
+
+struct bt_daemon {
+  struct bt_config *config;
+  const char *config_file;
+  char *node_name, *portd;
+  int64_t started_ms;
+  struct bt_loop *loop;
+  struct bt_pool *pool;
+  struct bt_http *http;
+  struct bt_store *store;
+  struct bt_feed *feed;
+  struct bt_seal *seal;
+  struct bt_policy *policy;
+  struct bt_plugins *plugins;
+  struct bt_plugin_server plugin_server;
+  struct bt_executor *executor;
+  struct bt_agent *agent;
+  struct bt_api *api;
+  json_t *stats;          /* the last statistics of all instances, for metrics */
+  int64_t stats_ms;       /* monotonic; when they were read */
+  int lock_fd;
+};
+
+/* berthd.c: builds everything, runs until SIGTERM or SIGINT. */
+int bt_daemon_open(struct bt_daemon *d, struct bt_err **err) BT_CHECK;
+void bt_daemon_close(struct bt_daemon *d); /* containers run on */
+void bt_daemon_load_plugins(struct bt_daemon *d);
+
+/* berthd_services.c */
+void bt_daemon_plugin_server(struct bt_daemon *d);            /* fills d->plugin_server */
+int bt_daemon_content(void *arg, const char *namespace_, const char *key, void **data, size_t *len, struct bt_err **err);
+json_t *bt_daemon_status(void *arg);                          /* GET /v1/server */
+void bt_daemon_doctor(void *arg, void (*done)(void *done_arg, json_t *report_steal), void *done_arg);
+
+/* berthd_metrics.c: berth.host.metrics/1.collect */
+void bt_daemon_collect(void *arg, int64_t max_age_ms, void (*sample)(void *done_arg, const struct berth_metric_sample *sample),
+                       void (*done)(void *done_arg, enum bt_code code, const char *message), void *done_arg);
+long long bt_daemon_rss(void); /* bytes */
+
+#endif
