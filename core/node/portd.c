@@ -1,5 +1,6 @@
 /* berth-portd: the port proxy. Listens on the published ports of services and hands each connection to one of the service's ready
- * instances in turn. A process of its own, so that connections and ports outlive a restart of berthd; it takes its whole table
+ * instances in turn. Runs as nobody, with the one capability to
+ * listen below 1024. A process of its own, so that connections and ports outlive a restart of berthd; it takes its whole table
  * from the agent over a unix socket and knows nothing else.
  *
  *     berth-portd SOCKET
@@ -19,6 +20,8 @@
 #include <event2/listener.h>
 #include <event2/util.h>
 #include <fcntl.h>
+#include <grp.h>
+#include <linux/capability.h>
 #include <netinet/tcp.h>
 #include <signal.h>
 #include <stdio.h>
@@ -26,6 +29,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -401,13 +405,24 @@ static struct evconnlistener *listen_control(const char *path) {
   return l;
 }
 
+/* Nobody's user with the one capability that ports below 1024 need. Where we are not root there is nothing to drop. */
+static bool drop_privileges(void) {
+  enum { nobody = 65534 };
+  if (geteuid() != 0)
+    return true;
+  struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+  uint32_t bit = 1U << CAP_NET_BIND_SERVICE;
+  struct __user_cap_data_struct caps[2] = {{.effective = bit, .permitted = bit}};
+  return prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) == 0 && setgroups(0, NULL) == 0 && setresgid(nobody, nobody, nobody) == 0 &&
+         setresuid(nobody, nobody, nobody) == 0 && syscall(SYS_capset, &head, caps) == 0;
+}
+
 int main(int argc, char **argv) {
   if (argc != 2) {
     fprintf(stderr, "usage: berth-portd SOCKET\n(berthd starts it; nobody needs to call it by hand)\n");
     return 2;
   }
   signal(SIGPIPE, SIG_IGN);
-  prctl(PR_SET_DUMPABLE, 0);
   prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
   struct rlimit files;
   if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
@@ -420,6 +435,11 @@ int main(int argc, char **argv) {
   struct evconnlistener *control = listen_control(argv[1]);
   if (!control)
     return 1;
+  if (!drop_privileges()) {
+    fprintf(stderr, "berth-portd: cannot drop privileges: %s\n", strerror(errno));
+    return 1;
+  }
+  prctl(PR_SET_DUMPABLE, 0);
   check_idle();
   event_base_dispatch(base);
   evconnlistener_free(control);

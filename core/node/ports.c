@@ -184,9 +184,12 @@ static void send_table(void *arg) {
                                 access(ports->socket, F_OK) != 0))
     return; /* nothing published, no proxy needed */
   if (!ports->connected && !connect_control(ports)) {
-    if (json_array_size(bt_json_arr(message, "set")))
+    if (json_array_size(bt_json_arr(message, "set"))) {
       spawn(ports);
-    bt_timer_set(ports->timer, retry_ms);
+      bt_timer_set(ports->timer, retry_ms);
+    } else {
+      unlink(ports->socket); /* left by a proxy that ended: it may no longer remove it itself */
+    }
     return;
   }
   BT_AUTO_FREE char *text = bt_json_text(message);
