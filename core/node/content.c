@@ -79,7 +79,7 @@ static int write_list(struct bt_inst *in, const char *kind, struct bt_err **err)
     void *data = NULL;
     size_t len = 0;
     const char *key = bt_json_str_or(item, "key", "");
-    if (in->agent->o.content(in->agent->o.arg, bt_json_str_or(in->assignment, "namespace", "default"), key, &data, &len,
+    if (in->agent->o.content(in->agent->o.arg, bt_inst_of(in, "namespace"), key, &data, &len,
                              err) < 0)
       return bt_err_wrap(err, "%s", bt_json_str_or(item, "source", key));
     BT_AUTO_FREE char *path = file_path(in, kind, i);

@@ -15,17 +15,39 @@ enum { retry_ms = 2000, start_deadline_ms = 120000 };
 bool bt_inst_is_job(const struct bt_inst *in) { return bt_json_bool(in->klass, "job", false); }
 
 static void set_assignment(struct bt_inst *in, const json_t *assignment) {
-  json_t *old = in->assignment;
-  union { const json_t *in; json_t *out; } keep = {assignment}; /* a reference, never written through */
-  in->assignment = json_incref(keep.out);
-  in->klass = bt_json_obj(in->assignment, "class");
-  in->id = bt_json_str(in->assignment, "instance");
-  json_decref(old);
+  json_t *klass = json_incref(bt_json_obj(assignment, "class"));
+  json_decref(in->klass);
+  in->klass = klass;
+  json_decref(in->doc);
+  union { const json_t *in; json_t *out; } shallow = {assignment}; /* copied, not written through */
+  in->doc = json_copy(shallow.out);
+  json_object_del(in->doc, "class");
+  free(in->text);
+  in->text = bt_json_text(in->doc);
+}
+
+const json_t *bt_inst_doc(struct bt_inst *in) {
+  if (!in->doc)
+    in->doc = json_loads(in->text, 0, NULL);
+  BT_ASSERT(in->doc);
+  return in->doc;
+}
+
+void bt_inst_settle(struct bt_inst *in) {
+  json_decref(in->doc);
+  in->doc = NULL;
+}
+
+const char *bt_inst_of(const struct bt_inst *in, const char *what) {
+  char label[32];
+  snprintf(label, sizeof label, "berth.%s", what);
+  return bt_json_str_or(bt_json_obj(in->klass, "labels"), label, "");
 }
 
 struct bt_inst *bt_inst_new(struct bt_agent *agent, const json_t *assignment) {
   struct bt_inst *in = bt_new(struct bt_inst);
   in->agent = agent;
+  in->id = bt_strdup(bt_json_str_or(assignment, "instance", ""));
   set_assignment(in, assignment);
   in->restarts = (int)bt_json_int(assignment, "restarts", 0);
   in->failures = (int)bt_json_int(assignment, "failures", 0);
@@ -34,7 +56,6 @@ struct bt_inst *bt_inst_new(struct bt_agent *agent, const json_t *assignment) {
 }
 
 void bt_inst_update(struct bt_inst *in, const json_t *assignment) {
-  /* The map's key is a copy, so the id may move with the assignment. */
   set_assignment(in, assignment);
   in->want_gone = false;
   bt_inst_step(in);
@@ -62,12 +83,14 @@ void bt_inst_free(struct bt_inst *in) {
     }
   bt_timer_free(&in->timer);
   bt_timer_free(&in->good);
-  json_decref(in->assignment);
+  json_decref(in->doc);
+  json_decref(in->klass);
+  free(in->text);
+  free(in->id);
   json_decref(in->ports);
   free(in->image_id);
   free(in->ip);
   free(in->error);
-  free(in->last_report);
   free(in);
 }
 
@@ -350,7 +373,7 @@ static void name_owner(void *arg, enum bt_code code, const char *message, json_t
   (void)message;
   in->op = 0;
   in->busy = false;
-  const char *name = bt_json_str_or(in->assignment, "container_name", in->id);
+  const char *name = bt_json_str_or(bt_inst_doc(in), "container_name", in->id);
   json_t *labels = bt_json_obj(result, "labels");
   if (code != BT_OK) {
     bt_slot_release(in);
@@ -392,7 +415,7 @@ static void created(void *arg, enum bt_code code, const char *message, json_t *r
   json_decref(in->ports);
   in->ports = NULL;
   if (code == BT_CONFLICT) {
-    const char *name = bt_json_str_or(in->assignment, "container_name", in->id);
+    const char *name = bt_json_str_or(bt_inst_doc(in), "container_name", in->id);
     struct berth_runtime_container req = {sizeof req, .id = name};
     struct bt_plugin_call call = {.method = "runtime.inspect", .done = name_owner, .arg = in};
     in->busy = true;
@@ -401,7 +424,7 @@ static void created(void *arg, enum bt_code code, const char *message, json_t *r
   }
   bt_slot_release(in);
   if (code == BT_NOT_FOUND)
-    bt_image_forget(in->agent, bt_json_str_or(in->assignment, "image", ""));
+    bt_image_forget(in->agent, bt_json_str_or(bt_inst_doc(in), "image", ""));
   bt_inst_fail(in, message, code == BT_UNAVAILABLE);
 }
 

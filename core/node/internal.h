@@ -30,12 +30,14 @@ enum bt_health { BT_HEALTH_NONE, BT_HEALTH_STARTING, BT_HEALTH_HEALTHY, BT_HEALT
 
 struct bt_probes;
 
-/* One instance on this node: about 500 bytes and its assignment, which shares the class with its siblings. */
+/* One instance on this node. Cost while it runs: about 1 KB, its timers and its assignment as compact text included; the
+ * class is shared with its siblings. */
 struct bt_inst {
   struct bt_agent *agent;
-  const char *id;          /* into assignment */
-  json_t *assignment;
-  json_t *klass;           /* borrowed from assignment */
+  char *id;
+  char *text;              /* the assignment without its class, as compact JSON */
+  json_t *doc;             /* the same, parsed while it is worked on; see bt_inst_doc */
+  json_t *klass;           /* shared */
   char *container_id;
   char *image_id;
   char *ip;                /* of its first network; for probes and the proxy */
@@ -64,7 +66,7 @@ struct bt_inst {
   struct bt_timer *timer;     /* next start, or a retry; made when first needed */
   struct bt_timer *good;      /* resets the failures once it has been ready long enough */
   struct bt_probes *probes;   /* while it runs, where the class has some */
-  char *last_report;
+  uint64_t last_report;       /* its fingerprint */
 };
 
 /* A network or volume that instances need on the engine. */
@@ -135,6 +137,11 @@ void bt_slot_release(struct bt_inst *in);
 struct bt_inst *bt_inst_new(struct bt_agent *agent, const json_t *assignment);
 void bt_inst_update(struct bt_inst *in, const json_t *assignment);
 void bt_inst_free(struct bt_inst *in);
+/* The assignment, borrowed until bt_inst_settle; "class" left out: that is in->klass. */
+const json_t *bt_inst_doc(struct bt_inst *in);
+void bt_inst_settle(struct bt_inst *in); /* it runs: forget the parsed form */
+/* "namespace", "app" or "service" of the instance, borrowed from its class; "" where absent. */
+const char *bt_inst_of(const struct bt_inst *in, const char *what);
 /* Compares what should be with what is and takes the next step. Safe to call at any time; may free in when it is gone. */
 void bt_inst_step(struct bt_inst *in);
 /* What the engine says of its container (an object of berth_runtime.inspect). */

@@ -1,5 +1,7 @@
 #include "config.h"
 
+#include <sodium.h>
+
 #include "node/internal.h"
 
 static const char *const state_names[] = {
@@ -46,15 +48,25 @@ json_t *bt_inst_report(const struct bt_inst *in) {
   return o;
 }
 
+/* Two different reports in a row with one fingerprint: once in 2^64. */
+static uint64_t fingerprint(const json_t *report) {
+  static const unsigned char key[crypto_shorthash_KEYBYTES];
+  BT_AUTO_FREE char *text = bt_json_canonical(report);
+  uint64_t print;
+  crypto_shorthash((unsigned char *)&print, (const unsigned char *)text, strlen(text), key);
+  return print;
+}
+
 void bt_inst_tell(struct bt_inst *in) {
   json_t *o = bt_inst_report(in);
-  BT_AUTO_FREE char *text = bt_json_canonical(o);
-  if (!in->agent->synced || bt_streq(text, in->last_report)) {
+  uint64_t print = fingerprint(o);
+  if (!in->agent->synced || print == in->last_report) {
     json_decref(o);
     return;
   }
-  free(in->last_report);
-  in->last_report = bt_steal(text);
+  in->last_report = print;
+  if (in->state == BT_INST_RUNNING && !in->busy)
+    bt_inst_settle(in);
   bt_agent_send(in->agent, o);
   if (bt_json_arr(in->klass, "ingress"))
     bt_ports_changed(in->agent);
@@ -64,8 +76,8 @@ void bt_inst_progress(struct bt_inst *in, const char *text, int64_t current, int
   json_t *o = json_object();
   bt_json_set_str(o, "type", "progress");
   bt_json_set_str(o, "instance", in->id);
-  bt_json_set_str(o, "namespace", bt_json_str(in->assignment, "namespace"));
-  bt_json_set_str(o, "app", bt_json_str(in->assignment, "app"));
+  bt_json_set_str(o, "namespace", bt_inst_of(in, "namespace"));
+  bt_json_set_str(o, "app", bt_inst_of(in, "app"));
   bt_json_set_str(o, "text", text);
   bt_json_set_int(o, "current", current);
   bt_json_set_int(o, "total", total);

@@ -166,7 +166,7 @@ int bt_resources_ready(struct bt_inst *in, const char **why) {
   int all = 1;
   size_t i;
   json_t *o;
-  json_array_foreach(bt_json_arr(in->assignment, "networks"), i, o) {
+  json_array_foreach(bt_json_arr(bt_inst_doc(in), "networks"), i, o) {
     int rc = one_ready(in, false, bt_json_str(o, "name"), why);
     all = BT_MIN(all, rc);
   }
@@ -224,7 +224,7 @@ static size_t image_progress(void *arg, int channel, const void *data, size_t le
     return 0;
   for (struct bt_map_iter it = bt_map_iter(img->agent->instances); bt_map_next(&it);) {
     struct bt_inst *in = it.value;
-    if (in->state == BT_INST_PULLING && bt_streq(bt_json_str(in->assignment, "image"), img->name))
+    if (in->state == BT_INST_PULLING && bt_streq(bt_json_str(bt_inst_doc(in), "image"), img->name))
       bt_inst_progress(in, text, bt_json_int(o, "current", 0), bt_json_int(o, "total", 0));
   }
   return 0;
@@ -273,7 +273,7 @@ static void image_inspected(void *arg, enum bt_code code, const char *message, j
 
 int bt_image_ready(struct bt_inst *in, const char **id, const char **why) {
   struct bt_agent *agent = in->agent;
-  const char *name = bt_json_str_or(in->assignment, "image", "");
+  const char *name = bt_json_str_or(bt_inst_doc(in), "image", "");
   struct bt_image *img = bt_map_get(agent->images, name);
   if (!img) {
     img = bt_new(struct bt_image);

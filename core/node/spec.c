@@ -19,8 +19,8 @@ static struct bt_inst *other(const struct bt_inst *in, const char *id, struct bt
 }
 
 /* "container:<id>" for a namespace shared with another instance. */
-static int add_shared(const struct bt_inst *in, json_t *spec, const char *which, const char *key, struct bt_err **err) {
-  const char *id = bt_json_str(bt_json_obj(in->assignment, "co"), which);
+static int add_shared(struct bt_inst *in, json_t *spec, const char *which, const char *key, struct bt_err **err) {
+  const char *id = bt_json_str(bt_json_obj(bt_inst_doc(in), "co"), which);
   if (!id)
     return 0;
   struct bt_inst *o = other(in, id, err);
@@ -31,8 +31,8 @@ static int add_shared(const struct bt_inst *in, json_t *spec, const char *which,
   return 0;
 }
 
-static int add_volumes_from(const struct bt_inst *in, json_t *spec, struct bt_err **err) {
-  json_t *from = bt_json_arr(in->assignment, "volumes_from");
+static int add_volumes_from(struct bt_inst *in, json_t *spec, struct bt_err **err) {
+  json_t *from = bt_json_arr(bt_inst_doc(in), "volumes_from");
   if (!json_array_size(from))
     return 0;
   json_t *list = json_array();
@@ -51,7 +51,7 @@ static int add_volumes_from(const struct bt_inst *in, json_t *spec, struct bt_er
 
 /* An engine without volume subpaths gets the folder below the volume's mount point as a bind mount. The path is resolved
  * first, and refused where a link leads out of the volume. */
-static int subpath_as_bind(const struct bt_inst *in, json_t *mount, struct bt_err **err) {
+static int subpath_as_bind(struct bt_inst *in, json_t *mount, struct bt_err **err) {
   const char *subpath = bt_json_str(mount, "subpath"), *volume = bt_json_str(mount, "source");
   struct bt_resource *r = bt_map_get(in->agent->volumes, volume);
   if (!r || !r->mountpoint)
@@ -70,7 +70,7 @@ static int subpath_as_bind(const struct bt_inst *in, json_t *mount, struct bt_er
   return 0;
 }
 
-static int add_mounts(const struct bt_inst *in, json_t *spec, struct bt_err **err) {
+static int add_mounts(struct bt_inst *in, json_t *spec, struct bt_err **err) {
   json_t *mounts = json_array();
   bt_json_set(spec, "mounts", mounts);
   size_t i;
@@ -100,12 +100,12 @@ static bool port_taken(const struct bt_inst *in, long long port) {
 }
 
 /* "8080-8082": the port of the slot, or the first free one. */
-static long long port_of_range(const struct bt_inst *in, const char *range) {
+static long long port_of_range(struct bt_inst *in, const char *range) {
   int low = 0, high = 0;
   if (sscanf(range, "%d-%d", &low, &high) != 2 || low < 1 || high > 65535 || high < low)
     return 0;
   int n = high - low + 1;
-  int slot = (int)bt_json_int(in->assignment, "slot", 1);
+  int slot = (int)bt_json_int(bt_inst_doc(in), "slot", 1);
   for (int i = 0; i < n; i++) {
     long long port = low + (slot - 1 + i) % n;
     if (!port_taken(in, port))
@@ -135,12 +135,12 @@ static void add_ports(struct bt_inst *in, json_t *spec) {
     in->ports = json_incref(list);
 }
 
-static json_t *all_labels(const struct bt_inst *in) {
+static json_t *all_labels(struct bt_inst *in) {
   json_t *labels = json_copy(bt_json_obj(in->klass, "labels"));
   if (!labels)
     labels = json_object();
   char slot[16];
-  snprintf(slot, sizeof slot, "%d", (int)bt_json_int(in->assignment, "slot", 1));
+  snprintf(slot, sizeof slot, "%d", (int)bt_json_int(bt_inst_doc(in), "slot", 1));
   bt_json_set_str(labels, "berth.server", in->agent->server_id);
   bt_json_set_str(labels, "berth.instance", in->id);
   bt_json_set_str(labels, "berth.slot", slot);
@@ -150,15 +150,15 @@ static json_t *all_labels(const struct bt_inst *in) {
 
 char *bt_inst_spec(struct bt_inst *in, const char *image_id, struct bt_err **err) {
   BT_AUTO_JSON spec = json_object();
-  bt_json_set_str(spec, "name", bt_json_str_or(in->assignment, "container_name", in->id));
+  bt_json_set_str(spec, "name", bt_json_str_or(bt_inst_doc(in), "container_name", in->id));
   bt_json_set_str(spec, "image", image_id);
   bt_json_set(spec, "labels", all_labels(in));
   json_object_set(spec, "service", bt_json_obj(in->klass, "service"));
   const char *mode = bt_json_str(in->klass, "network_mode");
   if (mode)
     bt_json_set_str(spec, "network_mode", mode);
-  else if (json_array_size(bt_json_arr(in->assignment, "networks")))
-    json_object_set(spec, "networks", bt_json_arr(in->assignment, "networks"));
+  else if (json_array_size(bt_json_arr(bt_inst_doc(in), "networks")))
+    json_object_set(spec, "networks", bt_json_arr(bt_inst_doc(in), "networks"));
   static const char *const kept[] = {"pid", "ipc"};
   for (size_t i = 0; i < BT_COUNT(kept); i++)
     bt_json_set_str(spec, kept[i], bt_json_str(in->klass, kept[i]));

@@ -136,9 +136,9 @@ static void ask_stats(struct bt_stream *s, struct bt_inst *in) {
   struct stats_of *one = bt_new(struct stats_of);
   one->s = s;
   one->instance = bt_strdup(in->id);
-  one->namespace_ = bt_strdup(bt_json_str_or(in->assignment, "namespace", "default"));
-  one->app = bt_strdup(bt_json_str_or(in->assignment, "app", ""));
-  one->service = bt_strdup(bt_json_str_or(in->assignment, "service", ""));
+  one->namespace_ = bt_strdup(bt_inst_of(in, "namespace"));
+  one->app = bt_strdup(bt_inst_of(in, "app"));
+  one->service = bt_strdup(bt_inst_of(in, "service"));
   s->waiting++;
   struct berth_runtime_container req = {sizeof req, .id = in->container_id};
   struct bt_plugin_call call = {
@@ -161,8 +161,8 @@ static void open_stats(struct bt_stream *s, const char *namespace_, const char *
   for (struct bt_map_iter it = bt_map_iter(s->agent->instances); bt_map_next(&it);) {
     struct bt_inst *in = it.value;
     bool wanted = in->running && in->container_id && (!instance || !*instance || bt_streq(instance, in->id)) &&
-                  (!namespace_ || !*namespace_ || bt_streq(namespace_, bt_json_str(in->assignment, "namespace"))) &&
-                  (!app || bt_streq(app, bt_json_str(in->assignment, "app")));
+                  (!namespace_ || !*namespace_ || bt_streq(namespace_, bt_inst_of(in, "namespace"))) &&
+                  (!app || bt_streq(app, bt_inst_of(in, "app")));
     if (wanted)
       ask_stats(s, in);
   }
@@ -181,7 +181,7 @@ static void open_prune(struct bt_stream *s) {
 static void open_on_instance(struct bt_stream *s, const char *op, const char *namespace_, const char *instance,
                              const json_t *args) {
   struct bt_inst *in = instance ? bt_map_get(s->agent->instances, instance) : NULL;
-  if (in && namespace_ && *namespace_ && !bt_streq(namespace_, bt_json_str(in->assignment, "namespace")))
+  if (in && namespace_ && *namespace_ && !bt_streq(namespace_, bt_inst_of(in, "namespace")))
     in = NULL;
   if (!in)
     end_soon(s, BT_NOT_FOUND, bt_asprintf("there is no instance %s: see berth ps", instance ? instance : ""));
