@@ -163,9 +163,9 @@ static int finish(struct bt_load *load, struct bt_yaml *tree) {
     return -1;
   int rc = bt_compose_check_references(load, tree);
   if (!load->options->skip_berth_checks)
-    rc   BT_AUTO_YAML models = bt_yaml_take(tree, "models"); /* the reference's JSON has no place for them; Berth refuses them */
+    rc |= bt_compose_check_support(load, tree);
+  BT_AUTO_YAML models = bt_yaml_take(tree, "models"); /* the reference's JSON has no place for them; Berth refuses them */
   (void)models;
-|= bt_compose_check_support(load, tree);
   return rc || load->diags->errors ? -1 : 0;
 }
 
