@@ -1,0 +1,49 @@
+/* What http_server.c (listeners, connections) and http_reply.c (answers) share. */
+#ifndef BT_API_HTTP_CONN_H
+#define BT_API_HTTP_CONN_H
+
+#include <event2/bufferevent.h>
+
+#include "api/http_server.h"
+
+enum {
+  BT_CONN_LOW_WATER = 64 * 1024,
+  BT_CONN_HIGH_WATER = 256 * 1024,
+  BT_CONN_MAX_OUTPUT = 16 * 1024 * 1024,
+  BT_CONN_RAW_INPUT = 2 * 1024 * 1024, /* room for a whole WebSocket message */
+};
+
+enum bt_conn_state {
+  BT_CONN_REQUEST, /* a request is read, or none is there */
+  BT_CONN_ANSWER,  /* the exchange is with its handler */
+  BT_CONN_RAW,     /* taken over */
+  BT_CONN_LINGER   /* the last answer is on its way; what comes is thrown away, so that a reset does not eat the answer */
+};
+
+struct bt_listener;
+
+struct bt_conn {
+  struct bt_httpd *httpd;
+  struct bt_listener *listener;
+  struct bt_conn *prev, *next;
+  struct bufferevent *bev;
+  struct bt_peer peer;
+  enum bt_conn_state state;
+  struct bt_exchange *x; /* of the request being read or answered */
+  struct bt_timer *timer;
+  int64_t deadline; /* monotonic ms; INT64_MAX: none */
+  int64_t fires;    /* when the timer fires: no later than the deadline; it looks again then */
+  bool eof, dead, shut, head_seen, close_after, paused;
+  int hold; /* entered by so many callbacks: freeing waits */
+  size_t (*on_bytes)(void *arg, const char *data, size_t len);
+};
+
+/* The answer is complete (keep: the connection may go on with the next request). */
+void bt_conn_answered(struct bt_conn *conn, bool keep);
+void bt_conn_deadline(struct bt_conn *conn, int64_t ms);
+void bt_conn_kill(struct bt_conn *conn); /* closes in the next turn; on_gone for an open exchange */
+struct bt_exchange *bt_exchange_new(struct bt_httpd *httpd);
+void bt_exchange_free(struct bt_exchange *x); /* detached from its connection */
+const char *bt_httpd_date(struct bt_httpd *httpd); /* IMF-fixdate, at most a second old */
+
+#endif
