@@ -1,0 +1,184 @@
+/* The verbs that change a whole app: scale, restart, down, rollback. */
+#include "config.h"
+#include "cli/apps.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "cli/live.h"
+#include "cli/plan_print.h"
+#include "cli/target.h"
+
+enum { write_timeout_ms = 600000, default_wait_s = 600 };
+
+void bt_apps_warn(const json_t *result) {
+  size_t i;
+  json_t *item;
+  json_array_foreach(bt_json_arr(result, "warnings"), i, item) if (json_is_string(item))
+      bt_cli_note("warning: %s", json_string_value(item));
+  json_array_foreach(bt_json_arr(result, "diagnostics"), i, item) {
+    const char *file = bt_json_str(item, "file");
+    if (file)
+      fprintf(stderr, "%s:%lld:%lld: ", file, bt_json_int(item, "line", 0), bt_json_int(item, "column", 0));
+    fprintf(stderr, "%s: %s\n", bt_json_str_or(item, "severity", "warning"), bt_json_str_or(item, "message", ""));
+  }
+}
+
+/* "30" (seconds) or "1m30s". */
+static int wait_ms(const struct bt_args *args, long long *out, struct bt_err **err) {
+  const char *text = bt_args_text(args, "wait-timeout");
+  long long seconds = default_wait_s;
+  int64_t ns;
+  if (!text || bt_parse_i64(text, 0, 1000000, &seconds))
+    *out = seconds * 1000;
+  else if (bt_duration_parse(text, &ns) && ns >= 0)
+    *out = ns / 1000000;
+  else
+    return bt_err_set(err, BT_INVALID, "--wait-timeout takes seconds or a duration such as 1m30s, not \"%s\"", text);
+  return 0;
+}
+
+static int show_dry_run(const json_t *result) {
+  BT_AUTO_BUF out = {0};
+  size_t changes = bt_plan_print(bt_json_arr(result, "plan"), true, bt_out_fancy(STDOUT_FILENO), &out);
+  bt_out_write(STDOUT_FILENO, &out);
+  bt_cli_say("%s: %zu change%s. A dry run: nothing was done.\n", bt_json_str_or(result, "app", ""), changes,
+             changes == 1 ? "" : "s");
+  return 0;
+}
+
+int bt_apps_follow(struct bt_cli *cli, const json_t *result, struct bt_err **err) {
+  long long timeout, revision = bt_json_int(result, "revision", 0);
+  const char *app = bt_json_str_or(result, "app", "");
+  bt_apps_warn(result);
+  if (wait_ms(&cli->args, &timeout, err))
+    return -1;
+  if (cli->json) {
+    bt_out_json(result);
+    return 0;
+  }
+  if (bt_args_has(&cli->args, "dry-run"))
+    return show_dry_run(result);
+  BT_AUTO_BUF out = {0};
+  size_t changes = bt_plan_print(bt_json_arr(result, "plan"), false, bt_out_fancy(STDOUT_FILENO), &out);
+  bt_out_write(STDOUT_FILENO, &out);
+  if (!changes && !bt_json_bool(result, "changed", true))
+    bt_cli_say("%s, revision %lld: nothing to change\n", app, revision);
+  if (bt_args_has(&cli->args, "detach")) {
+    bt_cli_say("%s, revision %lld is accepted. Look at it with \"berth ps %s\".\n", app, revision, app);
+    return 0;
+  }
+  return bt_live_follow(cli, &(struct bt_live_options){.app = app, .revision = revision, .timeout_ms = timeout}, err);
+}
+
+/* POST to …/apps/APP/what, and on with its result. */
+static int post_app(struct bt_cli *cli, const char *app, const char *what, const json_t *body, struct bt_err **err) {
+  BT_AUTO_JSON result = NULL;
+  BT_AUTO_FREE char *path = bt_cli_path(cli, "apps", app, what, NULL);
+  BT_AUTO_BUF url = {0};
+  bt_buf_adds(&url, path);
+  if (bt_args_has(&cli->args, "dry-run"))
+    bt_url_query(&url, "dryRun", "true");
+  if (bt_cli_connect(cli, err) || bt_conn_call(cli->conn, "POST", url.data, body, write_timeout_ms, &result, err))
+    return -1;
+  return bt_apps_follow(cli, result, err);
+}
+
+/* ---------------------------------------------------------------- scale */
+
+/* "web=3" or "shop/web=3" into services; *app is the app named, if any. */
+static int read_scale(const char *word, char **app, json_t *services, struct bt_err **err) {
+  const char *eq = strchr(word, '='), *slash = strchr(word, '/');
+  long long n;
+  if (!eq || eq == word || !bt_parse_i64(eq + 1, 0, 100000, &n))
+    return bt_err_set(err, BT_INVALID, "\"%s\" does not say how many: SERVICE=NUMBER, such as web=3", word);
+  const char *name = slash && slash < eq ? slash + 1 : word;
+  if (name != word) {
+    BT_AUTO_FREE char *named = bt_strndup(word, (size_t)(slash - word));
+    if (*app && strcmp(*app, named))
+      return bt_err_set(err, BT_INVALID, "one app at a time: %s or %s", *app, named);
+    bt_str_set(app, named);
+  }
+  BT_AUTO_FREE char *service = bt_strndup(name, (size_t)(eq - name));
+  bt_json_set_int(services, service, n);
+  return 0;
+}
+
+int bt_verb_scale(struct bt_cli *cli, struct bt_err **err) {
+  BT_AUTO_JSON body = json_object();
+  BT_AUTO_FREE char *app = NULL;
+  json_t *services = json_object();
+  bt_json_set(body, "services", services);
+  bt_vec_each(&cli->args.rest, word)
+    if (read_scale(*word, &app, services, err))
+      return -1;
+  if (!app) { /* a service of the current project, or one that only one app has */
+    BT_AUTO_TARGET target = {0};
+    BT_AUTO_FREE char *first = bt_strndup(cli->args.rest.items[0], strcspn(cli->args.rest.items[0], "="));
+    if (bt_target_resolve(cli, first, &target, NULL, err))
+      return -1;
+    app = bt_strdup(target.app);
+  }
+  return post_app(cli, app, "scale", body, err);
+}
+
+/* ---------------------------------------------------------------- restart */
+
+static int restart_one(struct bt_cli *cli, const struct bt_target *target, struct bt_err **err) {
+  BT_AUTO_JSON body = json_object();
+  BT_AUTO_FREE char *path = target->instance ? bt_cli_path(cli, "instances", target->instance, "restart", NULL)
+                                             : bt_cli_path(cli, "apps", target->app, "restart", NULL);
+  bt_json_set(body, "services", target->service && !target->instance ? json_pack("[s]", target->service) : json_null());
+  if (bt_conn_call(cli->conn, "POST", path, body, write_timeout_ms, NULL, err))
+    return -1;
+  bt_cli_say("%s%s%s restarts\n", target->instance ? target->instance : target->app,
+             target->service && !target->instance ? "/" : "",
+             target->service && !target->instance ? target->service : "");
+  return 0;
+}
+
+int bt_verb_restart(struct bt_cli *cli, struct bt_err **err) {
+  if (!cli->args.rest.len) {
+    BT_AUTO_TARGET whole = {0};
+    return bt_target_app(cli, &whole.app, err) || bt_cli_connect(cli, err) ? -1 : restart_one(cli, &whole, err);
+  }
+  bt_vec_each(&cli->args.rest, word) {
+    BT_AUTO_TARGET target = {0};
+    if (bt_target_resolve(cli, *word, &target, NULL, err) || restart_one(cli, &target, err))
+      return -1;
+  }
+  return 0;
+}
+
+/* ---------------------------------------------------------------- down, rollback */
+
+int bt_verb_down(struct bt_cli *cli, struct bt_err **err) {
+  BT_AUTO_FREE char *app = NULL;
+  long long timeout;
+  if (wait_ms(&cli->args, &timeout, err) || bt_target_app(cli, &app, err) || bt_cli_connect(cli, err))
+    return -1;
+  BT_AUTO_FREE char *path = bt_cli_path(cli, "apps", app, NULL);
+  BT_AUTO_BUF url = {0};
+  bt_buf_adds(&url, path);
+  if (bt_args_has(&cli->args, "volumes"))
+    bt_url_query(&url, "volumes", "true");
+  if (bt_conn_call(cli->conn, "DELETE", url.data, NULL, write_timeout_ms, NULL, err))
+    return -1;
+  if (!bt_args_has(&cli->args, "detach"))
+    return bt_live_gone(cli, &(struct bt_live_options){.app = app, .timeout_ms = timeout}, err);
+  bt_cli_say("%s goes down\n", app);
+  return 0;
+}
+
+int bt_verb_rollback(struct bt_cli *cli, struct bt_err **err) {
+  BT_AUTO_FREE char *app = NULL;
+  long long to = 0;
+  if (bt_args_int(&cli->args, "to", 1, 1000000000, &to, err) || bt_target_app(cli, &app, err))
+    return -1;
+  BT_AUTO_JSON body = json_object();
+  bt_json_set(body, "to", to ? json_integer(to) : json_null());
+  bt_json_set_str(body, "message", bt_args_text(&cli->args, "message"));
+  return post_app(cli, app, "rollback", body, err);
+}

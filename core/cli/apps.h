@@ -1,0 +1,13 @@
+/* What follows a change of an app: its plan and warnings shown, its revision watched. */
+#ifndef BT_CLI_APPS_H
+#define BT_CLI_APPS_H
+
+#include "cli/cli.h"
+
+/* Shows control's result of an apply, scale or rollback as the verb's options ask: JSON, the plan of a dry run, one line and the way
+ * until it is up (unless --detach). Returns the exit code. */
+int bt_apps_follow(struct bt_cli *cli, const json_t *result, struct bt_err **err) BT_CHECK;
+/* Prints the warnings and diagnostics of a result to standard error. */
+void bt_apps_warn(const json_t *result);
+
+#endif

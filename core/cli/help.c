@@ -1,0 +1,85 @@
+/* Help, from the table of verbs; also as mdoc for berth(1). */
+#include "config.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "cli/completion.h"
+
+static void add_wrapped(struct bt_buf *b, const char *text) {
+  enum { columns = 80 };
+  size_t at = 0;
+  while (*text) {
+    size_t n = strcspn(text, " ");
+    if (at && at + 1 + n > columns) {
+      bt_buf_addc(b, '\n');
+      at = 0;
+    } else if (at) {
+      bt_buf_addc(b, ' ');
+      at++;
+    }
+    bt_buf_add(b, text, n);
+    at += n;
+    text += n + (text[n] == ' ');
+  }
+  bt_buf_addc(b, '\n');
+}
+
+static void add_option(void *arg, const struct bt_option *option) {
+  BT_AUTO_BUF left = {0};
+  if (option->letter)
+    bt_buf_addf(&left, "  -%c, --%s", option->letter, option->name);
+  else
+    bt_buf_addf(&left, "      --%s", option->name);
+  if (option->value)
+    bt_buf_addf(&left, " %s", option->value);
+  bt_buf_addf(arg, "%-31s %s\n", left.data, option->doc);
+}
+
+static void add_verb(struct bt_buf *b, const struct bt_verb *verb) {
+  bt_buf_addf(b, "berth %s [OPTION...]%s%s\n\n", verb->name, *verb->args ? " " : "", verb->args);
+  bt_buf_addf(b, "%s.\n", verb->summary);
+  if (verb->more) {
+    bt_buf_addc(b, '\n');
+    add_wrapped(b, verb->more);
+  }
+  bt_buf_adds(b, "\nOptions:\n");
+  bt_verb_each_option(verb, add_option, b);
+}
+
+static void add_all(struct bt_buf *b) {
+  const char *group = "";
+  bt_buf_adds(b, "berth VERB [OPTION...] [ARGUMENT...]\n\nRuns containers from Compose files.\n");
+  for (const struct bt_verb *v = bt_verbs; v->name; v++) {
+    if (!v->group)
+      continue;
+    if (strcmp(group, v->group) != 0)
+      bt_buf_addf(b, "\n%s:\n", v->group);
+    group = v->group;
+    BT_AUTO_FREE char *left = bt_asprintf("%s %s", v->name, v->args);
+    bt_buf_addf(b, "  %-29s %s\n", left, v->summary);
+  }
+  bt_buf_adds(b, "\nOptions of every verb:\n");
+  bt_verb_each_option(NULL, add_option, b);
+  bt_buf_adds(b, "\n\"berth VERB --help\" tells more, and so does \"man berth\".\n");
+}
+
+void bt_help_print(const struct bt_verb *verb) {
+  BT_AUTO_BUF b = {0};
+  if (verb)
+    add_verb(&b, verb);
+  else
+    add_all(&b);
+  bt_out_write(STDOUT_FILENO, &b);
+}
+
+int bt_verb_help(struct bt_cli *cli, struct bt_err **err) {
+  const struct bt_strs *rest = &cli->args.rest;
+  int used;
+  const struct bt_verb *verb = rest->len ? bt_verb_find(rest->items[0], rest->len > 1 ? rest->items[1] : NULL, &used) : NULL;
+  if (rest->len && !verb)
+    return bt_err_set(err, BT_INVALID, "there is no \"berth %s\". See \"berth --help\"", rest->items[0]);
+  bt_help_print(verb);
+  return 0;
+}

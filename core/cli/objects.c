@@ -1,0 +1,203 @@
+/* The verbs about single objects: inspect, why, secrets, volumes, networks, images. */
+#include "config.h"
+
+#include <sodium.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/json.h"
+#include "cli/cli.h"
+#include "cli/list.h"
+#include "cli/project.h"
+#include "cli/target.h"
+
+enum { max_secret = 512 << 10, prune_timeout_ms = 600000 };
+
+/* ---------------------------------------------------------------- inspect */
+
+static int print_path(struct bt_cli *cli, const char *path, struct bt_err **err) {
+  BT_AUTO_JSON object = NULL;
+  if (bt_cli_get(cli, path, &object, err))
+    return -1;
+  bt_out_json(object);
+  return 0;
+}
+
+/* "volume/NAME" and the like: the path of it, or NULL for other words. */
+static char *kind_path(const struct bt_cli *cli, const char *word) {
+  static const char *const kinds[] = {"volume", "network", "secret", "config"};
+  for (size_t i = 0; i < BT_COUNT(kinds); i++) {
+    size_t n = strlen(kinds[i]);
+    if (strncmp(word, kinds[i], n) == 0 && word[n] == '/') {
+      BT_AUTO_FREE char *plural = bt_asprintf("%ss", kinds[i]);
+      return bt_cli_path(cli, plural, word + n + 1, NULL);
+    }
+  }
+  return bt_starts(word, "node/") ? bt_url_path("nodes", word + 5, NULL) : NULL;
+}
+
+static char *target_path(const struct bt_cli *cli, const struct bt_target *target) {
+  if (target->instance)
+    return bt_cli_path(cli, "instances", target->instance, NULL);
+  if (!target->service)
+    return bt_cli_path(cli, "apps", target->app, NULL);
+  BT_AUTO_FREE char *name = bt_asprintf("%s.%s", target->app, target->service);
+  return bt_cli_path(cli, "services", name, NULL);
+}
+
+int bt_verb_inspect(struct bt_cli *cli, struct bt_err **err) {
+  const char *word = cli->args.rest.items[0];
+  BT_AUTO_FREE char *path = kind_path(cli, word);
+  BT_AUTO_TARGET target = {0};
+  if (!path) {
+    BT_AUTO_ERR unknown = NULL;
+    if (bt_target_resolve(cli, word, &target, NULL, &unknown)) {
+      /* An app without instances is still an app. */
+      if (bt_err_code(unknown) != BT_NOT_FOUND)
+        return bt_err_move(err, bt_steal(unknown));
+      path = bt_cli_path(cli, "apps", word, NULL);
+      if (print_path(cli, path, err) == 0)
+        return 0;
+      return bt_err_code(err ? *err : NULL) == BT_NOT_FOUND ? bt_err_move(err, bt_steal(unknown)) : -1;
+    }
+    path = target_path(cli, &target);
+  }
+  return print_path(cli, path, err);
+}
+
+int bt_verb_node_inspect(struct bt_cli *cli, struct bt_err **err) {
+  BT_AUTO_FREE char *path = bt_url_path("nodes", cli->args.rest.items[0], NULL);
+  return print_path(cli, path, err);
+}
+
+/* ---------------------------------------------------------------- why */
+
+static void print_why(const json_t *why) {
+  BT_AUTO_BUF out = {0};
+  bool fancy = bt_out_fancy(STDOUT_FILENO);
+  BT_AUTO_FREE char *title = bt_asprintf("%s: ", bt_json_str_or(why, "object", ""));
+  bt_out_color(&out, fancy, BT_BOLD, title);
+  bt_out_clean(&out, bt_json_str_or(why, "summary", ""));
+  bt_buf_addc(&out, '\n');
+  size_t i;
+  json_t *reason;
+  json_array_foreach(bt_json_arr(why, "reasons"), i, reason) {
+    char age[32];
+    bt_buf_adds(&out, "  - ");
+    bt_out_clean(&out, bt_json_str_or(reason, "text", ""));
+    if (*bt_out_age(bt_json_time(reason, "since"), age))
+      bt_buf_addf(&out, " (for %s)", age);
+    bt_buf_addc(&out, '\n');
+  }
+  const char *next = bt_json_str(why, "next");
+  if (next && *next)
+    bt_buf_addf(&out, "Next: %s\n", next);
+  bt_out_write(STDOUT_FILENO, &out);
+}
+
+/* A bare service name in its own project: "web" means shop/web there. */
+static int why_object(struct bt_cli *cli, char **out, struct bt_err **err) {
+  const char *word = cli->args.rest.len ? cli->args.rest.items[0] : NULL;
+  BT_AUTO_FREE char *here = NULL;
+  if (!word)
+    return bt_target_app(cli, out, err);
+  if (strchr(word, '/')) {
+    *out = bt_strdup(word);
+    return 0;
+  }
+  if (bt_project_app(&cli->args, &here, err))
+    return -1;
+  BT_AUTO_TARGET target = {0};
+  bool own = here && bt_target_resolve(cli, word, &target, NULL, NULL) == 0 && bt_streq(target.app, here) &&
+             target.service && !target.instance;
+  *out = own ? bt_asprintf("%s/%s", here, word) : bt_strdup(word);
+  return 0;
+}
+
+int bt_verb_why(struct bt_cli *cli, struct bt_err **err) {
+  BT_AUTO_FREE char *object = NULL;
+  BT_AUTO_JSON why = NULL;
+  if (why_object(cli, &object, err))
+    return -1;
+  BT_AUTO_FREE char *path = bt_cli_path(cli, "why", NULL);
+  BT_AUTO_BUF url = {0};
+  bt_buf_adds(&url, path);
+  bt_url_query(&url, "object", object);
+  if (bt_cli_get(cli, url.data, &why, err))
+    return -1;
+  if (cli->json)
+    bt_out_json(why);
+  else
+    print_why(why);
+  return 0;
+}
+
+/* ---------------------------------------------------------------- secrets */
+
+/* The value from FILE or standard input: never from the command line, which every user of the machine can read. */
+static int read_secret(const struct bt_args *args, char **data, size_t *len, struct bt_err **err) {
+  const char *file = args->rest.len > 1 && strcmp(args->rest.items[1], "-") ? args->rest.items[1] : "/dev/stdin";
+  if (args->rest.len < 2 && isatty(STDIN_FILENO))
+    fputs("Value, ended with Ctrl-D: ", stderr);
+  if (bt_file_read(file, max_secret, data, len, err))
+    return bt_err_wrap(err, "the secret's value");
+  return *len ? 0 : bt_err_set(err, BT_INVALID, "the secret's value is empty");
+}
+
+int bt_verb_secret_put(struct bt_cli *cli, struct bt_err **err) {
+  BT_AUTO_FREE char *data = NULL;
+  size_t len = 0;
+  if (read_secret(&cli->args, &data, &len, err))
+    return -1;
+  size_t room = sodium_base64_ENCODED_LEN(len, sodium_base64_VARIANT_ORIGINAL);
+  BT_AUTO_FREE char *base64 = bt_newn(char, room);
+  sodium_bin2base64(base64, room, (const unsigned char *)data, len, sodium_base64_VARIANT_ORIGINAL);
+  bt_wipe(data, len);
+  BT_AUTO_JSON body = json_object();
+  BT_AUTO_JSON result = NULL;
+  bt_json_set_str(body, "data", base64);
+  bt_wipe(base64, room);
+  BT_AUTO_FREE char *path = bt_cli_path(cli, "secrets", cli->args.rest.items[0], NULL);
+  if (bt_cli_connect(cli, err) || bt_conn_call(cli->conn, "PUT", path, body, 0, &result, err))
+    return -1;
+  bt_cli_say("%s %s\n", cli->args.rest.items[0], bt_json_bool(result, "changed", true) ? "stored" : "is unchanged");
+  return 0;
+}
+
+/* ---------------------------------------------------------------- removing */
+
+static int remove_each(struct bt_cli *cli, const char *kind, struct bt_err **err) {
+  if (bt_cli_connect(cli, err))
+    return -1;
+  bt_vec_each(&cli->args.rest, name) {
+    BT_AUTO_FREE char *path = bt_cli_path(cli, kind, *name, NULL);
+    if (bt_conn_call(cli->conn, "DELETE", path, NULL, 0, NULL, err))
+      return -1;
+    bt_cli_say("%s removed\n", *name);
+  }
+  return 0;
+}
+
+int bt_verb_secret_rm(struct bt_cli *cli, struct bt_err **err) { return remove_each(cli, "secrets", err); }
+int bt_verb_volume_rm(struct bt_cli *cli, struct bt_err **err) { return remove_each(cli, "volumes", err); }
+int bt_verb_network_rm(struct bt_cli *cli, struct bt_err **err) { return remove_each(cli, "networks", err); }
+
+int bt_verb_image_prune(struct bt_cli *cli, struct bt_err **err) {
+  BT_AUTO_JSON result = NULL;
+  char freed[32];
+  if (bt_cli_connect(cli, err) || bt_conn_call(cli->conn, "POST", "/v1/images/prune", NULL, prune_timeout_ms, &result, err))
+    return -1;
+  if (cli->json) {
+    bt_out_json(result);
+    return 0;
+  }
+  const json_t *removed = bt_json_arr(result, "removed");
+  size_t i;
+  json_t *image;
+  json_array_foreach(removed, i, image) if (json_is_string(image)) bt_cli_say("%s\n", json_string_value(image));
+  bt_cli_say("%zu image%s removed, %s freed\n", json_array_size(removed), json_array_size(removed) == 1 ? "" : "s",
+             bt_out_bytes(bt_json_int(result, "freed", 0), freed));
+  return 0;
+}

@@ -1,0 +1,14 @@
+/* A plan in words: what an apply does or would do, and why. */
+#ifndef BT_CLI_PLAN_PRINT_H
+#define BT_CLI_PLAN_PRINT_H
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "base/buf.h"
+
+/* Adds one line per step of plan (control's result, control/control.h) with its changes below it; steps that keep what is there only
+ * where all is true. Returns how many steps change something. */
+size_t bt_plan_print(const json_t *plan, bool all, bool fancy, struct bt_buf *out);
+
+#endif

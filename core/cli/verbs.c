@@ -1,0 +1,164 @@
+/* The table of verbs: all that parsing, help, completions and the manual page know. */
+#include "config.h"
+
+#include "cli/cli.h"
+
+const struct bt_option bt_options_all[] = {
+    {"host", 'H', BT_OPT_TEXT, "ADDRESS", "server: unix:///path, http://host:port or https://host:port (BERTH_HOST)", BT_COMPLETE_NONE},
+    {"namespace", 'n', BT_OPT_TEXT, "NAMESPACE", "namespace (BERTH_NAMESPACE, else \"default\")", BT_COMPLETE_NONE},
+    {"help", 'h', BT_OPT_FLAG, NULL, "this help", BT_COMPLETE_NONE},
+    {"version", 'V', BT_OPT_FLAG, NULL, "the version of this command", BT_COMPLETE_NONE},
+    {NULL}};
+
+const struct bt_option bt_options_list[] = {
+    {"format", 0, BT_OPT_TEXT, "table|json", "how to print", BT_COMPLETE_NONE},
+    {"quiet", 'q', BT_OPT_FLAG, NULL, "names only, one a line", BT_COMPLETE_NONE},
+    {NULL}};
+
+#define FORMAT {"format", 0, BT_OPT_TEXT, "table|json", "how to print", BT_COMPLETE_NONE}
+#define FILES {"file", 'f', BT_OPT_LIST, "FILE", "Compose file; several are merged in order", BT_COMPLETE_FILE}
+#define PROJECT {"project-name", 'p', BT_OPT_TEXT, "NAME", "app, instead of the current folder's project", BT_COMPLETE_APP}
+#define EVERYWHERE {"all-namespaces", 'A', BT_OPT_FLAG, NULL, "of all namespaces", BT_COMPLETE_NONE}
+#define ALL {"all", 'a', BT_OPT_FLAG, NULL, "of all apps, not only of the current folder's project", BT_COMPLETE_NONE}
+#define DETACH {"detach", 'd', BT_OPT_FLAG, NULL, "do not wait", BT_COMPLETE_NONE}
+#define WAIT {"wait-timeout", 0, BT_OPT_TEXT, "TIME", "wait at most so long: seconds or 1m30s (600; 0: no end)", BT_COMPLETE_NONE}
+#define DRY {"dry-run", 0, BT_OPT_FLAG, NULL, "print what would change and why; change nothing", BT_COMPLETE_NONE}
+#define MESSAGE {"message", 'm', BT_OPT_TEXT, "TEXT", "what the change is for, kept in the history", BT_COMPLETE_NONE}
+#define LOADING                                                                                                           \
+  {"env-file", 0, BT_OPT_LIST, "FILE", "variables for the file, instead of .env", BT_COMPLETE_FILE},                       \
+      {"profile", 0, BT_OPT_LIST, "NAME", "services of this profile as well; \"*\" means all", BT_COMPLETE_NONE},           \
+      {"project-directory", 0, BT_OPT_TEXT, "FOLDER", "what relative paths mean, instead of the first file's folder",       \
+       BT_COMPLETE_FOLDER},                                                                                                \
+  {                                                                                                                        \
+    "compat", 0, BT_OPT_TEXT, "refuse|warn", "what to do with attributes that Berth does not have (refuse)", BT_COMPLETE_NONE \
+  }
+
+static const struct bt_option up_options[] = {
+    FILES, PROJECT, LOADING, DRY, DETACH, WAIT,
+    {"build", 0, BT_OPT_FLAG, NULL, "build images anew", BT_COMPLETE_NONE},
+    {"no-build", 0, BT_OPT_FLAG, NULL, "never build an image", BT_COMPLETE_NONE},
+    {"force-recreate", 0, BT_OPT_FLAG, NULL, "new instances even where nothing changed", BT_COMPLETE_NONE},
+    {"scale", 0, BT_OPT_LIST, "SERVICE=N", "so many instances, whatever the file says", BT_COMPLETE_NONE},
+    MESSAGE, FORMAT, {NULL}};
+static const struct bt_option ls_options[] = {EVERYWHERE, {NULL}};
+static const struct bt_option ps_options[] = {FILES, PROJECT, ALL, EVERYWHERE, {NULL}};
+static const struct bt_option project_options[] = {FILES, PROJECT, {NULL}};
+static const struct bt_option why_options[] = {FILES, PROJECT, FORMAT, {NULL}};
+static const struct bt_option down_options[] = {
+    FILES, PROJECT, {"volumes", 'v', BT_OPT_FLAG, NULL, "remove its named volumes as well: their data is lost", BT_COMPLETE_NONE},
+    DETACH, WAIT, {NULL}};
+static const struct bt_option scale_options[] = {FILES, PROJECT, DRY, DETACH, WAIT, FORMAT, {NULL}};
+static const struct bt_option rollback_options[] = {
+    FILES, PROJECT, {"to", 0, BT_OPT_TEXT, "REVISION", "this revision (the one before the present)", BT_COMPLETE_NONE},
+    DRY, DETACH, WAIT, MESSAGE, FORMAT, {NULL}};
+static const struct bt_option logs_options[] = {
+    {"file", 0, BT_OPT_LIST, "FILE", "Compose file that names the project", BT_COMPLETE_FILE}, PROJECT, ALL,
+    {"follow", 'f', BT_OPT_FLAG, NULL, "go on with what comes, and with instances that come", BT_COMPLETE_NONE},
+    {"tail", 0, BT_OPT_TEXT, "N", "the last N lines of each instance (all)", BT_COMPLETE_NONE},
+    {"since", 0, BT_OPT_TEXT, "TIME", "from this time on: RFC 3339, or 10m for ten minutes ago", BT_COMPLETE_NONE},
+    {"timestamps", 't', BT_OPT_FLAG, NULL, "the time in front of each line", BT_COMPLETE_NONE},
+    {"no-prefix", 0, BT_OPT_FLAG, NULL, "the lines alone", BT_COMPLETE_NONE}, {NULL}};
+static const struct bt_option exec_options[] = {
+    FILES, PROJECT,
+    {"interactive", 'i', BT_OPT_FLAG, NULL, "pass standard input on", BT_COMPLETE_NONE},
+    {"tty", 't', BT_OPT_FLAG, NULL, "give the command a terminal", BT_COMPLETE_NONE},
+    {"user", 'u', BT_OPT_TEXT, "USER", "as this user", BT_COMPLETE_NONE},
+    {"workdir", 'w', BT_OPT_TEXT, "FOLDER", "in this folder", BT_COMPLETE_NONE}, {NULL}};
+static const struct bt_option top_options[] = {
+    FILES, PROJECT, ALL, {"once", 0, BT_OPT_FLAG, NULL, "print once and end", BT_COMPLETE_NONE}, FORMAT, {NULL}};
+static const struct bt_option events_options[] = {
+    {"follow", 'f', BT_OPT_FLAG, NULL, "go on with what happens", BT_COMPLETE_NONE},
+    {"type", 0, BT_OPT_TEXT, "GLOB", "only of this type, such as \"instance.*\"", BT_COMPLETE_NONE},
+    {"after", 0, BT_OPT_TEXT, "REVISION", "only later ones", BT_COMPLETE_NONE}, EVERYWHERE, FORMAT, {NULL}};
+static const struct bt_option config_options[] = {
+    FILES, PROJECT, LOADING,
+    {"check", 0, BT_OPT_FLAG, NULL, "refuse what Berth does not have, as \"berth up\" does", BT_COMPLETE_NONE},
+    {"services", 0, BT_OPT_FLAG, NULL, "names of services only", BT_COMPLETE_NONE},
+    {"volumes", 0, BT_OPT_FLAG, NULL, "names of volumes only", BT_COMPLETE_NONE},
+    {"networks", 0, BT_OPT_FLAG, NULL, "names of networks only", BT_COMPLETE_NONE},
+    {"secrets", 0, BT_OPT_FLAG, NULL, "names of secrets only", BT_COMPLETE_NONE},
+    {"configs", 0, BT_OPT_FLAG, NULL, "names of configs only", BT_COMPLETE_NONE},
+    {"profiles", 0, BT_OPT_FLAG, NULL, "names of profiles only", BT_COMPLETE_NONE},
+    {"images", 0, BT_OPT_FLAG, NULL, "images only", BT_COMPLETE_NONE},
+    {"hash", 0, BT_OPT_TEXT, "SERVICE", "a hash of the service, or of each with \"*\"", BT_COMPLETE_NONE},
+    {"format", 0, BT_OPT_TEXT, "json", "JSON is what is printed", BT_COMPLETE_NONE},
+    {"quiet", 'q', BT_OPT_FLAG, NULL, "only check", BT_COMPLETE_NONE}, {NULL}};
+static const struct bt_option format_options[] = {FORMAT, {NULL}};
+static const struct bt_option no_options[] = {{NULL}};
+
+static const char object_help[] =
+    "OBJECT is an app (shop), a service (shop/web, or web in the folder of shop's Compose file or where only one app has "
+    "it) or an instance (shop-web-1-k3f9a).";
+
+#define APPS "Apps"
+#define LOOKING "Looking"
+#define THINGS "Things"
+#define OTHERS "Berth itself"
+
+const struct bt_verb bt_verbs[] = {
+    {"up", APPS, "", "Deploy the Compose file and watch it come up",
+     "The exit code is 0 only when every instance is ready: running, and healthy where it has a health check. Ctrl-C stops "
+     "watching; the server goes on.",
+     up_options, 0, 0, BT_COMPLETE_NONE, .run = bt_verb_up},
+    {"down", APPS, "[APP]", "Stop an app and remove its containers and networks", NULL, down_options, 0, 1, BT_COMPLETE_APP,
+     .run = bt_verb_down},
+    {"scale", APPS, "SERVICE=N...", "Run so many instances of a service", NULL, scale_options, 1, -1, BT_COMPLETE_OBJECT,
+     .run = bt_verb_scale},
+    {"restart", APPS, "[OBJECT...]", "Stop and start instances", object_help, project_options, 0, -1, BT_COMPLETE_OBJECT,
+     .run = bt_verb_restart},
+    {"rollback", APPS, "[APP]", "Bring an earlier revision of an app back", NULL, rollback_options, 0, 1, BT_COMPLETE_APP,
+     .run = bt_verb_rollback},
+    {"history", APPS, "[APP]", "List the revisions of an app", NULL, project_options, 0, 1, BT_COMPLETE_APP, .lists = true,
+     .run = bt_verb_history},
+    {"config", APPS, "[FILE...]", "Print the canonical model of Compose files", "No server is asked.", config_options, 0, -1,
+     BT_COMPLETE_FILE, .local = true, .run = bt_verb_config},
+
+    {"ls", LOOKING, "", "List apps", NULL, ls_options, 0, 0, BT_COMPLETE_NONE, .lists = true, .run = bt_verb_ls},
+    {"ps", LOOKING, "[OBJECT...]", "List instances", object_help, ps_options, 0, -1, BT_COMPLETE_OBJECT, .lists = true,
+     .run = bt_verb_ps},
+    {"inspect", LOOKING, "OBJECT", "Print all that is known of an object as JSON",
+     "OBJECT is as in \"berth ps\", or volume/NAME, network/NAME, secret/NAME, config/NAME, node/NAME.", project_options, 1, 1,
+     BT_COMPLETE_OBJECT, .run = bt_verb_inspect},
+    {"logs", LOOKING, "[OBJECT...]", "Print what instances wrote", object_help, logs_options, 0, -1, BT_COMPLETE_OBJECT,
+     .run = bt_verb_logs},
+    {"exec", LOOKING, "OBJECT COMMAND [ARG...]", "Run a command in an instance",
+     "Of an app or a service the first running instance is taken. The exit code is the command's.", exec_options, 2, -1,
+     BT_COMPLETE_OBJECT, .raw = true, .run = bt_verb_exec},
+    {"top", LOOKING, "[OBJECT...]", "Show what instances use", object_help, top_options, 0, -1, BT_COMPLETE_OBJECT,
+     .run = bt_verb_top},
+    {"events", LOOKING, "[APP]", "Print what happened", NULL, events_options, 0, 1, BT_COMPLETE_APP, .run = bt_verb_events},
+    {"why", LOOKING, "[OBJECT]", "Tell why an object is as it is",
+     "OBJECT is as in \"berth ps\", or volume/NAME, network/NAME, node/NAME.", why_options, 0, 1, BT_COMPLETE_OBJECT,
+     .run = bt_verb_why},
+
+    {"secret ls", THINGS, "", "List secrets; never their values", NULL, no_options, 0, 0, BT_COMPLETE_NONE, .lists = true,
+     .run = bt_verb_secret_ls},
+    {"secret put", THINGS, "NAME [FILE]", "Store a secret from a file or standard input",
+     "The value never stands on the command line. Services that use the secret get it by a rolling update.", no_options, 1, 2,
+     BT_COMPLETE_SECRET, .run = bt_verb_secret_put},
+    {"secret rm", THINGS, "NAME...", "Remove secrets", NULL, no_options, 1, -1, BT_COMPLETE_SECRET, .run = bt_verb_secret_rm},
+    {"volume ls", THINGS, "", "List volumes", NULL, no_options, 0, 0, BT_COMPLETE_NONE, .lists = true, .run = bt_verb_volume_ls},
+    {"volume rm", THINGS, "NAME...", "Remove volumes that no instance uses: their data is lost", NULL, no_options, 1, -1,
+     BT_COMPLETE_VOLUME, .run = bt_verb_volume_rm},
+    {"network ls", THINGS, "", "List networks", NULL, no_options, 0, 0, BT_COMPLETE_NONE, .lists = true,
+     .run = bt_verb_network_ls},
+    {"network rm", THINGS, "NAME...", "Remove networks that no instance uses", NULL, no_options, 1, -1, BT_COMPLETE_NETWORK,
+     .run = bt_verb_network_rm},
+    {"image prune", THINGS, "", "Remove images that no container uses", NULL, format_options, 0, 0, BT_COMPLETE_NONE,
+     .run = bt_verb_image_prune},
+    {"node ls", THINGS, "", "List nodes", NULL, no_options, 0, 0, BT_COMPLETE_NONE, .lists = true, .run = bt_verb_node_ls},
+    {"node inspect", THINGS, "NODE", "Print all that is known of a node as JSON", NULL, no_options, 1, 1, BT_COMPLETE_NODE,
+     .run = bt_verb_node_inspect},
+
+    {"doctor", OTHERS, "", "Check whether the server, its engine and its plug-ins fit together",
+     "The exit code is 1 where a check failed.", no_options, 0, 0, BT_COMPLETE_NONE, .lists = true, .run = bt_verb_doctor},
+    {"plugin ls", OTHERS, "", "List plug-ins", NULL, no_options, 0, 0, BT_COMPLETE_NONE, .lists = true,
+     .run = bt_verb_plugin_ls},
+    {"policy ls", OTHERS, "", "List policies", NULL, no_options, 0, 0, BT_COMPLETE_NONE, .lists = true,
+     .run = bt_verb_policy_ls},
+    {"completion", OTHERS, "SHELL", "Print completions for bash, zsh or fish", NULL, no_options, 1, 1, BT_COMPLETE_NONE,
+     .local = true, .run = bt_verb_completion},
+    {"version", OTHERS, "", "Print the versions of this command and of the server", NULL, format_options, 0, 0,
+     BT_COMPLETE_NONE, .run = bt_verb_version},
+    {"help", OTHERS, "[VERB]", "Print help", NULL, no_options, 0, 2, BT_COMPLETE_NONE, .local = true, .run = bt_verb_help},
+    {NULL}};
