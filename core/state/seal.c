@@ -65,7 +65,7 @@ static int make_key(const char *key_file, struct bt_err **err) {
 }
 
 int bt_seal_open(const char *key_file, struct bt_seal **out, struct bt_err **err) {
-  struct bt_seal *seal = sodium_malloc(sizeof *seal);
+  struct bt_seal *seal = sodium_init() < 0 ? NULL : sodium_malloc(sizeof *seal);
   if (!seal)
     return bt_err_set(err, BT_INTERNAL, "no locked memory for the key (see ulimit -l)");
   BT_AUTO_ERR problem = NULL;
