@@ -128,7 +128,9 @@ int bt_compose_profiles(struct bt_load *load, struct bt_yaml *tree) {
       drop_inactive(load, services);
   }
   drop_unused(tree);
+  int rc = load->diags->errors > before ? -1 : 0;
+  /* a file that cannot be read ends the load too, but the checks that follow still have something to say */
   bt_compose_read_variables(load, tree);
   bt_compose_read_contents(load, tree);
-  return load->diags->errors > before ? -1 : 0;
+  return rc;
 }

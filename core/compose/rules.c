@@ -1,0 +1,177 @@
+/* Rules between attributes that follow from how Berth runs things.
+ *
+ * Published ports: mode ingress (the default) with TCP goes through Berth's own port proxy, which balances over all ready
+ * instances: one port for any number of replicas. Mode host, and UDP and SCTP in either mode, are published by the engine
+ * for one container: there each replica needs its own port, from a published range. */
+#include "config.h"
+
+#include "base/mem.h"
+#include "compose/short.h"
+#include "compose/support.h"
+#include "compose/values.h"
+
+static const char *text_of(const struct bt_yaml *map, const char *key) {
+  const struct bt_yaml *n = bt_yaml_get(map, key);
+  return n && n->kind == BT_YAML_STR ? n->text : "";
+}
+
+/* Instances that run at the same time on this one machine. */
+static long long replicas_of(const struct bt_yaml *service) {
+  const struct bt_yaml *deploy = bt_yaml_get(service, "deploy");
+  const struct bt_yaml *scale = bt_yaml_get(service, "scale"), *replicas = bt_yaml_get(deploy, "replicas");
+  const struct bt_yaml *n = scale ? scale : replicas;
+  long long v = 1;
+  if (bt_starts(text_of(deploy, "mode"), "global"))
+    return 1;
+  return n && bt_value_int(n, &v) ? v : 1;
+}
+
+static bool by_engine(const struct bt_yaml *port) {
+  return bt_streq(text_of(port, "mode"), "host") || !bt_streq(text_of(port, "protocol"), "tcp");
+}
+
+/* ---- one service ---- */
+
+static void check_port_count(struct bt_load *load, const char *name, const struct bt_yaml *port, long long replicas) {
+  const struct bt_yaml *published = bt_yaml_get(port, "published");
+  long long first, last;
+  if (!published || !*published->text || !bt_port_range(published->text, &first, &last) || !first)
+    return;
+  long long ports = last - first + 1;
+  if (ports >= replicas || (ports == 1 && !by_engine(port)))
+    return;
+  bt_diag_error(load->diags, published->loc,
+                "services.%s: %lld replicas cannot share the published port%s %s%s; publish a range of %lld (\"%lld-%lld\")%s",
+                name, replicas, ports > 1 ? "s" : "", published->text,
+                ports > 1                                    ? ""
+                : bt_streq(text_of(port, "mode"), "host")    ? ", since mode host binds it for one container"
+                                                             : ", since the engine binds UDP and SCTP for one container",
+                replicas, first, first + replicas - 1,
+                bt_streq(text_of(port, "protocol"), "tcp") ? ", or leave \"mode: host\" out so that Berth balances" : "");
+}
+
+static void check_ports(struct bt_load *load, const char *name, const struct bt_yaml *service) {
+  const struct bt_yaml *ports = bt_yaml_get(service, "ports"), *mode = bt_yaml_get(service, "network_mode");
+  if (!ports || ports->kind != BT_YAML_SEQ || !ports->seq.len)
+    return;
+  if (mode && bt_streq(mode->text, "host"))
+    bt_diag_error(load->diags, ports->seq.items[0]->loc,
+                  "services.%s publishes ports, but with \"network_mode: host\" its ports are the machine's already; remove "
+                  "\"ports\" or network_mode", name);
+  else if (mode && bt_streq(mode->text, "none"))
+    bt_diag_error(load->diags, ports->seq.items[0]->loc,
+                  "services.%s publishes ports, but with \"network_mode: none\" nothing reaches it; remove one of them", name);
+  else if (mode && bt_starts(mode->text, "service:"))
+    bt_diag_error(load->diags, ports->seq.items[0]->loc,
+                  "services.%s publishes ports, but its network is that of \"%s\"; publish them there", name, mode->text + 8);
+  long long replicas = replicas_of(service);
+  for (size_t i = 0; i < ports->seq.len; i++)
+    check_port_count(load, name, ports->seq.items[i], replicas);
+}
+
+/* One address is one instance's. */
+static void check_addresses(struct bt_load *load, const char *name, const struct bt_yaml *service) {
+  static const char *const keys[] = {"ipv4_address", "ipv6_address", "mac_address"};
+  const struct bt_yaml *networks = bt_yaml_get(service, "networks"), *mac = bt_yaml_get(service, "mac_address");
+  long long replicas = replicas_of(service);
+  if (replicas < 2)
+    return;
+  if (mac)
+    bt_diag_error(load->diags, mac->loc, "services.%s has mac_address and %lld replicas; one address is one instance's", name,
+                  replicas);
+  if (networks && networks->kind == BT_YAML_MAP)
+    bt_vec_each(&networks->map, pair)
+      for (size_t i = 0; i < BT_COUNT(keys); i++) {
+        const struct bt_yaml *n = bt_yaml_get(pair->value, keys[i]);
+        if (n)
+          bt_diag_error(load->diags, n->loc,
+                        "services.%s has %s in network \"%s\" and %lld replicas; one address is one instance's", name, keys[i],
+                        pair->key, replicas);
+      }
+}
+
+static void check_mode(struct bt_load *load, const char *name, const struct bt_yaml *service) {
+  const struct bt_yaml *deploy = bt_yaml_get(service, "deploy"), *replicas = bt_yaml_get(deploy, "replicas");
+  if (replicas && bt_starts(text_of(deploy, "mode"), "global"))
+    bt_diag_error(load->diags, replicas->loc, "services.%s has \"mode: %s\", which is one per node; remove replicas", name,
+                  text_of(deploy, "mode"));
+}
+
+static void check_builds(struct bt_load *load, const char *name, const struct bt_yaml *service) {
+  const struct bt_yaml *build = bt_yaml_get(service, "build"), *context = bt_yaml_get(build, "context");
+  const struct bt_yaml *platforms = bt_yaml_get(build, "platforms");
+  if (context && context->text && context->text[0] != '/')
+    bt_diag_error(load->diags, context->loc, "services.%s.build.context \"%.80s\" is no folder of this machine; fetch it first",
+                  name, context->text);
+  if (platforms && platforms->kind == BT_YAML_SEQ && platforms->seq.len > 1)
+    bt_diag_error(load->diags, platforms->loc,
+                  "services.%s.build.platforms has %zu platforms, but the engine builds for one; keep the service's", name,
+                  platforms->seq.len);
+}
+
+static void check_volumes_from(struct bt_load *load, const char *name, const struct bt_yaml *service) {
+  const struct bt_yaml *from = bt_yaml_get(service, "volumes_from");
+  for (size_t i = 0; from && from->kind == BT_YAML_SEQ && i < from->seq.len; i++)
+    if (from->seq.items[i]->text && bt_starts(from->seq.items[i]->text, "container:"))
+      bt_diag_error(load->diags, from->seq.items[i]->loc,
+                    "services.%s.volumes_from \"%.80s\" is no service of this app; name a volume that both mount", name,
+                    from->seq.items[i]->text);
+}
+
+/* ---- between services ---- */
+
+struct taken {
+  const char *service, *ip;
+};
+
+static bool any_ip(const char *ip) { return !*ip || bt_streq(ip, "0.0.0.0") || bt_streq(ip, "::"); }
+
+struct taken_list {
+  struct taken *items;
+  size_t len, cap;
+};
+
+static void free_taken(void *p) {
+  struct taken_list *list = p;
+  bt_vec_free(list);
+  free(list);
+}
+
+/* Two services (or one twice) that publish the same port of the machine. */
+static void check_published(struct bt_load *load, struct bt_map *all, const char *name, const struct bt_yaml *port) {
+  const struct bt_yaml *published = bt_yaml_get(port, "published");
+  long long first, last;
+  if (!published || !published->text || !bt_port_range(published->text, &first, &last) || first != last || !first)
+    return;
+  BT_AUTO_FREE char *key = bt_asprintf("%lld/%s", first, text_of(port, "protocol"));
+  struct taken_list *list = bt_map_get(all, key);
+  if (!list) {
+    list = bt_new(struct taken_list);
+    bt_map_set(all, key, list);
+  }
+  struct taken mine = {name, text_of(port, "host_ip")};
+  bt_vec_each(list, other)
+    if (any_ip(mine.ip) || any_ip(other->ip) || bt_streq(mine.ip, other->ip)) {
+      bt_diag_error(load->diags, published->loc, "services.%s publishes port %s, which services.%s publishes already", name, key,
+                    other->service);
+      return;
+    }
+  bt_vec_push(list, mine);
+}
+
+void bt_compose_check_rules(struct bt_load *load, const struct bt_yaml *tree) {
+  const struct bt_yaml *services = bt_yaml_get(tree, "services");
+  BT_AUTO_MAP published = bt_map_new(free_taken);
+  if (!services || services->kind != BT_YAML_MAP)
+    return;
+  bt_vec_each(&services->map, pair) {
+    check_ports(load, pair->key, pair->value);
+    check_addresses(load, pair->key, pair->value);
+    check_mode(load, pair->key, pair->value);
+    check_builds(load, pair->key, pair->value);
+    check_volumes_from(load, pair->key, pair->value);
+    const struct bt_yaml *ports = bt_yaml_get(pair->value, "ports");
+    for (size_t i = 0; ports && ports->kind == BT_YAML_SEQ && i < ports->seq.len; i++)
+      check_published(load, published, pair->key, ports->seq.items[i]);
+  }
+}
