@@ -106,7 +106,7 @@ void rd_buf_free(struct rd_buf *b) {
 }
 
 static void line_out(struct rd_lines *l, void (*line)(void *arg, char *text, size_t len), void *arg) {
-  struct rd_buf whole = l->rest; /* the callback may feed or free the splitter's owner */
+  struct rd_buf whole = l->rest; /* the callback may feed the splitter anew */
   l->rest = (struct rd_buf){0};
   size_t n = whole.len;
   while (n && whole.data[n - 1] == '\r')

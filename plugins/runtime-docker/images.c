@@ -1,0 +1,208 @@
+/* Images: inspect, pull, prune. */
+#include "config.h"
+#include "engine.h"
+
+#include "normal.h"
+
+enum { max_line = 1 << 20, progress_ms = 200, max_layers = 256 };
+
+struct image {
+  struct rd_op op;
+  char *name, *platform, *auth;
+  /* of a pull */
+  struct rd_lines lines;
+  char *error;
+  json_t *shown; /* {layer: [text, time of the last progress]} */
+};
+
+static void image_drop(struct rd_op *op) {
+  struct image *im = (struct image *)op;
+  free(im->name);
+  free(im->platform);
+  if (im->auth)
+    explicit_bzero(im->auth, strlen(im->auth));
+  free(im->auth);
+  rd_buf_free(&im->lines.rest);
+  free(im->error);
+  json_decref(im->shown);
+}
+
+static struct image *image_new(struct berth_instance *self, berth_op id, const struct berth_runtime_image *r) {
+  struct image *im = rd_op_new(self, id, sizeof *im, image_drop, "image %.256s", r->image ? r->image : "");
+  im->name = rd_strdup(r->image ? r->image : "");
+  im->platform = r->platform && *r->platform ? rd_strdup(r->platform) : NULL;
+  im->auth = rd_strdup(r->auth_json);
+  im->lines.cap = max_line;
+  im->shown = json_object();
+  return im;
+}
+
+/* ---------------------------------------------------------------- inspect */
+
+/* "linux/arm64" asked for holds for "linux/arm64/v8" as well. */
+static bool platform_fits(const char *asked, const char *have) {
+  size_t n = asked ? strlen(asked) : 0;
+  return !n || (strncmp(asked, have, n) == 0 && (!have[n] || have[n] == '/'));
+}
+
+static void image_inspected(struct rd_op *op, const struct rd_answer *a) {
+  struct image *im = (struct image *)op;
+  if (!rd_answer_good(op, a))
+    return;
+  RD_AUTO_JSON image = rd_normal_image(a->json);
+  const char *have = rd_str_or(image, "platform", "");
+  if (platform_fits(im->platform, have))
+    rd_op_done(op, json_incref(image));
+  else
+    rd_op_fail(op, BERTH_NOT_FOUND, "%s: it is here for %s, not for %s", op->subject, have, im->platform);
+}
+
+static void image_inspect_ready(struct rd_op *op) {
+  struct rd_buf path = {0};
+  rd_buf_adds(&path, "/images/");
+  rd_url_add(&path, ((struct image *)op)->name, "/:@");
+  rd_buf_adds(&path, "/json");
+  rd_request(op, &(struct rd_request){.method = "GET", .path = path.data, .done = image_inspected});
+  rd_buf_free(&path);
+}
+
+void rd_image_inspect(struct berth_instance *self, berth_op id, const struct berth_runtime_image *request) {
+  struct image *im = image_new(self, id, request);
+  if (!*im->name)
+    rd_op_fail(&im->op, BERTH_INVALID, "no image is named");
+  else
+    rd_op_ready(&im->op, image_inspect_ready);
+}
+
+/* ---------------------------------------------------------------- pull */
+
+/* The engine tells each layer's progress many times a second; people read a few, and the loop has others to serve. */
+static bool worth_telling(struct image *im, const char *layer, const char *text) {
+  int64_t now = im->op.self->timer->mono_ms(im->op.self->host);
+  json_t *last = json_object_get(im->shown, layer);
+  if (last && rd_eq(rd_str(last, "text"), text) && now - rd_int(last, "at", 0) < progress_ms)
+    return false;
+  if (last || json_object_size(im->shown) < max_layers)
+    json_object_set_new(im->shown, layer, json_pack("{s:s, s:I}", "text", text, "at", (json_int_t)now));
+  return true;
+}
+
+static void pull_line(void *arg, char *text, size_t len) {
+  struct image *im = arg;
+  RD_AUTO_JSON line = rd_json_parse(text, len);
+  const char *status = rd_str(line, "status"), *error = rd_str(line, "error");
+  if (!error)
+    error = rd_str(rd_obj(line, "errorDetail"), "message");
+  if (error && !im->error)
+    im->error = rd_strdup(error);
+  const char *layer = rd_str_or(line, "id", "");
+  if (!status || !worth_telling(im, layer, status))
+    return;
+  const json_t *detail = rd_obj(line, "progressDetail");
+  RD_AUTO_JSON out = json_pack("{s:s, s:s, s:I, s:I}", "text", status, "layer", layer, "current", (json_int_t)rd_int(detail, "current", 0),
+                               "total", (json_int_t)rd_int(detail, "total", 0));
+  rd_op_emit_json(&im->op, BERTH_RUNTIME_PROGRESS, out);
+}
+
+static bool pull_data(struct rd_op *op, const void *data, size_t len) {
+  rd_lines_feed(&((struct image *)op)->lines, data, len, pull_line, op);
+  return true;
+}
+
+static void pull_done(struct rd_op *op, const struct rd_answer *a) {
+  struct image *im = (struct image *)op;
+  if (!a->code && a->status >= 400) {
+    RD_AUTO_FREE sentence = rd_sentence(a->body, a->len);
+    rd_op_fail(op, rd_code_text(sentence, rd_code(a->status, sentence)), "%s: pull: %s", op->subject, sentence);
+    return;
+  }
+  if (!rd_answer_good(op, a))
+    return;
+  rd_lines_end(&im->lines, pull_line, im);
+  if (im->error)
+    rd_op_fail(op, rd_code_text(im->error, BERTH_UNAVAILABLE), "%s: pull: %s", op->subject, im->error);
+  else
+    image_inspect_ready(op);
+}
+
+/* "name:tag@digest" -> name and digest, "name:tag" -> name and tag, "name" -> name and latest. */
+static void pull_query(struct rd_buf *path, const struct image *im) {
+  RD_AUTO_FREE name = rd_strdup(im->name);
+  char *at = strchr(name, '@'), *slash = strrchr(name, '/');
+  if (at)
+    *at = 0;
+  char *colon = strrchr(slash && (!at || slash < at) ? slash : name, ':');
+  if (colon)
+    *colon = 0;
+  rd_buf_adds(path, "/images/create?fromImage=");
+  rd_url_add(path, name, "");
+  rd_buf_adds(path, "&tag=");
+  rd_url_add(path, at ? at + 1 : colon ? colon + 1 : "latest", "");
+  if (im->platform) {
+    rd_buf_adds(path, "&platform=");
+    rd_url_add(path, im->platform, "");
+  }
+}
+
+/* {"username","password"|"identity_token","server"} in the engine's words, for X-Registry-Auth. NULL: anonymous. */
+static char *registry_auth(const char *auth_json) {
+  RD_AUTO_JSON auth = auth_json ? rd_json_parse(auth_json, strlen(auth_json)) : NULL;
+  if (!json_object_size(auth))
+    return NULL;
+  static const struct {
+    const char *key, *engine;
+  } names[] = {{"username", "username"}, {"password", "password"}, {"identity_token", "identitytoken"}, {"server", "serveraddress"}};
+  RD_AUTO_JSON out = json_object();
+  for (size_t i = 0; i < RD_COUNT(names); i++)
+    if (rd_str(auth, names[i].key))
+      json_object_set_new(out, names[i].engine, json_string(rd_str(auth, names[i].key)));
+  RD_AUTO_FREE text = rd_json_text(out);
+  char *header = rd_base64url(text, strlen(text));
+  explicit_bzero(text, strlen(text));
+  return header;
+}
+
+static void pull_ready(struct rd_op *op) {
+  struct image *im = (struct image *)op;
+  RD_AUTO_BUF path = {0};
+  RD_AUTO_FREE auth = registry_auth(im->auth);
+  pull_query(&path, im);
+  rd_request(op, &(struct rd_request){.method = "POST", .path = path.data, .header = auth ? "X-Registry-Auth" : NULL, .header_value = auth,
+                                      .timeout_ms = -1, .on_data = pull_data, .done = pull_done});
+  if (auth)
+    explicit_bzero(auth, strlen(auth));
+}
+
+void rd_image_pull(struct berth_instance *self, berth_op id, const struct berth_runtime_image *request) {
+  struct image *im = image_new(self, id, request);
+  if (!*im->name || rd_starts(im->name, "sha256:"))
+    rd_op_fail(&im->op, BERTH_INVALID, "%s: only a name can be pulled, not an image's id", im->op.subject);
+  else
+    rd_op_ready(&im->op, pull_ready);
+}
+
+/* ---------------------------------------------------------------- prune */
+
+struct prune {
+  struct rd_op op;
+  char *label;
+};
+
+static void prune_drop(struct rd_op *op) { free(((struct prune *)op)->label); }
+
+static void prune_done(struct rd_op *op, const struct rd_answer *a) {
+  if (rd_answer_good(op, a))
+    rd_op_done(op, rd_normal_prune(a->json));
+}
+
+static void prune_ready(struct rd_op *op) {
+  RD_AUTO_FREE filters = rd_filters(((struct prune *)op)->label, "dangling", "false");
+  RD_AUTO_FREE path = rd_asprintf("/images/prune?%s", filters);
+  rd_request(op, &(struct rd_request){.method = "POST", .path = path, .timeout_ms = -1, .max_body = 64 << 20, .done = prune_done});
+}
+
+void rd_image_prune(struct berth_instance *self, berth_op id, const struct berth_runtime_list *request) {
+  struct prune *p = rd_op_new(self, id, sizeof *p, prune_drop, "removal of unused images");
+  p->label = rd_strdup(request->label);
+  rd_op_ready(&p->op, prune_ready);
+}
