@@ -1,0 +1,257 @@
+/* registry-oci: berth.registry/1 for registries that speak the OCI distribution specification. */
+#include <berth/host.h>
+#include <berth/registry.h>
+
+#include "../common/util.h"
+#include "client.h"
+#include "reference.h"
+#include "resolve.h"
+#include "settings.h"
+
+struct probe;
+
+struct berth_instance {
+  const struct berth_host *host;
+  const struct berth_host_ops *ops;
+  struct ro_settings settings;
+  struct ro_client *client;
+  struct ro_resolve *resolves;
+  struct probe *probes;
+};
+
+/* ---------------------------------------------------------------- methods */
+
+static bool serves(struct berth_instance *self, const char *image) {
+  struct ro_reference ref;
+  if (!image || !ro_reference_parse(image, &ref))
+    return false;
+  bool listed = ro_settings_of(&self->settings, ref.registry) != NULL;
+  ro_reference_free(&ref);
+  return listed || self->settings.others;
+}
+
+static void resolve(struct berth_instance *self, berth_op op, const struct berth_registry_resolve *request) {
+  ro_resolve_start(&self->resolves, self->host, self->client, &self->settings, op, request->image, request->platform);
+}
+
+static void credentials(struct berth_instance *self, berth_op op, const struct berth_registry_credentials *request) {
+  struct ro_reference ref;
+  if (!request->image || !ro_reference_parse(request->image, &ref)) {
+    self->ops->finish(self->host, op, BERTH_INVALID, "that is no image reference as registry/name:tag", NULL);
+    return;
+  }
+  const struct ro_registry *r = ro_settings_of(&self->settings, ref.registry);
+  PU_AUTO_JSON o = json_object();
+  if (r && r->identity_token)
+    json_object_set_new(o, "identity_token", pu_json_string(r->identity_token));
+  if (r && r->username && r->password && !r->identity_token) {
+    json_object_set_new(o, "username", pu_json_string(r->username));
+    json_object_set_new(o, "password", pu_json_string(r->password));
+  }
+  if (json_object_size(o))
+    json_object_set_new(o, "server", pu_json_string(ref.registry));
+  if (r && r->nmirrors) {
+    json_t *mirrors = json_array();
+    for (size_t i = 0; i < r->nmirrors; i++)
+      json_array_append_new(mirrors, pu_json_string(r->mirrors[i]));
+    json_object_set_new(o, "mirrors", mirrors);
+  }
+  ro_reference_free(&ref);
+  char *text = pu_json_text(o);
+  self->ops->finish(self->host, op, BERTH_OK, NULL, text);
+  pu_wipe_free(text);
+}
+
+/* ---------------------------------------------------------------- probe */
+
+/* GET /v2/ of every listed registry at once. */
+struct probe {
+  struct berth_instance *self;
+  struct probe *next;
+  berth_op op;
+  size_t open;
+  bool cancelled;
+  struct probe_one {
+    struct probe *of;
+    char *name;
+    struct ro_call *call;
+    char *status, *detail;
+  } *ones;
+  size_t n;
+};
+
+static const char *status_name(enum berth_code code) {
+  switch (code) {
+  case BERTH_OK:
+    return "ok";
+  case BERTH_UNAUTHENTICATED:
+    return "unauthenticated";
+  case BERTH_DENIED:
+    return "denied";
+  case BERTH_NOT_FOUND:
+    return "not_found";
+  default:
+    return "unavailable";
+  }
+}
+
+static void probe_end(struct probe *p) {
+  struct berth_instance *self = p->self;
+  json_t *list = json_array();
+  for (size_t i = 0; i < p->n; i++) {
+    json_array_append_new(list, json_pack("{s:o,s:s,s:o}", "name", pu_json_string(p->ones[i].name), "status",
+                                          p->ones[i].status, "detail", pu_json_string(p->ones[i].detail)));
+    free(p->ones[i].name);
+    free(p->ones[i].status);
+    free(p->ones[i].detail);
+  }
+  PU_AUTO_JSON o = json_pack("{s:o}", "registries", list);
+  PU_AUTO_FREE text = pu_json_text(o);
+  if (p->cancelled)
+    self->ops->finish(self->host, p->op, BERTH_CANCELLED, "cancelled", NULL);
+  else
+    self->ops->finish(self->host, p->op, BERTH_OK, NULL, text);
+  struct probe **at = &self->probes;
+  while (*at != p)
+    at = &(*at)->next;
+  *at = p->next;
+  free(p->ones);
+  free(p);
+}
+
+static void probe_answer(void *arg, const struct ro_answer *a) {
+  struct probe_one *one = arg;
+  one->status = pu_strdup(status_name(a->code));
+  one->detail = pu_strdup(a->code == BERTH_OK ? "it answers" : a->message);
+  if (a->code == BERTH_CANCELLED)
+    one->of->cancelled = true;
+  if (--one->of->open == 0)
+    probe_end(one->of);
+}
+
+static void probe(struct berth_instance *self, berth_op op) {
+  struct probe *p = pu_new(struct probe);
+  p->self = self;
+  p->op = op;
+  p->next = self->probes;
+  self->probes = p;
+  p->n = self->settings.n;
+  p->ones = pu_calloc(p->n, sizeof *p->ones);
+  p->open = p->n + 1; /* one for this function, so that no answer ends it early */
+  for (size_t i = 0; i < p->n; i++) {
+    struct probe_one *one = &p->ones[i];
+    one->of = p;
+    one->name = pu_strdup(self->settings.registries[i].name);
+    struct ro_request request = {
+        .registry = one->name, .method = "GET", .path = "/v2/", .what = one->name, .done = probe_answer, .arg = one};
+    ro_client_send(self->client, &request, &one->call);
+  }
+  if (--p->open == 0)
+    probe_end(p);
+}
+
+static void cancel(struct berth_instance *self, berth_op op) {
+  if (ro_resolve_cancel(self->resolves, op))
+    return;
+  for (struct probe *p = self->probes; p; p = p->next) {
+    if (p->op != op)
+      continue;
+    p->cancelled = true;
+    for (size_t i = 0; i < p->n; i++)
+      ro_call_cancel(p->ones[i].call);
+    return;
+  }
+}
+
+/* ---------------------------------------------------------------- life */
+
+static enum berth_code validate(const char *config_json, const char **why) {
+  static char *sentence;
+  struct ro_settings s;
+  free(sentence);
+  sentence = NULL;
+  if (!ro_settings_read(config_json, &s, &sentence)) {
+    *why = sentence;
+    return BERTH_INVALID;
+  }
+  ro_settings_free(&s);
+  return BERTH_OK;
+}
+
+static enum berth_code start(const struct berth_host *host, const char *config_json, struct berth_instance **out,
+                             const char **why) {
+  enum berth_code code = validate(config_json, why);
+  if (code != BERTH_OK)
+    return code;
+  struct berth_instance *self = pu_new(struct berth_instance);
+  char *none = NULL;
+  self->host = host;
+  self->ops = host->service(host, BERTH_HOST_OPS);
+  if (!ro_settings_read(config_json, &self->settings, &none))
+    abort(); /* it was valid a moment ago */
+  self->client = ro_client_new(host, &self->settings);
+  *out = self;
+  return BERTH_OK;
+}
+
+/* What is on its way goes on with names that it copied; the next requests see the new settings. */
+static enum berth_code reload(struct berth_instance *self, const char *config_json, const char **why) {
+  struct ro_settings fresh;
+  enum berth_code code = validate(config_json, why);
+  if (code != BERTH_OK)
+    return code;
+  char *none = NULL;
+  if (!ro_settings_read(config_json, &fresh, &none))
+    abort();
+  ro_settings_free(&self->settings);
+  self->settings = fresh;
+  ro_client_forget(self->client);
+  return BERTH_OK;
+}
+
+/* The host has ended all requests by now: resolves and probes are gone. */
+static void stop(struct berth_instance *self) {
+  ro_client_free(&self->client);
+  ro_settings_free(&self->settings);
+  free(self);
+}
+
+static const struct berth_field fields[] = {
+    {.name = "registries",
+     .type = BERTH_JSON,
+     .fallback = "{}",
+     .secret = true,
+     .doc = "What is known of each registry, by host: username, password, identity_token, mirrors, ca_file, insecure."},
+    {.name = "others",
+     .type = BERTH_BOOL,
+     .fallback = "true",
+     .doc = "Speak, without a login, for registries that are not listed, too."},
+    {.name = "timeout",
+     .type = BERTH_DURATION,
+     .fallback = "10s",
+     .min = 100,
+     .max = 300000,
+     .doc = "How long one request to a registry or token server may take."},
+    {0}};
+
+static const struct berth_registry methods = {
+    .size = sizeof methods, .serves = serves, .resolve = resolve, .credentials = credentials, .probe = probe};
+static const struct berth_interface interfaces[] = {{BERTH_REGISTRY, &methods}, {0}};
+static const char *const needs[] = {BERTH_HOST_OPS, BERTH_HOST_HTTP, BERTH_HOST_TIMER, NULL};
+static const struct berth_manifest manifest = {.size = sizeof manifest,
+                                               .abi = BERTH_ABI,
+                                               .id = "registry-oci",
+                                               .version = "0.1.0",
+                                               .summary = "Image registries after the OCI distribution specification.",
+                                               .license = "MIT",
+                                               .interfaces = interfaces,
+                                               .needs = needs,
+                                               .config = fields};
+extern const struct berth_plugin BERTH_PLUGIN_SYMBOL BERTH_EXPORT;
+const struct berth_plugin BERTH_PLUGIN_SYMBOL = {.size = sizeof(struct berth_plugin),
+                                                 .manifest = &manifest,
+                                                 .validate = validate,
+                                                 .start = start,
+                                                 .reload = reload,
+                                                 .stop = stop,
+                                                 .cancel = cancel};
