@@ -71,7 +71,7 @@ const struct bt_support bt_support_table[] = {
     {"service.depends_on.*.condition"}, {"service.depends_on.*.required"}, {"service.depends_on.*.restart"},
     {"service.deploy"},
     {"service.deploy.endpoint_mode",
-     "a service's name answers with the addresses of its ready instances, there is no virtual address; write \"dnsrr\" or "
+     "a service's name answers with the addresses of its instances, there is no virtual address; write \"dnsrr\" or "
      "remove it", "dnsrr"},
     {"service.deploy.labels"},
     {"service.deploy.mode", NULL, "replicated global replicated-job global-job"},
