@@ -1,0 +1,524 @@
+#include "config.h"
+
+#include "control/internal.h"
+#include "plan/diff.h"
+#include "plan/place.h"
+#include "plan/ports.h"
+
+/* What becomes a revision: an apply, a rollback, a scale, a changed secret. */
+struct draft {
+  struct ctl_app *app;
+  struct ctl_rev *rev; /* not among the app's revisions yet */
+  bool new_app;
+  json_t *contents;    /* as sent; borrowed; NULL where they are all stored */
+};
+
+int ctl_check_name(const char *what, const char *name, struct bt_err **err) {
+  static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789_-";
+  size_t len = name ? strlen(name) : 0;
+  if (len == 0 || len > CTL_ID_LEN || strspn(name, letters) != len || name[0] == '_' || name[0] == '-')
+    return bt_err_set(err, BT_INVALID, "%s \"%.80s\": a name has at most %d of a-z, 0-9, _ and -, and begins with a letter or digit", what,
+                      name ? name : "", CTL_ID_LEN);
+  return 0;
+}
+
+/* ---- drafts ---- */
+
+static int next_number(const struct ctl_app *app) {
+  const struct ctl_rev *latest = ctl_rev_latest(app);
+  return latest ? latest->number + 1 : 1;
+}
+
+static void draft_start(struct draft *d, struct bt_control *c, const char *ns, const char *name) {
+  d->app = ctl_app_find(c, ns, name);
+  d->new_app = !d->app;
+  if (d->new_app)
+    d->app = ctl_app_new(c, ns, name);
+  d->rev = bt_new(struct ctl_rev);
+  d->rev->app = d->app;
+  d->rev->number = next_number(d->app);
+  d->rev->created_ms = c->now_ms;
+  d->rev->state = CTL_REV_RESOLVING;
+  d->rev->pins = json_object();
+  d->rev->contents = json_object();
+  const struct ctl_rev *latest = ctl_rev_latest(d->app);
+  d->rev->salt = latest ? latest->salt : 0;
+}
+
+/* Nothing of it stays: a dry run, or it was not valid. */
+static void draft_drop(struct draft *d) {
+  if (d->rev)
+    ctl_rev_free(d->rev);
+  if (d->new_app && d->app)
+    bt_map_del(d->app->control->apps, d->app->key);
+  *d = (struct draft){0};
+}
+
+static void draft_words(struct draft *d, const char *actor, const char *message, const char *source, const char *build) {
+  bt_str_set(&d->rev->actor, actor);
+  bt_str_set(&d->rev->message, message);
+  bt_str_set(&d->rev->source, source);
+  bt_str_set(&d->rev->build, build);
+}
+
+/* The pins of another revision hold as long as the image is called the same; the hash is made again, since contents may differ. */
+static void take_pins(struct ctl_rev *rev, const struct ctl_rev *from) {
+  const char *name;
+  json_t *pin;
+  json_object_foreach(from->pins, name, pin) {
+    json_t *copy = json_deep_copy(pin);
+    json_object_del(copy, "hash");
+    bt_json_set(rev->pins, name, copy);
+  }
+}
+
+static int check_constraints(const struct ctl_rev *rev, struct bt_err **err) {
+  bt_vec_each(&rev->specs, spec) {
+    const struct bt_service *s = (*spec)->service;
+    for (size_t i = 0; i < s->constraints.len; i++)
+      if (bt_place_check(s->constraints.items[i], err))
+        return bt_err_wrap(err, "service %s", s->name);
+    if (ctl_check_name("service", s->name, NULL))
+      return bt_err_set(err, BT_INVALID, "service \"%.80s\": a name has at most %d of a-z, 0-9, _ and -", s->name, CTL_ID_LEN);
+  }
+  return 0;
+}
+
+struct uses {
+  BT_VEC(struct bt_port_use) v;
+};
+
+static void add_uses(struct uses *uses, const struct ctl_rev *rev) {
+  bt_vec_each(&rev->specs, spec) bt_vec_each(&(*spec)->service->ports, port)
+      bt_vec_push(&uses->v, ((struct bt_port_use){rev->app->key, (*spec)->service->name, port}));
+}
+
+static int check_ports(const struct ctl_rev *rev, struct bt_err **err) {
+  struct uses uses = {0}, mine = {0};
+  for (struct bt_map_iter it = bt_map_iter(rev->app->control->apps); bt_map_next(&it);) {
+    const struct ctl_app *app = it.value;
+    if (app != rev->app && app->target && app->state != CTL_APP_REMOVING)
+      add_uses(&uses, app->target);
+  }
+  add_uses(&mine, rev);
+  int rc = 0;
+  for (size_t i = 0; i < mine.v.len && rc == 0; i++) {
+    const struct bt_port_use *one = &mine.v.items[i], *clash = bt_ports_clash(uses.v.items, uses.v.len, one);
+    if (!clash)
+      clash = bt_ports_clash(mine.v.items, i, one);
+    if (clash)
+      rc = bt_err_set(err, BT_CONFLICT, "service %s publishes port %d/%s, which is service %s's of app %s; choose another one", one->service,
+                      one->port->published, one->port->protocol, clash->service, strchr(clash->app, '/') + 1);
+  }
+  bt_vec_free(&uses.v);
+  bt_vec_free(&mine.v);
+  return rc;
+}
+
+/* Reads and checks the model; steals it either way. */
+static int draft_model(struct draft *d, json_t *model_steal, struct bt_err **err) {
+  BT_AUTO_JSON model = model_steal;
+  if (json_object_size(bt_json_obj(model, "services")) == 0)
+    return bt_err_set(err, BT_INVALID, "app %s has no services (or all of them are in profiles that are not active)", d->app->name);
+  d->rev->model_text = bt_json_text(model);
+  if (ctl_rev_load(d->rev, err) || check_constraints(d->rev, err) || check_ports(d->rev, err) || ctl_res_check(d->rev, err))
+    return -1;
+  json_t *refs = ctl_content_refs(d->rev, d->contents, err);
+  if (!refs)
+    return -1;
+  json_decref(d->rev->contents);
+  d->rev->contents = refs;
+  return 0;
+}
+
+static json_t *draft_plan(const struct draft *d, bool recreate) {
+  const struct ctl_rev *latest = ctl_rev_latest(d->app);
+  BT_AUTO_ERR err = NULL;
+  BT_AUTO_JSON before = latest ? bt_json_parse(latest->model_text, strlen(latest->model_text), 64u << 20, 0, "model", &err) : NULL;
+  return bt_diff_plan(&(struct bt_diff_in){
+      .from = before,
+      .to = d->rev->model,
+      .from_contents = latest ? latest->contents : NULL,
+      .to_contents = d->rev->contents,
+      .recreate = recreate,
+  });
+}
+
+/* ---- from a draft to a revision ---- */
+
+static void supersede(struct ctl_app *app, const struct ctl_rev *by) {
+  bt_vec_each(&app->revs, r) {
+    struct ctl_rev *rev = *r;
+    if (rev == by || rev->number == app->stable)
+      continue;
+    if (rev->state == CTL_REV_RESOLVING || (rev->state == CTL_REV_ROLLING && rev != app->target))
+      ctl_rev_set_state(rev, CTL_REV_SUPERSEDED, rev->reason);
+  }
+}
+
+static struct ctl_rev *draft_commit(struct draft *d) {
+  struct ctl_app *app = d->app;
+  struct ctl_rev *rev = d->rev;
+  bt_vec_push(&app->revs, rev);
+  app->updated_ms = app->control->now_ms;
+  ctl_content_store(rev, d->contents);
+  supersede(app, rev);
+  ctl_touch_rev(rev);
+  if (d->new_app || !app->target)
+    ctl_set_state(app, CTL_APP_DEPLOYING, "images are being resolved");
+  ctl_event(app->control, "info", "revision.created", app->ns, app->name, app->name, NULL, "%s: revision %d by %s%s%s", app->name, rev->number,
+            rev->actor, rev->message ? ": " : "", rev->message ? rev->message : "");
+  *d = (struct draft){0};
+  ctl_resolve_begin(rev);
+  ctl_dirty(app);
+  return rev;
+}
+
+static json_t *apply_result(const struct ctl_app *app, int revision, bool changed, json_t *plan_steal) {
+  json_t *result = json_object(), *warnings = json_array();
+  bt_json_set_str(result, "app", app->name);
+  bt_json_set_int(result, "revision", revision);
+  bt_json_set_bool(result, "changed", changed);
+  bt_json_set(result, "plan", plan_steal);
+  bt_json_set(result, "warnings", warnings);
+  return result;
+}
+
+static void add_warnings(json_t *result, const struct ctl_rev *rev) {
+  json_t *warnings = bt_json_arr(result, "warnings");
+  bt_vec_each(&rev->specs, spec) {
+    const struct bt_service *s = (*spec)->service;
+    const char *why = bt_service_exclusive(s);
+    if (!why || s->update.order != BT_START_FIRST)
+      continue;
+    BT_AUTO_FREE char *text = bt_asprintf("service %s: update_config.order start-first is done as stop-first: %s", s->name, why);
+    json_array_append_new(warnings, json_string(text));
+  }
+}
+
+/* Answers with the plan and, unless it is a dry run, makes the revision. Takes the draft. */
+static void draft_finish(struct bt_control *c, struct draft *d, const struct bt_request *request, json_t *plan_steal) {
+  json_t *result = apply_result(d->app, d->rev->number, true, plan_steal);
+  add_warnings(result, d->rev);
+  if (request->dry_run)
+    draft_drop(d);
+  else
+    draft_commit(d);
+  ctl_reply(c, request->id, result);
+}
+
+/* ---- an apply of what is there already ---- */
+
+static bool stuck(const struct ctl_app *app) {
+  bt_vec_each(&app->services, service)
+      if ((*service)->spec && ((*service)->roll.state == BT_RO_PAUSED || (*service)->roll.state == BT_RO_FAILED))
+        return true;
+  return false;
+}
+
+/* Applying the same again is how a person says: try once more. */
+static void try_again(struct ctl_app *app) {
+  int64_t now = app->control->now_ms;
+  bt_vec_each(&app->services, s) {
+    struct ctl_service *service = *s;
+    if (service->roll.state != BT_RO_PAUSED && service->roll.state != BT_RO_FAILED)
+      continue;
+    service->roll = (struct bt_rollout){.state = BT_RO_START};
+    bt_str_set(&service->note, NULL);
+    bt_vec_each(&service->insts, inst) if ((*inst)->struck) {
+      (*inst)->struck = false;
+      (*inst)->begun_ms = now;
+      if ((*inst)->assigned_ms)
+        (*inst)->assigned_ms = now;
+      ctl_touch_inst(*inst);
+    }
+  }
+  ctl_rev_set_state(app->target, CTL_REV_ROLLING, NULL);
+  ctl_touch_app(app);
+  ctl_event(app->control, "info", "rollout.resumed", app->ns, app->name, app->name, NULL, "%s: the rollout of revision %d is tried again", app->name,
+            app->target->number);
+  ctl_dirty(app);
+}
+
+static void apply_same(struct draft *d, const struct bt_request *request, json_t *plan_steal) {
+  struct ctl_app *app = d->app;
+  struct bt_control *c = app->control;
+  int number = ctl_rev_latest(app)->number;
+  draft_drop(d);
+  if (stuck(app) && !request->dry_run) {
+    try_again(app);
+    ctl_reply(c, request->id, apply_result(app, number, false, plan_steal));
+  } else if (request->dry_run || ctl_rev_latest(app)->state == CTL_REV_RESOLVING) {
+    ctl_reply(c, request->id, apply_result(app, number, false, plan_steal));
+  } else {
+    json_decref(plan_steal);
+    ctl_check_begin(app, request);
+  }
+}
+
+static void refuse(struct bt_control *c, struct draft *d, const struct bt_request *request, const struct bt_err *err) {
+  ctl_reply_err(c, request->id, bt_err_code(err), "%s", bt_err_message(err));
+  draft_drop(d);
+}
+
+static int check_app(const struct draft *d, const json_t *args, struct bt_err **err) {
+  if (d->app->state == CTL_APP_REMOVING)
+    return bt_err_set(err, BT_CONFLICT, "app %s is being removed; wait until it is gone", d->app->name);
+  const json_t *if_match = json_object_get(args, "if_match");
+  if (!json_is_integer(if_match))
+    return 0;
+  long long want = json_integer_value(if_match), is = next_number(d->app) - 1;
+  if (want != is)
+    return bt_err_set(err, BT_PRECONDITION, "app %s is at revision %lld, not %lld: somebody changed it meanwhile", d->app->name, is, want);
+  return 0;
+}
+
+void ctl_apply(struct bt_control *c, const struct bt_request *request) {
+  const json_t *args = request->args;
+  const char *ns = bt_json_str_or(args, "namespace", "default"), *name = bt_json_str(args, "app");
+  BT_AUTO_ERR err = NULL;
+  struct draft d = {0};
+  if (ctl_check_name("namespace", ns, &err) || ctl_check_name("app", name, &err)) {
+    ctl_reply_err(c, request->id, bt_err_code(err), "%s", bt_err_message(err));
+    return;
+  }
+  draft_start(&d, c, ns, name);
+  d.contents = bt_json_obj(args, "contents");
+  draft_words(&d, request->actor, bt_json_str(args, "message"), bt_json_str(args, "source"), bt_json_str_or(args, "build", "missing"));
+  json_t *model = bt_json_obj(args, "model");
+  if (check_app(&d, args, &err) || draft_model(&d, model ? json_deep_copy(model) : json_object(), &err)) {
+    refuse(c, &d, request, err);
+    return;
+  }
+  bool recreate = bt_json_bool(args, "recreate", false);
+  json_t *plan = draft_plan(&d, recreate);
+  const struct ctl_rev *latest = ctl_rev_latest(d.app);
+  bool same = latest && !bt_diff_changes(plan) && (latest == d.app->target || latest->state == CTL_REV_RESOLVING);
+  if (recreate)
+    d.rev->salt = d.rev->number;
+  if (same && !recreate)
+    apply_same(&d, request, plan);
+  else
+    draft_finish(c, &d, request, plan);
+}
+
+/* A copy of a revision's content as a draft; -1 where it is not valid any more. */
+static int draft_copy(struct draft *d, struct ctl_app *app, const struct ctl_rev *from, json_t *model_steal, struct bt_err **err) {
+  draft_start(d, app->control, app->ns, app->name);
+  take_pins(d->rev, from);
+  d->rev->salt = from->salt;
+  d->contents = from->contents; /* fingerprints of what is stored */
+  return draft_model(d, model_steal, err);
+}
+
+static json_t *model_of(const struct ctl_rev *rev) {
+  BT_AUTO_ERR err = NULL;
+  json_t *model = bt_json_parse(rev->model_text, strlen(rev->model_text), 64u << 20, 0, "model", &err);
+  BT_ASSERT(model); /* control wrote it */
+  return model;
+}
+
+void ctl_apply_moved(struct ctl_app *app, struct ctl_check *check) {
+  struct bt_control *c = app->control;
+  struct ctl_rev *latest = ctl_rev_latest(app);
+  struct draft d = {0};
+  BT_AUTO_ERR err = NULL;
+  struct bt_request request = {.id = check->request, .args = check->args, .actor = check->actor};
+  if (draft_copy(&d, app, latest, model_of(latest), &err)) {
+    refuse(c, &d, &request, err);
+    return;
+  }
+  const char *message = bt_json_str(check->args, "message");
+  draft_words(&d, check->actor, message ? message : "images moved", bt_json_str(check->args, "source"), "missing");
+  json_t *plan = draft_plan(&d, false);
+  const char *name;
+  json_t *result;
+  json_object_foreach(check->pins, name, result) {
+    struct ctl_spec *spec = ctl_spec_find(d.rev, name);
+    const struct ctl_spec *old = ctl_spec_find(latest, name);
+    size_t i;
+    json_t *e;
+    if (!spec || !old || bt_streq(bt_json_str(result, "pinned"), old->pinned))
+      continue;
+    ctl_spec_pin(spec, result, c->now_ms);
+    json_array_foreach(plan, i, e) if (bt_streq(bt_json_str(e, "name"), name) && bt_streq(bt_json_str(e, "kind"), "service")) {
+      BT_AUTO_FREE char *reason = bt_asprintf("image %s now is %s", spec->image, spec->pinned);
+      bt_json_set_str(e, "action", "update");
+      bt_json_set_str(e, "reason", reason);
+    }
+  }
+  draft_finish(c, &d, &request, plan);
+}
+
+void ctl_apply_again(struct ctl_app *app, const char *actor, const char *message) {
+  struct draft d = {0};
+  BT_AUTO_ERR err = NULL;
+  struct ctl_rev *latest = ctl_rev_latest(app);
+  if (draft_copy(&d, app, latest, model_of(latest), &err)) {
+    ctl_event(app->control, "error", "app.stuck", app->ns, app->name, app->name, NULL, "%s: %s, but it cannot be applied again: %s", app->name, message,
+              bt_err_message(err));
+    draft_drop(&d);
+    return;
+  }
+  draft_words(&d, actor, message, latest->source, "missing");
+  draft_commit(&d);
+}
+
+/* ---- scale ---- */
+
+static int set_scale(json_t *model, const json_t *services, struct bt_err **err) {
+  const char *name;
+  json_t *value;
+  json_object_foreach((json_t *)services, name, value) {
+    json_t *service = bt_json_obj(bt_json_obj(model, "services"), name);
+    if (!service)
+      return bt_err_set(err, BT_NOT_FOUND, "the app has no service %s", name);
+    if (!json_is_integer(value) || json_integer_value(value) < 0)
+      return bt_err_set(err, BT_INVALID, "service %s: give the number of replicas as a whole number from 0", name);
+    json_t *deploy = bt_json_obj(service, "deploy");
+    if (bt_starts(bt_json_str_or(deploy, "mode", "replicated"), "global"))
+      return bt_err_set(err, BT_INVALID, "service %s runs once per node (deploy.mode global); it cannot be scaled", name);
+    if (!deploy)
+      json_object_set_new(service, "deploy", deploy = json_object());
+    json_object_set(deploy, "replicas", value);
+    if (json_object_get(service, "scale"))
+      json_object_set(service, "scale", value);
+  }
+  return 0;
+}
+
+static struct ctl_app *app_of(struct bt_control *c, const struct bt_request *request) {
+  const char *ns = bt_json_str_or(request->args, "namespace", "default"), *name = bt_json_str_or(request->args, "app", "");
+  struct ctl_app *app = ctl_app_find(c, ns, name);
+  if (!app)
+    ctl_reply_err(c, request->id, BT_NOT_FOUND, "there is no app %s in namespace %s", name, ns);
+  else if (app->state == CTL_APP_REMOVING) {
+    ctl_reply_err(c, request->id, BT_CONFLICT, "app %s is being removed", name);
+    app = NULL;
+  }
+  return app;
+}
+
+static void finish_or_same(struct bt_control *c, struct draft *d, const struct bt_request *request) {
+  json_t *plan = draft_plan(d, false);
+  struct ctl_app *app = d->app;
+  if (bt_diff_changes(plan)) {
+    draft_finish(c, d, request, plan);
+    return;
+  }
+  draft_drop(d);
+  ctl_reply(c, request->id, apply_result(app, ctl_rev_latest(app)->number, false, plan));
+}
+
+void ctl_scale(struct bt_control *c, const struct bt_request *request) {
+  struct ctl_app *app = app_of(c, request);
+  if (!app)
+    return;
+  BT_AUTO_ERR err = NULL;
+  struct draft d = {0};
+  struct ctl_rev *latest = ctl_rev_latest(app);
+  BT_AUTO_JSON model = model_of(latest);
+  if (set_scale(model, bt_json_obj(request->args, "services"), &err) || draft_copy(&d, app, latest, json_incref(model), &err)) {
+    refuse(c, &d, request, err);
+    return;
+  }
+  BT_AUTO_FREE char *what = bt_json_text(bt_json_obj(request->args, "services"));
+  BT_AUTO_FREE char *message = bt_asprintf("scale %s", what);
+  draft_words(&d, request->actor, message, latest->source, "missing");
+  finish_or_same(c, &d, request);
+}
+
+/* ---- going back ---- */
+
+/* The revision before the one that is in force: the last one that was deployed whole and is older. */
+static struct ctl_rev *revision_before(const struct ctl_app *app) {
+  const struct ctl_rev *latest = ctl_rev_latest(app);
+  int below = latest->number;
+  /* A revision that brings an earlier one back stands where that one stood, so that going back twice goes back two steps. */
+  for (const struct ctl_rev *r = latest; r && r->rollback_of; r = ctl_rev_find(app, r->rollback_of))
+    below = r->rollback_of;
+  for (size_t i = app->revs.len; i-- > 0;) {
+    struct ctl_rev *rev = app->revs.items[i];
+    if (rev->number < below && rev->deployed)
+      return rev;
+  }
+  return NULL;
+}
+
+void ctl_rollback(struct bt_control *c, const struct bt_request *request) {
+  struct ctl_app *app = app_of(c, request);
+  if (!app)
+    return;
+  const json_t *to = json_object_get(request->args, "to");
+  struct ctl_rev *from = json_is_integer(to) ? ctl_rev_find(app, (int)json_integer_value(to)) : revision_before(app);
+  if (!from) {
+    if (json_is_integer(to))
+      ctl_reply_err(c, request->id, BT_NOT_FOUND, "app %s has no revision %lld; see: berth history %s", app->name,
+                    (long long)json_integer_value(to), app->name);
+    else
+      ctl_reply_err(c, request->id, BT_CONFLICT, "app %s has no earlier revision that was deployed", app->name);
+    return;
+  }
+  BT_AUTO_ERR err = NULL;
+  struct draft d = {0};
+  if (draft_copy(&d, app, from, model_of(from), &err)) {
+    refuse(c, &d, request, err);
+    return;
+  }
+  BT_AUTO_FREE char *usual = bt_asprintf("back to revision %d", from->number);
+  draft_words(&d, request->actor, bt_json_str_or(request->args, "message", usual), from->source, "missing");
+  d.rev->rollback_of = from->number;
+  json_t *plan = draft_plan(&d, false);
+  draft_finish(c, &d, request, plan);
+}
+
+void ctl_rollback_auto(struct ctl_app *app, const char *why) {
+  struct ctl_rev *failed = app->target, *from = ctl_rev_find(app, app->stable);
+  ctl_rev_set_state(failed, CTL_REV_FAILED, why);
+  BT_AUTO_ERR err = NULL;
+  struct draft d = {0};
+  if (!from || from == failed || draft_copy(&d, app, from, model_of(from), &err)) {
+    ctl_event(app->control, "error", "rollout.failed", app->ns, app->name, app->name, NULL, "%s: revision %d failed and there is none to go back to: %s",
+              app->name, failed->number, why);
+    draft_drop(&d);
+    bt_vec_each(&app->services, service) if ((*service)->roll.state == BT_RO_ROLLBACK) (*service)->roll.state = BT_RO_PAUSED;
+    ctl_touch_app(app);
+    return;
+  }
+  BT_AUTO_FREE char *message = bt_asprintf("back to revision %d, since revision %d failed: %s", from->number, failed->number, why);
+  draft_words(&d, "system", message, from->source, "missing");
+  d.rev->rollback_of = from->number;
+  d.rev->automatic = true;
+  ctl_event(app->control, "error", "rollout.rolled-back", app->ns, app->name, app->name, NULL, "%s: %s", app->name, message);
+  draft_commit(&d);
+}
+
+/* ---- the images are known ---- */
+
+void ctl_resolved(struct ctl_rev *rev) {
+  struct ctl_app *app = rev->app;
+  struct ctl_rev *before = app->target;
+  bt_vec_each(&rev->specs, spec) ctl_spec_hash(*spec);
+  if (before && before != rev && before->state == CTL_REV_ROLLING)
+    ctl_rev_set_state(before, CTL_REV_SUPERSEDED, "a newer revision came before it was through");
+  app->target = rev;
+  ctl_rev_set_state(rev, CTL_REV_ROLLING, NULL);
+  bt_vec_each(&rev->specs, spec) {
+    struct ctl_service *service = ctl_service_get(app, (*spec)->service->name);
+    service->roll = (struct bt_rollout){.state = BT_RO_START};
+    service->moved = false;
+    bt_str_set(&service->note, NULL);
+  }
+  ctl_set_state(app, rev->rollback_of ? CTL_APP_ROLLING_BACK : CTL_APP_DEPLOYING, "revision %d is rolled out", rev->number);
+  ctl_dirty(app);
+}
+
+void ctl_resolve_failed(struct ctl_rev *rev, const char *why) {
+  struct ctl_app *app = rev->app;
+  ctl_rev_set_state(rev, CTL_REV_FAILED, why);
+  ctl_calls_drop(app->control, app);
+  ctl_event(app->control, "error", "revision.failed", app->ns, app->name, app->name, NULL, "%s: revision %d failed: %s", app->name, rev->number, why);
+  if (!app->target)
+    ctl_set_state(app, CTL_APP_FAILED, "%s", why);
+  ctl_dirty(app);
+}

@@ -1,0 +1,118 @@
+#include "config.h"
+
+#include "control/internal.h"
+
+/* The instance of another service that one shares something with: the same slot, else the last one there is. */
+static const struct ctl_inst *partner(const struct ctl_inst *inst, const char *service) {
+  const struct ctl_service *other = service ? ctl_service_find(inst->service->app, service) : NULL;
+  const struct ctl_inst *best = NULL;
+  if (other)
+    bt_vec_each(&other->insts, i) {
+      const struct ctl_inst *it = *i;
+      if (it->leaving || it->slot > inst->slot)
+        continue;
+      /* The youngest one of a slot is the one that stays when an update ends. */
+      if (!best || it->slot > best->slot || (it->slot == best->slot && it->created_ms >= best->created_ms))
+        best = it;
+    }
+  return best;
+}
+
+const struct ctl_inst *ctl_partner(const struct ctl_inst *inst, const char *service) { return partner(inst, service); }
+
+/* "links: [db:database]" of others make this service answer to the alias. */
+static void add_link_aliases(json_t *aliases, const struct ctl_spec *spec) {
+  bt_vec_each(&spec->rev->specs, other) {
+    size_t i;
+    json_t *item;
+    json_array_foreach(bt_json_arr((*other)->service->json, "links"), i, item) {
+      const char *link = json_string_value(item), *colon = link ? strchr(link, ':') : NULL;
+      if (colon && strlen(spec->service->name) == (size_t)(colon - link) &&
+          strncmp(link, spec->service->name, (size_t)(colon - link)) == 0)
+        json_array_append_new(aliases, json_string(colon + 1));
+    }
+  }
+}
+
+static json_t *network_json(const struct ctl_spec *spec, const struct bt_net_use *use) {
+  static const char *const keys[] = {"ipv4_address", "ipv6_address", "mac_address", "link_local_ips", "driver_opts"};
+  json_t *n = json_object(), *aliases = json_array();
+  bool external;
+  BT_AUTO_FREE char *name = ctl_network_name(spec->rev, use->network, &external);
+  bt_json_set_str(n, "name", name);
+  json_array_append_new(aliases, json_string(spec->service->name));
+  json_t *own = bt_json_arr(use->json, "aliases");
+  if (own)
+    json_array_extend(aliases, own);
+  add_link_aliases(aliases, spec);
+  bt_json_set(n, "aliases", aliases);
+  for (size_t i = 0; i < BT_COUNT(keys); i++) {
+    json_t *value = json_object_get(use->json, keys[i]);
+    if (value && !json_is_null(value))
+      json_object_set(n, keys[i], value);
+  }
+  return n;
+}
+
+static json_t *networks_json(const struct ctl_spec *spec) {
+  json_t *list = json_array();
+  BT_AUTO_FREE const struct bt_net_use **sorted = (const struct bt_net_use **)bt_newn(void *, spec->service->networks.len + 1);
+  size_t n = 0;
+  bt_vec_each(&spec->service->networks, use) {
+    long long priority = bt_json_int(use->json, "priority", 0);
+    size_t at = n++;
+    for (; at > 0 && bt_json_int(sorted[at - 1]->json, "priority", 0) < priority; at--)
+      sorted[at] = sorted[at - 1];
+    sorted[at] = use;
+  }
+  for (size_t i = 0; i < n; i++)
+    json_array_append_new(list, network_json(spec, sorted[i]));
+  return list;
+}
+
+static void set_partner(json_t *o, const char *key, const struct ctl_inst *inst, const char *service) {
+  const struct ctl_inst *with = partner(inst, service);
+  if (with)
+    bt_json_set_str(o, key, with->id);
+}
+
+static json_t *volumes_from_json(const struct ctl_inst *inst) {
+  json_t *list = json_array();
+  bt_vec_each(&inst->spec->service->volumes_from, from) {
+    const struct ctl_inst *with = partner(inst, from->service);
+    if (!with)
+      continue;
+    json_t *item = json_object();
+    bt_json_set_str(item, "instance", with->id);
+    bt_json_set_str(item, "mode", from->mode);
+    json_array_append_new(list, item);
+  }
+  return list;
+}
+
+json_t *ctl_assignment(const struct ctl_inst *inst) {
+  struct ctl_spec *spec = inst->spec;
+  const struct bt_service *s = spec->service;
+  json_t *a = json_object(), *co = json_object();
+  bt_json_set_str(a, "instance", inst->id);
+  bt_json_set_str(a, "namespace", inst->service->app->ns);
+  bt_json_set_str(a, "app", inst->service->app->name);
+  bt_json_set_str(a, "service", inst->service->name);
+  bt_json_set_int(a, "slot", inst->slot);
+  bt_json_set_int(a, "revision", inst->revision);
+  bt_json_set_str(a, "container_name", s->container_name ? s->container_name : inst->id);
+  bt_json_set_str(a, "image", spec->pinned);
+  bt_json_set_str(a, "image_ref", spec->image);
+  bt_json_set_str(a, "pull", spec->pull);
+  json_object_set(a, "class", ctl_spec_class(spec));
+  bt_json_set(a, "networks", networks_json(spec));
+  set_partner(co, "network", inst, s->co_network);
+  set_partner(co, "pid", inst, s->co_pid);
+  set_partner(co, "ipc", inst, s->co_ipc);
+  bt_json_set(a, "co", co);
+  bt_json_set(a, "volumes_from", volumes_from_json(inst));
+  bt_json_set_int(a, "restarts", inst->restarts);
+  bt_json_set_int(a, "failures", inst->failures);
+  bt_json_set_int(a, "next_start_ms", inst->next_start_ms);
+  return a;
+}

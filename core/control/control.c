@@ -1,0 +1,194 @@
+#include "config.h"
+
+#include "control/control.h"
+
+#include <stdio.h>
+
+#include "control/internal.h"
+
+#define ROUNDS 64            /* looks at dirty apps within one step; what is left waits for the next one */
+#define CROWD 256            /* instances from which on an app is not looked at for each report */
+#define CROWD_PER_MS 100     /* instances per millisecond between two looks */
+
+struct bt_control *bt_control_new(const struct bt_control_options *options) {
+  struct bt_control *c = bt_new(struct bt_control);
+  c->server_id = bt_strdup(options->server_id);
+  c->keep_revisions = options->keep_revisions > 0 ? options->keep_revisions : 20;
+  c->keep_events = options->keep_events > 0 ? options->keep_events : 10000;
+  c->apps = bt_map_new(ctl_app_free);
+  c->instances = bt_map_new(NULL);
+  c->nodes = bt_map_new(ctl_node_free);
+  c->resources = bt_map_new(ctl_res_free);
+  c->contents = bt_map_new(ctl_content_free);
+  c->kv = bt_map_new(free);
+  c->events = bt_newn(struct ctl_event, (size_t)c->keep_events);
+  c->wake_ms = INT64_MAX;
+  return c;
+}
+
+void bt_control_free(struct bt_control **control) {
+  struct bt_control *c = *control;
+  if (!c)
+    return;
+  bt_vec_each(&c->calls, call) ctl_call_free(*call);
+  bt_vec_each(&c->checks, check) ctl_check_free(*check);
+  bt_vec_each(&c->waiting, value) json_decref(*value);
+  bt_vec_free(&c->calls);
+  bt_vec_free(&c->checks);
+  bt_vec_free(&c->waiting);
+  bt_vec_free(&c->unsaved_insts);
+  bt_vec_free(&c->unsaved_apps);
+  bt_vec_free(&c->dirty_apps);
+  struct bt_map **maps[] = {&c->apps, &c->instances, &c->nodes, &c->resources, &c->contents, &c->kv};
+  for (size_t i = 0; i < BT_COUNT(maps); i++)
+    bt_map_free(maps[i]);
+  ctl_events_free(c);
+  free(c->scratch);
+  free(c->server_id);
+  free(c);
+  *control = NULL;
+}
+
+uint64_t bt_control_revision(const struct bt_control *c) { return c->revision; }
+
+void bt_effects_free(struct bt_effects *fx) {
+  bt_batch_free(&fx->batch);
+  bt_vec_each(&fx->replies, reply) {
+    free(reply->message);
+    json_decref(reply->result);
+  }
+  bt_vec_each(&fx->sends, send) {
+    free(send->node);
+    json_decref(send->message);
+  }
+  bt_vec_each(&fx->calls, call) json_decref(call->args);
+  bt_vec_free(&fx->replies);
+  bt_vec_free(&fx->sends);
+  bt_vec_free(&fx->calls);
+  *fx = (struct bt_effects){0};
+}
+
+/* ---- a step ---- */
+
+/* After a start: apps whose images were not all resolved ask again; every app is looked at. */
+static void start(struct bt_control *c) {
+  for (struct bt_map_iter it = bt_map_iter(c->apps); bt_map_next(&it);) {
+    struct ctl_app *app = it.value;
+    struct ctl_rev *latest = ctl_rev_latest(app);
+    if (latest && latest->state == CTL_REV_RESOLVING && app->state != CTL_APP_REMOVING)
+      ctl_resolve_begin(latest);
+    ctl_dirty(app);
+  }
+}
+
+static void take_input(struct bt_control *c, const struct bt_input *in) {
+  switch (in->kind) {
+  case BT_IN_START:
+    start(c);
+    break;
+  case BT_IN_TICK:
+    break;
+  case BT_IN_REQUEST:
+    ctl_request(c, in->request);
+    break;
+  case BT_IN_NODE:
+    ctl_node_message(c, in->node, in->message);
+    break;
+  case BT_IN_NODE_DOWN:
+    ctl_node_down(c, in->node);
+    break;
+  case BT_IN_CALL_DONE:
+    ctl_call_done(c, in);
+    break;
+  }
+}
+
+static void wake_apps(struct bt_control *c) {
+  if (c->now_ms < c->wake_ms)
+    return;
+  c->wake_ms = INT64_MAX;
+  for (struct bt_map_iter it = bt_map_iter(c->apps); bt_map_next(&it);) {
+    struct ctl_app *app = it.value;
+    if (app->wake_ms <= c->now_ms)
+      ctl_dirty(app);
+    else
+      c->wake_ms = BT_MIN(c->wake_ms, app->wake_ms);
+  }
+}
+
+/* When an app may be looked at again: at once, but for crowds, where looking costs more than a report is worth. */
+static int64_t due(const struct ctl_app *app) {
+  size_t n = 0;
+  bt_vec_each(&app->services, service) n += (*service)->insts.len;
+  return n > CROWD ? app->looked_ms + (int64_t)(n / CROWD_PER_MS) : 0;
+}
+
+static void look_at_apps(struct bt_control *c) {
+  for (int round = 0; round < ROUNDS && c->dirty_apps.len > 0; round++) {
+    struct ctl_app *app = c->dirty_apps.items[0];
+    bt_vec_remove(&c->dirty_apps, 0);
+    app->dirty = false;
+    int64_t at = due(app);
+    if (at > c->now_ms)
+      ctl_wake(app, at);
+    else
+      ctl_reconcile(app);
+  }
+  if (c->dirty_apps.len > 0)
+    c->wake_ms = c->now_ms;
+}
+
+static void save_apps(struct bt_control *c) {
+  bt_vec_each(&c->unsaved_apps, a) {
+    struct ctl_app *app = *a;
+    app->unsaved = false;
+    app->changed = c->revision + 1;
+    bt_vec_each(&app->services, service)(*service)->changed = c->revision + 1;
+    ctl_put(c, "app", app->key, ctl_app_json(app));
+    bt_vec_each(&app->revs, rev) {
+      if (!(*rev)->unsaved)
+        continue;
+      (*rev)->unsaved = false;
+      (*rev)->changed = c->revision + 1;
+      BT_AUTO_FREE char *key = bt_asprintf("%s/%d", app->key, (*rev)->number);
+      ctl_put(c, "revision", key, ctl_rev_json(*rev));
+    }
+  }
+  c->unsaved_apps.len = 0;
+}
+
+static void save_instances(struct bt_control *c) {
+  bt_vec_each(&c->unsaved_insts, i) {
+    struct ctl_inst *inst = *i;
+    inst->unsaved = false;
+    inst->changed = inst->service->changed = c->revision + 1;
+    BT_AUTO_FREE char *key = bt_asprintf("%s/%s", inst->service->app->ns, inst->id);
+    ctl_put(c, "instance", key, ctl_inst_json(inst));
+  }
+  c->unsaved_insts.len = 0;
+}
+
+static void save(struct bt_control *c) {
+  save_apps(c);
+  save_instances(c);
+  if (c->seq_unsaved) {
+    json_t *seq = json_object();
+    bt_json_set_int(seq, "instances", (long long)c->instance_seq);
+    ctl_put(c, "meta", "sequences", seq);
+    c->seq_unsaved = false;
+  }
+}
+
+void bt_control_step(struct bt_control *c, const struct bt_input *in, struct bt_effects *fx) {
+  c->fx = fx;
+  c->steps++;
+  c->now_ms = BT_MAX(c->now_ms, in->now_ms);
+  take_input(c, in);
+  wake_apps(c);
+  look_at_apps(c);
+  save(c);
+  if (fx->batch.len > 0)
+    fx->revision = ++c->revision;
+  fx->wake_ms = c->wake_ms;
+  c->fx = NULL;
+}

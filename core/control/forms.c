@@ -1,0 +1,183 @@
+#include "config.h"
+
+#include "base/clock.h"
+#include "control/internal.h"
+
+static const char *const app_states[] = {"deploying", "running", "degraded", "failed", "rolling-back", "removing"};
+static const char *const rev_states[] = {"resolving", "rolling-out", "deployed", "failed", "superseded"};
+static const char *const healths[] = {"", "starting", "healthy", "unhealthy"};
+
+const char *ctl_app_state_name(enum ctl_app_state state) { return app_states[state]; }
+
+const char *ctl_rev_state_name(enum ctl_rev_state state) { return rev_states[state]; }
+
+static int index_of(const char *const *names, size_t n, const char *name) {
+  for (size_t i = 0; i < n; i++)
+    if (bt_streq(names[i], name))
+      return (int)i;
+  return -1;
+}
+
+int ctl_app_state_of(const char *name) { return index_of(app_states, BT_COUNT(app_states), name); }
+
+int ctl_rev_state_of(const char *name) { return index_of(rev_states, BT_COUNT(rev_states), name); }
+
+int ctl_health_of(const char *name) { return BT_MAX(0, index_of(healths, BT_COUNT(healths), name)); }
+
+void ctl_set_time(json_t *obj, const char *key, int64_t ms) {
+  char buf[32];
+  json_object_set_new(obj, key, ms ? json_string(bt_clock_format(ms, buf)) : json_null());
+}
+
+int64_t ctl_get_time(const json_t *obj, const char *key) {
+  int64_t ms = 0;
+  const char *text = bt_json_str(obj, key);
+  return text && bt_clock_parse(text, &ms) ? ms : 0;
+}
+
+static void set_or_null(json_t *obj, const char *key, const char *text) {
+  bt_json_set(obj, key, text ? bt_json_string(text) : json_null());
+}
+
+/* Flags that are rarely set: left out where false. */
+static void set_flag(json_t *obj, const char *key, bool on) {
+  if (on)
+    bt_json_set_bool(obj, key, true);
+}
+
+static void inst_numbers(json_t *o, const struct ctl_inst *inst) {
+  bt_json_set_int(o, "restarts", inst->restarts);
+  bt_json_set_int(o, "failures", inst->failures);
+  bt_json_set_int(o, "exit_code", inst->exit_code);
+  set_flag(o, "oom", inst->oom);
+  bt_json_set_int(o, "attempt", inst->attempt);
+  bt_json_set_int(o, "generation", inst->gen);
+  ctl_set_time(o, "created_at", inst->created_ms);
+  ctl_set_time(o, "assigned_at", inst->assigned_ms);
+  ctl_set_time(o, "begun_at", inst->begun_ms);
+  ctl_set_time(o, "started_at", inst->started_ms);
+  ctl_set_time(o, "ready_at", inst->ready_ms);
+  ctl_set_time(o, "finished_at", inst->finished_ms);
+  ctl_set_time(o, "next_start", inst->next_start_ms);
+  set_flag(o, "leaving", inst->leaving);
+  set_flag(o, "struck", inst->struck);
+  set_flag(o, "restarting", inst->restarting);
+  set_flag(o, "ended", inst->ended);
+}
+
+json_t *ctl_inst_json(const struct ctl_inst *inst) {
+  const struct ctl_app *app = inst->service->app;
+  const struct ctl_spec *spec = inst->spec;
+  json_t *o = json_object();
+  bt_json_set_str(o, "instance", inst->id);
+  bt_json_set_str(o, "namespace", app->ns);
+  bt_json_set_str(o, "app", app->name);
+  bt_json_set_str(o, "service", inst->service->name);
+  bt_json_set_int(o, "slot", inst->slot);
+  bt_json_set_int(o, "revision", inst->revision);
+  set_or_null(o, "node", inst->node);
+  bt_json_set_str(o, "state", bt_state_name((enum bt_state)inst->state));
+  bt_json_set_str(o, "health", healths[inst->health]);
+  bt_json_set_bool(o, "ready", inst->ready);
+  bt_json_set_str(o, "image", spec->image);
+  set_or_null(o, "digest", spec->digest);
+  set_or_null(o, "hash", spec->hash);
+  bt_json_set(o, "ports", inst->ports ? json_incref(inst->ports) : json_array());
+  set_or_null(o, "error", inst->error);
+  set_or_null(o, "message", inst->message);
+  set_or_null(o, "reason", inst->reason);
+  set_or_null(o, "container_id", inst->container_id);
+  set_or_null(o, "image_id", inst->image_id);
+  set_or_null(o, "ip", inst->ip);
+  bt_json_set_str(o, "co_network", inst->co_network);
+  inst_numbers(o, inst);
+  return o;
+}
+
+static json_t *roll_json(const struct ctl_service *service) {
+  const struct bt_rollout *roll = &service->roll;
+  json_t *o = json_object();
+  bt_json_set_str(o, "state", bt_rollout_name(roll->state));
+  set_flag(o, "batch_open", roll->batch_open);
+  bt_json_set_int(o, "total", roll->total);
+  bt_json_set_int(o, "failed", roll->failed);
+  ctl_set_time(o, "started_at", roll->started_ms);
+  ctl_set_time(o, "batch_at", roll->batch_ms);
+  set_or_null(o, "message", service->note);
+  return o;
+}
+
+json_t *ctl_service_roll_json(const struct ctl_service *service) {
+  json_t *o = json_object();
+  bt_json_set(o, "rollout", roll_json(service));
+  bt_json_set_int(o, "generation", service->gen);
+  set_flag(o, "moved", service->moved);
+  return o;
+}
+
+json_t *ctl_app_json(const struct ctl_app *app) {
+  json_t *o = json_object(), *services = json_object();
+  bt_json_set_str(o, "namespace", app->ns);
+  bt_json_set_str(o, "app", app->name);
+  bt_json_set_str(o, "state", app_states[app->state]);
+  set_or_null(o, "message", app->message);
+  const struct ctl_rev *latest = ctl_rev_latest(app);
+  bt_json_set_int(o, "revision", latest ? latest->number : 0);
+  bt_json_set_int(o, "target", app->target ? app->target->number : 0);
+  bt_json_set_int(o, "stable", app->stable);
+  ctl_set_time(o, "created_at", app->created_ms);
+  ctl_set_time(o, "updated_at", app->updated_ms);
+  set_flag(o, "drop_volumes", app->drop_volumes);
+  bt_vec_each(&app->services, service) bt_json_set(services, (*service)->name, ctl_service_roll_json(*service));
+  bt_json_set(o, "services", services);
+  return o;
+}
+
+json_t *ctl_rev_json(const struct ctl_rev *rev) {
+  json_t *o = json_object();
+  bt_json_set_str(o, "namespace", rev->app->ns);
+  bt_json_set_str(o, "app", rev->app->name);
+  bt_json_set_int(o, "revision", rev->number);
+  bt_json_set_str(o, "state", rev_states[rev->state]);
+  set_or_null(o, "reason", rev->reason);
+  set_or_null(o, "actor", rev->actor);
+  set_or_null(o, "message", rev->message);
+  set_or_null(o, "source", rev->source);
+  ctl_set_time(o, "created_at", rev->created_ms);
+  ctl_set_time(o, "finished_at", rev->finished_ms);
+  if (rev->rollback_of)
+    bt_json_set_int(o, "rollback_of", rev->rollback_of);
+  set_flag(o, "automatic", rev->automatic);
+  set_flag(o, "deployed", rev->deployed);
+  if (rev->salt)
+    bt_json_set_int(o, "salt", rev->salt);
+  bt_json_set_str(o, "build", rev->build);
+  bt_json_set(o, "services", json_incref(rev->pins));
+  bt_json_set(o, "contents", json_incref(rev->contents));
+  BT_AUTO_ERR err = NULL;
+  json_t *model = rev->model ? json_incref(rev->model) : bt_json_parse(rev->model_text, strlen(rev->model_text), 0, 0, "model", &err);
+  bt_json_set(o, "model", model ? model : json_null());
+  return o;
+}
+
+json_t *ctl_res_json(const struct ctl_res *res) {
+  json_t *o = json_object();
+  bt_json_set_str(o, "namespace", res->ns);
+  bt_json_set_str(o, "name", res->name);
+  set_or_null(o, "app", res->app);
+  set_or_null(o, "key", res->key);
+  bt_json_set_str(o, "state", res->dropping ? "removing" : "present");
+  bt_json_set_str(o, "driver", bt_json_str_or(res->spec, "driver", res->kind == CTL_VOLUME ? "local" : "bridge"));
+  set_or_null(o, "error", res->error);
+  ctl_set_time(o, "created_at", res->created_ms);
+  bt_json_set(o, "spec", json_incref(res->spec));
+  return o;
+}
+
+json_t *ctl_node_json(const struct ctl_node *node) {
+  json_t *o = json_copy(node->info);
+  bt_json_set_str(o, "node", node->name);
+  bt_json_set_str(o, "status", !node->connected ? "disconnected" : node->ready ? "ready" : "unavailable");
+  set_or_null(o, "message", node->message);
+  return o;
+}

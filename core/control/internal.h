@@ -1,0 +1,351 @@
+/* Between the modules of core/control only: the tables in memory and what the controllers share.
+ *
+ * Who owns what: bt_control owns apps, nodes and the namespaces' resources; an app owns its revisions and services; a service
+ * owns its instances. An instance points to the spec (of some revision) that it was made of and keeps that revision loaded.
+ * Everything that must be stored is marked with ctl_touch_*; the end of the step writes all marked objects as one batch. */
+#ifndef BT_CONTROL_INTERNAL_H
+#define BT_CONTROL_INTERNAL_H
+
+#include "base/buf.h"
+#include "base/json.h"
+#include "base/map.h"
+#include "base/vec.h"
+#include "control/control.h"
+#include "model/service.h"
+#include "model/status.h"
+#include "plan/deps.h"
+#include "plan/rollout.h"
+
+#define CTL_ID_LEN 63
+
+/* ---- revisions ---- */
+
+/* A service of a revision: what its instances are made of. */
+struct ctl_spec {
+  struct ctl_rev *rev;
+  struct bt_service *service;
+  char *image;   /* as written, or app-service of a build */
+  char *pinned, *digest, *source; /* NULL until resolved; source: local, registry, kept, build */
+  char *pull;    /* of an assignment */
+  char *hash;    /* NULL until resolved */
+  json_t *cls;   /* the class of messages.md; built when first needed */
+  int64_t resolved_ms;
+};
+
+enum ctl_rev_state { CTL_REV_RESOLVING, CTL_REV_ROLLING, CTL_REV_DEPLOYED, CTL_REV_FAILED, CTL_REV_SUPERSEDED };
+
+struct ctl_rev {
+  struct ctl_app *app;
+  int number;
+  enum ctl_rev_state state;
+  char *actor, *message, *reason, *source;
+  char *build;        /* "missing", "always", "never": of the apply */
+  int64_t created_ms, finished_ms;
+  int salt;           /* part of the hashes: changes where containers are to be made anew without any other change */
+  bool deployed;      /* was in force whole once */
+  int rollback_of;    /* the revision whose content this one brings back; 0: none */
+  bool automatic;     /* made by a failed update */
+  char *model_text;   /* canonical JSON */
+  json_t *contents;   /* {"secrets/NAME": {"fingerprint","size","external"}} */
+  json_t *model;      /* NULL while not loaded */
+  BT_VEC(struct ctl_spec *) specs; /* while loaded, in order of dependencies */
+  json_t *pins;       /* {service: {image, pinned, digest, source, pull, hash, resolved_at}}: the stored form */
+  int uses;           /* instances made of it */
+  uint64_t changed;
+  bool unsaved;
+};
+
+/* ---- instances ---- */
+
+struct ctl_inst {
+  struct ctl_service *service;
+  struct ctl_spec *spec;
+  char *id;
+  char *node;      /* interned; NULL: not assigned */
+  int slot, revision, attempt, gen; /* gen: restart generation of its service that it has */
+  int exit_code, restarts, failures;
+  uint8_t state; /* enum bt_state */
+  uint8_t health; /* 0 none, 1 starting, 2 healthy, 3 unhealthy */
+  bool ready, oom, leaving, struck, restarting, ended; /* ended: by the node's word it will not start again */
+  bool unsaved;
+  int64_t created_ms, assigned_ms, started_ms, finished_ms, ready_ms, begun_ms, next_start_ms;
+  char *error, *message, *reason; /* reason: why it is pending or leaving */
+  char *container_id, *image_id, *ip;
+  json_t *ports; /* as reported; NULL: none */
+  char *co_network; /* instance whose network it shares; NULL */
+  uint64_t changed; /* revision of its last stored change */
+};
+
+struct ctl_service {
+  struct ctl_app *app;
+  char *name;
+  struct ctl_spec *spec; /* of the app's target; NULL: dropped from the file */
+  BT_VEC(struct ctl_inst *) insts;
+  struct bt_rollout roll;
+  char *note;       /* why its rollout is as it is; NULL */
+  int gen;          /* restart generation */
+  bool well;        /* all slots of the target stand: as of the last look */
+  bool moved;       /* its instances were replaced or restarted in this rollout: dependents with restart: true follow */
+  int64_t wake_ms, looked_ms;
+  uint64_t changed; /* revision of the last change of it or of an instance */
+  char *text;       /* cache of its view */
+  uint64_t text_at;
+};
+
+enum ctl_app_state { CTL_APP_DEPLOYING, CTL_APP_RUNNING, CTL_APP_DEGRADED, CTL_APP_FAILED, CTL_APP_ROLLING_BACK, CTL_APP_REMOVING };
+
+struct ctl_app {
+  struct bt_control *control;
+  char *ns, *name, *key; /* key: "ns/name" */
+  enum ctl_app_state state;
+  char *message;
+  BT_VEC(struct ctl_rev *) revs; /* rising */
+  struct ctl_rev *target;        /* what is rolled out; NULL: none yet */
+  int target_number;             /* while loading */
+  int stable;                    /* the last revision that was deployed whole; 0: none */
+  BT_VEC(struct ctl_service *) services;
+  bool drop_volumes;
+  int64_t created_ms, updated_ms, wake_ms, looked_ms;
+  bool dirty, unsaved;
+  uint64_t changed;
+  char *text;
+  uint64_t text_at;
+};
+
+/* ---- resources of a namespace: networks, volumes, secrets, configs ---- */
+
+enum ctl_res_kind { CTL_NETWORK, CTL_VOLUME };
+struct ctl_res {
+  enum ctl_res_kind kind;
+  char *ns, *app, *key, *name; /* key: in the model; name: on the engine */
+  char *id;                    /* "ns/name" */
+  json_t *spec;
+  bool dropping, unsaved;
+  char *error;
+  int64_t created_ms, retry_ms;
+  uint64_t changed;
+};
+
+/* A secret's or config's content: of an app (by fingerprint) or of the namespace (app NULL). */
+struct ctl_content {
+  char *ns, *app, *name, *fingerprint;
+  char *id;  /* "ns/secrets/APP/NAME/FP", "ns/secrets/-/NAME", configs likewise: ns/ + key of the class */
+  bool config;
+  char *data; /* sealed blob, or base64 of a config */
+  long long size;
+  int64_t created_ms, updated_ms;
+  uint64_t changed;
+};
+
+/* ---- nodes, events, calls ---- */
+
+struct ctl_node {
+  char *name;
+  json_t *info; /* of hello */
+  bool connected, ready, unsaved;
+  char *message;
+  double cpus_used;
+  int64_t memory_used;
+  int instances;
+  struct bt_map *ports; /* "tcp/8080" -> instance id (char *), fixed ports that the engine publishes */
+  uint64_t changed;
+};
+
+struct ctl_event {
+  uint64_t id, revision;
+  char *text; /* JSON */
+  char *ns, *app, *type; /* for filters; ns and app may be NULL */
+};
+
+struct ctl_call {
+  uint64_t id;
+  bool build;
+  char *app; /* key */
+  int revision;   /* 0: a check of an unchanged app (see check) */
+  char *service;
+  struct ctl_check *check;
+};
+
+/* An apply of an unchanged model: asks whether its images moved before it answers. Lives in memory only: the client waits. */
+struct ctl_check {
+  uint64_t request;
+  char *app;
+  int revision;
+  int waiting;
+  json_t *pins; /* {service: result} */
+  json_t *args;
+  char *actor;
+};
+
+struct bt_control {
+  char *server_id;
+  int keep_revisions, keep_events;
+  uint64_t revision;
+  int64_t now_ms;
+  bool loaded;
+  struct bt_map *apps;      /* key -> ctl_app */
+  struct bt_map *instances; /* "ns/id"... id -> ctl_inst (not owned) */
+  struct bt_map *nodes;     /* name -> ctl_node */
+  struct bt_map *resources; /* "network/ns/name", "volume/ns/name" -> ctl_res */
+  struct bt_map *contents;  /* id -> ctl_content */
+  struct bt_map *kv;        /* "plugin/key" -> value */
+  struct ctl_event *events; /* ring of keep_events */
+  size_t events_first, events_len;
+  uint64_t event_seq;
+  uint64_t instance_seq;
+  uint64_t call_seq;
+  BT_VEC(struct ctl_call *) calls;
+  BT_VEC(json_t *) waiting; /* stored instances and apps that wait for the last load: see load.c */
+  uint64_t requests, steps;
+  int64_t wake_ms; /* of the apps, as far as known; a tick at it looks again */
+  char *scratch;   /* text lent by bt_control_get */
+  /* of the step at hand */
+  struct bt_effects *fx;
+  bool replied, seq_unsaved;
+  BT_VEC(struct ctl_inst *) unsaved_insts;
+  BT_VEC(struct ctl_app *) unsaved_apps;
+  BT_VEC(struct ctl_app *) dirty_apps;
+  BT_VEC(struct ctl_check *) checks;
+};
+
+/* ---- tables.c ---- */
+char *ctl_app_key(const char *ns, const char *name);
+struct ctl_app *ctl_app_find(const struct bt_control *c, const char *ns, const char *name);
+struct ctl_app *ctl_app_new(struct bt_control *c, const char *ns, const char *name);
+void ctl_app_delete(struct ctl_app *app); /* from the tables and, within a step, from the store */
+void ctl_app_free(void *app);
+struct ctl_service *ctl_service_find(const struct ctl_app *app, const char *name);
+struct ctl_service *ctl_service_get(struct ctl_app *app, const char *name); /* makes it where absent */
+void ctl_service_delete(struct ctl_service *service);                        /* without instances */
+struct ctl_inst *ctl_inst_new(struct ctl_service *service, struct ctl_spec *spec, int slot);
+struct ctl_inst *ctl_inst_attach(struct ctl_service *service, struct ctl_spec *spec, const char *id); /* of the store */
+void ctl_inst_delete(struct ctl_inst *inst);
+void ctl_inst_seat(struct ctl_inst *inst, struct ctl_node *node);   /* gives it a place and takes the node's resources */
+void ctl_inst_unseat(struct ctl_inst *inst);
+void ctl_instance_id(const struct ctl_service *service, int slot, uint64_t seq, struct bt_buf *out);
+struct ctl_node *ctl_node_get(struct bt_control *c, const char *name);
+void ctl_node_free(void *node);
+void ctl_touch_inst(struct ctl_inst *inst);
+void ctl_touch_app(struct ctl_app *app);
+void ctl_touch_rev(struct ctl_rev *rev);
+void ctl_dirty(struct ctl_app *app); /* the app's controller looks at it at the end of the step */
+void ctl_put(struct bt_control *c, const char *kind, const char *key, json_t *value_steal);
+void ctl_del(struct bt_control *c, const char *kind, const char *key);
+void ctl_send(struct bt_control *c, const char *node, json_t *message_steal);
+void ctl_broadcast(struct bt_control *c, json_t *message_steal); /* to every connected node */
+void ctl_set_state(struct ctl_app *app, enum ctl_app_state state, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+void ctl_wake(struct ctl_app *app, int64_t at_ms);
+const char *ctl_app_state_name(enum ctl_app_state state);
+
+/* ---- forms.c: stored forms, which are what readers see ---- */
+json_t *ctl_inst_json(const struct ctl_inst *inst);
+json_t *ctl_app_json(const struct ctl_app *app);
+json_t *ctl_rev_json(const struct ctl_rev *rev);
+json_t *ctl_res_json(const struct ctl_res *res);
+json_t *ctl_node_json(const struct ctl_node *node);
+void ctl_set_time(json_t *obj, const char *key, int64_t ms); /* null where 0 */
+int64_t ctl_get_time(const json_t *obj, const char *key);
+const char *ctl_rev_state_name(enum ctl_rev_state state);
+json_t *ctl_service_roll_json(const struct ctl_service *service);
+int ctl_app_state_of(const char *name); /* -1 for an unknown name */
+int ctl_rev_state_of(const char *name);
+int ctl_health_of(const char *name);
+
+/* ---- revision.c ---- */
+struct ctl_rev *ctl_rev_find(const struct ctl_app *app, int number);
+struct ctl_rev *ctl_rev_latest(const struct ctl_app *app);
+struct ctl_rev *ctl_rev_new(struct ctl_app *app, int number);
+/* Parses the model into specs where that was not done; -1 where it is not valid. */
+int ctl_rev_load(struct ctl_rev *rev, struct bt_err **err) BT_CHECK;
+void ctl_rev_unload(struct ctl_rev *rev);
+void ctl_rev_free(struct ctl_rev *rev);
+struct ctl_spec *ctl_spec_find(const struct ctl_rev *rev, const char *service);
+void ctl_rev_set_state(struct ctl_rev *rev, enum ctl_rev_state state, const char *reason);
+bool ctl_revs_prune(struct ctl_app *app); /* true where one was forgotten */
+
+/* ---- spec.c: from a service to what a node gets ---- */
+void ctl_spec_pin(struct ctl_spec *spec, const json_t *result, int64_t now_ms); /* result of image.resolve or image.build */
+json_t *ctl_spec_class(struct ctl_spec *spec); /* borrowed */
+void ctl_spec_hash(struct ctl_spec *spec);     /* sees to it that the hash is known and stored with the revision */
+char *ctl_network_name(const struct ctl_rev *rev, const char *key, bool *external); /* on the engine */
+char *ctl_volume_name(const struct ctl_rev *rev, const char *key, bool *external);
+
+/* ---- assignment.c ---- */
+json_t *ctl_assignment(const struct ctl_inst *inst);
+/* The instance of another service of the app whose namespaces it shares; NULL where there is none yet. */
+const struct ctl_inst *ctl_partner(const struct ctl_inst *inst, const char *service);
+
+/* ---- resolve.c ---- */
+void ctl_resolve_begin(struct ctl_rev *rev); /* calls for what is not pinned; may go on at once */
+void ctl_check_begin(struct ctl_app *app, const struct bt_request *request);
+void ctl_call_done(struct bt_control *c, const struct bt_input *in);
+void ctl_calls_drop(struct bt_control *c, const struct ctl_app *app);
+void ctl_call_free(struct ctl_call *call);
+void ctl_check_free(struct ctl_check *check);
+
+/* ---- apply.c ---- */
+void ctl_resolved(struct ctl_rev *rev);                            /* all images are pinned: roll it out */
+void ctl_resolve_failed(struct ctl_rev *rev, const char *why);     /* what runs stays as it is */
+void ctl_apply_moved(struct ctl_app *app, struct ctl_check *check); /* images of an unchanged app moved: a new revision */
+void ctl_rollback_auto(struct ctl_app *app, const char *why);
+
+/* ---- resources.c: networks and volumes ---- */
+struct ctl_res *ctl_res_find(const struct bt_control *c, enum ctl_res_kind kind, const char *ns, const char *name);
+struct ctl_res *ctl_res_attach(struct bt_control *c, enum ctl_res_kind kind, const char *ns, const char *name);
+void ctl_res_free(void *res);
+void ctl_res_ensure(struct ctl_app *app);      /* what the target needs is made: told to the nodes before any instance of it */
+void ctl_res_collect(struct ctl_app *app);     /* networks that nothing uses any more are dropped */
+bool ctl_res_drop_all(struct ctl_app *app);    /* of an app that goes; true when nothing is left to wait for */
+bool ctl_res_used(const struct ctl_inst *inst, const struct ctl_res *res);
+json_t *ctl_res_labels(const struct ctl_res *res);
+json_t *ctl_res_message(const struct ctl_res *res); /* of messages.md; node.c */
+void ctl_res_send_drops(struct bt_control *c, const char *node);
+void ctl_res_dropped(struct bt_control *c, const json_t *message);
+/* -1 with BT_CONFLICT where the model wants another spec for what is there, or what is there is another app's. */
+int ctl_res_check(const struct ctl_rev *rev, struct bt_err **err) BT_CHECK;
+void ctl_res_request(struct bt_control *c, const struct bt_request *request, enum ctl_res_kind kind);
+
+/* ---- content.c: secrets, configs, key-value ---- */
+void ctl_content_free(void *content);
+int ctl_content_load(struct bt_control *c, const char *id, const json_t *value, struct bt_err **err) BT_CHECK;
+/* The revision's contents: what the client sent, and the namespace's secrets for external ones. New reference, or NULL with
+ * BT_NOT_FOUND, BT_INVALID. */
+json_t *ctl_content_refs(const struct ctl_rev *rev, const json_t *contents, struct bt_err **err);
+void ctl_content_store(struct ctl_rev *rev, const json_t *contents);
+void ctl_content_collect(struct ctl_app *app, bool all); /* contents that no revision needs are forgotten, or all of the app */
+void ctl_secret_put(struct bt_control *c, const struct bt_request *request);
+void ctl_secret_delete(struct bt_control *c, const struct bt_request *request);
+void ctl_kv_put(struct bt_control *c, const struct bt_request *request);
+
+/* ---- apply.c, ops.c, node.c, reconcile.c, event.c ---- */
+int ctl_check_name(const char *what, const char *name, struct bt_err **err) BT_CHECK;
+void ctl_apply(struct bt_control *c, const struct bt_request *request);
+void ctl_rollback(struct bt_control *c, const struct bt_request *request);
+void ctl_scale(struct bt_control *c, const struct bt_request *request);
+/* A new revision of the same model, since a secret or config of the namespace that it uses changed. */
+void ctl_apply_again(struct ctl_app *app, const char *actor, const char *message);
+void ctl_node_save(struct bt_control *c, struct ctl_node *node);
+void ctl_send_release(struct ctl_inst *inst);
+void ctl_send_restart(struct ctl_inst *inst);
+void ctl_restart_inst(struct ctl_inst *inst, const char *reason); /* in place; counts as no failure */
+bool ctl_inst_done(const struct ctl_inst *inst);                  /* ended well, for good */
+json_t *ctl_content_json(const struct ctl_content *content);
+void ctl_release(struct ctl_inst *inst, const char *reason);
+struct bt_dep_facts ctl_facts(const struct ctl_app *app, const char *service);
+void ctl_request(struct bt_control *c, const struct bt_request *request);
+void ctl_reply(struct bt_control *c, uint64_t request, json_t *result_steal);
+void ctl_reply_err(struct bt_control *c, uint64_t request, enum bt_code code, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+void ctl_node_message(struct bt_control *c, const char *node, const json_t *message);
+void ctl_node_down(struct bt_control *c, const char *node);
+void ctl_reconcile(struct ctl_app *app);
+void ctl_event(struct bt_control *c, const char *severity, const char *type, const char *ns, const char *app, const char *subject,
+               json_t *data_steal, const char *fmt, ...) __attribute__((format(printf, 8, 9)));
+void ctl_event_add(struct bt_control *c, json_t *event_steal); /* without id, revision, time */
+void ctl_events_free(struct bt_control *c);
+void ctl_event_load(struct bt_control *c, const json_t *event, const char *text, size_t len);
+
+/* ---- views.c ---- */
+struct ctl_service *ctl_service_named(const struct bt_control *c, const char *ns, const char *name, struct bt_err **err);
+
+#endif

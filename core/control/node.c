@@ -1,0 +1,284 @@
+#include "config.h"
+
+#include "control/internal.h"
+
+static json_t *message(const char *type) {
+  json_t *m = json_object();
+  bt_json_set_str(m, "type", type);
+  return m;
+}
+
+/* ---- reports ---- */
+
+static bool set_text(char **dst, const char *text) {
+  const char *want = text && *text ? text : NULL;
+  if (bt_streq(*dst, want))
+    return false;
+  bt_str_set(dst, want);
+  return true;
+}
+
+#define set_value(dst, value)                 \
+  ({                                          \
+    __typeof__(dst) set_v_ = (__typeof__(dst))(value); \
+    bool set_c_ = (dst) != set_v_;            \
+    (dst) = set_v_;                           \
+    set_c_;                                   \
+  })
+
+static bool set_ports(struct ctl_inst *inst, json_t *ports) {
+  if (ports && json_array_size(ports) == 0)
+    ports = NULL;
+  if ((!ports && !inst->ports) || (ports && inst->ports && json_equal(ports, inst->ports)))
+    return false;
+  json_decref(inst->ports);
+  inst->ports = ports ? json_deep_copy(ports) : NULL;
+  return true;
+}
+
+/* A restart was asked for and the node speaks of the run before: what it says of readiness is of yesterday. */
+static bool before_restart(struct ctl_inst *inst, const json_t *m, enum bt_state state) {
+  if (!inst->restarting)
+    return false;
+  bool same_run = bt_json_int(m, "started_ms", 0) == inst->started_ms;
+  if (state == BT_ST_STOPPING || state == BT_ST_STARTING || (state == BT_ST_RUNNING && same_run))
+    return true;
+  inst->restarting = false;
+  ctl_touch_inst(inst);
+  return false;
+}
+
+static bool take_facts(struct ctl_inst *inst, const json_t *m) {
+  bool changed = set_text(&inst->container_id, bt_json_str(m, "container_id"));
+  changed |= set_text(&inst->image_id, bt_json_str(m, "image_id"));
+  changed |= set_text(&inst->error, bt_json_str(m, "error"));
+  changed |= set_text(&inst->message, bt_json_str(m, "message"));
+  changed |= set_text(&inst->ip, bt_json_str(m, "ip"));
+  changed |= set_value(inst->exit_code, bt_json_int(m, "exit_code", 0));
+  changed |= set_value(inst->oom, bt_json_bool(m, "oom", false));
+  changed |= set_value(inst->restarts, bt_json_int(m, "restarts", 0));
+  changed |= set_value(inst->failures, bt_json_int(m, "failures", 0));
+  changed |= set_value(inst->next_start_ms, bt_json_int(m, "next_start_ms", 0));
+  changed |= set_value(inst->finished_ms, bt_json_int(m, "finished_ms", 0));
+  return changed | set_ports(inst, bt_json_arr(m, "ports"));
+}
+
+static void tell(struct ctl_inst *inst, enum bt_state before, bool was_ready) {
+  const struct ctl_app *app = inst->service->app;
+  struct bt_control *c = app->control;
+  if (inst->leaving)
+    return;
+  if (inst->ready && !was_ready)
+    ctl_event(c, "info", "instance.ready", app->ns, app->name, inst->id, NULL, "%s is ready", inst->id);
+  else if (inst->state == BT_ST_FAILED && before != BT_ST_FAILED)
+    ctl_event(c, "error", "instance.failed", app->ns, app->name, inst->id, NULL, "%s failed: %s", inst->id,
+              inst->error ? inst->error : inst->message ? inst->message : "no reason given");
+  else if (inst->state == BT_ST_EXITED && before != BT_ST_EXITED)
+    ctl_event(c, inst->exit_code ? "error" : "info", "instance.exited", app->ns, app->name, inst->id, NULL, "%s ended with exit code %d",
+              inst->id, inst->exit_code);
+  else if (was_ready && !inst->ready && inst->state == BT_ST_RUNNING)
+    ctl_event(c, "warning", "instance.unready", app->ns, app->name, inst->id, NULL, "%s is no longer ready", inst->id);
+}
+
+static void take_report(struct ctl_inst *inst, const json_t *m) {
+  struct bt_control *c = inst->service->app->control;
+  enum bt_state state = (enum bt_state)inst->state, before = state;
+  bool was_ready = inst->ready;
+  if (!bt_state_parse(bt_json_str(m, "state"), &state))
+    return;
+  bool ready = bt_json_bool(m, "ready", false) && !before_restart(inst, m, state);
+  bool changed = take_facts(inst, m);
+  changed |= set_value(inst->state, state);
+  changed |= set_value(inst->ready, ready);
+  changed |= set_value(inst->health, ctl_health_of(bt_json_str(m, "health")));
+  if (!inst->restarting)
+    changed |= set_value(inst->started_ms, bt_json_int(m, "started_ms", 0));
+  changed |= set_value(inst->ended, (state == BT_ST_EXITED || state == BT_ST_FAILED) && inst->next_start_ms == 0);
+  if (!changed)
+    return;
+  if (inst->ready != was_ready)
+    inst->ready_ms = inst->ready ? c->now_ms : 0;
+  ctl_touch_inst(inst);
+  ctl_dirty(inst->service->app);
+  tell(inst, before, was_ready);
+}
+
+static void report(struct bt_control *c, const char *node, const json_t *m) {
+  struct ctl_inst *inst = bt_map_get(c->instances, bt_json_str_or(m, "instance", ""));
+  if (!inst || !bt_streq(inst->node, node))
+    return;
+  if (bt_streq(bt_json_str(m, "state"), "removed"))
+    ctl_inst_delete(inst);
+  else
+    take_report(inst, m);
+}
+
+/* ---- hello and sync ---- */
+
+static json_t *resource_json(const struct ctl_res *res) {
+  json_t *o = json_object();
+  bt_json_set_str(o, "name", res->name);
+  json_object_set(o, "spec", res->spec);
+  bt_json_set(o, "labels", ctl_res_labels(res));
+  return o;
+}
+
+json_t *ctl_res_message(const struct ctl_res *res) {
+  json_t *o = resource_json(res);
+  bt_json_set_str(o, "type", res->kind == CTL_NETWORK ? "network" : "volume");
+  return o;
+}
+
+/* A task that ended is not made again because its container was cleared away. */
+static bool wanted(const struct ctl_inst *inst, const json_t *seen) {
+  return !inst->leaving && (!inst->ended || json_object_get(seen, inst->id));
+}
+
+static json_t *sync_message(struct bt_control *c, const char *node, const json_t *seen) {
+  json_t *m = message("sync"), *instances = json_array(), *networks = json_array(), *volumes = json_array();
+  for (struct bt_map_iter it = bt_map_iter(c->instances); bt_map_next(&it);) {
+    const struct ctl_inst *inst = it.value;
+    if (bt_streq(inst->node, node) && wanted(inst, seen))
+      json_array_append_new(instances, ctl_assignment(inst));
+  }
+  for (struct bt_map_iter it = bt_map_iter(c->resources); bt_map_next(&it);) {
+    const struct ctl_res *res = it.value;
+    if (!res->dropping)
+      json_array_append_new(res->kind == CTL_NETWORK ? networks : volumes, resource_json(res));
+  }
+  bt_json_set(m, "instances", instances);
+  bt_json_set(m, "networks", networks);
+  bt_json_set(m, "volumes", volumes);
+  return m;
+}
+
+static json_t *seen_instances(const json_t *hello) {
+  json_t *seen = json_object();
+  size_t i;
+  json_t *item;
+  json_array_foreach(bt_json_arr(hello, "instances"), i, item) {
+    const char *id = bt_json_str(item, "instance");
+    if (id && !bt_streq(bt_json_str(item, "state"), "removed"))
+      json_object_set(seen, id, item);
+  }
+  return seen;
+}
+
+/* What the node does not have: gone where it was leaving, else made again by the sync. */
+static void missing(struct bt_control *c, struct ctl_inst *inst) {
+  if (inst->leaving) {
+    ctl_inst_delete(inst);
+    return;
+  }
+  if (inst->ended || (inst->state == BT_ST_PENDING && !inst->container_id))
+    return;
+  inst->state = BT_ST_PENDING;
+  inst->ready = inst->restarting = false;
+  inst->ready_ms = inst->started_ms = inst->next_start_ms = 0;
+  inst->health = 0;
+  inst->assigned_ms = c->now_ms;
+  bt_str_set(&inst->container_id, NULL);
+  bt_str_set(&inst->reason, "its container was gone; it is made again");
+  ctl_touch_inst(inst);
+  ctl_dirty(inst->service->app);
+}
+
+static void send_simple(struct bt_control *c, const char *node, const char *type, const char *instance, const char *reason) {
+  json_t *m = message(type);
+  bt_json_set_str(m, "instance", instance);
+  bt_json_set_str(m, "reason", reason);
+  ctl_send(c, node, m);
+}
+
+void ctl_send_release(struct ctl_inst *inst) {
+  send_simple(inst->service->app->control, inst->node, "release", inst->id, inst->reason ? inst->reason : "no longer wanted");
+}
+
+void ctl_send_restart(struct ctl_inst *inst) {
+  send_simple(inst->service->app->control, inst->node, "restart", inst->id, NULL);
+}
+
+/* After the sync: what was under way when the connection ended. */
+static void send_again(struct bt_control *c, const char *node) {
+  for (struct bt_map_iter it = bt_map_iter(c->instances); bt_map_next(&it);) {
+    struct ctl_inst *inst = it.value;
+    if (!bt_streq(inst->node, node))
+      continue;
+    if (inst->leaving)
+      ctl_send_release(inst);
+    else if (inst->restarting)
+      ctl_send_restart(inst);
+  }
+  ctl_res_send_drops(c, node);
+}
+
+static void hello(struct bt_control *c, const char *name, const json_t *m) {
+  struct ctl_node *node = ctl_node_get(c, name);
+  bool was = node->connected;
+  BT_AUTO_JSON seen = seen_instances(m);
+  json_decref(node->info);
+  json_t *info = bt_json_obj(m, "node");
+  node->info = info ? json_deep_copy(info) : json_object();
+  json_object_del(node->info, "name");
+  node->connected = node->ready = true;
+  bt_str_set(&node->message, NULL);
+  ctl_node_save(c, node);
+  if (!was)
+    ctl_event(c, "info", "node.connected", NULL, NULL, name, NULL, "node %s is connected", name);
+  for (struct bt_map_iter it = bt_map_iter(c->instances); bt_map_next(&it);) {
+    struct ctl_inst *inst = it.value;
+    if (!bt_streq(inst->node, name))
+      continue;
+    const json_t *item = json_object_get(seen, inst->id);
+    if (!item)
+      missing(c, inst);
+    else
+      take_report(inst, item);
+  }
+  ctl_send(c, name, sync_message(c, name, seen));
+  send_again(c, name);
+  for (struct bt_map_iter it = bt_map_iter(c->apps); bt_map_next(&it);)
+    ctl_dirty(it.value);
+}
+
+static void node_status(struct bt_control *c, const char *name, const json_t *m) {
+  struct ctl_node *node = ctl_node_get(c, name);
+  bool ready = bt_streq(bt_json_str(m, "status"), "ready");
+  const char *text = bt_json_str(m, "message");
+  if (node->ready == ready && bt_streq(node->message, text))
+    return;
+  node->ready = ready;
+  bt_str_set(&node->message, text);
+  ctl_node_save(c, node);
+  ctl_event(c, ready ? "info" : "error", ready ? "node.ready" : "node.unavailable", NULL, NULL, name, NULL, "node %s is %s%s%s", name,
+            ready ? "ready" : "unavailable", text ? ": " : "", text ? text : "");
+  for (struct bt_map_iter it = bt_map_iter(c->apps); bt_map_next(&it);)
+    ctl_dirty(it.value);
+}
+
+void ctl_node_save(struct bt_control *c, struct ctl_node *node) {
+  node->changed = c->revision + 1;
+  ctl_put(c, "node", node->name, ctl_node_json(node));
+}
+
+void ctl_node_message(struct bt_control *c, const char *node, const json_t *m) {
+  const char *type = bt_json_str_or(m, "type", "");
+  if (bt_streq(type, "hello"))
+    hello(c, node, m);
+  else if (bt_streq(type, "report"))
+    report(c, node, m);
+  else if (bt_streq(type, "dropped"))
+    ctl_res_dropped(c, m);
+  else if (bt_streq(type, "node"))
+    node_status(c, node, m);
+  /* "progress" goes past control to the watchers; types of a newer agent are not ours to judge. */
+}
+
+void ctl_node_down(struct bt_control *c, const char *name) {
+  struct ctl_node *node = bt_map_get(c->nodes, name);
+  if (!node || !node->connected)
+    return;
+  node->connected = node->ready = false;
+  ctl_node_save(c, node);
+  ctl_event(c, "warning", "node.disconnected", NULL, NULL, name, NULL, "the connection to node %s ended; its containers run on", name);
+}

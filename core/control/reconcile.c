@@ -1,0 +1,514 @@
+#include "config.h"
+
+#include "control/internal.h"
+#include "plan/jobs.h"
+#include "plan/place.h"
+
+/* ---- views of instances for the plans ---- */
+
+struct view {
+  struct bt_rollout_inst *insts;
+  int *attempts;
+  int64_t *finished;
+};
+
+static void view_free(struct view *v) {
+  free(v->insts);
+  free(v->attempts);
+  free(v->finished);
+}
+
+/* Whoever lives in another's network must be made anew when that other was replaced. */
+static bool partner_moved(const struct ctl_inst *inst) {
+  if (!inst->co_network)
+    return false;
+  const struct ctl_inst *now = ctl_partner(inst, inst->spec->service->co_network);
+  return now && now->node && !bt_streq(now->id, inst->co_network);
+}
+
+static bool same_spec(const struct ctl_inst *inst) {
+  const struct ctl_spec *want = inst->service->spec;
+  return want && bt_streq(inst->spec->hash, want->hash) && !partner_moved(inst);
+}
+
+bool ctl_inst_done(const struct ctl_inst *inst) { return inst->ended && inst->state == BT_ST_EXITED && inst->exit_code == 0; }
+
+static struct bt_rollout_inst view_one(const struct ctl_inst *inst) {
+  bool same = same_spec(inst), newest = inst->gen >= inst->service->gen;
+  return (struct bt_rollout_inst){
+      .slot = inst->slot,
+      .state = (enum bt_state)inst->state,
+      .current = same && newest,
+      .restartable = same && !newest,
+      .leaving = inst->leaving,
+      .ready = inst->ready,
+      .unhealthy = inst->health == 3,
+      .done = ctl_inst_done(inst),
+      .final = inst->ended && !ctl_inst_done(inst),
+      .struck = inst->struck,
+      .failures = inst->failures,
+      .begun_ms = inst->begun_ms,
+      .assigned_ms = inst->assigned_ms,
+      .ready_ms = inst->ready_ms,
+  };
+}
+
+static void view_make(struct view *v, const struct ctl_service *service) {
+  v->insts = bt_newn(struct bt_rollout_inst, service->insts.len + 1);
+  v->attempts = bt_newn(int, service->insts.len + 1);
+  v->finished = bt_newn(int64_t, service->insts.len + 1);
+  for (size_t i = 0; i < service->insts.len; i++) {
+    const struct ctl_inst *inst = service->insts.items[i];
+    v->insts[i] = view_one(inst);
+    v->attempts[i] = inst->attempt;
+    v->finished[i] = inst->finished_ms ? inst->finished_ms : inst->begun_ms;
+  }
+}
+
+/* ---- effects on instances ---- */
+
+void ctl_release(struct ctl_inst *inst, const char *reason) {
+  if (inst->leaving)
+    return;
+  if (!inst->node) {
+    ctl_inst_delete(inst);
+    return;
+  }
+  inst->leaving = true;
+  bt_str_set(&inst->reason, reason);
+  ctl_touch_inst(inst);
+  ctl_send_release(inst);
+}
+
+void ctl_restart_inst(struct ctl_inst *inst, const char *reason) {
+  int64_t now = inst->service->app->control->now_ms;
+  inst->gen = inst->service->gen;
+  inst->begun_ms = now;
+  inst->struck = false;
+  ctl_touch_inst(inst);
+  if (!inst->node)
+    return; /* it was not started yet */
+  inst->restarting = true;
+  inst->ready = false;
+  inst->ended = false;
+  inst->ready_ms = 0;
+  inst->assigned_ms = now;
+  inst->state = BT_ST_STOPPING;
+  bt_str_set(&inst->reason, reason);
+  ctl_send_restart(inst);
+}
+
+static void create(struct ctl_service *service, int slot, int attempt) {
+  struct ctl_inst *inst = ctl_inst_new(service, service->spec, slot);
+  inst->attempt = attempt;
+}
+
+static void strike(struct ctl_inst *inst, const char *reason) {
+  const struct ctl_app *app = inst->service->app;
+  inst->struck = true;
+  ctl_touch_inst(inst);
+  BT_AUTO_FREE char *note = bt_asprintf("%s failed: %s%s%s", inst->id, reason, inst->error ? ": " : "", inst->error ? inst->error : "");
+  bt_str_set(&inst->service->note, note);
+  ctl_event(app->control, "error", "rollout.instance-failed", app->ns, app->name, inst->id, NULL, "%s", note);
+}
+
+/* Actions name instances by their index, so those are looked up before any of them changes the list. */
+static void carry_out(struct ctl_service *service, const struct bt_roll_action *actions, size_t n) {
+  BT_AUTO_FREE struct ctl_inst **who = (struct ctl_inst **)bt_newn(void *, n + 1);
+  for (size_t i = 0; i < n; i++)
+    who[i] = actions[i].kind == BT_ROLL_CREATE ? NULL : service->insts.items[actions[i].index];
+  for (size_t i = 0; i < n; i++) {
+    const struct bt_roll_action *a = &actions[i];
+    if (a->kind == BT_ROLL_CREATE)
+      create(service, a->slot, (int)a->index);
+    else if (a->kind == BT_ROLL_RESTART)
+      ctl_restart_inst(who[i], a->reason);
+    else if (a->kind == BT_ROLL_STRIKE)
+      strike(who[i], a->reason);
+    else
+      ctl_release(who[i], a->reason);
+    service->moved = service->moved || (service->roll.state == BT_RO_UPDATING && a->kind != BT_ROLL_STRIKE);
+  }
+}
+
+/* ---- dependencies ---- */
+
+static void count_inst(const struct ctl_inst *inst, struct bt_dep_facts *f) {
+  if (inst->leaving || !same_spec(inst))
+    return;
+  bool done = ctl_inst_done(inst);
+  f->completed += done;
+  f->failed += inst->ended && !done;
+  f->ready += inst->ready;
+  f->started += done || inst->state == BT_ST_RUNNING || (inst->started_ms > 0 && !inst->restarting);
+}
+
+struct bt_dep_facts ctl_facts(const struct ctl_app *app, const char *name) {
+  const struct ctl_service *service = ctl_service_find(app, name);
+  struct bt_dep_facts f = {.exists = service && service->spec};
+  if (!f.exists)
+    return f;
+  f.wanted = service->spec->service->replicas;
+  bt_vec_each(&service->insts, inst) count_inst(*inst, &f);
+  if (bt_service_is_job(service->spec->service) && service->roll.state != BT_RO_FAILED)
+    f.failed = 0; /* attempts are left */
+  return f;
+}
+
+/* Whether what it depends on stands; else why holds the reason. updates: whether their rollouts must be through as well. */
+static bool gate(const struct ctl_service *service, bool updates, char *why, size_t size) {
+  bt_vec_each(&service->spec->service->depends, dep) {
+    struct bt_dep_facts facts = ctl_facts(service->app, dep->service);
+    const struct ctl_service *on = ctl_service_find(service->app, dep->service);
+    facts.updating = updates && on && on->spec && on->roll.state != BT_RO_DONE;
+    if (!bt_deps_met(dep, &facts, why, size))
+      return false;
+  }
+  return true;
+}
+
+/* ---- placing ---- */
+
+static const char *port_owner(const void *arg, const char *port) {
+  const struct ctl_node *node = arg;
+  const struct ctl_inst *inst = bt_map_get(node->ports, port);
+  return inst ? inst->id : NULL;
+}
+
+static struct ctl_node *choose_node(struct bt_control *c, const struct bt_service *service, char *why, size_t size) {
+  size_t n = bt_map_len(c->nodes), i = 0;
+  BT_AUTO_FREE struct bt_place_node *places = bt_newn(struct bt_place_node, n + 1);
+  BT_AUTO_FREE struct ctl_node **nodes = (struct ctl_node **)bt_newn(void *, n + 1);
+  for (struct bt_map_iter it = bt_map_iter(c->nodes); bt_map_next(&it); i++) {
+    struct ctl_node *node = nodes[i] = it.value;
+    places[i] = (struct bt_place_node){node->name, node->info, node->connected && node->ready, node->cpus_used, node->memory_used,
+                                       node->instances, port_owner, node};
+  }
+  int best = bt_place(service, places, n, why, size);
+  return best < 0 ? NULL : nodes[best];
+}
+
+static void stay_pending(struct ctl_inst *inst, const char *why) {
+  if (bt_streq(inst->reason, why))
+    return;
+  bt_str_set(&inst->reason, why);
+  ctl_touch_inst(inst);
+}
+
+static bool partners_placed(const struct ctl_inst *inst, char *why, size_t size) {
+  const struct bt_service *s = inst->spec->service;
+  const char *const with[] = {s->co_network, s->co_pid, s->co_ipc};
+  for (size_t i = 0; i < BT_COUNT(with); i++) {
+    const struct ctl_inst *partner = with[i] ? ctl_partner(inst, with[i]) : NULL;
+    if (!with[i] || (partner && partner->container_id))
+      continue;
+    snprintf(why, size, "waits for the container of %s, whose namespaces it shares", with[i]);
+    return false;
+  }
+  return true;
+}
+
+static void assign(struct ctl_inst *inst, struct ctl_node *node) {
+  struct bt_control *c = inst->service->app->control;
+  ctl_inst_seat(inst, node);
+  inst->assigned_ms = c->now_ms;
+  const struct ctl_inst *network = inst->spec->service->co_network ? ctl_partner(inst, inst->spec->service->co_network) : NULL;
+  bt_str_set(&inst->co_network, network ? network->id : NULL);
+  bt_str_set(&inst->reason, NULL);
+  ctl_touch_inst(inst);
+  json_t *m = json_object();
+  bt_json_set_str(m, "type", "assign");
+  bt_json_set(m, "instance", ctl_assignment(inst));
+  ctl_send(c, node->name, m);
+}
+
+/* The gate is asked once for all: what a service waits for, all of its instances wait for. */
+static void assign_pending(struct ctl_service *service) {
+  struct bt_control *c = service->app->control;
+  char why[240];
+  int open = -1;
+  for (size_t i = 0; i < service->insts.len; i++) {
+    struct ctl_inst *inst = service->insts.items[i];
+    if (inst->node || inst->leaving)
+      continue;
+    if (open < 0)
+      open = gate(service, false, why, sizeof why);
+    if (!open || !partners_placed(inst, why, sizeof why)) {
+      stay_pending(inst, why);
+      continue;
+    }
+    struct ctl_node *node = choose_node(c, inst->spec->service, why, sizeof why);
+    if (node)
+      assign(inst, node);
+    else
+      stay_pending(inst, why);
+  }
+}
+
+/* ---- one service ---- */
+
+static enum bt_order order_of(const struct ctl_service *service, const struct bt_update *update) {
+  return bt_service_exclusive(service->spec->service) ? BT_STOP_FIRST : update->order;
+}
+
+static void note_rollout(struct ctl_service *service, enum bt_rollout_state before) {
+  struct ctl_app *app = service->app;
+  enum bt_rollout_state now = service->roll.state;
+  ctl_touch_app(app);
+  if (now == before)
+    return;
+  if (now == BT_RO_PAUSED || now == BT_RO_ROLLBACK) {
+    BT_AUTO_FREE char *note = bt_asprintf("%d of %d updated instances failed: %s", service->roll.failed, service->roll.total,
+                                          service->note ? service->note : "no reason given");
+    bt_str_set(&service->note, note);
+    ctl_event(app->control, "error", "rollout.paused", app->ns, app->name, service->name, NULL, "%s: the update of %s stopped: %s", app->name,
+              service->name, note);
+  } else if (now == BT_RO_UPDATING) {
+    ctl_event(app->control, "info", "rollout.started", app->ns, app->name, service->name, NULL, "%s: %d instances of %s are being updated", app->name,
+              service->roll.total, service->name);
+  } else if (now == BT_RO_DONE) {
+    bt_str_set(&service->note, NULL);
+  }
+}
+
+static bool roll_equal(const struct bt_rollout *a, const struct bt_rollout *b) {
+  return a->state == b->state && a->batch_open == b->batch_open && a->total == b->total && a->failed == b->failed &&
+         a->started_ms == b->started_ms && a->batch_ms == b->batch_ms;
+}
+
+static void step_service(struct ctl_service *service) {
+  const struct bt_service *s = service->spec->service;
+  const struct bt_update *update = service->spec->rev->rollback_of ? &s->rollback : &s->update;
+  struct bt_rollout before = service->roll;
+  struct view view;
+  struct bt_rollout_out out;
+  char why[240];
+  view_make(&view, service);
+  bt_rollout_step(
+      &(struct bt_rollout_in){
+          .update = update,
+          .order = order_of(service, update),
+          .replicas = s->replicas,
+          .deadline_ms = s->deadline_ms,
+          .gate_open = gate(service, true, why, sizeof why),
+          .insts = view.insts,
+          .ninsts = service->insts.len,
+          .now_ms = service->app->control->now_ms,
+      },
+      &service->roll, &out);
+  carry_out(service, out.actions.items, out.actions.len);
+  if (!roll_equal(&before, &service->roll))
+    note_rollout(service, before.state);
+  ctl_wake(service->app, out.wake_ms);
+  bt_rollout_out_free(&out);
+  view_free(&view);
+}
+
+/* Default: no second attempt, as with a container that has no restart policy. */
+static int max_attempts(const struct bt_service *s) {
+  if (bt_streq(s->restart.condition, "none"))
+    return 1;
+  return 1 + (s->restart.max_attempts > 0 ? s->restart.max_attempts : s->backoff_limit);
+}
+
+static void step_job(struct ctl_service *service) {
+  const struct bt_service *s = service->spec->service;
+  struct bt_rollout before = service->roll;
+  struct view view;
+  struct bt_job_out out;
+  view_make(&view, service);
+  bt_jobs_step(
+      &(struct bt_job_in){
+          .completions = s->replicas,
+          .max_concurrent = s->max_concurrent,
+          .max_attempts = max_attempts(s),
+          .policy_delay_ms = s->restart.delay_ms,
+          .insts = view.insts,
+          .attempts = view.attempts,
+          .finished_ms = view.finished,
+          .ninsts = service->insts.len,
+          .now_ms = service->app->control->now_ms,
+      },
+      &out);
+  service->roll.state = out.completed == s->replicas ? BT_RO_DONE : out.failed > 0 ? BT_RO_FAILED : BT_RO_FRESH;
+  service->roll.failed = out.failed;
+  service->roll.total = s->replicas;
+  if (service->roll.state == BT_RO_FAILED && before.state != BT_RO_FAILED) {
+    BT_AUTO_FREE char *note = bt_asprintf("%d of %d completions failed and have no attempt left", out.failed, s->replicas);
+    bt_str_set(&service->note, note);
+  }
+  carry_out(service, out.actions.items, out.actions.len);
+  if (!roll_equal(&before, &service->roll))
+    note_rollout(service, before.state);
+  ctl_wake(service->app, out.wake_ms);
+  bt_job_out_free(&out);
+  view_free(&view);
+}
+
+/* ---- services that go ---- */
+
+/* Who depends on it is stopped first. */
+static bool dependents_gone(const struct ctl_app *app, const char *name) {
+  bt_vec_each(&app->services, other) bt_vec_each(&(*other)->insts, inst)
+      if (!bt_streq((*other)->name, name) && bt_service_depend((*inst)->spec->service, name))
+        return false;
+  return true;
+}
+
+static void release_all(struct ctl_service *service, const char *reason) {
+  for (size_t i = service->insts.len; i-- > 0;)
+    ctl_release(service->insts.items[i], reason);
+}
+
+static void drop_services(struct ctl_app *app, const char *reason) {
+  for (size_t i = app->services.len; i-- > 0;) {
+    struct ctl_service *service = app->services.items[i];
+    if (service->spec)
+      continue;
+    if (service->insts.len > 0 && dependents_gone(app, service->name))
+      release_all(service, reason);
+    if (service->insts.len == 0) {
+      ctl_service_delete(service);
+      ctl_touch_app(app);
+      ctl_dirty(app);
+    }
+  }
+}
+
+/* ---- the whole app ---- */
+
+static void link_specs(struct ctl_app *app) {
+  bt_vec_each(&app->services, service)(*service)->spec = ctl_spec_find(app->target, (*service)->name);
+  bt_vec_each(&app->target->specs, spec) ctl_service_get(app, (*spec)->service->name)->spec = *spec;
+}
+
+/* "restart: true": dependents of what was replaced or restarted are restarted after it is through. */
+static void follow_restarts(struct ctl_app *app, struct ctl_service *moved) {
+  moved->moved = false;
+  ctl_touch_app(app);
+  bt_vec_each(&app->services, s) {
+    struct ctl_service *service = *s;
+    const struct bt_depend *dep = service->spec ? bt_service_depend(service->spec->service, moved->name) : NULL;
+    if (!dep || !dep->restart || service->insts.len == 0 || bt_service_is_job(service->spec->service))
+      continue;
+    service->gen++;
+    /* What was made since is new enough. */
+    bt_vec_each(&service->insts, inst) if ((*inst)->begun_ms >= moved->roll.started_ms && !(*inst)->started_ms) {
+      (*inst)->gen = service->gen;
+      ctl_touch_inst(*inst);
+    }
+    ctl_dirty(app);
+  }
+}
+
+static bool service_well(const struct ctl_service *service) {
+  int well = 0;
+  bt_vec_each(&service->insts, inst) if (!(*inst)->leaving && same_spec(*inst)) well += (*inst)->ready || ctl_inst_done(*inst);
+  return well >= service->spec->service->replicas;
+}
+
+static void deployed(struct ctl_app *app) {
+  struct ctl_rev *rev = app->target;
+  struct ctl_rev *before = ctl_rev_find(app, app->stable);
+  if (rev->state == CTL_REV_DEPLOYED)
+    return;
+  rev->deployed = true;
+  app->stable = rev->number;
+  ctl_rev_set_state(rev, CTL_REV_DEPLOYED, NULL);
+  if (before && before != rev && before->state == CTL_REV_DEPLOYED)
+    ctl_rev_set_state(before, CTL_REV_SUPERSEDED, NULL);
+  ctl_touch_app(app);
+  ctl_event(app->control, "info", "app.deployed", app->ns, app->name, app->name, NULL, "%s: revision %d is deployed", app->name, rev->number);
+}
+
+static const char *worst_note(const struct ctl_app *app, enum bt_rollout_state *worst) {
+  const char *note = NULL;
+  *worst = BT_RO_DONE;
+  bt_vec_each(&app->services, s) {
+    const struct ctl_service *service = *s;
+    enum bt_rollout_state state = service->roll.state;
+    if (!service->spec || state == BT_RO_DONE)
+      continue;
+    bool bad = state == BT_RO_PAUSED || state == BT_RO_FAILED || state == BT_RO_ROLLBACK;
+    bool have_bad = *worst == BT_RO_PAUSED || *worst == BT_RO_FAILED || *worst == BT_RO_ROLLBACK;
+    if (bad || (!have_bad && *worst == BT_RO_DONE)) {
+      *worst = state;
+      note = service->note ? service->note : service->name;
+    }
+    if (state == BT_RO_ROLLBACK)
+      break;
+  }
+  return note;
+}
+
+static void derive_running(struct ctl_app *app) {
+  const struct ctl_rev *latest = ctl_rev_latest(app);
+  deployed(app);
+  bt_vec_each(&app->services, service) if ((*service)->spec && !service_well(*service)) {
+    ctl_set_state(app, CTL_APP_DEGRADED, "%s: not all instances are ready", (*service)->name);
+    return;
+  }
+  if (latest != app->target && latest->state == CTL_REV_FAILED)
+    ctl_set_state(app, CTL_APP_RUNNING, "revision %d runs; revision %d failed: %s", app->target->number, latest->number,
+                  latest->reason ? latest->reason : "no reason given");
+  else if (app->target->automatic)
+    ctl_set_state(app, CTL_APP_RUNNING, "%s", app->target->message);
+  else
+    ctl_set_state(app, CTL_APP_RUNNING, "all instances are ready");
+}
+
+static void derive_state(struct ctl_app *app) {
+  enum bt_rollout_state worst;
+  const char *note = worst_note(app, &worst);
+  struct ctl_rev *rev = app->target;
+  if (worst == BT_RO_ROLLBACK && ctl_rev_latest(app) == rev) {
+    BT_AUTO_FREE char *why = bt_strdup(note);
+    ctl_rollback_auto(app, why);
+  } else if (worst == BT_RO_PAUSED || worst == BT_RO_FAILED || worst == BT_RO_ROLLBACK) {
+    ctl_rev_set_state(rev, CTL_REV_FAILED, note);
+    ctl_set_state(app, CTL_APP_FAILED, "%s", note);
+  } else if (worst == BT_RO_DONE) {
+    derive_running(app);
+  } else {
+    ctl_set_state(app, rev->rollback_of ? CTL_APP_ROLLING_BACK : CTL_APP_DEPLOYING, "revision %d is rolled out", rev->number);
+  }
+}
+
+static void reconcile_removing(struct ctl_app *app) {
+  bt_vec_each(&app->services, service)(*service)->spec = NULL;
+  drop_services(app, "the app is removed");
+  if (app->services.len > 0 || !ctl_res_drop_all(app))
+    return;
+  struct bt_control *c = app->control;
+  ctl_event(c, "info", "app.removed", app->ns, app->name, app->name, NULL, "%s is removed", app->name);
+  ctl_content_collect(app, true);
+  ctl_app_delete(app);
+}
+
+void ctl_reconcile(struct ctl_app *app) {
+  app->looked_ms = app->control->now_ms;
+  app->wake_ms = INT64_MAX;
+  if (app->state == CTL_APP_REMOVING) {
+    reconcile_removing(app);
+    return;
+  }
+  if (!app->target)
+    return;
+  link_specs(app);
+  ctl_res_ensure(app);
+  bt_vec_each(&app->target->specs, spec) {
+    struct ctl_service *service = ctl_service_get(app, (*spec)->service->name);
+    if (bt_service_is_job((*spec)->service))
+      step_job(service);
+    else
+      step_service(service);
+    if (service->moved && service->roll.state == BT_RO_DONE)
+      follow_restarts(app, service);
+    assign_pending(service);
+  }
+  drop_services(app, "its service is no longer in the file");
+  ctl_res_collect(app);
+  derive_state(app);
+  if (ctl_revs_prune(app))
+    ctl_content_collect(app, false);
+}

@@ -1,0 +1,257 @@
+#include "config.h"
+
+#include "control/internal.h"
+
+#define DAY_MS (24 * 3600 * 1000LL)
+
+void ctl_call_free(struct ctl_call *call) {
+  free(call->app);
+  free(call->service);
+  free(call);
+}
+
+void ctl_check_free(struct ctl_check *check) {
+  free(check->app);
+  free(check->actor);
+  json_decref(check->pins);
+  json_decref(check->args);
+  free(check);
+}
+
+/* How long a pin is good under pull_policy daily, weekly, every_<duration>; < 0 where the policy is none of them. */
+static int64_t pin_life_ms(const char *policy) {
+  if (bt_streq(policy, "daily"))
+    return DAY_MS;
+  if (bt_streq(policy, "weekly"))
+    return 7 * DAY_MS;
+  if (!bt_starts(policy, "every_"))
+    return -1;
+  BT_AUTO_JSON o = json_object();
+  bt_json_set_str(o, "every", policy + 6);
+  return bt_service_duration_ms(o, "every", DAY_MS);
+}
+
+/* The last pin of the same image, of the revision before. */
+static const json_t *earlier_pin(const struct ctl_spec *spec) {
+  const struct ctl_app *app = spec->rev->app;
+  for (size_t i = app->revs.len; i-- > 0;) {
+    const struct ctl_rev *rev = app->revs.items[i];
+    const json_t *pin = rev == spec->rev ? NULL : bt_json_obj(rev->pins, spec->service->name);
+    if (pin && bt_json_str(pin, "pinned") && bt_streq(bt_json_str(pin, "image"), spec->image))
+      return pin;
+  }
+  return NULL;
+}
+
+static const char *policy_of(const struct ctl_spec *spec, const json_t *earlier, int64_t now_ms) {
+  const char *policy = spec->service->pull_policy;
+  int64_t life = pin_life_ms(policy);
+  if (life >= 0)
+    return earlier && now_ms < ctl_get_time(earlier, "resolved_at") + life ? "missing" : "refresh";
+  if (spec->service->build)
+    return "never"; /* what is built is here or not yet built */
+  if (bt_streq(policy, "always") || bt_streq(policy, "never"))
+    return policy;
+  return "missing";
+}
+
+static struct ctl_call *new_call(struct bt_control *c, const struct ctl_spec *spec, struct ctl_check *check, bool build) {
+  struct ctl_call *call = bt_new(struct ctl_call);
+  call->id = ++c->call_seq;
+  call->build = build;
+  call->app = bt_strdup(spec->rev->app->key);
+  call->revision = spec->rev->number;
+  call->service = bt_strdup(spec->service->name);
+  call->check = check;
+  bt_vec_push(&c->calls, call);
+  return call;
+}
+
+static void call_resolve(struct bt_control *c, const struct ctl_spec *spec, struct ctl_check *check) {
+  const json_t *earlier = spec->pinned ? bt_json_obj(spec->rev->pins, spec->service->name) : earlier_pin(spec);
+  json_t *args = json_object();
+  bt_json_set_str(args, "image", spec->image);
+  bt_json_set_str(args, "platform", spec->service->platform);
+  bt_json_set_str(args, "policy", policy_of(spec, earlier, c->now_ms));
+  const char *current = bt_json_str(earlier, "pinned");
+  bt_json_set(args, "current", current ? json_string(current) : json_null());
+  struct ctl_call *call = new_call(c, spec, check, false);
+  bt_vec_push(&c->fx->calls, ((struct bt_call){.id = call->id, .kind = "image.resolve", .args = args}));
+}
+
+static void call_build(struct bt_control *c, const struct ctl_spec *spec, struct ctl_check *check, bool force) {
+  json_t *args = json_object(), *tags = json_array(), *more = bt_json_arr(spec->service->build, "tags");
+  json_object_set(args, "build", (json_t *)spec->service->build);
+  json_array_append_new(tags, json_string(spec->image));
+  if (more)
+    json_array_extend(tags, more);
+  bt_json_set(args, "tags", tags);
+  bt_json_set_bool(args, "force", force);
+  struct ctl_call *call = new_call(c, spec, check, true);
+  bt_vec_push(&c->fx->calls, ((struct bt_call){.id = call->id, .kind = "image.build", .args = args}));
+}
+
+static void call_for(struct bt_control *c, const struct ctl_spec *spec, struct ctl_check *check, const char *build) {
+  bool always = bt_streq(build, "always") || bt_streq(spec->service->pull_policy, "build");
+  if (spec->service->build && always && !bt_streq(build, "never"))
+    call_build(c, spec, check, bt_streq(build, "always"));
+  else
+    call_resolve(c, spec, check);
+}
+
+static bool same_image(const struct ctl_spec *a, const struct ctl_spec *b) {
+  return bt_streq(a->image, b->image) && bt_streq(a->service->platform, b->service->platform);
+}
+
+/* Services of one image share its pin, so that an app never runs two images under one name; one of them asks: the one that
+ * builds it, else the first. */
+static bool asks(const struct ctl_rev *rev, const struct ctl_spec *spec) {
+  const struct ctl_spec *speaker = NULL;
+  bt_vec_each(&rev->specs, other)
+      if (same_image(*other, spec) && (!speaker || (!speaker->service->build && (*other)->service->build)))
+        speaker = *other;
+  return speaker == spec;
+}
+
+/* The calls for what the revision needs pinned and nobody was asked yet. */
+void ctl_resolve_begin(struct ctl_rev *rev) {
+  struct bt_control *c = rev->app->control;
+  size_t open = 0;
+  bt_vec_each(&rev->specs, spec) {
+    if ((*spec)->pinned)
+      continue;
+    open++;
+    if (asks(rev, *spec))
+      call_for(c, *spec, NULL, rev->build);
+  }
+  if (open == 0)
+    ctl_resolved(rev);
+}
+
+void ctl_calls_drop(struct bt_control *c, const struct ctl_app *app) {
+  for (size_t i = c->calls.len; i-- > 0;)
+    if (bt_streq(c->calls.items[i]->app, app->key) && !c->calls.items[i]->check) {
+      ctl_call_free(c->calls.items[i]);
+      bt_vec_remove(&c->calls, i);
+    }
+}
+
+static struct ctl_call *take_call(struct bt_control *c, uint64_t id) {
+  for (size_t i = 0; i < c->calls.len; i++)
+    if (c->calls.items[i]->id == id) {
+      struct ctl_call *call = c->calls.items[i];
+      bt_vec_remove(&c->calls, i);
+      return call;
+    }
+  return NULL;
+}
+
+static void resolved_one(struct ctl_rev *rev, struct ctl_spec *spec, const json_t *result) {
+  bt_vec_each(&rev->specs, other) if (!(*other)->pinned && same_image(*other, spec))
+      ctl_spec_pin(*other, result, rev->app->control->now_ms);
+  ctl_touch_rev(rev);
+  bt_vec_each(&rev->specs, other) if (!(*other)->pinned) return;
+  ctl_resolved(rev);
+}
+
+static void resolve_done(struct bt_control *c, struct ctl_call *call, const struct bt_input *in) {
+  struct ctl_app *app = bt_map_get(c->apps, call->app);
+  struct ctl_rev *rev = app ? ctl_rev_find(app, call->revision) : NULL;
+  struct ctl_spec *spec = ctl_spec_find(rev, call->service);
+  if (!spec || rev->state != CTL_REV_RESOLVING || spec->pinned)
+    return;
+  if (in->code == BT_OK) {
+    resolved_one(rev, spec, in->result);
+  } else if (!call->build && spec->service->build && in->code == BT_NOT_FOUND && !bt_streq(rev->build, "never")) {
+    call_build(c, spec, NULL, false);
+  } else {
+    BT_AUTO_FREE char *why = bt_asprintf("%s: %s %s: %s", call->service, call->build ? "cannot build" : "cannot resolve image",
+                                         spec->image, in->text ? in->text : bt_code_name(in->code));
+    ctl_resolve_failed(rev, why);
+  }
+}
+
+/* ---- checks: did the images of an unchanged app move? ---- */
+
+static json_t *unchanged_result(struct ctl_app *app) {
+  json_t *result = json_object();
+  bt_json_set_str(result, "app", app->name);
+  bt_json_set_int(result, "revision", ctl_rev_latest(app)->number);
+  bt_json_set_bool(result, "changed", false);
+  bt_json_set(result, "plan", json_array());
+  bt_json_set(result, "warnings", json_array());
+  return result;
+}
+
+static bool pins_moved(const struct ctl_rev *rev, const json_t *pins) {
+  const char *name;
+  json_t *result;
+  json_object_foreach((json_t *)pins, name, result) {
+    const struct ctl_spec *spec = ctl_spec_find(rev, name);
+    if (spec && !bt_streq(bt_json_str(result, "pinned"), spec->pinned))
+      return true;
+  }
+  return false;
+}
+
+static void finish_check(struct bt_control *c, struct ctl_check *check) {
+  struct ctl_app *app = bt_map_get(c->apps, check->app);
+  struct ctl_rev *rev = app ? ctl_rev_latest(app) : NULL;
+  if (!rev || rev->number != check->revision || app->state == CTL_APP_REMOVING)
+    ctl_reply_err(c, check->request, BT_CONFLICT, "%s changed meanwhile; try again", check->app);
+  else if (pins_moved(rev, check->pins))
+    ctl_apply_moved(app, check);
+  else
+    ctl_reply(c, check->request, unchanged_result(app));
+  for (size_t i = 0; i < c->checks.len; i++)
+    if (c->checks.items[i] == check) {
+      bt_vec_remove(&c->checks, i);
+      break;
+    }
+  ctl_check_free(check);
+}
+
+static void check_done(struct bt_control *c, struct ctl_call *call, const struct bt_input *in) {
+  struct ctl_check *check = call->check;
+  /* A registry that is away changes nothing: what is pinned goes on. */
+  struct ctl_app *app = bt_map_get(c->apps, call->app);
+  struct ctl_rev *rev = app ? ctl_rev_find(app, call->revision) : NULL;
+  struct ctl_spec *spec = ctl_spec_find(rev, call->service);
+  if (in->code == BT_OK && spec)
+    bt_vec_each(&rev->specs, other) if (same_image(*other, spec))
+        bt_json_set(check->pins, (*other)->service->name, json_deep_copy(in->result));
+  if (--check->waiting == 0)
+    finish_check(c, check);
+}
+
+void ctl_check_begin(struct ctl_app *app, const struct bt_request *request) {
+  struct bt_control *c = app->control;
+  struct ctl_rev *rev = ctl_rev_latest(app);
+  struct ctl_check *check = bt_new(struct ctl_check);
+  check->request = request->id;
+  check->app = bt_strdup(app->key);
+  check->revision = rev->number;
+  check->pins = json_object();
+  check->args = json_deep_copy(request->args);
+  check->actor = bt_strdup(request->actor);
+  bt_vec_push(&c->checks, check);
+  bt_vec_each(&rev->specs, spec) {
+    if (!asks(rev, *spec))
+      continue;
+    check->waiting++;
+    call_for(c, *spec, check, bt_json_str(request->args, "build"));
+  }
+  if (check->waiting == 0)
+    finish_check(c, check);
+}
+
+void ctl_call_done(struct bt_control *c, const struct bt_input *in) {
+  struct ctl_call *call = take_call(c, in->call);
+  if (!call)
+    return;
+  if (call->check)
+    check_done(c, call, in);
+  else
+    resolve_done(c, call, in);
+  ctl_call_free(call);
+}

@@ -1,0 +1,273 @@
+#include "config.h"
+
+#include "control/internal.h"
+
+#define SEQ_BITS 25 /* five letters of base 32 */
+#define SEQ_MASK ((1u << SEQ_BITS) - 1)
+
+char *ctl_app_key(const char *ns, const char *name) { return bt_asprintf("%s/%s", ns, name); }
+
+struct ctl_app *ctl_app_find(const struct bt_control *c, const char *ns, const char *name) {
+  BT_AUTO_FREE char *key = ctl_app_key(ns, name);
+  return bt_map_get(c->apps, key);
+}
+
+struct ctl_app *ctl_app_new(struct bt_control *c, const char *ns, const char *name) {
+  struct ctl_app *app = bt_new(struct ctl_app);
+  app->control = c;
+  app->ns = bt_strdup(ns);
+  app->name = bt_strdup(name);
+  app->key = ctl_app_key(ns, name);
+  app->wake_ms = INT64_MAX;
+  app->created_ms = app->updated_ms = c->now_ms;
+  bt_map_set(c->apps, app->key, app);
+  return app;
+}
+
+static void inst_free(struct ctl_inst *inst) {
+  char **strings[] = {&inst->id, &inst->error, &inst->message, &inst->reason, &inst->container_id, &inst->image_id, &inst->ip,
+                      &inst->co_network};
+  for (size_t i = 0; i < BT_COUNT(strings); i++)
+    free(*strings[i]);
+  json_decref(inst->ports);
+  free(inst);
+}
+
+static void service_free(struct ctl_service *service) {
+  bt_vec_each(&service->insts, inst) inst_free(*inst);
+  bt_vec_free(&service->insts);
+  free(service->name);
+  free(service->note);
+  free(service->text);
+  free(service);
+}
+
+void ctl_app_free(void *arg) {
+  struct ctl_app *app = arg;
+  bt_vec_each(&app->services, service) service_free(*service);
+  bt_vec_each(&app->revs, rev) ctl_rev_free(*rev);
+  bt_vec_free(&app->services);
+  bt_vec_free(&app->revs);
+  free(app->ns);
+  free(app->name);
+  free(app->key);
+  free(app->message);
+  free(app->text);
+  free(app);
+}
+
+#define drop_from(vec, item)                                   \
+  do {                                                         \
+    for (size_t drop_i_ = 0; drop_i_ < (vec)->len; drop_i_++)  \
+      if ((vec)->items[drop_i_] == (item)) {                   \
+        bt_vec_remove((vec), drop_i_);                         \
+        break;                                                 \
+      }                                                        \
+  } while (0)
+
+void ctl_app_delete(struct ctl_app *app) {
+  struct bt_control *c = app->control;
+  ctl_calls_drop(c, app);
+  drop_from(&c->unsaved_apps, app);
+  drop_from(&c->dirty_apps, app);
+  bt_vec_each(&app->revs, rev) {
+    BT_AUTO_FREE char *key = bt_asprintf("%s/%d", app->key, (*rev)->number);
+    ctl_del(c, "revision", key);
+  }
+  ctl_del(c, "app", app->key);
+  bt_map_del(c->apps, app->key);
+}
+
+struct ctl_service *ctl_service_find(const struct ctl_app *app, const char *name) {
+  bt_vec_each(&app->services, service) if (bt_streq((*service)->name, name)) return *service;
+  return NULL;
+}
+
+struct ctl_service *ctl_service_get(struct ctl_app *app, const char *name) {
+  struct ctl_service *service = ctl_service_find(app, name);
+  if (service)
+    return service;
+  service = bt_new(struct ctl_service);
+  service->app = app;
+  service->name = bt_strdup(name);
+  service->wake_ms = INT64_MAX;
+  bt_vec_push(&app->services, service);
+  return service;
+}
+
+void ctl_service_delete(struct ctl_service *service) {
+  BT_ASSERT(service->insts.len == 0);
+  drop_from(&service->app->services, service);
+  service_free(service);
+}
+
+/* A bijection over 25 bits, so that names look unlike each other and none comes twice before all were used. */
+static uint32_t scatter(uint64_t seq) {
+  uint32_t x = (uint32_t)seq & SEQ_MASK;
+  x = (x * 0x9E3779B1u) & SEQ_MASK;
+  x ^= x >> 13;
+  x = (x * 0x85EBCA6Bu) & SEQ_MASK;
+  x ^= x >> 12;
+  return x;
+}
+
+void ctl_instance_id(const struct ctl_service *service, int slot, uint64_t seq, struct bt_buf *out) {
+  static const char letters[] = "abcdefghijkmnpqrstuvwxyz23456789";
+  const struct ctl_app *app = service->app;
+  if (!bt_streq(app->ns, "default"))
+    bt_buf_addf(out, "%s.", app->ns);
+  bt_buf_addf(out, "%s-%s-%d-", app->name, service->name, slot);
+  uint32_t x = scatter(seq);
+  for (int shift = SEQ_BITS - 5; shift >= 0; shift -= 5)
+    bt_buf_addc(out, letters[(x >> shift) & 31]);
+}
+
+struct ctl_inst *ctl_inst_attach(struct ctl_service *service, struct ctl_spec *spec, const char *id) {
+  struct bt_control *c = service->app->control;
+  struct ctl_inst *inst = bt_new(struct ctl_inst);
+  inst->service = service;
+  inst->spec = spec;
+  inst->id = bt_strdup(id);
+  spec->rev->uses++;
+  bt_vec_push(&service->insts, inst);
+  bt_map_set(c->instances, inst->id, inst);
+  return inst;
+}
+
+struct ctl_inst *ctl_inst_new(struct ctl_service *service, struct ctl_spec *spec, int slot) {
+  struct bt_control *c = service->app->control;
+  BT_AUTO_BUF id = {0};
+  do {
+    bt_buf_truncate(&id, 0);
+    ctl_instance_id(service, slot, c->instance_seq++, &id);
+  } while (bt_map_get(c->instances, id.data));
+  c->seq_unsaved = true;
+  struct ctl_inst *inst = ctl_inst_attach(service, spec, id.data);
+  inst->slot = slot;
+  inst->revision = spec->rev->number;
+  inst->gen = service->gen;
+  inst->created_ms = inst->begun_ms = c->now_ms;
+  ctl_touch_inst(inst);
+  return inst;
+}
+
+void ctl_inst_delete(struct ctl_inst *inst) {
+  struct ctl_service *service = inst->service;
+  struct bt_control *c = service->app->control;
+  ctl_inst_unseat(inst);
+  if (inst->unsaved)
+    drop_from(&c->unsaved_insts, inst);
+  drop_from(&service->insts, inst);
+  service->changed = c->revision + 1;
+  inst->spec->rev->uses--;
+  BT_AUTO_FREE char *key = bt_asprintf("%s/%s", service->app->ns, inst->id);
+  ctl_del(c, "instance", key);
+  bt_map_del(c->instances, inst->id);
+  ctl_dirty(service->app);
+  inst_free(inst);
+}
+
+static void port_key(const struct bt_port *port, char buf[32]) {
+  snprintf(buf, 32, "%.8s/%d", port->protocol, port->published);
+}
+
+/* Fixed ports that the engine publishes: two instances cannot have one. */
+static void claim_ports(struct ctl_inst *inst, struct ctl_node *node, bool claim) {
+  bt_vec_each(&inst->spec->service->ports, port) {
+    if (port->ingress || port->published == 0 || port->published != port->published_end)
+      continue;
+    char key[32];
+    port_key(port, key);
+    if (claim)
+      bt_map_set(node->ports, key, inst);
+    else if (bt_map_get(node->ports, key) == inst)
+      bt_map_del(node->ports, key);
+  }
+}
+
+void ctl_inst_seat(struct ctl_inst *inst, struct ctl_node *node) {
+  inst->node = node->name;
+  node->cpus_used += inst->spec->service->reserved.cpus;
+  node->memory_used += inst->spec->service->reserved.memory;
+  node->instances++;
+  claim_ports(inst, node, true);
+}
+
+void ctl_inst_unseat(struct ctl_inst *inst) {
+  struct ctl_node *node = inst->node ? bt_map_get(inst->service->app->control->nodes, inst->node) : NULL;
+  if (!node)
+    return;
+  node->cpus_used -= inst->spec->service->reserved.cpus;
+  node->memory_used -= inst->spec->service->reserved.memory;
+  node->instances--;
+  claim_ports(inst, node, false);
+  inst->node = NULL;
+}
+
+struct ctl_node *ctl_node_get(struct bt_control *c, const char *name) {
+  struct ctl_node *node = bt_map_get(c->nodes, name);
+  if (!node) {
+    node = bt_new(struct ctl_node);
+    node->name = bt_strdup(name);
+    node->ports = bt_map_new(NULL);
+    node->info = json_object();
+    bt_map_set(c->nodes, name, node);
+  }
+  return node;
+}
+
+void ctl_node_free(void *arg) {
+  struct ctl_node *node = arg;
+  bt_map_free(&node->ports);
+  json_decref(node->info);
+  free(node->message);
+  free(node->name);
+  free(node);
+}
+
+void ctl_touch_inst(struct ctl_inst *inst) {
+  struct bt_control *c = inst->service->app->control;
+  if (!inst->unsaved)
+    bt_vec_push(&c->unsaved_insts, inst);
+  inst->unsaved = true;
+}
+
+void ctl_touch_app(struct ctl_app *app) {
+  if (!app->unsaved)
+    bt_vec_push(&app->control->unsaved_apps, app);
+  app->unsaved = true;
+}
+
+void ctl_touch_rev(struct ctl_rev *rev) {
+  rev->unsaved = true;
+  ctl_touch_app(rev->app);
+}
+
+void ctl_dirty(struct ctl_app *app) {
+  if (!app->dirty)
+    bt_vec_push(&app->control->dirty_apps, app);
+  app->dirty = true;
+}
+
+void ctl_put(struct bt_control *c, const char *kind, const char *key, json_t *value_steal) {
+  bt_batch_put(&c->fx->batch, kind, key, bt_json_text(value_steal));
+  json_decref(value_steal);
+}
+
+void ctl_del(struct bt_control *c, const char *kind, const char *key) { bt_batch_del(&c->fx->batch, kind, key); }
+
+void ctl_send(struct bt_control *c, const char *node, json_t *message_steal) {
+  bt_vec_push(&c->fx->sends, ((struct bt_send){.node = bt_strdup(node), .message = message_steal}));
+}
+
+void ctl_broadcast(struct bt_control *c, json_t *message_steal) {
+  for (struct bt_map_iter it = bt_map_iter(c->nodes); bt_map_next(&it);)
+    if (((struct ctl_node *)it.value)->connected)
+      ctl_send(c, it.key, json_incref(message_steal));
+  json_decref(message_steal);
+}
+
+void ctl_wake(struct ctl_app *app, int64_t at_ms) {
+  app->wake_ms = BT_MIN(app->wake_ms, at_ms);
+  app->control->wake_ms = BT_MIN(app->control->wake_ms, at_ms);
+}

@@ -1,0 +1,256 @@
+#include "config.h"
+
+#include "model/service.h"
+
+#include "base/json.h"
+#include "model/service_internal.h"
+
+#define DEFAULT_GRACE_MS 10000
+#define DEFAULT_MONITOR_MS 5000
+#define DEFAULT_DEADLINE_MS (10 * 60 * 1000)
+#define DEFAULT_BACKOFF_LIMIT 6
+#define MAX_REPLICAS 100000
+
+static const char *const mode_names[] = {"replicated", "global", "replicated-job", "global-job"};
+static const char *const condition_names[] = {"service_started", "service_healthy", "service_completed_successfully"};
+
+const char *bt_mode_name(enum bt_mode mode) { return mode_names[mode]; }
+
+const char *bt_condition_name(enum bt_condition condition) { return condition_names[condition]; }
+
+bool bt_service_is_job(const struct bt_service *s) {
+  return s->mode == BT_MODE_REPLICATED_JOB || s->mode == BT_MODE_GLOBAL_JOB;
+}
+
+const struct bt_depend *bt_service_depend(const struct bt_service *s, const char *on) {
+  bt_vec_each(&s->depends, dep) if (bt_streq(dep->service, on)) return dep;
+  return NULL;
+}
+
+const char *bt_service_exclusive(const struct bt_service *s) {
+  if (s->container_name)
+    return "container_name is fixed";
+  bt_vec_each(&s->ports, port) if (!port->ingress && port->published > 0 && port->published == port->published_end)
+      return "a port is published by the engine itself";
+  bt_vec_each(&s->networks, net) if (bt_json_str(net->json, "ipv4_address") || bt_json_str(net->json, "ipv6_address"))
+      return "an address is fixed";
+  return bt_json_str(s->json, "mac_address") ? "mac_address is fixed" : NULL;
+}
+
+static int read_mode(struct bt_service *s, const json_t *deploy, struct bt_err **err) {
+  const char *mode = bt_json_str_or(deploy, "mode", "replicated");
+  for (size_t i = 0; i < BT_COUNT(mode_names); i++)
+    if (bt_streq(mode, mode_names[i])) {
+      s->mode = (enum bt_mode)i;
+      return 0;
+    }
+  return bt_err_set(err, BT_INVALID, "service %s: deploy.mode \"%s\" is none of replicated, global, replicated-job, global-job",
+                    s->name, mode);
+}
+
+static int read_replicas(struct bt_service *s, const json_t *deploy, struct bt_err **err) {
+  const json_t *job = bt_json_obj(bt_json_obj(s->json, "x-berth"), "job");
+  long long replicas = bt_json_int(deploy, "replicas", bt_json_int(s->json, "scale", 1));
+  if (s->mode == BT_MODE_GLOBAL || s->mode == BT_MODE_GLOBAL_JOB)
+    replicas = 1;
+  long long completions = bt_json_int(job, "completions", replicas);
+  if (bt_service_is_job(s))
+    replicas = completions;
+  if (replicas < 0 || replicas > MAX_REPLICAS)
+    return bt_err_set(err, BT_INVALID, "service %s: replicas must be between 0 and %d", s->name, MAX_REPLICAS);
+  if (s->container_name && replicas > 1)
+    return bt_err_set(err, BT_INVALID, "service %s: container_name \"%s\" allows one replica only; remove it or scale to 1", s->name,
+                      s->container_name);
+  s->replicas = (int)replicas;
+  long long concurrent = bt_json_int(job, "max_concurrent", bt_json_int(deploy, "replicas", replicas));
+  s->max_concurrent = concurrent < 1 ? 1 : (int)BT_MIN(concurrent, MAX_REPLICAS);
+  s->backoff_limit = (int)BT_MAX(0, BT_MIN(bt_json_int(job, "backoff_limit", DEFAULT_BACKOFF_LIMIT), 1000));
+  return 0;
+}
+
+static int read_update(const struct bt_service *s, const json_t *deploy, const char *key, struct bt_update *out,
+                       struct bt_err **err) {
+  const json_t *config = bt_json_obj(deploy, key);
+  const char *order = bt_json_str_or(config, "order", "stop-first");
+  const char *action = bt_json_str_or(config, "failure_action", "pause");
+  if (!bt_streq(order, "stop-first") && !bt_streq(order, "start-first"))
+    return bt_err_set(err, BT_INVALID, "service %s: deploy.%s.order \"%s\" is neither stop-first nor start-first", s->name, key, order);
+  if (!bt_streq(action, "pause") && !bt_streq(action, "continue") && !bt_streq(action, "rollback"))
+    return bt_err_set(err, BT_INVALID, "service %s: deploy.%s.failure_action \"%s\" is none of pause, continue, rollback", s->name,
+                      key, action);
+  long long parallelism = bt_json_int(config, "parallelism", 1);
+  *out = (struct bt_update){
+      .parallelism = (int)BT_MAX(0, BT_MIN(parallelism, MAX_REPLICAS)),
+      .delay_ms = bt_service_duration_ms(config, "delay", 0),
+      .monitor_ms = bt_service_duration_ms(config, "monitor", DEFAULT_MONITOR_MS),
+      .max_failure_ratio = bt_json_num(config, "max_failure_ratio", 0),
+      .on_failure = bt_streq(action, "rollback") ? BT_FAIL_ROLLBACK : bt_streq(action, "continue") ? BT_FAIL_CONTINUE : BT_FAIL_PAUSE,
+      .order = bt_streq(order, "start-first") ? BT_START_FIRST : BT_STOP_FIRST,
+  };
+  return 0;
+}
+
+/* "on-failure:3" of Compose's own restart. */
+static int read_plain_restart(struct bt_service *s, const char *text, struct bt_err **err) {
+  if (bt_streq(text, "always") || bt_streq(text, "unless-stopped")) {
+    s->restart.condition = "any";
+  } else if (bt_starts(text, "on-failure")) {
+    long long n = 0;
+    s->restart.condition = "on-failure";
+    if (text[10] && (text[10] != ':' || !bt_parse_i64(text + 11, 0, 1000000, &n)))
+      return bt_err_set(err, BT_INVALID, "service %s: restart \"%s\": write on-failure or on-failure:N", s->name, text);
+    s->restart.max_attempts = (int)n;
+  } else if (!bt_streq(text, "no") && *text) {
+    return bt_err_set(err, BT_INVALID, "service %s: restart \"%s\" is none of no, always, on-failure[:N], unless-stopped", s->name, text);
+  }
+  return 0;
+}
+
+static int read_restart(struct bt_service *s, const json_t *deploy, struct bt_err **err) {
+  const json_t *policy = bt_json_obj(deploy, "restart_policy");
+  s->restart = (struct bt_restart){.condition = "none"};
+  if (!policy)
+    return read_plain_restart(s, bt_json_str_or(s->json, "restart", "no"), err);
+  const char *condition = bt_json_str_or(policy, "condition", bt_service_is_job(s) ? "on-failure" : "any");
+  s->restart.condition = bt_streq(condition, "none") ? "none" : bt_streq(condition, "on-failure") ? "on-failure" : "any";
+  s->restart.delay_ms = bt_service_duration_ms(policy, "delay", 0);
+  s->restart.window_ms = bt_service_duration_ms(policy, "window", 0);
+  s->restart.max_attempts = (int)bt_json_int(policy, "max_attempts", 0);
+  if (bt_service_is_job(s) && bt_streq(s->restart.condition, "any"))
+    return bt_err_set(err, BT_INVALID, "service %s: a job ends, so deploy.restart_policy.condition must be none or on-failure", s->name);
+  return 0;
+}
+
+/* Berth's probes and the engine's health check move the deadline: what may take long by its own words is given that time. */
+static void read_checks(struct bt_service *s) {
+  const json_t *check = bt_json_obj(s->json, "healthcheck");
+  const json_t *test = json_object_get(check, "test");
+  const char *first = json_is_string(test) ? json_string_value(test) : json_string_value(json_array_get(test, 0));
+  s->healthcheck = check && !bt_json_bool(check, "disable", false) && !bt_streq(first, "NONE");
+  const json_t *probes = bt_json_obj(bt_json_obj(s->json, "x-berth"), "probes");
+  s->readiness = bt_json_obj(probes, "readiness") || bt_json_obj(probes, "startup");
+  int64_t slow = bt_service_duration_ms(check, "start_period", 0) +
+                 bt_service_duration_ms(check, "interval", 30000) * bt_json_int(check, "retries", 3) + 60000;
+  s->deadline_ms = s->healthcheck ? BT_MAX(DEFAULT_DEADLINE_MS, slow) : DEFAULT_DEADLINE_MS;
+  s->deadline_ms = bt_service_duration_ms(bt_json_obj(s->json, "x-berth"), "progress_deadline", s->deadline_ms);
+}
+
+static double read_cpus(const json_t *obj, const char *key) {
+  const json_t *value = json_object_get(obj, key);
+  if (json_is_string(value))
+    return strtod(json_string_value(value), NULL);
+  return json_is_number(value) ? json_number_value(value) : 0;
+}
+
+static void read_resources(struct bt_service *s, const json_t *deploy) {
+  const json_t *resources = bt_json_obj(deploy, "resources");
+  const json_t *limits = bt_json_obj(resources, "limits"), *reserved = bt_json_obj(resources, "reservations");
+  s->reserved.cpus = read_cpus(reserved, "cpus");
+  s->reserved.memory = bt_service_size(reserved, "memory");
+  if (!s->reserved.memory)
+    s->reserved.memory = bt_service_size(s->json, "mem_reservation");
+  s->limits.cpus = read_cpus(limits, "cpus");
+  s->limits.memory = bt_service_size(limits, "memory");
+  if (s->limits.cpus <= 0)
+    s->limits.cpus = read_cpus(s->json, "cpus");
+  if (!s->limits.memory)
+    s->limits.memory = bt_service_size(s->json, "mem_limit");
+}
+
+static char *co_service(const json_t *json, const char *key) {
+  const char *text = bt_json_str(json, key);
+  return bt_starts(text, "service:") ? bt_strdup(text + 8) : NULL;
+}
+
+static void read_sharing(struct bt_service *s) {
+  s->co_network = co_service(s->json, "network_mode");
+  s->co_pid = co_service(s->json, "pid");
+  s->co_ipc = co_service(s->json, "ipc");
+  const char *mode = bt_json_str(s->json, "network_mode");
+  if (mode && *mode && !s->co_network)
+    s->network_mode = bt_strdup(mode);
+}
+
+static int read_all(struct bt_service *s, struct bt_err **err) {
+  const json_t *deploy = bt_json_obj(s->json, "deploy");
+  s->image = bt_strdup(bt_json_str(s->json, "image"));
+  s->build = bt_json_obj(s->json, "build");
+  s->platform = bt_strdup(bt_json_str(s->json, "platform"));
+  s->pull_policy = bt_strdup(bt_json_str(s->json, "pull_policy"));
+  s->container_name = bt_strdup(bt_json_str(s->json, "container_name"));
+  s->stop_grace_ms = bt_service_duration_ms(s->json, "stop_grace_period", DEFAULT_GRACE_MS);
+  if (!s->image && !s->build)
+    return bt_err_set(err, BT_INVALID, "service %s has neither image nor build", s->name);
+  if (read_mode(s, deploy, err) || read_replicas(s, deploy, err) || read_update(s, deploy, "update_config", &s->update, err) ||
+      read_update(s, deploy, "rollback_config", &s->rollback, err) || read_restart(s, deploy, err))
+    return -1;
+  read_sharing(s);
+  read_checks(s);
+  read_resources(s, deploy);
+  bt_service_read_grants(s);
+  bt_service_read_volumes(s);
+  bt_service_read_networks(s);
+  if (bt_service_read_ports(s, err) || bt_service_read_depends(s, err))
+    return -1;
+  bt_service_infer_depends(s);
+  size_t i;
+  json_t *item;
+  json_array_foreach(bt_json_arr(bt_json_obj(deploy, "placement"), "constraints"), i, item) if (json_is_string(item))
+      bt_strs_add(&s->constraints, json_string_value(item));
+  return 0;
+}
+
+int bt_service_parse(const char *name, const json_t *json, struct bt_service **out, struct bt_err **err) {
+  if (!json_is_object(json))
+    return bt_err_set(err, BT_INVALID, "service %s is no mapping", name);
+  struct bt_service *s = bt_new(struct bt_service);
+  s->name = bt_strdup(name);
+  s->json = json_incref((json_t *)json);
+  if (read_all(s, err)) {
+    bt_service_free(&s);
+    return -1;
+  }
+  *out = s;
+  return 0;
+}
+
+static void free_lists(struct bt_service *s) {
+  bt_vec_each(&s->depends, dep) free(dep->service);
+  bt_vec_each(&s->ports, port) {
+    free(port->host_ip);
+    free(port->protocol);
+  }
+  bt_vec_each(&s->secrets, grant) free(grant->source);
+  bt_vec_each(&s->configs, grant) free(grant->source);
+  bt_vec_each(&s->volumes, volume) {
+    free(volume->type);
+    free(volume->source);
+  }
+  bt_vec_each(&s->networks, net) free(net->network);
+  bt_vec_each(&s->volumes_from, from) {
+    free(from->service);
+    free(from->mode);
+  }
+  bt_vec_free(&s->depends);
+  bt_vec_free(&s->ports);
+  bt_vec_free(&s->secrets);
+  bt_vec_free(&s->configs);
+  bt_vec_free(&s->volumes);
+  bt_vec_free(&s->networks);
+  bt_vec_free(&s->volumes_from);
+  bt_strs_free(&s->constraints);
+}
+
+void bt_service_free(struct bt_service **service) {
+  struct bt_service *s = *service;
+  if (!s)
+    return;
+  free_lists(s);
+  char **strings[] = {&s->name, &s->image, &s->platform, &s->pull_policy, &s->container_name, &s->network_mode, &s->co_network,
+                      &s->co_pid, &s->co_ipc};
+  for (size_t i = 0; i < BT_COUNT(strings); i++)
+    bt_free_strp(strings[i]);
+  json_decref(s->json);
+  free(s);
+  *service = NULL;
+}

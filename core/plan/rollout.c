@@ -1,0 +1,242 @@
+#include "config.h"
+
+#include "plan/rollout.h"
+
+#include "base/mem.h"
+
+#define FRESH_FAILURES 3 /* a first instance that failed so often in a row is said to fail; it goes on trying */
+
+static const char *const state_names[] = {"pending", "starting", "updating", "paused", "failed", "rolling-back", "done"};
+
+const char *bt_rollout_name(enum bt_rollout_state state) { return state_names[state]; }
+
+bool bt_rollout_parse(const char *name, enum bt_rollout_state *out) {
+  for (size_t i = 0; i < BT_COUNT(state_names); i++)
+    if (bt_streq(name, state_names[i])) {
+      *out = (enum bt_rollout_state)i;
+      return true;
+    }
+  return false;
+}
+
+/* What a slot holds; indexes + 1, 0: none. */
+struct slot {
+  size_t current, old;
+  bool leaving;
+};
+
+struct pass {
+  const struct bt_rollout_in *in;
+  struct bt_rollout *progress;
+  struct bt_rollout_out *out;
+  struct slot *slots; /* in->replicas of them */
+  int64_t last_ready_ms;
+};
+
+static void act(struct pass *p, enum bt_roll_kind kind, int slot, size_t index, const char *reason) {
+  bt_vec_push(&p->out->actions, ((struct bt_roll_action){kind, slot, index, reason}));
+}
+
+static void wake(struct pass *p, int64_t at_ms) { p->out->wake_ms = BT_MIN(p->out->wake_ms, at_ms); }
+
+static bool in_rollout(const struct pass *p) {
+  return p->progress->state == BT_RO_UPDATING || p->progress->state == BT_RO_FRESH || p->progress->state == BT_RO_FAILED;
+}
+
+/* Why an instance counts as failed now, or NULL. */
+static const char *strike_reason(struct pass *p, const struct bt_rollout_inst *i) {
+  bool fresh = p->progress->state != BT_RO_UPDATING;
+  if (i->done || i->begun_ms < p->progress->started_ms || !in_rollout(p))
+    return NULL;
+  if (!fresh && i->ready_ms && p->in->now_ms > i->ready_ms + p->in->update->monitor_ms)
+    return NULL;
+  if (i->final)
+    return "it ended and its restart policy lets it be";
+  if (i->unhealthy)
+    return "its health check fails";
+  if (i->failures >= (fresh ? FRESH_FAILURES : 1))
+    return fresh ? "it failed three times in a row" : "it failed while it was watched";
+  if (i->assigned_ms && !i->ready) {
+    if (p->in->now_ms >= i->assigned_ms + p->in->deadline_ms)
+      return "it was not ready in time";
+    wake(p, i->assigned_ms + p->in->deadline_ms);
+  }
+  return NULL;
+}
+
+static bool settled(const struct bt_rollout_inst *i) { return i->ready || i->done || i->struck; }
+
+/* Puts one instance into its slot, or lets it go where it has no place. */
+static void place(struct pass *p, size_t index) {
+  const struct bt_rollout_inst *i = &p->in->insts[index];
+  if (i->slot < 1 || i->slot > p->in->replicas) {
+    if (!i->leaving)
+      act(p, BT_ROLL_RELEASE, i->slot, index, "the service was scaled down");
+    return;
+  }
+  struct slot *s = &p->slots[i->slot - 1];
+  if (i->leaving) {
+    s->leaving = true;
+    return;
+  }
+  size_t *seat = i->current ? &s->current : &s->old;
+  if (*seat) {
+    act(p, BT_ROLL_RELEASE, i->slot, index, "its slot is taken");
+    return;
+  }
+  *seat = index + 1;
+}
+
+static int compare_surplus(const void *a, const void *b) {
+  const struct bt_roll_action *x = a, *y = b;
+  return y->slot - x->slot;
+}
+
+static void survey(struct pass *p) {
+  for (size_t n = 0; n < p->in->ninsts; n++)
+    place(p, n);
+  if (p->out->actions.len > 1)
+    qsort(p->out->actions.items, p->out->actions.len, sizeof *p->out->actions.items, compare_surplus);
+}
+
+/* The successor stands: the old one may go. Under "continue" it goes even where the successor failed. */
+static void retire_old(struct pass *p, const struct slot *s, const struct bt_rollout_inst *current) {
+  bool go_on = current->struck && p->in->update->on_failure == BT_FAIL_CONTINUE;
+  if (current->ready || current->done || go_on)
+    act(p, BT_ROLL_RELEASE, current->slot, s->old - 1, "its successor is ready");
+  else if (!current->struck)
+    p->out->waiting++;
+}
+
+static void look_at_current(struct pass *p, const struct slot *s) {
+  const struct bt_rollout_inst *i = &p->in->insts[s->current - 1];
+  const char *why = i->struck ? NULL : strike_reason(p, i);
+  if (why) {
+    act(p, BT_ROLL_STRIKE, i->slot, s->current - 1, why);
+    p->progress->failed++;
+  }
+  if (s->old)
+    retire_old(p, s, i);
+  else if (!settled(i) && !why)
+    p->out->waiting++;
+  if (i->begun_ms >= p->progress->started_ms && i->ready_ms > p->last_ready_ms)
+    p->last_ready_ms = i->ready_ms;
+}
+
+static void look_at_slot(struct pass *p, int number) {
+  const struct slot *s = &p->slots[number - 1];
+  if (s->current) {
+    look_at_current(p, s);
+  } else if (s->old) {
+    p->out->outdated++;
+  } else {
+    p->out->waiting++;
+    if (!s->leaving || p->in->order == BT_START_FIRST)
+      act(p, BT_ROLL_CREATE, number, 0, "its slot is empty");
+  }
+}
+
+static void replace(struct pass *p, int number) {
+  const struct slot *s = &p->slots[number - 1];
+  if (p->in->insts[s->old - 1].restartable)
+    act(p, BT_ROLL_RESTART, number, s->old - 1, "a restart was asked for");
+  else if (p->in->order == BT_START_FIRST)
+    act(p, BT_ROLL_CREATE, number, 0, "an update, start-first");
+  else
+    act(p, BT_ROLL_RELEASE, number, s->old - 1, "an update, stop-first");
+}
+
+/* Takes old instances that do not work before those that do: replacing them costs nothing. */
+static void begin_batch(struct pass *p) {
+  int left = p->in->update->parallelism > 0 ? p->in->update->parallelism : p->in->replicas;
+  for (int broken = 1; broken >= 0; broken--)
+    for (int n = 1; n <= p->in->replicas && left > 0; n++) {
+      const struct slot *s = &p->slots[n - 1];
+      if (s->current || !s->old || p->in->insts[s->old - 1].ready == (broken == 1))
+        continue;
+      replace(p, n);
+      p->out->waiting++;
+      left--;
+    }
+  p->progress->batch_open = true;
+}
+
+/* Whether the failures so far stop the update. */
+static bool over_ratio(struct pass *p) {
+  const struct bt_rollout *r = p->progress;
+  if (p->in->update->on_failure == BT_FAIL_CONTINUE || r->failed == 0)
+    return false;
+  return (double)r->failed / (r->total > 0 ? r->total : 1) > p->in->update->max_failure_ratio;
+}
+
+static void finish(struct pass *p) {
+  int64_t end_ms = p->last_ready_ms + p->in->update->monitor_ms;
+  if (p->last_ready_ms && p->in->now_ms < end_ms)
+    wake(p, end_ms);
+  else
+    p->progress->state = BT_RO_DONE;
+}
+
+static void step_update(struct pass *p) {
+  struct bt_rollout *r = p->progress;
+  if (over_ratio(p)) {
+    r->state = p->in->update->on_failure == BT_FAIL_ROLLBACK ? BT_RO_ROLLBACK : BT_RO_PAUSED;
+    return;
+  }
+  if (p->out->waiting > 0)
+    return;
+  if (r->batch_open) {
+    r->batch_open = false;
+    r->batch_ms = p->in->now_ms;
+  }
+  if (p->out->outdated == 0) {
+    finish(p);
+  } else if (r->batch_ms && p->in->now_ms < r->batch_ms + p->in->update->delay_ms) {
+    wake(p, r->batch_ms + p->in->update->delay_ms);
+  } else if (p->in->gate_open) {
+    begin_batch(p);
+  }
+}
+
+static bool all_well(const struct pass *p) {
+  if (p->out->waiting > 0 || p->out->outdated > 0)
+    return false;
+  for (int n = 0; n < p->in->replicas; n++) {
+    size_t current = p->slots[n].current;
+    if (!current || !(p->in->insts[current - 1].ready || p->in->insts[current - 1].done))
+      return false;
+  }
+  return true;
+}
+
+static void enter(struct pass *p, enum bt_rollout_state state) {
+  *p->progress = (struct bt_rollout){.state = state, .total = p->out->outdated, .started_ms = p->in->now_ms};
+}
+
+/* What a state that is not "updating" turns into, given what was seen. */
+static void step_other(struct pass *p) {
+  struct bt_rollout *r = p->progress;
+  if (r->state == BT_RO_START)
+    enter(p, p->out->outdated > 0 ? BT_RO_UPDATING : BT_RO_FRESH);
+  else if (r->state == BT_RO_DONE && p->out->outdated > 0)
+    enter(p, BT_RO_UPDATING);
+  if (r->state == BT_RO_FRESH && r->failed > 0)
+    r->state = BT_RO_FAILED;
+  if ((r->state == BT_RO_FRESH || r->state == BT_RO_FAILED || r->state == BT_RO_PAUSED) && all_well(p))
+    r->state = BT_RO_DONE;
+}
+
+void bt_rollout_step(const struct bt_rollout_in *in, struct bt_rollout *progress, struct bt_rollout_out *out) {
+  *out = (struct bt_rollout_out){.wake_ms = INT64_MAX};
+  struct pass p = {.in = in, .progress = progress, .out = out, .slots = bt_newn(struct slot, (size_t)in->replicas + 1)};
+  survey(&p);
+  for (int n = 1; n <= in->replicas; n++)
+    look_at_slot(&p, n);
+  if (progress->state != BT_RO_UPDATING)
+    step_other(&p);
+  if (progress->state == BT_RO_UPDATING)
+    step_update(&p);
+  free(p.slots);
+}
+
+void bt_rollout_out_free(struct bt_rollout_out *out) { bt_vec_free(&out->actions); }

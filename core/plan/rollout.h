@@ -1,0 +1,86 @@
+/* The way of one service from what runs to what should run: which instances to make, to let go or to restart now, what to
+ * wait for, and when it has succeeded or failed. A pure function over a view of the instances; it keeps nothing but the progress
+ * that the caller stores. Level-triggered: called again with the same facts it asks for the same things.
+ *
+ * Slots count from 1. "Current" is an instance of the wanted spec (and restart generation), everything else is old. Missing
+ * slots are filled and surplus ones emptied (highest first) at once; old ones are replaced in batches after update_config:
+ * a batch begins when the one before is settled (ready, or counted as failed) and the delay is over; the last one is watched
+ * for "monitor". A batch begins only while the gate (dependencies) is open, so that nothing old goes before its successor may start. */
+#ifndef BT_PLAN_ROLLOUT_H
+#define BT_PLAN_ROLLOUT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/vec.h"
+#include "model/service.h"
+#include "model/status.h"
+
+enum bt_rollout_state {
+  BT_RO_START,    /* a new target: not looked at yet */
+  BT_RO_FRESH,    /* first instances, or more of them: nothing old to replace */
+  BT_RO_UPDATING,
+  BT_RO_PAUSED,   /* failures went over max_failure_ratio: waits for a person */
+  BT_RO_FAILED,   /* first instances failed; they go on trying after their restart policy */
+  BT_RO_ROLLBACK, /* failures went over the ratio and failure_action says rollback: the app's controller goes back */
+  BT_RO_DONE
+};
+
+struct bt_rollout {
+  enum bt_rollout_state state;
+  bool batch_open;    /* a batch was begun and is not settled */
+  int total, failed;  /* slots to replace when the update began; instances that failed in it */
+  int64_t started_ms;
+  int64_t batch_ms;   /* when the last batch settled */
+};
+
+/* One instance as the rollout sees it. */
+struct bt_rollout_inst {
+  int slot;
+  enum bt_state state;
+  bool current;     /* of the wanted spec and restart generation */
+  bool restartable; /* old, but only its restart generation: restart in place */
+  bool leaving;     /* was asked to go */
+  bool ready, unhealthy;
+  bool done;        /* ended well and will not start again (a task without restart) */
+  bool final;       /* ended badly and will not start again */
+  bool struck;      /* counted as failed in this rollout (BT_ROLL_STRIKE before) */
+  int failures;     /* since it was made or last well */
+  int64_t begun_ms; /* made, or last asked to restart */
+  int64_t assigned_ms, ready_ms; /* 0: not (yet) */
+};
+
+enum bt_roll_kind { BT_ROLL_CREATE, BT_ROLL_RELEASE, BT_ROLL_RESTART, BT_ROLL_STRIKE };
+struct bt_roll_action {
+  enum bt_roll_kind kind;
+  int slot;           /* CREATE */
+  size_t index;       /* the others: into the instances */
+  const char *reason; /* a literal */
+};
+
+struct bt_rollout_in {
+  const struct bt_update *update;
+  enum bt_order order;  /* in force: stop-first where the service cannot run twice in a slot */
+  int replicas;
+  int64_t deadline_ms;
+  bool gate_open;
+  const struct bt_rollout_inst *insts;
+  size_t ninsts;
+  int64_t now_ms;
+};
+
+struct bt_rollout_out {
+  BT_VEC(struct bt_roll_action) actions;
+  int64_t wake_ms;  /* INT64_MAX: none */
+  int waiting;      /* slots that are not settled */
+  int outdated;     /* slots that still run what is old */
+};
+
+/* Takes the next step. progress is read and advanced; out is filled (bt_rollout_out_free). */
+void bt_rollout_step(const struct bt_rollout_in *in, struct bt_rollout *progress, struct bt_rollout_out *out);
+void bt_rollout_out_free(struct bt_rollout_out *out);
+const char *bt_rollout_name(enum bt_rollout_state state);
+bool bt_rollout_parse(const char *name, enum bt_rollout_state *out);
+
+#endif
