@@ -366,10 +366,10 @@ void ctl_apply_again(struct ctl_app *app, const char *actor, const char *message
 
 /* ---- scale ---- */
 
-static int set_scale(json_t *model, const json_t *services, struct bt_err **err) {
+static int set_scale(json_t *model, json_t *services, struct bt_err **err) {
   const char *name;
   json_t *value;
-  json_object_foreach((json_t *)services, name, value) {
+  json_object_foreach(services, name, value) {
     json_t *service = bt_json_obj(bt_json_obj(model, "services"), name);
     if (!service)
       return bt_err_set(err, BT_NOT_FOUND, "the app has no service %s", name);

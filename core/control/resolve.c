@@ -81,7 +81,7 @@ static void call_resolve(struct bt_control *c, const struct ctl_spec *spec, stru
 
 static void call_build(struct bt_control *c, const struct ctl_spec *spec, struct ctl_check *check, bool force) {
   json_t *args = json_object(), *tags = json_array(), *more = bt_json_arr(spec->service->build, "tags");
-  json_object_set(args, "build", (json_t *)spec->service->build);
+  json_object_set(args, "build", spec->service->build);
   json_array_append_new(tags, json_string(spec->image));
   if (more)
     json_array_extend(tags, more);
@@ -183,10 +183,10 @@ static json_t *unchanged_result(struct ctl_app *app) {
   return result;
 }
 
-static bool pins_moved(const struct ctl_rev *rev, const json_t *pins) {
+static bool pins_moved(const struct ctl_rev *rev, json_t *pins) {
   const char *name;
   json_t *result;
-  json_object_foreach((json_t *)pins, name, result) {
+  json_object_foreach(pins, name, result) {
     const struct ctl_spec *spec = ctl_spec_find(rev, name);
     if (spec && !bt_streq(bt_json_str(result, "pinned"), spec->pinned))
       return true;

@@ -200,12 +200,12 @@ static int read_all(struct bt_service *s, struct bt_err **err) {
   return 0;
 }
 
-int bt_service_parse(const char *name, const json_t *json, struct bt_service **out, struct bt_err **err) {
+int bt_service_parse(const char *name, json_t *json, struct bt_service **out, struct bt_err **err) {
   if (!json_is_object(json))
     return bt_err_set(err, BT_INVALID, "service %s is no mapping", name);
   struct bt_service *s = bt_new(struct bt_service);
   s->name = bt_strdup(name);
-  s->json = json_incref((json_t *)json);
+  s->json = json_incref(json);
   if (read_all(s, err)) {
     bt_service_free(&s);
     return -1;

@@ -79,7 +79,7 @@ struct bt_service {
   json_t *json; /* the canonical service; owned reference, never changed */
   char *image;  /* as written; NULL where only built */
   char *platform, *pull_policy, *container_name;
-  const json_t *build; /* borrowed from json; NULL: none */
+  json_t *build; /* borrowed from json; NULL: none */
   enum bt_mode mode;
   int replicas;       /* instances, or completions of a job */
   int max_concurrent; /* of a job */
@@ -104,7 +104,7 @@ struct bt_service {
 
 /* Reads one canonical service. The JSON is kept by reference and must not change. 0, or -1 with BT_INVALID and a sentence that
  * names the service and the attribute. */
-int bt_service_parse(const char *name, const json_t *json, struct bt_service **out, struct bt_err **err) BT_CHECK;
+int bt_service_parse(const char *name, json_t *json, struct bt_service **out, struct bt_err **err) BT_CHECK;
 void bt_service_free(struct bt_service **service);
 
 bool bt_service_is_job(const struct bt_service *service);

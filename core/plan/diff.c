@@ -6,6 +6,7 @@
 
 #include "base/buf.h"
 #include "base/json.h"
+#include "base/mem.h"
 
 #define MAX_VALUE 100  /* bytes of a value that are shown */
 #define MAX_CHANGES 200
@@ -75,11 +76,11 @@ static void compare(json_t *changes, const char *path, json_t *from, json_t *to)
 }
 
 /* "image changed from a to b; environment.LOG changed; 3 more". */
-static char *change_words(const json_t *changes) {
+static char *change_words(json_t *changes) {
   BT_AUTO_BUF text = {0};
   size_t i;
   json_t *change;
-  json_array_foreach((json_t *)changes, i, change) {
+  json_array_foreach(changes, i, change) {
     if (i == 4) {
       bt_buf_addf(&text, "; %zu more", json_array_size(changes) - i);
       break;
@@ -240,8 +241,8 @@ json_t *bt_diff_plan(const struct bt_diff_in *in) {
 }
 
 bool bt_diff_changes(const json_t *plan) {
-  size_t i;
-  json_t *e;
-  json_array_foreach((json_t *)plan, i, e) if (!bt_streq(bt_json_str(e, "action"), "keep")) return true;
+  for (size_t i = 0; i < json_array_size(plan); i++)
+    if (!bt_streq(bt_json_str(json_array_get(plan, i), "action"), "keep"))
+      return true;
   return false;
 }

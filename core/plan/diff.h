@@ -4,6 +4,7 @@
 #define BT_PLAN_DIFF_H
 
 #include <jansson.h>
+#include <stdbool.h>
 
 struct bt_diff_in {
   const json_t *from, *to;                   /* canonical models; from NULL: nothing is there yet */
