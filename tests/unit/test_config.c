@@ -6,7 +6,7 @@
 #include "base/json.h"
 #include "base/nearest.h"
 #include "base/size.h"
-#include "model/config.h"
+#include "model/config_fields.h"
 #include "tap.h"
 
 static struct bt_config *parse(const char *text, char **complaints) {
@@ -177,6 +177,19 @@ static void test_reference(void) {
   }
 }
 
+/* The page about it names every field too. */
+static void test_page(void) {
+  BT_AUTO_FREE char *path = bt_asprintf("%s/config/docs/berthd.yaml.md", getenv("srcdir") ? getenv("srcdir") : ".");
+  BT_AUTO_FREE char *text = NULL;
+  size_t len;
+  if (!ok(bt_file_read(path, 1 << 20, &text, &len, NULL) == 0, "the page is read"))
+    return;
+  for (size_t i = 0; i < bt_config_nfields; i++) {
+    BT_AUTO_FREE char *quoted = bt_asprintf("`%s`", bt_config_fields[i].path);
+    ok(strstr(text, quoted) != NULL, "it names %s", quoted);
+  }
+}
+
 int main(void) {
   test_sizes();
   test_nearest();
@@ -186,5 +199,6 @@ int main(void) {
   test_refusals();
   test_reload();
   test_reference();
+  test_page();
   return done_testing();
 }
