@@ -70,6 +70,6 @@ json_t *bt_yaml_json(const struct bt_yaml *node);
 struct bt_yaml *bt_yaml_from_json(const json_t *value, struct bt_loc loc);
 
 static inline void bt_yaml_freep(struct bt_yaml **p) { bt_yaml_free(p); }
-#define BT_AUTO_YAML __attribute__((cleanup(bt_yaml_freep))) struct bt_yaml *
+#define BT_AUTO_YAML __attribute__((cleanup(bt_yaml_freep), unused)) struct bt_yaml *
 
 #endif

@@ -79,7 +79,7 @@ static int take(struct bt_ws *ws, const struct frame *f, const char *data, struc
 
 int bt_ws_feed(struct bt_ws *ws, const void *data, size_t len, struct bt_err **err) {
   bt_buf_add(&ws->in, data, len);
-  struct frame f;
+  struct frame f = {0};
   int whole = 0;
   size_t used = 0;
   struct bt_buf left = ws->in;

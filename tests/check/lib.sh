@@ -25,5 +25,5 @@ sources() {
 
 packages="libevent jansson libcurl libsodium lua5.4 sqlite3 libfyaml openssl libarchive"
 # shellcheck disable=SC2046,SC2034,SC2086 # words are meant
-cflags=(-std=gnu17 -pthread -I"$build/config" -Icore -Iplugin-api/include -I/usr/share/include/llhttp
-  $(pkg-config --cflags $packages) '-DBERTH_PLUGINDIR=""' '-DBERTH_CONFDIR=""' '-DBERTH_DATADIR=""')
+cflags=(-std=gnu17 -pthread -I"$build/config" -Icore -I"$build/core" -Iplugin-api/include -I/usr/share/include/llhttp -I/usr/share/llhttp
+  $(pkg-config --cflags $packages) '-DBERTH_PLUGINDIR=""' '-DBERTH_CONFDIR=""' '-DBERTH_DATADIR=""' '-DBERTH_LIBEXECDIR=""')

@@ -1,0 +1,408 @@
+# Completions of berth(1) for bash; made by "berth completion bash".
+_berth() {
+  local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} verb= word i
+  for ((i = 1; i < COMP_CWORD; i++)); do
+    word=${COMP_WORDS[i]}
+    case $word in
+      -H|--host|-n|--namespace) ((i++)) ;;
+      -*) [[ -z $verb ]] || break ;;
+      *)
+        if [[ -z $verb ]]; then
+          verb=$word
+        else
+          case $verb in secret|volume|network|image|node|plugin|policy) verb+=" $word" ;; esac
+          break
+        fi ;;
+    esac
+  done
+  COMPREPLY=()
+  case $verb in
+    "") COMPREPLY=($(compgen -W " up down scale restart rollback history config ls ps inspect logs exec top events why secret volume network image node doctor plugin policy completion version help --host -H --namespace -n --help -h --version -V" -- "$cur")) ;;
+    secret) COMPREPLY=($(compgen -W " ls put rm" -- "$cur")) ;;
+    volume) COMPREPLY=($(compgen -W " ls rm" -- "$cur")) ;;
+    network) COMPREPLY=($(compgen -W " ls rm" -- "$cur")) ;;
+    image) COMPREPLY=($(compgen -W " prune" -- "$cur")) ;;
+    node) COMPREPLY=($(compgen -W " ls inspect" -- "$cur")) ;;
+    plugin) COMPREPLY=($(compgen -W " ls" -- "$cur")) ;;
+    policy) COMPREPLY=($(compgen -W " ls" -- "$cur")) ;;
+    "up")
+      case $prev in
+        --file|-f) compopt -o filenames; COMPREPLY=($(compgen -f -- "$cur")); return ;;
+        --project-name|-p) COMPREPLY=($(compgen -W "$({ berth ls -q; } 2>/dev/null)" -- "$cur")); return ;;
+        --env-file) compopt -o filenames; COMPREPLY=($(compgen -f -- "$cur")); return ;;
+        --profile) :; return ;;
+        --project-directory) compopt -o filenames; COMPREPLY=($(compgen -d -- "$cur")); return ;;
+        --compat) COMPREPLY=($(compgen -W "refuse warn" -- "$cur")); return ;;
+        --wait-timeout) :; return ;;
+        --scale) :; return ;;
+        --message|-m) :; return ;;
+        --format) COMPREPLY=($(compgen -W "table json" -- "$cur")); return ;;
+        --host|-H) :; return ;;
+        --namespace|-n) :; return ;;
+      esac
+      if [[ $cur == -* ]]; then
+        COMPREPLY=($(compgen -W " --file -f --project-name -p --env-file --profile --project-directory --compat --dry-run --detach -d --wait-timeout --build --no-build --force-recreate --scale --message -m --format --host -H --namespace -n --help -h --version -V" -- "$cur"))
+      else
+        :
+      fi ;;
+    "down")
+      case $prev in
+        --file|-f) compopt -o filenames; COMPREPLY=($(compgen -f -- "$cur")); return ;;
+        --project-name|-p) COMPREPLY=($(compgen -W "$({ berth ls -q; } 2>/dev/null)" -- "$cur")); return ;;
+        --wait-timeout) :; return ;;
+        --host|-H) :; return ;;
+        --namespace|-n) :; return ;;
+      esac
+      if [[ $cur == -* ]]; then
+        COMPREPLY=($(compgen -W " --file -f --project-name -p --volumes -v --detach -d --wait-timeout --host -H --namespace -n --help -h --version -V" -- "$cur"))
+      else
+        COMPREPLY=($(compgen -W "$({ berth ls -q; } 2>/dev/null)" -- "$cur"))
+      fi ;;
+    "scale")
+      case $prev in
+        --file|-f) compopt -o filenames; COMPREPLY=($(compgen -f -- "$cur")); return ;;
+        --project-name|-p) COMPREPLY=($(compgen -W "$({ berth ls -q; } 2>/dev/null)" -- "$cur")); return ;;
+        --wait-timeout) :; return ;;
+        --format) COMPREPLY=($(compgen -W "table json" -- "$cur")); return ;;
+        --host|-H) :; return ;;
+        --namespace|-n) :; return ;;
+      esac
+      if [[ $cur == -* ]]; then
+        COMPREPLY=($(compgen -W " --file -f --project-name -p --dry-run --detach -d --wait-timeout --format --host -H --namespace -n --help -h --version -V" -- "$cur"))
+      else
+        COMPREPLY=($(compgen -W "$({ berth ls -q; berth config --services; berth ps -q --all; } 2>/dev/null)" -- "$cur"))
+      fi ;;
+    "restart")
+      case $prev in
+        --file|-f) compopt -o filenames; COMPREPLY=($(compgen -f -- "$cur")); return ;;
+        --project-name|-p) COMPREPLY=($(compgen -W "$({ berth ls -q; } 2>/dev/null)" -- "$cur")); return ;;
+        --host|-H) :; return ;;
+        --namespace|-n) :; return ;;
+      esac
+      if [[ $cur == -* ]]; then
+        COMPREPLY=($(compgen -W " --file -f --project-name -p --host -H --namespace -n --help -h --version -V" -- "$cur"))
+      else
+        COMPREPLY=($(compgen -W "$({ berth ls -q; berth config --services; berth ps -q --all; } 2>/dev/null)" -- "$cur"))
+      fi ;;
+    "rollback")
+      case $prev in
+        --file|-f) compopt -o filenames; COMPREPLY=($(compgen -f -- "$cur")); return ;;
+        --project-name|-p) COMPREPLY=($(compgen -W "$({ berth ls -q; } 2>/dev/null)" -- "$cur")); return ;;
+        --to) :; return ;;
+        --wait-timeout) :; return ;;
+        --message|-m) :; return ;;
+        --format) COMPREPLY=($(compgen -W "table json" -- "$cur")); return ;;
+        --host|-H) :; return ;;
+        --namespace|-n) :; return ;;
+      esac
+      if [[ $cur == -* ]]; then
+        COMPREPLY=($(compgen -W " --file -f --project-name -p --to --dry-run --detach -d --wait-timeout --message -m --format --host -H --namespace -n --help -h --version -V" -- "$cur"))
+      else
+        COMPREPLY=($(compgen -W "$({ berth ls -q; } 2>/dev/null)" -- "$cur"))
+      fi ;;
+    "history")
+      case $prev in
+        --file|-f) compopt -o filenames; COMPREPLY=($(compgen -f -- "$cur")); return ;;
+        --project-name|-p) COMPREPLY=($(compgen -W "$({ berth ls -q; } 2>/dev/null)" -- "$cur")); return ;;
+        --format) COMPREPLY=($(compgen -W "table json" -- "$cur")); return ;;
+        --host|-H) :; return ;;
+        --namespace|-n) :; return ;;
+      esac
+      if [[ $cur == -* ]]; then
+        COMPREPLY=($(compgen -W " --file -f --project-name -p --format --quiet -q --host -H --namespace -n --help -h --version -V" -- "$cur"))
+      else
+        COMPREPLY=($(compgen -W "$({ berth ls -q; } 2>/dev/null)" -- "$cur"))
+      fi ;;
+    "config")
+      case $prev in
+        --file|-f) compopt -o filenames; COMPREPLY=($(compgen -f -- "$cur")); return ;;
+        --project-name|-p) COMPREPLY=($(compgen -W "$({ berth ls -q; } 2>/dev/null)" -- "$cur")); return ;;
+        --env-file) compopt -o filenames; COMPREPLY=($(compgen -f -- "$cur")); return ;;
+        --profile) :; return ;;
+        --project-directory) compopt -o filenames; COMPREPLY=($(compgen -d -- "$cur")); return ;;
+        --compat) COMPREPLY=($(compgen -W "refuse warn" -- "$cur")); return ;;
+        --hash) :; return ;;
+        --format) :; return ;;
+        --host|-H) :; return ;;
+        --namespace|-n) :; return ;;
+      esac
+      if [[ $cur == -* ]]; then
+        COMPREPLY=($(compgen -W " --file -f --project-name -p --env-file --profile --project-directory --compat --check --services --volumes --networks --secrets --configs --profiles --images --hash --format --quiet -q --host -H --namespace -n --help -h --version -V" -- "$cur"))
+      else
+        compopt -o filenames; COMPREPLY=($(compgen -f -- "$cur"))
+      fi ;;
+    "ls")
+      case $prev in
+        --format) COMPREPLY=($(compgen -W "table json" -- "$cur")); return ;;
+        --host|-H) :; return ;;
+        --namespace|-n) :; return ;;
+      esac
+      if [[ $cur == -* ]]; then
+        COMPREPLY=($(compgen -W " --all-namespaces -A --format --quiet -q --host -H --namespace -n --help -h --version -V" -- "$cur"))
+      else
+        :
+      fi ;;
+    "ps")
+      case $prev in
+        --file|-f) compopt -o filenames; COMPREPLY=($(compgen -f -- "$cur")); return ;;
+        --project-name|-p) COMPREPLY=($(compgen -W "$({ berth ls -q; } 2>/dev/null)" -- "$cur")); return ;;
+        --format) COMPREPLY=($(compgen -W "table json" -- "$cur")); return ;;
+        --host|-H) :; return ;;
+        --namespace|-n) :; return ;;
+      esac
+      if [[ $cur == -* ]]; then
+        COMPREPLY=($(compgen -W " --file -f --project-name -p --all -a --all-namespaces -A --format --quiet -q --host -H --namespace -n --help -h --version -V" -- "$cur"))
+      else
+        COMPREPLY=($(compgen -W "$({ berth ls -q; berth config --services; berth ps -q --all; } 2>/dev/null)" -- "$cur"))
+      fi ;;
+    "inspect")
+      case $prev in
+        --file|-f) compopt -o filenames; COMPREPLY=($(compgen -f -- "$cur")); return ;;
+        --project-name|-p) COMPREPLY=($(compgen -W "$({ berth ls -q; } 2>/dev/null)" -- "$cur")); return ;;
+        --host|-H) :; return ;;
+        --namespace|-n) :; return ;;
+      esac
+      if [[ $cur == -* ]]; then
+        COMPREPLY=($(compgen -W " --file -f --project-name -p --host -H --namespace -n --help -h --version -V" -- "$cur"))
+      else
+        COMPREPLY=($(compgen -W "$({ berth ls -q; berth config --services; berth ps -q --all; } 2>/dev/null)" -- "$cur"))
+      fi ;;
+    "logs")
+      case $prev in
+        --file) compopt -o filenames; COMPREPLY=($(compgen -f -- "$cur")); return ;;
+        --project-name|-p) COMPREPLY=($(compgen -W "$({ berth ls -q; } 2>/dev/null)" -- "$cur")); return ;;
+        --tail) :; return ;;
+        --since) :; return ;;
+        --host|-H) :; return ;;
+        --namespace|-n) :; return ;;
+      esac
+      if [[ $cur == -* ]]; then
+        COMPREPLY=($(compgen -W " --file --project-name -p --all -a --follow -f --tail --since --timestamps -t --no-prefix --host -H --namespace -n --help -h --version -V" -- "$cur"))
+      else
+        COMPREPLY=($(compgen -W "$({ berth ls -q; berth config --services; berth ps -q --all; } 2>/dev/null)" -- "$cur"))
+      fi ;;
+    "exec")
+      case $prev in
+        --file|-f) compopt -o filenames; COMPREPLY=($(compgen -f -- "$cur")); return ;;
+        --project-name|-p) COMPREPLY=($(compgen -W "$({ berth ls -q; } 2>/dev/null)" -- "$cur")); return ;;
+        --user|-u) :; return ;;
+        --workdir|-w) :; return ;;
+        --host|-H) :; return ;;
+        --namespace|-n) :; return ;;
+      esac
+      if [[ $cur == -* ]]; then
+        COMPREPLY=($(compgen -W " --file -f --project-name -p --interactive -i --tty -t --user -u --workdir -w --host -H --namespace -n --help -h --version -V" -- "$cur"))
+      else
+        COMPREPLY=($(compgen -W "$({ berth ls -q; berth config --services; berth ps -q --all; } 2>/dev/null)" -- "$cur"))
+      fi ;;
+    "top")
+      case $prev in
+        --file|-f) compopt -o filenames; COMPREPLY=($(compgen -f -- "$cur")); return ;;
+        --project-name|-p) COMPREPLY=($(compgen -W "$({ berth ls -q; } 2>/dev/null)" -- "$cur")); return ;;
+        --format) COMPREPLY=($(compgen -W "table json" -- "$cur")); return ;;
+        --host|-H) :; return ;;
+        --namespace|-n) :; return ;;
+      esac
+      if [[ $cur == -* ]]; then
+        COMPREPLY=($(compgen -W " --file -f --project-name -p --all -a --once --format --host -H --namespace -n --help -h --version -V" -- "$cur"))
+      else
+        COMPREPLY=($(compgen -W "$({ berth ls -q; berth config --services; berth ps -q --all; } 2>/dev/null)" -- "$cur"))
+      fi ;;
+    "events")
+      case $prev in
+        --type) :; return ;;
+        --after) :; return ;;
+        --format) COMPREPLY=($(compgen -W "table json" -- "$cur")); return ;;
+        --host|-H) :; return ;;
+        --namespace|-n) :; return ;;
+      esac
+      if [[ $cur == -* ]]; then
+        COMPREPLY=($(compgen -W " --follow -f --type --after --all-namespaces -A --format --host -H --namespace -n --help -h --version -V" -- "$cur"))
+      else
+        COMPREPLY=($(compgen -W "$({ berth ls -q; } 2>/dev/null)" -- "$cur"))
+      fi ;;
+    "why")
+      case $prev in
+        --file|-f) compopt -o filenames; COMPREPLY=($(compgen -f -- "$cur")); return ;;
+        --project-name|-p) COMPREPLY=($(compgen -W "$({ berth ls -q; } 2>/dev/null)" -- "$cur")); return ;;
+        --format) COMPREPLY=($(compgen -W "table json" -- "$cur")); return ;;
+        --host|-H) :; return ;;
+        --namespace|-n) :; return ;;
+      esac
+      if [[ $cur == -* ]]; then
+        COMPREPLY=($(compgen -W " --file -f --project-name -p --format --host -H --namespace -n --help -h --version -V" -- "$cur"))
+      else
+        COMPREPLY=($(compgen -W "$({ berth ls -q; berth config --services; berth ps -q --all; } 2>/dev/null)" -- "$cur"))
+      fi ;;
+    "secret ls")
+      case $prev in
+        --format) COMPREPLY=($(compgen -W "table json" -- "$cur")); return ;;
+        --host|-H) :; return ;;
+        --namespace|-n) :; return ;;
+      esac
+      if [[ $cur == -* ]]; then
+        COMPREPLY=($(compgen -W " --format --quiet -q --host -H --namespace -n --help -h --version -V" -- "$cur"))
+      else
+        :
+      fi ;;
+    "secret put")
+      case $prev in
+        --host|-H) :; return ;;
+        --namespace|-n) :; return ;;
+      esac
+      if [[ $cur == -* ]]; then
+        COMPREPLY=($(compgen -W " --host -H --namespace -n --help -h --version -V" -- "$cur"))
+      else
+        COMPREPLY=($(compgen -W "$({ berth secret ls -q; } 2>/dev/null)" -- "$cur"))
+      fi ;;
+    "secret rm")
+      case $prev in
+        --host|-H) :; return ;;
+        --namespace|-n) :; return ;;
+      esac
+      if [[ $cur == -* ]]; then
+        COMPREPLY=($(compgen -W " --host -H --namespace -n --help -h --version -V" -- "$cur"))
+      else
+        COMPREPLY=($(compgen -W "$({ berth secret ls -q; } 2>/dev/null)" -- "$cur"))
+      fi ;;
+    "volume ls")
+      case $prev in
+        --format) COMPREPLY=($(compgen -W "table json" -- "$cur")); return ;;
+        --host|-H) :; return ;;
+        --namespace|-n) :; return ;;
+      esac
+      if [[ $cur == -* ]]; then
+        COMPREPLY=($(compgen -W " --format --quiet -q --host -H --namespace -n --help -h --version -V" -- "$cur"))
+      else
+        :
+      fi ;;
+    "volume rm")
+      case $prev in
+        --host|-H) :; return ;;
+        --namespace|-n) :; return ;;
+      esac
+      if [[ $cur == -* ]]; then
+        COMPREPLY=($(compgen -W " --host -H --namespace -n --help -h --version -V" -- "$cur"))
+      else
+        COMPREPLY=($(compgen -W "$({ berth volume ls -q; } 2>/dev/null)" -- "$cur"))
+      fi ;;
+    "network ls")
+      case $prev in
+        --format) COMPREPLY=($(compgen -W "table json" -- "$cur")); return ;;
+        --host|-H) :; return ;;
+        --namespace|-n) :; return ;;
+      esac
+      if [[ $cur == -* ]]; then
+        COMPREPLY=($(compgen -W " --format --quiet -q --host -H --namespace -n --help -h --version -V" -- "$cur"))
+      else
+        :
+      fi ;;
+    "network rm")
+      case $prev in
+        --host|-H) :; return ;;
+        --namespace|-n) :; return ;;
+      esac
+      if [[ $cur == -* ]]; then
+        COMPREPLY=($(compgen -W " --host -H --namespace -n --help -h --version -V" -- "$cur"))
+      else
+        COMPREPLY=($(compgen -W "$({ berth network ls -q; } 2>/dev/null)" -- "$cur"))
+      fi ;;
+    "image prune")
+      case $prev in
+        --format) COMPREPLY=($(compgen -W "table json" -- "$cur")); return ;;
+        --host|-H) :; return ;;
+        --namespace|-n) :; return ;;
+      esac
+      if [[ $cur == -* ]]; then
+        COMPREPLY=($(compgen -W " --format --host -H --namespace -n --help -h --version -V" -- "$cur"))
+      else
+        :
+      fi ;;
+    "node ls")
+      case $prev in
+        --format) COMPREPLY=($(compgen -W "table json" -- "$cur")); return ;;
+        --host|-H) :; return ;;
+        --namespace|-n) :; return ;;
+      esac
+      if [[ $cur == -* ]]; then
+        COMPREPLY=($(compgen -W " --format --quiet -q --host -H --namespace -n --help -h --version -V" -- "$cur"))
+      else
+        :
+      fi ;;
+    "node inspect")
+      case $prev in
+        --host|-H) :; return ;;
+        --namespace|-n) :; return ;;
+      esac
+      if [[ $cur == -* ]]; then
+        COMPREPLY=($(compgen -W " --host -H --namespace -n --help -h --version -V" -- "$cur"))
+      else
+        COMPREPLY=($(compgen -W "$({ berth node ls -q; } 2>/dev/null)" -- "$cur"))
+      fi ;;
+    "doctor")
+      case $prev in
+        --format) COMPREPLY=($(compgen -W "table json" -- "$cur")); return ;;
+        --host|-H) :; return ;;
+        --namespace|-n) :; return ;;
+      esac
+      if [[ $cur == -* ]]; then
+        COMPREPLY=($(compgen -W " --format --quiet -q --host -H --namespace -n --help -h --version -V" -- "$cur"))
+      else
+        :
+      fi ;;
+    "plugin ls")
+      case $prev in
+        --format) COMPREPLY=($(compgen -W "table json" -- "$cur")); return ;;
+        --host|-H) :; return ;;
+        --namespace|-n) :; return ;;
+      esac
+      if [[ $cur == -* ]]; then
+        COMPREPLY=($(compgen -W " --format --quiet -q --host -H --namespace -n --help -h --version -V" -- "$cur"))
+      else
+        :
+      fi ;;
+    "policy ls")
+      case $prev in
+        --format) COMPREPLY=($(compgen -W "table json" -- "$cur")); return ;;
+        --host|-H) :; return ;;
+        --namespace|-n) :; return ;;
+      esac
+      if [[ $cur == -* ]]; then
+        COMPREPLY=($(compgen -W " --format --quiet -q --host -H --namespace -n --help -h --version -V" -- "$cur"))
+      else
+        :
+      fi ;;
+    "completion")
+      case $prev in
+        --host|-H) :; return ;;
+        --namespace|-n) :; return ;;
+      esac
+      if [[ $cur == -* ]]; then
+        COMPREPLY=($(compgen -W " --host -H --namespace -n --help -h --version -V" -- "$cur"))
+      else
+        COMPREPLY=($(compgen -W "bash zsh fish" -- "$cur"))
+      fi ;;
+    "version")
+      case $prev in
+        --format) COMPREPLY=($(compgen -W "table json" -- "$cur")); return ;;
+        --host|-H) :; return ;;
+        --namespace|-n) :; return ;;
+      esac
+      if [[ $cur == -* ]]; then
+        COMPREPLY=($(compgen -W " --format --host -H --namespace -n --help -h --version -V" -- "$cur"))
+      else
+        :
+      fi ;;
+    "help")
+      case $prev in
+        --host|-H) :; return ;;
+        --namespace|-n) :; return ;;
+      esac
+      if [[ $cur == -* ]]; then
+        COMPREPLY=($(compgen -W " --host -H --namespace -n --help -h --version -V" -- "$cur"))
+      else
+        :
+      fi ;;
+  esac
+}
+complete -F _berth berth

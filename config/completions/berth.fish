@@ -1,0 +1,174 @@
+# Completions of berth(1) for fish; made by "berth completion fish".
+complete -c berth -f
+complete -c berth -n __fish_use_subcommand -a up -d 'Deploy the Compose file and watch it come up'
+complete -c berth -n __fish_use_subcommand -a down -d 'Stop an app and remove its containers and networks'
+complete -c berth -n __fish_use_subcommand -a scale -d 'Run so many instances of a service'
+complete -c berth -n __fish_use_subcommand -a restart -d 'Stop and start instances'
+complete -c berth -n __fish_use_subcommand -a rollback -d 'Bring an earlier revision of an app back'
+complete -c berth -n __fish_use_subcommand -a history -d 'List the revisions of an app'
+complete -c berth -n __fish_use_subcommand -a config -d 'Print the canonical model of Compose files'
+complete -c berth -n __fish_use_subcommand -a ls -d 'List apps'
+complete -c berth -n __fish_use_subcommand -a ps -d 'List instances'
+complete -c berth -n __fish_use_subcommand -a inspect -d 'Print all that is known of an object as JSON'
+complete -c berth -n __fish_use_subcommand -a logs -d 'Print what instances wrote'
+complete -c berth -n __fish_use_subcommand -a exec -d 'Run a command in an instance'
+complete -c berth -n __fish_use_subcommand -a top -d 'Show what instances use'
+complete -c berth -n __fish_use_subcommand -a events -d 'Print what happened'
+complete -c berth -n __fish_use_subcommand -a why -d 'Tell why an object is as it is'
+complete -c berth -n __fish_use_subcommand -a secret -d 'secrets'
+complete -c berth -n __fish_use_subcommand -a volume -d 'volumes'
+complete -c berth -n __fish_use_subcommand -a network -d 'networks'
+complete -c berth -n __fish_use_subcommand -a image -d 'images'
+complete -c berth -n __fish_use_subcommand -a node -d 'nodes'
+complete -c berth -n __fish_use_subcommand -a doctor -d 'Check whether the server, its engine and its plug-ins fit together'
+complete -c berth -n __fish_use_subcommand -a plugin -d 'plugins'
+complete -c berth -n __fish_use_subcommand -a policy -d 'policys'
+complete -c berth -n __fish_use_subcommand -a completion -d 'Print completions for bash, zsh or fish'
+complete -c berth -n __fish_use_subcommand -a version -d 'Print the versions of this command and of the server'
+complete -c berth -n __fish_use_subcommand -a help -d 'Print help'
+complete -c berth -l host -s H -d 'server: unix:///path, http://host:port or https://host:port (BERTH_HOST)' -x
+complete -c berth -l namespace -s n -d 'namespace (BERTH_NAMESPACE, else "default")' -x
+complete -c berth -l help -s h -d 'this help'
+complete -c berth -l version -s V -d 'the version of this command'
+complete -c berth -n '__fish_seen_subcommand_from up' -l file -s f -d 'Compose file; several are merged in order' -rF
+complete -c berth -n '__fish_seen_subcommand_from up' -l project-name -s p -d 'app, instead of the current folder\'s project' -xa '(begin; berth ls -q; end 2>/dev/null)'
+complete -c berth -n '__fish_seen_subcommand_from up' -l env-file -d 'variables for the file, instead of .env' -rF
+complete -c berth -n '__fish_seen_subcommand_from up' -l profile -d 'services of this profile as well; "*" means all' -x
+complete -c berth -n '__fish_seen_subcommand_from up' -l project-directory -d 'what relative paths mean, instead of the first file\'s folder' -xa '(__fish_complete_directories)'
+complete -c berth -n '__fish_seen_subcommand_from up' -l compat -d 'what to do with attributes that Berth does not have (refuse)' -xa 'refuse warn'
+complete -c berth -n '__fish_seen_subcommand_from up' -l dry-run -d 'print what would change and why; change nothing'
+complete -c berth -n '__fish_seen_subcommand_from up' -l detach -s d -d 'do not wait'
+complete -c berth -n '__fish_seen_subcommand_from up' -l wait-timeout -d 'wait at most so long: seconds or 1m30s (600; 0: no end)' -x
+complete -c berth -n '__fish_seen_subcommand_from up' -l build -d 'build images anew'
+complete -c berth -n '__fish_seen_subcommand_from up' -l no-build -d 'never build an image'
+complete -c berth -n '__fish_seen_subcommand_from up' -l force-recreate -d 'new instances even where nothing changed'
+complete -c berth -n '__fish_seen_subcommand_from up' -l scale -d 'so many instances, whatever the file says' -x
+complete -c berth -n '__fish_seen_subcommand_from up' -l message -s m -d 'what the change is for, kept in the history' -x
+complete -c berth -n '__fish_seen_subcommand_from up' -l format -d 'how to print' -xa 'table json'
+complete -c berth -n '__fish_seen_subcommand_from down' -l file -s f -d 'Compose file; several are merged in order' -rF
+complete -c berth -n '__fish_seen_subcommand_from down' -l project-name -s p -d 'app, instead of the current folder\'s project' -xa '(begin; berth ls -q; end 2>/dev/null)'
+complete -c berth -n '__fish_seen_subcommand_from down' -l volumes -s v -d 'remove its named volumes as well: their data is lost'
+complete -c berth -n '__fish_seen_subcommand_from down' -l detach -s d -d 'do not wait'
+complete -c berth -n '__fish_seen_subcommand_from down' -l wait-timeout -d 'wait at most so long: seconds or 1m30s (600; 0: no end)' -x
+complete -c berth -n '__fish_seen_subcommand_from down' -xa '(begin; berth ls -q; end 2>/dev/null)'
+complete -c berth -n '__fish_seen_subcommand_from scale' -l file -s f -d 'Compose file; several are merged in order' -rF
+complete -c berth -n '__fish_seen_subcommand_from scale' -l project-name -s p -d 'app, instead of the current folder\'s project' -xa '(begin; berth ls -q; end 2>/dev/null)'
+complete -c berth -n '__fish_seen_subcommand_from scale' -l dry-run -d 'print what would change and why; change nothing'
+complete -c berth -n '__fish_seen_subcommand_from scale' -l detach -s d -d 'do not wait'
+complete -c berth -n '__fish_seen_subcommand_from scale' -l wait-timeout -d 'wait at most so long: seconds or 1m30s (600; 0: no end)' -x
+complete -c berth -n '__fish_seen_subcommand_from scale' -l format -d 'how to print' -xa 'table json'
+complete -c berth -n '__fish_seen_subcommand_from scale' -xa '(begin; berth ls -q; berth config --services; berth ps -q --all; end 2>/dev/null)'
+complete -c berth -n '__fish_seen_subcommand_from restart' -l file -s f -d 'Compose file; several are merged in order' -rF
+complete -c berth -n '__fish_seen_subcommand_from restart' -l project-name -s p -d 'app, instead of the current folder\'s project' -xa '(begin; berth ls -q; end 2>/dev/null)'
+complete -c berth -n '__fish_seen_subcommand_from restart' -xa '(begin; berth ls -q; berth config --services; berth ps -q --all; end 2>/dev/null)'
+complete -c berth -n '__fish_seen_subcommand_from rollback' -l file -s f -d 'Compose file; several are merged in order' -rF
+complete -c berth -n '__fish_seen_subcommand_from rollback' -l project-name -s p -d 'app, instead of the current folder\'s project' -xa '(begin; berth ls -q; end 2>/dev/null)'
+complete -c berth -n '__fish_seen_subcommand_from rollback' -l to -d 'this revision (the one before the present)' -x
+complete -c berth -n '__fish_seen_subcommand_from rollback' -l dry-run -d 'print what would change and why; change nothing'
+complete -c berth -n '__fish_seen_subcommand_from rollback' -l detach -s d -d 'do not wait'
+complete -c berth -n '__fish_seen_subcommand_from rollback' -l wait-timeout -d 'wait at most so long: seconds or 1m30s (600; 0: no end)' -x
+complete -c berth -n '__fish_seen_subcommand_from rollback' -l message -s m -d 'what the change is for, kept in the history' -x
+complete -c berth -n '__fish_seen_subcommand_from rollback' -l format -d 'how to print' -xa 'table json'
+complete -c berth -n '__fish_seen_subcommand_from rollback' -xa '(begin; berth ls -q; end 2>/dev/null)'
+complete -c berth -n '__fish_seen_subcommand_from history' -l file -s f -d 'Compose file; several are merged in order' -rF
+complete -c berth -n '__fish_seen_subcommand_from history' -l project-name -s p -d 'app, instead of the current folder\'s project' -xa '(begin; berth ls -q; end 2>/dev/null)'
+complete -c berth -n '__fish_seen_subcommand_from history' -l format -d 'how to print' -xa 'table json'
+complete -c berth -n '__fish_seen_subcommand_from history' -l quiet -s q -d 'names only, one a line'
+complete -c berth -n '__fish_seen_subcommand_from history' -xa '(begin; berth ls -q; end 2>/dev/null)'
+complete -c berth -n '__fish_seen_subcommand_from config' -l file -s f -d 'Compose file; several are merged in order' -rF
+complete -c berth -n '__fish_seen_subcommand_from config' -l project-name -s p -d 'app, instead of the current folder\'s project' -xa '(begin; berth ls -q; end 2>/dev/null)'
+complete -c berth -n '__fish_seen_subcommand_from config' -l env-file -d 'variables for the file, instead of .env' -rF
+complete -c berth -n '__fish_seen_subcommand_from config' -l profile -d 'services of this profile as well; "*" means all' -x
+complete -c berth -n '__fish_seen_subcommand_from config' -l project-directory -d 'what relative paths mean, instead of the first file\'s folder' -xa '(__fish_complete_directories)'
+complete -c berth -n '__fish_seen_subcommand_from config' -l compat -d 'what to do with attributes that Berth does not have (refuse)' -xa 'refuse warn'
+complete -c berth -n '__fish_seen_subcommand_from config' -l check -d 'refuse what Berth does not have, as "berth up" does'
+complete -c berth -n '__fish_seen_subcommand_from config' -l services -d 'names of services only'
+complete -c berth -n '__fish_seen_subcommand_from config' -l volumes -d 'names of volumes only'
+complete -c berth -n '__fish_seen_subcommand_from config' -l networks -d 'names of networks only'
+complete -c berth -n '__fish_seen_subcommand_from config' -l secrets -d 'names of secrets only'
+complete -c berth -n '__fish_seen_subcommand_from config' -l configs -d 'names of configs only'
+complete -c berth -n '__fish_seen_subcommand_from config' -l profiles -d 'names of profiles only'
+complete -c berth -n '__fish_seen_subcommand_from config' -l images -d 'images only'
+complete -c berth -n '__fish_seen_subcommand_from config' -l hash -d 'a hash of the service, or of each with "*"' -x
+complete -c berth -n '__fish_seen_subcommand_from config' -l format -d 'JSON is what is printed' -x
+complete -c berth -n '__fish_seen_subcommand_from config' -l quiet -s q -d 'only check'
+complete -c berth -n '__fish_seen_subcommand_from config' -rF
+complete -c berth -n '__fish_seen_subcommand_from ls' -l all-namespaces -s A -d 'of all namespaces'
+complete -c berth -n '__fish_seen_subcommand_from ls' -l format -d 'how to print' -xa 'table json'
+complete -c berth -n '__fish_seen_subcommand_from ls' -l quiet -s q -d 'names only, one a line'
+complete -c berth -n '__fish_seen_subcommand_from ps' -l file -s f -d 'Compose file; several are merged in order' -rF
+complete -c berth -n '__fish_seen_subcommand_from ps' -l project-name -s p -d 'app, instead of the current folder\'s project' -xa '(begin; berth ls -q; end 2>/dev/null)'
+complete -c berth -n '__fish_seen_subcommand_from ps' -l all -s a -d 'of all apps, not only of the current folder\'s project'
+complete -c berth -n '__fish_seen_subcommand_from ps' -l all-namespaces -s A -d 'of all namespaces'
+complete -c berth -n '__fish_seen_subcommand_from ps' -l format -d 'how to print' -xa 'table json'
+complete -c berth -n '__fish_seen_subcommand_from ps' -l quiet -s q -d 'names only, one a line'
+complete -c berth -n '__fish_seen_subcommand_from ps' -xa '(begin; berth ls -q; berth config --services; berth ps -q --all; end 2>/dev/null)'
+complete -c berth -n '__fish_seen_subcommand_from inspect' -l file -s f -d 'Compose file; several are merged in order' -rF
+complete -c berth -n '__fish_seen_subcommand_from inspect' -l project-name -s p -d 'app, instead of the current folder\'s project' -xa '(begin; berth ls -q; end 2>/dev/null)'
+complete -c berth -n '__fish_seen_subcommand_from inspect' -xa '(begin; berth ls -q; berth config --services; berth ps -q --all; end 2>/dev/null)'
+complete -c berth -n '__fish_seen_subcommand_from logs' -l file -d 'Compose file that names the project' -rF
+complete -c berth -n '__fish_seen_subcommand_from logs' -l project-name -s p -d 'app, instead of the current folder\'s project' -xa '(begin; berth ls -q; end 2>/dev/null)'
+complete -c berth -n '__fish_seen_subcommand_from logs' -l all -s a -d 'of all apps, not only of the current folder\'s project'
+complete -c berth -n '__fish_seen_subcommand_from logs' -l follow -s f -d 'go on with what comes, and with instances that come'
+complete -c berth -n '__fish_seen_subcommand_from logs' -l tail -d 'the last N lines of each instance (all)' -x
+complete -c berth -n '__fish_seen_subcommand_from logs' -l since -d 'from this time on: RFC 3339, or 10m for ten minutes ago' -x
+complete -c berth -n '__fish_seen_subcommand_from logs' -l timestamps -s t -d 'the time in front of each line'
+complete -c berth -n '__fish_seen_subcommand_from logs' -l no-prefix -d 'the lines alone'
+complete -c berth -n '__fish_seen_subcommand_from logs' -xa '(begin; berth ls -q; berth config --services; berth ps -q --all; end 2>/dev/null)'
+complete -c berth -n '__fish_seen_subcommand_from exec' -l file -s f -d 'Compose file; several are merged in order' -rF
+complete -c berth -n '__fish_seen_subcommand_from exec' -l project-name -s p -d 'app, instead of the current folder\'s project' -xa '(begin; berth ls -q; end 2>/dev/null)'
+complete -c berth -n '__fish_seen_subcommand_from exec' -l interactive -s i -d 'pass standard input on'
+complete -c berth -n '__fish_seen_subcommand_from exec' -l tty -s t -d 'give the command a terminal'
+complete -c berth -n '__fish_seen_subcommand_from exec' -l user -s u -d 'as this user' -x
+complete -c berth -n '__fish_seen_subcommand_from exec' -l workdir -s w -d 'in this folder' -x
+complete -c berth -n '__fish_seen_subcommand_from exec' -xa '(begin; berth ls -q; berth config --services; berth ps -q --all; end 2>/dev/null)'
+complete -c berth -n '__fish_seen_subcommand_from top' -l file -s f -d 'Compose file; several are merged in order' -rF
+complete -c berth -n '__fish_seen_subcommand_from top' -l project-name -s p -d 'app, instead of the current folder\'s project' -xa '(begin; berth ls -q; end 2>/dev/null)'
+complete -c berth -n '__fish_seen_subcommand_from top' -l all -s a -d 'of all apps, not only of the current folder\'s project'
+complete -c berth -n '__fish_seen_subcommand_from top' -l once -d 'print once and end'
+complete -c berth -n '__fish_seen_subcommand_from top' -l format -d 'how to print' -xa 'table json'
+complete -c berth -n '__fish_seen_subcommand_from top' -xa '(begin; berth ls -q; berth config --services; berth ps -q --all; end 2>/dev/null)'
+complete -c berth -n '__fish_seen_subcommand_from events' -l follow -s f -d 'go on with what happens'
+complete -c berth -n '__fish_seen_subcommand_from events' -l type -d 'only of this type, such as "instance.*"' -x
+complete -c berth -n '__fish_seen_subcommand_from events' -l after -d 'only later ones' -x
+complete -c berth -n '__fish_seen_subcommand_from events' -l all-namespaces -s A -d 'of all namespaces'
+complete -c berth -n '__fish_seen_subcommand_from events' -l format -d 'how to print' -xa 'table json'
+complete -c berth -n '__fish_seen_subcommand_from events' -xa '(begin; berth ls -q; end 2>/dev/null)'
+complete -c berth -n '__fish_seen_subcommand_from why' -l file -s f -d 'Compose file; several are merged in order' -rF
+complete -c berth -n '__fish_seen_subcommand_from why' -l project-name -s p -d 'app, instead of the current folder\'s project' -xa '(begin; berth ls -q; end 2>/dev/null)'
+complete -c berth -n '__fish_seen_subcommand_from why' -l format -d 'how to print' -xa 'table json'
+complete -c berth -n '__fish_seen_subcommand_from why' -xa '(begin; berth ls -q; berth config --services; berth ps -q --all; end 2>/dev/null)'
+complete -c berth -n '__fish_seen_subcommand_from secret; and test (count (commandline -opc)) -eq 2' -a ls -d 'List secrets; never their values'
+complete -c berth -n '__fish_seen_subcommand_from secret; and __fish_seen_subcommand_from ls' -l format -d 'how to print' -xa 'table json'
+complete -c berth -n '__fish_seen_subcommand_from secret; and __fish_seen_subcommand_from ls' -l quiet -s q -d 'names only, one a line'
+complete -c berth -n '__fish_seen_subcommand_from secret; and test (count (commandline -opc)) -eq 2' -a put -d 'Store a secret from a file or standard input'
+complete -c berth -n '__fish_seen_subcommand_from secret; and __fish_seen_subcommand_from put' -xa '(begin; berth secret ls -q; end 2>/dev/null)'
+complete -c berth -n '__fish_seen_subcommand_from secret; and test (count (commandline -opc)) -eq 2' -a rm -d 'Remove secrets'
+complete -c berth -n '__fish_seen_subcommand_from secret; and __fish_seen_subcommand_from rm' -xa '(begin; berth secret ls -q; end 2>/dev/null)'
+complete -c berth -n '__fish_seen_subcommand_from volume; and test (count (commandline -opc)) -eq 2' -a ls -d 'List volumes'
+complete -c berth -n '__fish_seen_subcommand_from volume; and __fish_seen_subcommand_from ls' -l format -d 'how to print' -xa 'table json'
+complete -c berth -n '__fish_seen_subcommand_from volume; and __fish_seen_subcommand_from ls' -l quiet -s q -d 'names only, one a line'
+complete -c berth -n '__fish_seen_subcommand_from volume; and test (count (commandline -opc)) -eq 2' -a rm -d 'Remove volumes that no instance uses: their data is lost'
+complete -c berth -n '__fish_seen_subcommand_from volume; and __fish_seen_subcommand_from rm' -xa '(begin; berth volume ls -q; end 2>/dev/null)'
+complete -c berth -n '__fish_seen_subcommand_from network; and test (count (commandline -opc)) -eq 2' -a ls -d 'List networks'
+complete -c berth -n '__fish_seen_subcommand_from network; and __fish_seen_subcommand_from ls' -l format -d 'how to print' -xa 'table json'
+complete -c berth -n '__fish_seen_subcommand_from network; and __fish_seen_subcommand_from ls' -l quiet -s q -d 'names only, one a line'
+complete -c berth -n '__fish_seen_subcommand_from network; and test (count (commandline -opc)) -eq 2' -a rm -d 'Remove networks that no instance uses'
+complete -c berth -n '__fish_seen_subcommand_from network; and __fish_seen_subcommand_from rm' -xa '(begin; berth network ls -q; end 2>/dev/null)'
+complete -c berth -n '__fish_seen_subcommand_from image; and test (count (commandline -opc)) -eq 2' -a prune -d 'Remove images that no container uses'
+complete -c berth -n '__fish_seen_subcommand_from image; and __fish_seen_subcommand_from prune' -l format -d 'how to print' -xa 'table json'
+complete -c berth -n '__fish_seen_subcommand_from node; and test (count (commandline -opc)) -eq 2' -a ls -d 'List nodes'
+complete -c berth -n '__fish_seen_subcommand_from node; and __fish_seen_subcommand_from ls' -l format -d 'how to print' -xa 'table json'
+complete -c berth -n '__fish_seen_subcommand_from node; and __fish_seen_subcommand_from ls' -l quiet -s q -d 'names only, one a line'
+complete -c berth -n '__fish_seen_subcommand_from node; and test (count (commandline -opc)) -eq 2' -a inspect -d 'Print all that is known of a node as JSON'
+complete -c berth -n '__fish_seen_subcommand_from node; and __fish_seen_subcommand_from inspect' -xa '(begin; berth node ls -q; end 2>/dev/null)'
+complete -c berth -n '__fish_seen_subcommand_from doctor' -l format -d 'how to print' -xa 'table json'
+complete -c berth -n '__fish_seen_subcommand_from doctor' -l quiet -s q -d 'names only, one a line'
+complete -c berth -n '__fish_seen_subcommand_from plugin; and test (count (commandline -opc)) -eq 2' -a ls -d 'List plug-ins'
+complete -c berth -n '__fish_seen_subcommand_from plugin; and __fish_seen_subcommand_from ls' -l format -d 'how to print' -xa 'table json'
+complete -c berth -n '__fish_seen_subcommand_from plugin; and __fish_seen_subcommand_from ls' -l quiet -s q -d 'names only, one a line'
+complete -c berth -n '__fish_seen_subcommand_from policy; and test (count (commandline -opc)) -eq 2' -a ls -d 'List policies'
+complete -c berth -n '__fish_seen_subcommand_from policy; and __fish_seen_subcommand_from ls' -l format -d 'how to print' -xa 'table json'
+complete -c berth -n '__fish_seen_subcommand_from policy; and __fish_seen_subcommand_from ls' -l quiet -s q -d 'names only, one a line'
+complete -c berth -n '__fish_seen_subcommand_from completion' -xa 'bash zsh fish'
+complete -c berth -n '__fish_seen_subcommand_from version' -l format -d 'how to print' -xa 'table json'
