@@ -338,7 +338,8 @@ void ctl_apply_moved(struct ctl_app *app, struct ctl_check *check) {
     const struct ctl_spec *old = ctl_spec_find(latest, name);
     size_t i;
     json_t *e;
-    if (!spec || !old || bt_streq(bt_json_str(result, "pinned"), old->pinned))
+    const char *digest = bt_json_str(result, "digest");
+    if (!spec || !old || bt_streq(bt_json_str(result, "pinned"), old->pinned) || (digest && bt_streq(digest, old->digest)))
       continue;
     ctl_spec_pin(spec, result, c->now_ms);
     json_array_foreach(plan, i, e) if (bt_streq(bt_json_str(e, "name"), name) && bt_streq(bt_json_str(e, "kind"), "service")) {

@@ -146,9 +146,22 @@ static struct ctl_call *take_call(struct bt_control *c, uint64_t id) {
   return NULL;
 }
 
+static bool same_pin(const json_t *result, const char *pinned, const char *digest) {
+  const char *now = bt_json_str(result, "digest");
+  return bt_streq(bt_json_str(result, "pinned"), pinned) || (now && bt_streq(now, digest));
+}
+
+/* The same image may be named by its registry's digest now and by the engine's id once it was pulled: where the digest says
+ * that nothing moved, the earlier pin stays, so that no container is replaced for a name. */
 static void resolved_one(struct ctl_rev *rev, struct ctl_spec *spec, const json_t *result) {
-  bt_vec_each(&rev->specs, other) if (!(*other)->pinned && same_image(*other, spec))
-      ctl_spec_pin(*other, result, rev->app->control->now_ms);
+  bt_vec_each(&rev->specs, other) {
+    if ((*other)->pinned || !same_image(*other, spec))
+      continue;
+    const json_t *earlier = earlier_pin(*other), *pin = result;
+    if (earlier && same_pin(result, bt_json_str(earlier, "pinned"), bt_json_str(earlier, "digest")))
+      pin = earlier;
+    ctl_spec_pin(*other, pin, rev->app->control->now_ms);
+  }
   ctl_touch_rev(rev);
   bt_vec_each(&rev->specs, other) if (!(*other)->pinned) return;
   ctl_resolved(rev);
@@ -188,7 +201,7 @@ static bool pins_moved(const struct ctl_rev *rev, json_t *pins) {
   json_t *result;
   json_object_foreach(pins, name, result) {
     const struct ctl_spec *spec = ctl_spec_find(rev, name);
-    if (spec && !bt_streq(bt_json_str(result, "pinned"), spec->pinned))
+    if (spec && !same_pin(result, spec->pinned, spec->digest))
       return true;
   }
   return false;

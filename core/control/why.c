@@ -1,0 +1,257 @@
+#include "config.h"
+
+#include "control/internal.h"
+#include "plan/explain.h"
+
+#define MAX_REASONS 20
+
+struct answer {
+  json_t *o, *reasons;
+  int64_t now_ms;
+};
+
+static struct answer answer_start(const char *object, const char *kind, int64_t now_ms) {
+  struct answer a = {json_object(), json_array(), now_ms};
+  bt_json_set_str(a.o, "object", object);
+  bt_json_set_str(a.o, "kind", kind);
+  return a;
+}
+
+static json_t *answer_end(struct answer *a, const char *summary, const char *next) {
+  bt_json_set_str(a->o, "summary", summary);
+  bt_json_set(a->o, "reasons", a->reasons);
+  bt_json_set(a->o, "next", next ? bt_json_string(next) : json_null());
+  return a->o;
+}
+
+static void add_reason(struct answer *a, const char *text, int64_t since_ms, const char *code) {
+  if (json_array_size(a->reasons) >= MAX_REASONS)
+    return;
+  json_t *r = json_object();
+  bt_json_set_str(r, "text", text);
+  ctl_set_time(r, "since", since_ms);
+  bt_json_set_str(r, "code", code);
+  json_array_append_new(a->reasons, r);
+}
+
+/* ---- instances ---- */
+
+static int64_t since(const struct ctl_inst *inst) {
+  if (inst->ready)
+    return inst->ready_ms;
+  if (inst->state == BT_ST_EXITED || inst->state == BT_ST_FAILED)
+    return inst->finished_ms;
+  if (inst->state == BT_ST_RUNNING)
+    return inst->started_ms;
+  return inst->assigned_ms ? inst->assigned_ms : inst->created_ms;
+}
+
+static void explain(const struct ctl_inst *inst, int64_t now_ms, struct bt_explain *out) {
+  static const char *const healths[] = {"", "starting", "healthy", "unhealthy"};
+  const struct bt_service *s = inst->spec->service;
+  struct bt_explain_inst facts = {
+      .id = inst->id,
+      .node = inst->node,
+      .reason = inst->reason,
+      .error = inst->error,
+      .message = inst->message,
+      .health = healths[inst->health],
+      .restart = s->restart.condition,
+      .state = (enum bt_state)inst->state,
+      .ready = inst->ready,
+      .leaving = inst->leaving,
+      .ended = inst->ended,
+      .oom = inst->oom,
+      .restarting = inst->restarting,
+      .job = bt_service_is_job(s),
+      .healthcheck = s->healthcheck,
+      .readiness = s->readiness,
+      .exit_code = inst->exit_code,
+      .restarts = inst->restarts,
+      .failures = inst->failures,
+      .since_ms = since(inst),
+      .next_start_ms = inst->next_start_ms,
+  };
+  bt_explain_instance(&facts, now_ms, out);
+}
+
+static json_t *why_instance(const struct ctl_inst *inst, const char *object, int64_t now_ms) {
+  struct answer a = answer_start(object, "instance", now_ms);
+  struct bt_explain e;
+  explain(inst, now_ms, &e);
+  add_reason(&a, e.text.data, since(inst), e.code);
+  if (inst->struck && inst->service->note)
+    add_reason(&a, inst->service->note, 0, "counted-as-failed");
+  if (inst->node) {
+    BT_AUTO_FREE char *where = bt_asprintf("it is on %s, which met its constraints and had room when it was placed", inst->node);
+    add_reason(&a, where, inst->assigned_ms, "placed");
+  }
+  json_t *o = answer_end(&a, e.text.data, e.next);
+  bt_buf_free(&e.text);
+  return o;
+}
+
+/* ---- services ---- */
+
+static bool fine(const struct ctl_inst *inst) { return !inst->leaving && (inst->ready || ctl_inst_done(inst)); }
+
+static const char *add_instances(struct answer *a, const struct ctl_service *service) {
+  const char *next = NULL;
+  bt_vec_each(&service->insts, inst) {
+    if (fine(*inst))
+      continue;
+    struct bt_explain e;
+    explain(*inst, a->now_ms, &e);
+    add_reason(a, e.text.data, since(*inst), e.code);
+    next = next ? next : e.next;
+    bt_buf_free(&e.text);
+  }
+  return next;
+}
+
+static char *service_words(const struct ctl_service *service) {
+  int well = 0, wanted = service->spec ? service->spec->service->replicas : 0;
+  bt_vec_each(&service->insts, inst) well += fine(*inst);
+  switch (service->spec ? service->roll.state : BT_RO_START) {
+  case BT_RO_PAUSED:
+  case BT_RO_ROLLBACK:
+    return bt_asprintf("the update of %s stopped: %s", service->name, service->note ? service->note : "too many instances failed");
+  case BT_RO_FAILED:
+    return bt_asprintf("%s does not come up: %s", service->name, service->note ? service->note : "an instance failed");
+  case BT_RO_UPDATING:
+    return bt_asprintf("%s is being updated: %d of %d instances are ready", service->name, well, wanted);
+  case BT_RO_FRESH:
+    return bt_asprintf("%s is coming up: %d of %d instances are ready", service->name, well, wanted);
+  case BT_RO_START:
+    return bt_asprintf(service->spec ? "%s waits for its rollout" : "%s is no longer in the file and is being removed", service->name);
+  case BT_RO_DONE:
+    break;
+  }
+  if (well >= wanted)
+    return bt_asprintf("%s is as it should be: %d of %d instances are ready or have completed", service->name, well, wanted);
+  return bt_asprintf("%s is degraded: %d of %d instances are ready", service->name, well, wanted);
+}
+
+static void add_gates(struct answer *a, const struct ctl_service *service) {
+  char why[240];
+  if (!service->spec)
+    return;
+  bt_vec_each(&service->spec->service->depends, dep) {
+    struct bt_dep_facts facts = ctl_facts(service->app, dep->service);
+    if (bt_deps_met(dep, &facts, why, sizeof why))
+      continue;
+    BT_AUTO_FREE char *text = bt_asprintf("%s %s", service->name, why);
+    add_reason(a, text, 0, "depends-on");
+  }
+}
+
+static json_t *why_service(const struct ctl_service *service, const char *object, int64_t now_ms) {
+  struct answer a = answer_start(object, "service", now_ms);
+  BT_AUTO_FREE char *summary = service_words(service);
+  add_reason(&a, summary, service->roll.started_ms, bt_rollout_name(service->roll.state));
+  add_gates(&a, service);
+  const char *next = add_instances(&a, service);
+  if (service->roll.state == BT_RO_PAUSED)
+    next = "mend it and apply again, or go back: berth rollback";
+  return answer_end(&a, summary, next);
+}
+
+/* ---- apps ---- */
+
+static json_t *why_app(const struct ctl_app *app, const char *object, int64_t now_ms) {
+  struct answer a = answer_start(object, "app", now_ms);
+  const struct ctl_rev *latest = ctl_rev_latest(app);
+  const char *next = NULL;
+  BT_AUTO_FREE char *summary =
+      bt_asprintf("%s is %s%s%s", app->name, ctl_app_state_name(app->state), app->message ? ": " : "", app->message ? app->message : "");
+  add_reason(&a, summary, app->updated_ms, ctl_app_state_name(app->state));
+  if (latest && latest->state == CTL_REV_RESOLVING) {
+    BT_AUTO_FREE char *text = bt_asprintf("revision %d waits for its images to be resolved", latest->number);
+    add_reason(&a, text, latest->created_ms, "resolving");
+  }
+  if (latest && latest->state == CTL_REV_FAILED) {
+    BT_AUTO_FREE char *text = bt_asprintf("revision %d failed: %s", latest->number, latest->reason ? latest->reason : "no reason given");
+    add_reason(&a, text, latest->finished_ms, "revision-failed");
+    next = "mend it and apply again, or go back: berth rollback";
+  }
+  bt_vec_each(&app->services, service) {
+    BT_AUTO_FREE char *words = service_words(*service);
+    add_reason(&a, words, (*service)->roll.started_ms, bt_rollout_name((*service)->roll.state));
+    add_gates(&a, *service);
+    const char *hint = add_instances(&a, *service);
+    next = next ? next : hint;
+  }
+  return answer_end(&a, summary, next);
+}
+
+/* ---- volumes, networks, nodes ---- */
+
+static json_t *why_resource(const struct bt_control *c, const struct ctl_res *res, const char *object, int64_t now_ms) {
+  struct answer a = answer_start(object, res->kind == CTL_VOLUME ? "volume" : "network", now_ms);
+  const struct ctl_app *app = res->app ? ctl_app_find(c, res->ns, res->app) : NULL;
+  BT_AUTO_FREE char *summary = NULL;
+  const char *next = NULL;
+  if (res->dropping) {
+    summary = bt_asprintf("%s is being removed%s%s", res->name, res->error ? ": " : "", res->error ? res->error : "");
+  } else if (app) {
+    summary = bt_asprintf("%s is there for app %s", res->name, app->name);
+  } else {
+    summary = bt_asprintf("%s was kept when app %s was removed, since its data may be needed", res->name, res->app ? res->app : "?");
+    next = "to remove it with its data: berth volume rm";
+  }
+  add_reason(&a, summary, res->created_ms, res->dropping ? "removing" : app ? "present" : "kept");
+  return answer_end(&a, summary, next);
+}
+
+static json_t *why_node(const struct ctl_node *node, const char *object, int64_t now_ms) {
+  struct answer a = answer_start(object, "node", now_ms);
+  const char *is = !node->connected ? "not connected" : node->ready ? "ready" : "unavailable";
+  BT_AUTO_FREE char *summary = bt_asprintf("node %s is %s with %d instances%s%s", node->name, is, node->instances, node->message ? ": " : "",
+                                           node->message ? node->message : "");
+  add_reason(&a, summary, 0, node->ready ? "ready" : "unavailable");
+  return answer_end(&a, summary, node->ready ? NULL : "see what the engine says: berth doctor");
+}
+
+static const struct ctl_service *service_in(const struct bt_control *c, const char *ns, const char *object, const char *slash) {
+  BT_AUTO_FREE char *name = bt_strndup(object, (size_t)(slash - object));
+  const struct ctl_app *app = ctl_app_find(c, ns, name);
+  return app ? ctl_service_find(app, slash + 1) : NULL;
+}
+
+static json_t *why_with_slash(const struct bt_control *c, const char *ns, const char *object, const char *slash, int64_t now_ms) {
+  const struct ctl_service *service = service_in(c, ns, object, slash);
+  if (service)
+    return why_service(service, object, now_ms);
+  if (bt_starts(object, "volume/") || bt_starts(object, "network/")) {
+    const struct ctl_res *res = ctl_res_find(c, object[0] == 'v' ? CTL_VOLUME : CTL_NETWORK, ns, slash + 1);
+    return res ? why_resource(c, res, object, now_ms) : NULL;
+  }
+  if (bt_starts(object, "node/")) {
+    const struct ctl_node *node = bt_map_get(c->nodes, slash + 1);
+    return node ? why_node(node, object, now_ms) : NULL;
+  }
+  return NULL;
+}
+
+json_t *bt_control_why(struct bt_control *c, const char *ns, const char *object, int64_t now_ms, struct bt_err **err) {
+  const char *slash = strchr(object, '/');
+  json_t *found = NULL;
+  if (slash) {
+    found = why_with_slash(c, ns, object, slash, now_ms);
+  } else {
+    const struct ctl_inst *inst = bt_map_get(c->instances, object);
+    const struct ctl_app *app = ctl_app_find(c, ns, object);
+    if (inst && bt_streq(inst->service->app->ns, ns))
+      found = why_instance(inst, object, now_ms);
+    else if (app)
+      found = why_app(app, object, now_ms);
+    else {
+      const struct ctl_service *service = ctl_service_named(c, ns, object, err);
+      return service ? why_service(service, object, now_ms) : NULL;
+    }
+  }
+  if (!found)
+    bt_err_set(err, BT_NOT_FOUND, "there is no %s in namespace %s; name an app, app/service, an instance, volume/NAME, network/NAME or node/NAME",
+               object, ns);
+  return found;
+}

@@ -1,0 +1,96 @@
+#include "config.h"
+
+#include "plan/explain.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+
+#define TRY_LOGS "look at its last output: berth logs"
+
+/* "exit code 137 (out of memory): the last output" */
+static void add_end(const struct bt_explain_inst *i, struct bt_buf *text) {
+  if (i->state == BT_ST_EXITED || i->exit_code != 0)
+    bt_buf_addf(text, "exit code %d", i->exit_code);
+  else
+    bt_buf_adds(text, "it could not be started");
+  if (i->oom)
+    bt_buf_adds(text, " (it ran out of memory)");
+  if (i->error)
+    bt_buf_addf(text, ": %s", i->error);
+  else if (i->message)
+    bt_buf_addf(text, ": %s", i->message);
+}
+
+static void explain_end(const struct bt_explain_inst *i, int64_t now_ms, struct bt_explain *out) {
+  char wait[32];
+  out->next = i->oom ? "raise its memory limit" : TRY_LOGS;
+  if (i->next_start_ms > 0) {
+    out->code = "backoff";
+    bt_buf_addf(&out->text, "%s was restarted %d time%s; next start in %s; ", i->id, i->restarts, i->restarts == 1 ? "" : "s",
+                bt_duration_human(BT_MAX(i->next_start_ms - now_ms, 0), wait));
+    add_end(i, &out->text);
+  } else if (i->state == BT_ST_EXITED && i->exit_code == 0) {
+    out->code = "completed";
+    out->next = NULL;
+    bt_buf_addf(&out->text, "%s ended well, and its restart policy (%s) lets it be", i->id, i->job ? "a job" : i->restart);
+  } else {
+    out->code = "ended";
+    bt_buf_addf(&out->text, "%s ended: ", i->id);
+    add_end(i, &out->text);
+    bt_buf_addf(&out->text, "; its restart policy (%s) lets it be", i->job ? "a job" : i->restart);
+  }
+}
+
+static void explain_running(const struct bt_explain_inst *i, struct bt_explain *out) {
+  if (i->ready) {
+    out->code = "ready";
+    bt_buf_addf(&out->text, "%s runs on %s and is ready", i->id, i->node);
+    return;
+  }
+  out->code = "not-ready";
+  out->next = TRY_LOGS;
+  bt_buf_addf(&out->text, "%s runs on %s, but is not ready: ", i->id, i->node);
+  if (bt_streq(i->health, "unhealthy"))
+    bt_buf_adds(&out->text, "its health check fails");
+  else if (i->healthcheck && !bt_streq(i->health, "healthy"))
+    bt_buf_adds(&out->text, "its health check has not passed yet");
+  else if (i->readiness)
+    bt_buf_adds(&out->text, "its readiness probe does not pass");
+  else
+    bt_buf_adds(&out->text, "its node did not report it ready yet");
+  if (i->message)
+    bt_buf_addf(&out->text, " (%s)", i->message);
+}
+
+static void explain_going(const struct bt_explain_inst *i, struct bt_explain *out) {
+  static const char *const doing[BT_ST_COUNT] = {
+      [BT_ST_PENDING] = "is assigned to its node and waits for its turn",
+      [BT_ST_PULLING] = "waits for its image to be pulled",
+      [BT_ST_CREATING] = "is being made",
+      [BT_ST_STARTING] = "is being started",
+      [BT_ST_STOPPING] = "is being stopped",
+      [BT_ST_REMOVED] = "is removed",
+  };
+  out->code = i->restarting ? "restarting" : bt_state_name(i->state);
+  bt_buf_addf(&out->text, "%s %s", i->id, i->restarting ? "is being restarted" : doing[i->state]);
+  const char *more = i->error ? i->error : i->message ? i->message : i->reason;
+  if (more)
+    bt_buf_addf(&out->text, ": %s", more);
+}
+
+void bt_explain_instance(const struct bt_explain_inst *i, int64_t now_ms, struct bt_explain *out) {
+  *out = (struct bt_explain){0};
+  if (i->leaving) {
+    out->code = "leaving";
+    bt_buf_addf(&out->text, "%s is being removed: %s", i->id, i->reason ? i->reason : "it is no longer wanted");
+  } else if (!i->node) {
+    out->code = "waiting";
+    bt_buf_addf(&out->text, "%s is not started: it %s", i->id, i->reason ? i->reason : "waits to be placed");
+  } else if (i->state == BT_ST_EXITED || i->state == BT_ST_FAILED) {
+    explain_end(i, now_ms, out);
+  } else if (i->state == BT_ST_RUNNING && !i->restarting) {
+    explain_running(i, out);
+  } else {
+    explain_going(i, out);
+  }
+}
