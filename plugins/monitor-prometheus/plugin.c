@@ -1,0 +1,262 @@
+/* monitor-prometheus: Berth's metrics for a scrape, and its instances for service discovery. */
+#include <berth/host.h>
+#include <berth/monitor.h>
+
+#include "../common/util.h"
+#include "discovery.h"
+#include "exposition.h"
+
+struct settings {
+  char *metrics_path, *sd_path, *label_prefix;
+  bool open;
+  size_t max_series, max_targets;
+  int64_t max_age_ms;
+};
+
+struct berth_instance {
+  const struct berth_host *host;
+  const struct berth_host_ops *ops;
+  const struct berth_host_routes *routes;
+  const struct berth_host_metrics *metrics;
+  const struct berth_host_timer *timer;
+  struct settings settings;
+  struct mp_discovery *discovery;
+  int64_t last_ms; /* of the last scrape */
+  double scrapes, discoveries;
+};
+
+/* A request that waits for its samples. */
+struct scrape {
+  struct berth_instance *self;
+  berth_op reply;
+  bool openmetrics;
+  struct mp_exposition *exposition;
+};
+
+static void answer(struct berth_instance *self, berth_op reply, int status, const char *type, const char *body, size_t len) {
+  struct berth_pair headers[] = {{"content-type", type}, {"cache-control", "no-store"}};
+  self->routes->reply(self->host, reply, status, headers, PU_COUNT(headers), body, len);
+}
+
+static void unavailable(struct berth_instance *self, berth_op reply, const char *why) {
+  PU_AUTO_FREE text = pu_asprintf("%s\n", why);
+  answer(self, reply, 503, "text/plain; charset=utf-8", text, strlen(text));
+}
+
+static void count(struct berth_instance *self, const char *name, const char *help, double value) {
+  struct berth_metric_sample s = {.size = sizeof s, .name = name, .help = help, .kind = BERTH_COUNTER, .value = value};
+  self->metrics->set(self->host, &s);
+}
+
+/* ---------------------------------------------------------------- /metrics */
+
+static void on_sample(void *arg, const struct berth_metric_sample *sample) {
+  mp_exposition_add(((struct scrape *)arg)->exposition, sample);
+}
+
+/* Said always, so that a rule can stand on it. It is outside the bound: it tells of it. */
+static void add_dropped(struct pu_buf *text, size_t dropped) {
+  pu_buf_addf(text,
+              "# HELP berth_prometheus_dropped_series Series left out of this answer because of max_series.\n"
+              "# TYPE berth_prometheus_dropped_series gauge\n"
+              "berth_prometheus_dropped_series %zu\n",
+              dropped);
+}
+
+static void on_collected(void *arg, enum berth_code code, const char *message) {
+  struct scrape *s = arg;
+  struct berth_instance *self = s->self;
+  if (code != BERTH_OK) {
+    unavailable(self, s->reply, message);
+  } else {
+    PU_AUTO_BUF text = {0};
+    add_dropped(&text, mp_exposition_dropped(s->exposition));
+    mp_exposition_text(s->exposition, &text);
+    answer(self, s->reply, 200, mp_content_type(s->openmetrics), text.data, text.len);
+    self->last_ms = self->timer->wall_ms(self->host);
+  }
+  mp_exposition_free(&s->exposition);
+  free(s);
+}
+
+static const char *header_of(const struct berth_route_request *r, const char *name) {
+  for (size_t i = 0; i < r->nheaders; i++)
+    if (pu_eq(r->headers[i].name, name))
+      return r->headers[i].value;
+  return NULL;
+}
+
+static void on_metrics(void *arg, berth_op reply, const struct berth_route_request *request) {
+  struct berth_instance *self = arg;
+  struct scrape *s = pu_new(struct scrape);
+  s->self = self;
+  s->reply = reply;
+  s->openmetrics = mp_wants_openmetrics(header_of(request, "accept"));
+  s->exposition = mp_exposition_new(s->openmetrics, self->settings.max_series);
+  count(self, "berth_prometheus_scrapes_total", "Scrapes of the metrics.", ++self->scrapes);
+  self->metrics->collect(self->host, self->settings.max_age_ms, on_sample, on_collected, s);
+}
+
+/* ---------------------------------------------------------------- /v1/sd */
+
+struct discovery {
+  struct berth_instance *self;
+  berth_op reply;
+};
+
+static void on_targets(void *arg, const char *json, const char *why) {
+  struct discovery *d = arg;
+  if (json)
+    answer(d->self, d->reply, 200, "application/json", json, strlen(json));
+  else
+    unavailable(d->self, d->reply, why);
+  free(d);
+}
+
+static void on_sd(void *arg, berth_op reply, const struct berth_route_request *request) {
+  struct berth_instance *self = arg;
+  (void)request;
+  struct discovery *d = pu_new(struct discovery);
+  d->self = self;
+  d->reply = reply;
+  count(self, "berth_prometheus_discoveries_total", "Questions of service discovery.", ++self->discoveries);
+  mp_discovery_ask(self->discovery, on_targets, d);
+}
+
+/* ---------------------------------------------------------------- methods */
+
+static void probe(struct berth_instance *self, berth_op op) {
+  PU_AUTO_JSON o = json_pack("{s:s,s:[s,s],s:I,s:s,s:s}", "mode", "pull", "endpoints", self->settings.metrics_path,
+                             self->settings.sd_path, "last_ms", (json_int_t)self->last_ms, "status", "ok", "detail",
+                             self->last_ms ? "it was scraped" : "nobody has scraped it yet");
+  PU_AUTO_FREE text = pu_json_text(o);
+  self->ops->finish(self->host, op, BERTH_OK, NULL, text);
+}
+
+/* No method takes longer than its call. */
+static void cancel(struct berth_instance *self, berth_op op) {
+  self->ops->finish(self->host, op, BERTH_CANCELLED, "cancelled", NULL);
+}
+
+/* ---------------------------------------------------------------- life */
+
+static void settings_free(struct settings *s) {
+  free(s->metrics_path);
+  free(s->sd_path);
+  free(s->label_prefix);
+  *s = (struct settings){0};
+}
+
+static void settings_read(const char *config_json, struct settings *s) {
+  PU_AUTO_JSON c = pu_json_parse(config_json, strlen(config_json));
+  *s = (struct settings){.metrics_path = pu_strdup(pu_str_or(c, "metrics_path", "/metrics")),
+                         .sd_path = pu_strdup(pu_str_or(c, "sd_path", "/v1/sd")),
+                         .label_prefix = pu_strdup(pu_str_or(c, "label_prefix", "berth.prometheus")),
+                         .open = pu_bool(c, "open", false),
+                         .max_series = (size_t)pu_int(c, "max_series", 20000),
+                         .max_targets = (size_t)pu_int(c, "max_targets", 10000),
+                         .max_age_ms = pu_int(c, "max_age", 5000)};
+}
+
+static enum berth_code validate(const char *config_json, const char **why) {
+  struct settings s;
+  settings_read(config_json, &s);
+  *why = NULL;
+  if (s.metrics_path[0] != '/' || s.sd_path[0] != '/' || strpbrk(s.metrics_path, "*?# ") || strpbrk(s.sd_path, "*?# "))
+    *why = "metrics_path and sd_path are paths as \"/metrics\"";
+  else if (pu_eq(s.metrics_path, s.sd_path))
+    *why = "metrics_path and sd_path are two different paths";
+  else if (!*s.label_prefix || strlen(s.label_prefix) > 128)
+    *why = "label_prefix has 1 to 128 bytes";
+  settings_free(&s);
+  return *why ? BERTH_INVALID : BERTH_OK;
+}
+
+static bool add_routes(struct berth_instance *self) {
+  struct berth_route metrics = {.size = sizeof metrics,
+                                .method = "GET",
+                                .path = self->settings.metrics_path,
+                                .summary = "Metrics for Prometheus, as text 0.0.4 or OpenMetrics 1.0.",
+                                .open = self->settings.open,
+                                .handle = on_metrics,
+                                .arg = self};
+  struct berth_route sd = {.size = sizeof sd,
+                           .method = "GET",
+                           .path = self->settings.sd_path,
+                           .summary = "Instances as target groups of Prometheus' HTTP service discovery.",
+                           .open = self->settings.open,
+                           .handle = on_sd,
+                           .arg = self};
+  return self->routes->add(self->host, &metrics) && self->routes->add(self->host, &sd);
+}
+
+static void stop(struct berth_instance *self) {
+  mp_discovery_free(&self->discovery);
+  settings_free(&self->settings);
+  free(self);
+}
+
+static enum berth_code start(const struct berth_host *host, const char *config_json, struct berth_instance **out,
+                             const char **why) {
+  struct berth_instance *self = pu_new(struct berth_instance);
+  self->host = host;
+  self->ops = host->service(host, BERTH_HOST_OPS);
+  self->routes = host->service(host, BERTH_HOST_ROUTES);
+  self->metrics = host->service(host, BERTH_HOST_METRICS);
+  self->timer = host->service(host, BERTH_HOST_TIMER);
+  settings_read(config_json, &self->settings);
+  self->discovery = mp_discovery_new(host, self->settings.label_prefix, self->settings.max_targets);
+  if (!add_routes(self)) {
+    *why = "metrics_path or sd_path is taken by the API or by another plug-in";
+    stop(self);
+    return BERTH_CONFLICT;
+  }
+  *out = self;
+  return BERTH_OK;
+}
+
+static const struct berth_field fields[] = {
+    {.name = "metrics_path", .type = BERTH_STRING, .fallback = "/metrics", .doc = "Path of the metrics."},
+    {.name = "sd_path", .type = BERTH_STRING, .fallback = "/v1/sd", .doc = "Path of the HTTP service discovery."},
+    {.name = "open",
+     .type = BERTH_BOOL,
+     .fallback = "false",
+     .doc = "Answer without an API token, too: fine where only Prometheus reaches the API's address."},
+    {.name = "label_prefix",
+     .type = BERTH_STRING,
+     .fallback = "berth.prometheus",
+     .doc = "Labels of a service that are read: <prefix>.port (which makes its instances targets), .path, .scheme."},
+    {.name = "max_age",
+     .type = BERTH_DURATION,
+     .fallback = "5s",
+     .min = 0,
+     .max = 600000,
+     .doc = "How old statistics of instances may be; older ones are asked of the runtime."},
+    {.name = "max_series",
+     .type = BERTH_INT,
+     .fallback = "20000",
+     .min = 100,
+     .max = 10000000,
+     .doc = "Series in one answer; more are left out and counted in berth_prometheus_dropped_series."},
+    {.name = "max_targets", .type = BERTH_INT, .fallback = "10000", .min = 1, .max = 1000000, .doc = "Targets in one answer."},
+    {0}};
+
+static const struct berth_monitor methods = {.size = sizeof methods, .probe = probe};
+static const struct berth_interface interfaces[] = {{BERTH_MONITOR, &methods}, {0}};
+static const char *const needs[] = {BERTH_HOST_OPS, BERTH_HOST_ROUTES, BERTH_HOST_METRICS, BERTH_HOST_QUERY, BERTH_HOST_TIMER, NULL};
+static const struct berth_manifest manifest = {.size = sizeof manifest,
+                                               .abi = BERTH_ABI,
+                                               .id = "monitor-prometheus",
+                                               .version = "0.1.0",
+                                               .summary = "Metrics and service discovery for Prometheus.",
+                                               .license = "MIT",
+                                               .interfaces = interfaces,
+                                               .needs = needs,
+                                               .config = fields};
+extern const struct berth_plugin BERTH_PLUGIN_SYMBOL BERTH_EXPORT;
+const struct berth_plugin BERTH_PLUGIN_SYMBOL = {.size = sizeof(struct berth_plugin),
+                                                 .manifest = &manifest,
+                                                 .validate = validate,
+                                                 .start = start,
+                                                 .stop = stop,
+                                                 .cancel = cancel};
