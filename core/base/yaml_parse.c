@@ -4,6 +4,7 @@
 
 #include <libfyaml.h>
 
+#include "base/buf.h"
 #include "base/map.h"
 #include "base/vec.h"
 #include "base/yaml.h"
@@ -113,7 +114,23 @@ static struct bt_loc event_loc(struct builder *b, struct fy_event *e) {
   return (struct bt_loc){b->file, mark ? mark->line + 1 : 0, mark ? mark->column + 1 : 0};
 }
 
+/* The text of a scalar, an anchor or an alias; NULL where there is none. Chunk by chunk: fy_token_get_text of libfyaml
+ * 0.7.12 loses (and leaks) quoted texts with many escapes. */
 static char *token_text(struct fy_token *token) {
+  if (!token)
+    return NULL;
+  struct fy_token_iter *it = fy_token_iter_create(token);
+  BT_ASSERT(it);
+  BT_AUTO_BUF b = {0};
+  int failed = 0;
+  for (const struct fy_iter_chunk *chunk = NULL; (chunk = fy_token_iter_chunk_next(it, chunk, &failed));)
+    bt_buf_add(&b, chunk->str, chunk->len);
+  fy_token_iter_destroy(it);
+  return failed ? NULL : bt_buf_steal(&b);
+}
+
+/* A tag has no chunks; its text is made of its handle and its suffix. */
+static char *tag_text(struct fy_token *token) {
   size_t len = 0;
   const char *text = token ? fy_token_get_text(token, &len) : NULL;
   return text ? bt_strndup(text, len) : NULL;
@@ -211,7 +228,7 @@ static int count(struct builder *b, size_t n, struct bt_loc loc) {
 
 /* --- events --- */
 
-static int apply_tag(struct builder *b, struct bt_yaml *node, const char *tag) {
+static void apply_tag(struct builder *b, struct bt_yaml *node, const char *tag) {
   const char *core = bt_starts(tag, "tag:yaml.org,2002:") ? tag + strlen("tag:yaml.org,2002:") : NULL;
   bool scalar = node->text != NULL;
   if (strcmp(tag, "!reset") == 0) {
@@ -227,25 +244,26 @@ static int apply_tag(struct builder *b, struct bt_yaml *node, const char *tag) {
     bt_yaml_resolve(node);
     for (size_t i = 0; i < BT_COUNT(kinds); i++)
       if (strcmp(core, kinds[i].name) == 0 && kinds[i].kind == node->kind)
-        return 0;
+        return;
     if (strcmp(core, "float") == 0 && node->kind == BT_YAML_INT) {
       node->real = (double)node->integer;
       node->kind = BT_YAML_FLOAT;
-      return 0;
+      return;
     }
     bt_diag_error(b->diags, node->loc, "\"%s\" cannot be read as !!%s", node->text, core);
   } else if (!(core && strcmp(core, node->kind == BT_YAML_MAP ? "map" : "seq") == 0)) {
     bt_diag_error(b->diags, node->loc, "the tag %s is not known here; known are !reset, !override and YAML's own",
                   tag);
   }
-  return 0;
 }
 
 /* What an event's node carries beside its content. Tags and anchors both come from tokens. */
 static int decorate(struct builder *b, struct bt_yaml *node, struct fy_token *tag, struct fy_token *anchor) {
-  BT_AUTO_FREE char *tag_text = token_text(tag);
-  if (tag_text)
-    (void)apply_tag(b, node, tag_text);
+  BT_AUTO_FREE char *full = tag_text(tag);
+  if (full)
+    apply_tag(b, node, full);
+  else if (tag)
+    bt_diag_error(b->diags, node->loc, "this tag cannot be read");
   BT_AUTO_FREE char *name = token_text(anchor);
   if (name)
     bt_map_set(b->anchors, name, node);
@@ -269,8 +287,11 @@ static int on_scalar(struct builder *b, struct fy_event *e) {
   struct bt_loc loc = scalar_loc(b, e);
   struct bt_yaml *node = bt_yaml_new(BT_YAML_STR, loc);
   node->text = token_text(e->scalar.value);
-  if (!node->text)
+  if (!node->text) {
     node->text = bt_strdup("");
+    if (e->scalar.value)
+      bt_diag_error(b->diags, loc, "this text cannot be read");
+  }
   node->plain = !e->scalar.value || fy_token_scalar_style(e->scalar.value) == FYSS_PLAIN;
   if (node->plain)
     bt_yaml_resolve(node);

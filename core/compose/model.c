@@ -82,7 +82,8 @@ static void drop_version(struct bt_load *load, struct bt_yaml *tree) {
   if (!pair)
     return;
   bt_diag_warn(load->diags, pair->loc, "version is obsolete and has no effect; remove it");
-  BT_AUTO_YAML version = bt_yaml_take(tree, "version");
+  struct bt_yaml *version = bt_yaml_take(tree, "version");
+  bt_yaml_free(&version);
 }
 
 static int finish_merge(struct bt_load *load, struct bt_yaml *tree) {

@@ -19,6 +19,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     json_t *json = bt_yaml_json(copy);
     BT_ASSERT(json);
     BT_AUTO_YAML back = bt_yaml_from_json(json, (struct bt_loc){0});
+    BT_ASSERT(back);
     json_decref(json);
     bt_yaml_free(&docs[i]);
   }

@@ -56,6 +56,7 @@ static void test_scalars(void) {
 static void test_structure(void) {
   yields("x: &a {p: 1, q: 2}\ny: {<<: *a, q: 3}\nz: {<<: [{r: 1}, {r: 2, s: 3}]}",
          "{\"x\":{\"p\":1,\"q\":2},\"y\":{\"p\":1,\"q\":3},\"z\":{\"r\":1,\"s\":3}}", "anchors and merges");
+  yields("a: 'it''s ''a'' ''b'' ''c'' ''d'''", "{\"a\":\"it's 'a' 'b' 'c' 'd'\"}", "many quotes in quotes");
   yields("command: [\n  a,\n  b\n]\n", "{\"command\":[\"a\",\"b\"]}", "a closing bracket in the first column");
   AUTO_PARSED p = parse("---\na: 1\n---\nb: !reset []\nc: !override [x]\nd: !reset\n...\n---\n");
   is_int(p.n, 3, "three documents");
