@@ -90,7 +90,7 @@ static int finish_merge(struct bt_load *load, struct bt_yaml *tree) {
   if (bt_compose_canonical(load, tree))
     return -1;
   drop_empty_dns(tree);
-  return bt_compose_unique(load, tree);
+  return bt_compose_unique(load, tree, true);
 }
 
 static int apply_document(struct bt_model *model, struct bt_yaml **tree, struct bt_yaml *doc, const char *file,
@@ -105,7 +105,7 @@ static int apply_document(struct bt_model *model, struct bt_yaml **tree, struct 
   size_t before = load->diags->errors;
   struct bt_walk at = {.len = 0};
   *tree = bt_compose_merge(load, *tree, bt_steal(own), &at);
-  if (load->diags->errors > before || bt_compose_check_schema(load, *tree))
+  if (load->diags->errors > before || bt_compose_unique(load, *tree, false) || bt_compose_check_schema(load, *tree))
     return -1;
   drop_version(load, *tree);
   return finish_merge(load, *tree);

@@ -53,8 +53,9 @@ struct bt_base *bt_compose_load_base(struct bt_model *model, const char *path, s
 
 /* merge.c: over wins. Both are taken; the result is the caller's, also where diags got errors. at: the path of both. */
 struct bt_yaml *bt_compose_merge(struct bt_load *load, struct bt_yaml *base, struct bt_yaml *over, struct bt_walk *at);
-/* unique.c: of entries with the same key in sequences that have one, the last one stays, at the first one's place. */
-int bt_compose_unique(struct bt_load *load, struct bt_yaml *tree);
+/* unique.c: of entries with the same key in sequences that have one, the last one stays, at the first one's place. It runs
+ * before the schema, which refuses entries that stand twice, and again on long forms (checked), which may show more. */
+int bt_compose_unique(struct bt_load *load, struct bt_yaml *tree, bool checked);
 
 /* load.c: adds an env file's variables to vars. optional: a file that is not there is fine. */
 int bt_compose_load_env(struct bt_load *load, const char *path, struct bt_loc from, bool optional, struct bt_map *vars);

@@ -39,6 +39,12 @@ static const struct unique_rule {
     {"services.*.volumes", TARGET},
 };
 
+struct unifier {
+  struct bt_load *load;
+  bool checked; /* the schema has seen the tree: an entry without a key is an error */
+  struct bt_walk at;
+};
+
 static char *text_of(const struct bt_yaml *map, const char *key) {
   const struct bt_yaml *node = bt_yaml_get(map, key);
   return node ? bt_compose_scalar_text(node) : NULL;
@@ -82,8 +88,8 @@ static char *entry_key(enum indexer indexer, const struct bt_yaml *entry) {
   switch (indexer) {
     case KEY_VALUE:
       return entry->kind == BT_YAML_STR ? bt_strndup(entry->text, strcspn(entry->text, "=")) : NULL;
-    case TARGET:
-      return entry->kind == BT_YAML_MAP ? text_of(entry, "target") : NULL;
+    case TARGET: /* a short form is split later; until then it is its own key */
+      return entry->kind == BT_YAML_STR ? bt_asprintf("%s:", entry->text) : text_of(entry, "target");
     case DEVICE:
       return device_key(entry);
     case MOUNT:
@@ -100,16 +106,16 @@ static char *entry_key(enum indexer indexer, const struct bt_yaml *entry) {
   return NULL;
 }
 
-static void unify(struct bt_load *load, struct bt_yaml *seq, enum indexer indexer, const struct bt_walk *at) {
+static void unify(const struct unifier *u, struct bt_yaml *seq, enum indexer indexer) {
   BT_AUTO_MAP seen = bt_map_new(NULL); /* key -> where it stands */
   size_t kept = 0;
   for (size_t i = 0; i < seq->seq.len; i++) {
     struct bt_yaml *entry = seq->seq.items[i], **first;
     BT_AUTO_FREE char *key = entry_key(indexer, entry);
-    if (!key) {
-      BT_AUTO_FREE char *path = bt_walk_text(at);
-      bt_diag_error(load->diags, entry->loc, "%s: this %s does not say what it is for", path, bt_yaml_kind_name(entry->kind));
-    } else if ((first = bt_map_get(seen, key))) {
+    if (!key && u->checked) {
+      BT_AUTO_FREE char *path = bt_walk_text(&u->at);
+      bt_diag_error(u->load->diags, entry->loc, "%s: this %s does not say what it is for", path, bt_yaml_kind_name(entry->kind));
+    } else if (key && (first = bt_map_get(seen, key))) {
       bt_yaml_free(first);
       *first = entry;
       continue;
@@ -122,23 +128,23 @@ static void unify(struct bt_load *load, struct bt_yaml *seq, enum indexer indexe
   seq->seq.len = kept;
 }
 
-static void walk(struct bt_load *load, struct bt_yaml *node, struct bt_walk *at) {
+static void walk(struct unifier *u, struct bt_yaml *node) {
   if (node->kind == BT_YAML_SEQ) {
-    int i = bt_walk_find(at, rules, BT_COUNT(rules), sizeof rules[0]);
+    int i = bt_walk_find(&u->at, rules, BT_COUNT(rules), sizeof rules[0]);
     if (i >= 0)
-      unify(load, node, rules[i].indexer, at);
+      unify(u, node, rules[i].indexer);
   } else if (node->kind == BT_YAML_MAP) {
     for (size_t i = 0; i < node->map.len; i++) {
-      bt_walk_push(at, node->map.items[i].key);
-      walk(load, node->map.items[i].value, at);
-      bt_walk_pop(at);
+      bt_walk_push(&u->at, node->map.items[i].key);
+      walk(u, node->map.items[i].value);
+      bt_walk_pop(&u->at);
     }
   }
 }
 
-int bt_compose_unique(struct bt_load *load, struct bt_yaml *tree) {
+int bt_compose_unique(struct bt_load *load, struct bt_yaml *tree, bool checked) {
   size_t before = load->diags->errors;
-  struct bt_walk at = {.len = 0};
-  walk(load, tree, &at);
+  struct unifier u = {.load = load, .checked = checked};
+  walk(&u, tree);
   return load->diags->errors > before ? -1 : 0;
 }
