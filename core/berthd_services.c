@@ -14,13 +14,6 @@
 
 /* ---------------------------------------------------------------- base64 */
 
-static char *to_base64(const void *data, size_t len) {
-  size_t room = sodium_base64_encoded_len(len, sodium_base64_VARIANT_ORIGINAL);
-  char *text = bt_calloc(room, 1);
-  sodium_bin2base64(text, room, data, len, sodium_base64_VARIANT_ORIGINAL);
-  return text;
-}
-
 static void *from_base64(const char *text, size_t *len) {
   size_t n = strlen(text), room = n / 4 * 3 + 3;
   unsigned char *data = bt_calloc(room + 1, 1);
@@ -47,52 +40,22 @@ static void kv_done(void *arg, enum bt_code code, const char *message, const jso
   free(wait);
 }
 
-/* "<entry>/<key>" -> its two parts. */
-static char *split_entry(const char *key, const char **rest) {
-  size_t n = strcspn(key, "/");
-  *rest = key[n] ? key + n + 1 : key + n;
-  return bt_strndup(key, n);
-}
-
-static void kv_put(void *arg, const char *key, const char *value,
+static void kv_put(void *arg, const char *entry, const char *key, const char *value,
                    void (*done)(void *done_arg, enum bt_code code, const char *message), void *done_arg) {
   struct bt_daemon *d = arg;
-  const char *rest;
-  BT_AUTO_FREE char *entry = split_entry(key, &rest);
   json_t *args = json_object();
   bt_json_set_str(args, "plugin", entry);
-  bt_json_set_str(args, "key", rest);
-  BT_AUTO_FREE char *text = value ? to_base64(value, strlen(value)) : NULL;
-  if (text)
-    bt_json_set_str(args, "value", text);
-  else
-    bt_json_set(args, "value", json_null());
+  bt_json_set_str(args, "key", key);
+  bt_json_set(args, "value", bt_json_string(value));
   struct kv_wait *wait = bt_new(struct kv_wait);
   *wait = (struct kv_wait){done, done_arg};
   bt_executor_write(d->executor, "kv.put", args, "system", false, kv_done, wait);
 }
 
-struct kv_scan {
-  const char *entry;
-  bool (*found)(void *arg, const char *key, const char *value);
-  void *arg;
-};
-
-static bool kv_found(void *arg, const char *key, const char *value) {
-  struct kv_scan *scan = arg;
-  size_t len;
-  BT_AUTO_FREE char *plain = from_base64(value, &len);
-  BT_AUTO_FREE char *full = bt_asprintf("%s/%s", scan->entry, key);
-  return plain ? scan->found(scan->arg, full, plain) : true;
-}
-
-static void kv_scan(void *arg, const char *prefix, bool (*found)(void *found_arg, const char *key, const char *value),
-                    void *found_arg) {
+static void kv_scan(void *arg, const char *entry, const char *prefix,
+                    bool (*found)(void *found_arg, const char *key, const char *value), void *found_arg) {
   struct bt_daemon *d = arg;
-  const char *rest;
-  BT_AUTO_FREE char *entry = split_entry(prefix, &rest);
-  struct kv_scan scan = {entry, found, found_arg};
-  bt_control_kv_scan(bt_executor_control(d->executor), entry, rest, kv_found, &scan);
+  bt_control_kv_scan(bt_executor_control(d->executor), entry, prefix, found, found_arg);
 }
 
 /* ---------------------------------------------------------------- secrets and configs */

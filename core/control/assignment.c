@@ -114,5 +114,7 @@ json_t *ctl_assignment(const struct ctl_inst *inst) {
   bt_json_set_int(a, "restarts", inst->restarts);
   bt_json_set_int(a, "failures", inst->failures);
   bt_json_set_int(a, "next_start_ms", inst->next_start_ms);
+  if (inst->ended)
+    bt_json_set_bool(a, "ended", true);
   return a;
 }

@@ -93,7 +93,7 @@ static void take_report(struct ctl_inst *inst, const json_t *m) {
   changed |= set_value(inst->health, ctl_health_of(bt_json_str(m, "health")));
   if (!inst->restarting)
     changed |= set_value(inst->started_ms, bt_json_int(m, "started_ms", 0));
-  changed |= set_value(inst->ended, (state == BT_ST_EXITED || state == BT_ST_FAILED) && inst->next_start_ms == 0);
+  changed |= set_value(inst->ended, (state == BT_ST_EXITED || state == BT_ST_FAILED) && bt_json_bool(m, "final", false));
   if (!changed)
     return;
   if (inst->ready != was_ready)
@@ -129,9 +129,10 @@ json_t *ctl_res_message(const struct ctl_res *res) {
   return o;
 }
 
-/* A task that ended is not made again because its container was cleared away. */
+/* What leaves and is known to the node goes by its release alone. An agent that started anew knows nothing: it is told of what
+ * leaves as well, so that the release that follows ends the container in good order instead of as an orphan. */
 static bool wanted(const struct ctl_inst *inst, const json_t *seen) {
-  return !inst->leaving && (!inst->ended || json_object_get(seen, inst->id));
+  return !inst->leaving || !json_object_get(seen, inst->id);
 }
 
 static json_t *sync_message(struct bt_control *c, const char *node, const json_t *seen) {
@@ -162,25 +163,6 @@ static json_t *seen_instances(const json_t *hello) {
       json_object_set(seen, id, item);
   }
   return seen;
-}
-
-/* What the node does not have: gone where it was leaving, else made again by the sync. */
-static void missing(struct bt_control *c, struct ctl_inst *inst) {
-  if (inst->leaving) {
-    ctl_inst_delete(inst);
-    return;
-  }
-  if (inst->ended || (inst->state == BT_ST_PENDING && !inst->container_id))
-    return;
-  inst->state = BT_ST_PENDING;
-  inst->ready = inst->restarting = false;
-  inst->ready_ms = inst->started_ms = inst->next_start_ms = 0;
-  inst->health = 0;
-  inst->assigned_ms = c->now_ms;
-  bt_str_set(&inst->container_id, NULL);
-  bt_str_set(&inst->reason, "its container was gone; it is made again");
-  ctl_touch_inst(inst);
-  ctl_dirty(inst->service->app);
 }
 
 static void send_simple(struct bt_control *c, const char *node, const char *type, const char *instance, const char *reason) {
@@ -229,10 +211,9 @@ static void hello(struct bt_control *c, const char *name, const json_t *m) {
     struct ctl_inst *inst = it.value;
     if (!bt_streq(inst->node, name))
       continue;
+    /* What it does not name it may not know yet: the sync tells it, and it adopts the container or makes it again. */
     const json_t *item = json_object_get(seen, inst->id);
-    if (!item)
-      missing(c, inst);
-    else
+    if (item)
       take_report(inst, item);
   }
   ctl_send(c, name, sync_message(c, name, seen));

@@ -52,6 +52,7 @@ struct bt_inst *bt_inst_new(struct bt_agent *agent, const json_t *assignment) {
   in->restarts = (int)bt_json_int(assignment, "restarts", 0);
   in->failures = (int)bt_json_int(assignment, "failures", 0);
   in->next_start_ms = bt_json_int(assignment, "next_start_ms", 0);
+  in->finished = bt_json_bool(assignment, "ended", false);
   return in;
 }
 
@@ -266,6 +267,11 @@ void bt_inst_observe(struct bt_inst *in, const json_t *container) {
     if (!in->running || in->state != BT_INST_RUNNING)
       bt_inst_running(in, started);
     bt_inst_health(in, bt_json_str(container, "health"));
+  } else if ((bt_streq(state, "exited") || bt_streq(state, "dead")) && in->finished) {
+    /* Its end was counted before this agent started. */
+    in->exit_code = (int)bt_json_int(container, "exit_code", 0);
+    in->state = in->exit_code ? BT_INST_FAILED : BT_INST_EXITED;
+    bt_clock_parse(bt_json_str(container, "finished_at"), &in->finished_ms);
   } else if (bt_streq(state, "exited") || bt_streq(state, "dead")) {
     /* Met as exited: only a container that has been started before counts as one that ended. */
     in->running = true;

@@ -74,6 +74,7 @@ static struct event_base *base;
 static struct bt_map *ports; /* listen -> struct port */
 static struct event *idle_timer;
 static size_t connections;
+static struct bufferevent *agent; /* the control connection; a newer one takes over */
 
 static void pair_connect(struct pair *p);
 
@@ -322,6 +323,12 @@ static void drop_unkept(void) {
   }
 }
 
+static void control_close(void) {
+  if (agent)
+    bufferevent_free(agent);
+  agent = NULL;
+}
+
 static void answer(struct bufferevent *control) {
   BT_AUTO_JSON reply = json_object();
   json_t *errors = json_array();
@@ -358,19 +365,20 @@ static void control_read(struct bufferevent *control, void *arg) {
     check_idle();
   }
   if (evbuffer_get_length(in) > max_line)
-    bufferevent_free(control);
+    control_close();
 }
 
 static void control_event(struct bufferevent *control, short what, void *arg) {
-  (void)what, (void)arg;
-  bufferevent_free(control);
+  (void)control, (void)what, (void)arg;
+  control_close();
 }
 
 static void control_accept(struct evconnlistener *l, evutil_socket_t fd, struct sockaddr *sa, int len, void *arg) {
   (void)l, (void)sa, (void)len, (void)arg;
-  struct bufferevent *control = bufferevent_socket_new(base, fd, BEV_OPT_CLOSE_ON_FREE);
-  bufferevent_setcb(control, control_read, NULL, control_event, NULL);
-  bufferevent_enable(control, EV_READ | EV_WRITE);
+  control_close();
+  agent = bufferevent_socket_new(base, fd, BEV_OPT_CLOSE_ON_FREE);
+  bufferevent_setcb(agent, control_read, NULL, control_event, NULL);
+  bufferevent_enable(agent, EV_READ | EV_WRITE);
 }
 
 /* ---------------------------------------------------------------- main */
@@ -443,6 +451,7 @@ int main(int argc, char **argv) {
   check_idle();
   event_base_dispatch(base);
   evconnlistener_free(control);
+  control_close();
   unlink(argv[1]);
   bt_map_free(&ports);
   event_free(idle_timer);

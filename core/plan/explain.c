@@ -9,13 +9,16 @@
 
 /* "exit code 137 (out of memory): the last output" */
 static void add_end(const struct bt_explain_inst *i, struct bt_buf *text) {
-  if (i->state == BT_ST_EXITED || i->exit_code != 0)
+  bool told = i->error && strstr(i->error, "exit code");
+  if (told)
+    bt_buf_addf(text, "%s", i->error);
+  else if (i->state == BT_ST_EXITED || i->exit_code != 0)
     bt_buf_addf(text, "exit code %d", i->exit_code);
   else
     bt_buf_adds(text, "it could not be started");
-  if (i->oom)
+  if (i->oom && !told)
     bt_buf_adds(text, " (it ran out of memory)");
-  if (i->error)
+  if (i->error && !told)
     bt_buf_addf(text, ": %s", i->error);
   else if (i->message)
     bt_buf_addf(text, ": %s", i->message);

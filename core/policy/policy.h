@@ -1,9 +1,13 @@
 /* Lua policies: a folder of *.lua files that may refuse, warn about or change what is about to be written. Lua 5.4 in a sandbox (no
- * io, os, debug, load, require of files; text chunks only), 32 MiB and 100 ms a call: over either the call is stopped
+ * io, os, debug, load, require of files; text chunks only), 32 MiB a policy and 100 ms a request: over either the call is stopped
  * and the request refused (fail closed). One bt_policy is used by one thread at a time (the admission worker); reload makes a new
  * one aside and swaps it in whole: a file that does not compile keeps the last good set in force, and says so.
  *
- * What a policy file looks like: see config/docs/policies.md (Berth calls validate(obj, ctx) and mutate(obj, ctx)). */
+ * What a policy file looks like: see config/docs/policies.md . What a rule cannot do, and why, is in box.h.
+ *
+ * Cost, measured on one core of a small virtual machine, with an app of 5 services of some 40 values each: 70 to 90 µs for a policy
+ * that validates (a third of it for bringing the model into Lua), 250 µs for one that mutates (there and back, and the diff),
+ * 0.55 ms for the four policies that ship with Berth. A file keeps some 30 KB. */
 #ifndef BT_POLICY_POLICY_H
 #define BT_POLICY_POLICY_H
 

@@ -159,8 +159,9 @@ static inline size_t kit_count(const struct kit *k, const char *type) {
 
 static inline void kit_report(struct kit *k, const char *id, const char *state, bool ready, int exit_code) {
   BT_AUTO_FREE char *m = bt_asprintf("{'type':'report','instance':'%s','state':'%s','ready':%s,'health':'','container_id':'c-%s','exit_code':%d,"
-                                     "'started_ms':%lld}",
-                                     id, state, ready ? "true" : "false", id, exit_code, (long long)k->now);
+                                     "'started_ms':%lld,'final':%s}",
+                                     id, state, ready ? "true" : "false", id, exit_code, (long long)k->now,
+                                     strcmp(state, "exited") == 0 || strcmp(state, "failed") == 0 ? "true" : "false");
   kit_node(k, m);
 }
 

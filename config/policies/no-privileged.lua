@@ -1,0 +1,103 @@
+-- Keeps containers in their box: no privileged mode, no namespaces of the host, no way to the engine's socket, no mounts of
+-- folders that rule the machine. Namespaces listed here may do it all the same.
+local trusted = { "system" }
+
+local dangerous_capabilities = { "ALL", "SYS_ADMIN", "SYS_MODULE", "SYS_PTRACE", "SYS_RAWIO", "DAC_READ_SEARCH", "BPF" }
+local sockets = { "/var/run/docker.sock", "/run/docker.sock", "/run/containerd/containerd.sock", "/run/podman/podman.sock",
+                  "/run/berth/berthd.sock", "/var/run/berth/berthd.sock" }
+local folders = { "/", "/etc", "/root", "/boot", "/proc", "/sys", "/dev", "/usr", "/lib", "/lib64", "/bin", "/sbin", "/run", "/var",
+                  "/var/run", "/var/lib", "/home" }
+local folders_below = { "/etc/", "/root/", "/boot/", "/proc/", "/sys/", "/dev/", "/var/lib/docker/", "/var/lib/containerd/",
+                        "/var/lib/berth/", "/etc/berth/" }
+
+-- "/a//b/./c/../d/" -> "/a/b/d", so that no other spelling slips through
+local function clean(path)
+  local parts = {}
+  for part in path:gmatch("[^/]+") do
+    if part == ".." then
+      table.remove(parts)
+    elseif part ~= "." then
+      table.insert(parts, part)
+    end
+  end
+  return "/" .. table.concat(parts, "/")
+end
+
+local function check_mount(source)
+  local path = clean(source)
+  if contains(sockets, path) then
+    deny("mounts " .. path .. ": who has it is root on the node")
+    return
+  end
+  local bad = contains(folders, path)
+  for _, folder in ipairs(folders_below) do
+    bad = bad or starts_with(path, folder)
+  end
+  if bad then
+    deny("mounts " .. path .. " of the node")
+  end
+end
+
+local function check_volume(volume)
+  if type(volume) == "string" then -- the short form; a loader makes it long, a hand-made request may not
+    local source = volume:match("^(/[^:]*):")
+    if source then
+      check_mount(source)
+    end
+  elseif volume.type == "bind" and volume.source then
+    check_mount(volume.source)
+  end
+end
+
+return {
+  name = "no-privileged",
+  description = "no privileged containers, host namespaces, engine sockets or system folders",
+
+  validate_service = function(svc, ctx)
+    if contains(trusted, ctx.namespace) then
+      return
+    end
+    if svc.privileged then
+      deny("is privileged: grant single capabilities with cap_add")
+    end
+    for _, key in ipairs { "network_mode", "pid", "ipc", "uts", "userns_mode", "cgroup" } do
+      if svc[key] == "host" then
+        deny(key .. " is \"host\": it shares the node's own")
+      end
+    end
+    for _, capability in ipairs(svc.cap_add or {}) do
+      local plain = capability:upper():gsub("^CAP_", "")
+      if contains(dangerous_capabilities, plain) then
+        deny("adds the capability " .. plain)
+      end
+    end
+    for _, option in ipairs(svc.security_opt or {}) do
+      if option:find("unconfined", 1, true) or option:find("disable", 1, true) then
+        deny("turns off protection (" .. option .. ")")
+      end
+    end
+    for _, device in ipairs(svc.devices or {}) do
+      local source = type(device) == "table" and device.source or device
+      if type(source) == "string" and (starts_with(source, "/dev/mem") or starts_with(source, "/dev/kmem") or
+          starts_with(source, "/dev/sd") or starts_with(source, "/dev/vd") or starts_with(source, "/dev/nvme")) then
+        deny("takes the device " .. source)
+      end
+    end
+    for _, volume in ipairs(svc.volumes or {}) do
+      check_volume(volume)
+    end
+  end,
+
+  -- A named volume can be a bind mount in disguise; secrets and configs can name files of the node.
+  validate_app = function(app, ctx)
+    if contains(trusted, ctx.namespace) then
+      return
+    end
+    for _, volume in pairs(app.volumes or {}) do
+      local options = type(volume) == "table" and volume.driver_opts
+      if options and options.device and (options.o or ""):find("bind", 1, true) then
+        check_mount(options.device)
+      end
+    end
+  end,
+}
