@@ -128,6 +128,28 @@ static void publish(void *arg, const char *entry, const char *type, const char *
   bt_executor_write(d->executor, "event.add", args, "system", false, ignore, NULL);
 }
 
+/* Nothing is missing where the oldest event that is kept is not younger than "after", or is the very first. */
+static json_t *past_events(void *arg, uint64_t after, bool *complete) {
+  struct bt_daemon *d = arg;
+  const struct bt_control *control = bt_executor_control(d->executor);
+  struct bt_query first = {.limit = 1};
+  BT_AUTO_JSON oldest = bt_control_list(control, "events", &first, NULL, NULL);
+  const json_t *o = json_array_get(oldest, 0);
+  *complete = after <= bt_control_revision(control) &&
+              (!o || bt_json_int(o, "id", 0) == 1 || (uint64_t)bt_json_int(o, "revision", 0) <= after);
+  json_t *all = json_array();
+  BT_AUTO_FREE char *cursor = NULL;
+  do {
+    struct bt_query query = {.after = after, .limit = 5000, .cursor = cursor};
+    char *next = NULL;
+    BT_AUTO_JSON page = bt_control_list(control, "events", &query, &next, NULL);
+    json_array_extend(all, page);
+    free(cursor);
+    cursor = next;
+  } while (cursor);
+  return all;
+}
+
 static void query(void *arg, const char *path,
                   void (*done)(void *done_arg, enum bt_code code, const char *message, const char *json), void *done_arg) {
   struct bt_daemon *d = arg;
@@ -148,6 +170,7 @@ void bt_daemon_plugin_server(struct bt_daemon *d) {
                                                .kv_scan = kv_scan,
                                                .secret = plugin_secret,
                                                .feed = d->feed,
+                                               .past_events = past_events,
                                                .publish = publish,
                                                .path_reserved = path_reserved,
                                                .query = query,

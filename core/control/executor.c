@@ -323,6 +323,7 @@ int bt_executor_new(const struct bt_executor_options *options, struct bt_executo
     bt_executor_free(&ex);
     return -1;
   }
+  bt_feed_start(ex->o.feed, bt_control_revision(ex->control));
   *out = ex;
   return 0;
 }

@@ -94,8 +94,8 @@ struct bt_plugin *bt_host_entry_live(const struct berth_host *host, const char *
 
 struct bt_resource_kind {
   const char *name; /* "timer" */
-  /* The entry stops: give the plug-in its last callback where one is owed, and take the thing down. The resource is
-   * already unlinked (entry NULL is passed to later callbacks of ours); it is freed by detach or, later, by its own end. */
+  /* The entry stops: give the plug-in its last callback where one is owed and it still has a state (entry->self), and take the
+   * thing down. The resource is already unlinked; it is freed by detach or, later, by its own end. */
   void (*detach)(struct bt_resource *resource, struct bt_plugin *entry);
 };
 

@@ -55,6 +55,9 @@ struct bt_plugin_server {
   /* The stream of commits; events are its entries of kind "event" whose value is
    * {"type","severity","namespace","app","subject","message","time_ms","data"} (plugin-api/docs/events.md). */
   struct bt_feed *feed;
+  /* Stored events with a revision over "after", oldest first, as in the feed and with their "revision"; a new array. *complete:
+   * none was forgotten since "after". For the past that the feed no longer has (a restart). May be NULL. */
+  json_t *(*past_events)(void *arg, uint64_t after, bool *complete);
   /* Commits an event of the entry's own; type already has its prefix "plugin.". data_json may be NULL. */
   void (*publish)(void *arg, const char *entry, const char *type, const char *severity, const char *message,
                   const char *data_json);

@@ -22,10 +22,10 @@ struct child {
 /* The plug-in hears of the end now; the process is reaped by the loop, with nobody to tell. */
 static void child_detach(struct bt_resource *resource, struct bt_plugin *entry) {
   struct child *c = (struct child *)resource;
-  (void)entry;
   bt_child_kill(c->child);
   bt_loop_enter(c->loop, c->label);
-  c->done(c->arg, -SIGKILL, "", 0, "", 0);
+  if (entry->self)
+    c->done(c->arg, -SIGKILL, "", 0, "", 0);
   bt_loop_leave(c->loop);
   c->done = NULL;
 }

@@ -10,21 +10,37 @@
 
 enum { max_data = 16 * 1024 };
 
+/* The feed holds what was committed since the server started, and not all of that. What is older comes out of the store, once,
+ * as a backlog. */
 struct subscription {
   struct bt_resource base;
   struct bt_watcher *watcher;
+  const struct bt_plugin_server *server;
   struct bt_loop *loop;
+  struct bt_timer *kick; /* pumps the feed after a subscription or a resume: no commit may come to do it */
   const char *label;
   bool (*cb)(void *arg, const struct berth_event *event);
   void *arg;
+  uint64_t last;   /* revision seen last; 0: none */
+  json_t *backlog; /* being delivered; NULL none */
+  size_t at;
+  int busy;  /* depth of our own functions that stand on it */
+  bool dead; /* released meanwhile: the last of them frees it */
 };
 
+static void enter(struct subscription *s) { s->busy++; }
+
+static void leave(struct subscription *s) {
+  if (--s->busy == 0 && s->dead)
+    free(s);
+}
+
+/* False where the subscription is to rest, or is dead: the callback may unsubscribe. */
 static bool tell(struct subscription *s, const struct berth_event *event) {
-  struct bt_loop *loop = s->loop; /* the callback may unsubscribe */
-  bt_loop_enter(loop, s->label);
+  bt_loop_enter(s->loop, s->label);
   bool more = s->cb(s->arg, event);
-  bt_loop_leave(loop);
-  return more;
+  bt_loop_leave(s->loop);
+  return more && !s->dead;
 }
 
 static bool tell_gap(struct subscription *s, uint64_t revision) {
@@ -49,14 +65,11 @@ static int64_t time_of(const json_t *value) {
   return ms;
 }
 
-static bool tell_event(struct subscription *s, const struct bt_feed_entry *entry) {
-  BT_AUTO_JSON value = json_loads(entry->value, 0, NULL);
-  if (!value)
-    return true;
+static bool tell_event(struct subscription *s, uint64_t revision, const json_t *value) {
   json_t *data = bt_json_obj(value, "data");
   BT_AUTO_FREE char *data_json = data ? bt_json_text(data) : NULL;
   struct berth_event event = {.size = sizeof event,
-                              .revision = entry->revision,
+                              .revision = revision,
                               .time_ms = time_of(value),
                               .type = bt_json_str_or(value, "type", ""),
                               .severity = bt_json_str_or(value, "severity", "info"),
@@ -68,18 +81,79 @@ static bool tell_event(struct subscription *s, const struct bt_feed_entry *entry
   return tell(s, &event);
 }
 
-static bool fed(void *arg, const struct bt_feed_entry *entry) {
-  struct subscription *s = arg;
-  if (strcmp(entry->kind, "gap") == 0)
-    return tell_gap(s, entry->revision);
+/* ---------------------------------------------------------------- the past */
+
+/* Delivers the backlog until its end or a pause. */
+static bool deliver_backlog(struct subscription *s) {
+  bool more = true;
+  while (more && s->at < json_array_size(s->backlog)) {
+    BT_AUTO_JSON value = json_incref(json_array_get(s->backlog, s->at++));
+    more = tell_event(s, (uint64_t)bt_json_int(value, "revision", 0), value);
+  }
+  if (s->at == json_array_size(s->backlog)) {
+    json_decref(s->backlog);
+    s->backlog = NULL;
+  }
+  return more;
+}
+
+/* Events after s->last that are not over "until": the feed has those. *complete: nothing is missing in between. */
+static json_t *past(const struct subscription *s, uint64_t until, bool *complete) {
+  *complete = false;
+  json_t *all = s->server->past_events && s->last ? s->server->past_events(s->server->arg, s->last, complete) : NULL;
+  while (json_array_size(all) &&
+         (uint64_t)bt_json_int(json_array_get(all, json_array_size(all) - 1), "revision", 0) > until)
+    json_array_remove(all, json_array_size(all) - 1);
+  return all;
+}
+
+static bool fed_gap(struct subscription *s, uint64_t revision) {
+  bool complete = false;
+  s->backlog = past(s, revision, &complete);
+  s->at = 0;
+  s->last = revision;
+  bool more = complete || tell_gap(s, revision);
+  return more && s->backlog ? deliver_backlog(s) : more;
+}
+
+static bool fed_event(struct subscription *s, const struct bt_feed_entry *entry) {
+  s->last = entry->revision;
   if (strcmp(entry->kind, "event") != 0 || !entry->value)
     return true;
-  return tell_event(s, entry);
+  BT_AUTO_JSON value = json_loads(entry->value, 0, NULL);
+  return value ? tell_event(s, entry->revision, value) : true;
+}
+
+static bool fed(void *arg, const struct bt_feed_entry *entry) {
+  struct subscription *s = arg;
+  enter(s);
+  bool more = strcmp(entry->kind, "gap") == 0 ? fed_gap(s, entry->revision) : fed_event(s, entry);
+  leave(s);
+  return more;
+}
+
+/* ---------------------------------------------------------------- life */
+
+/* Goes on after a subscription or a resume. */
+static void kicked(void *arg) {
+  struct subscription *s = arg;
+  enter(s);
+  if (!s->backlog || deliver_backlog(s)) {
+    bt_watcher_resume(s->watcher);
+    if (bt_feed_pump(s->server->feed, 100) && !s->dead)
+      bt_timer_set(s->kick, 0);
+  }
+  leave(s);
 }
 
 static void release(struct subscription *s) {
   bt_watcher_free(&s->watcher);
-  free(s);
+  bt_timer_free(&s->kick);
+  json_decref(s->backlog);
+  s->backlog = NULL;
+  s->dead = true;
+  if (!s->busy)
+    free(s);
 }
 
 static void detach(struct bt_resource *resource, struct bt_plugin *entry) {
@@ -95,11 +169,16 @@ static berth_handle events_subscribe(const struct berth_host *host, uint64_t aft
   if (!entry || !cb)
     return 0;
   struct subscription *s = bt_new(struct subscription);
+  s->server = entry->plugins->server;
   s->loop = entry->plugins->loop;
   s->label = entry->cell->label;
   s->cb = cb;
   s->arg = arg;
-  s->watcher = bt_feed_watch(entry->plugins->server->feed, after ? after : UINT64_MAX, fed, s);
+  s->last = after;
+  s->watcher = bt_feed_watch(s->server->feed, after ? after : UINT64_MAX, fed, s);
+  s->kick = bt_timer_new(s->loop, s->label, kicked, s);
+  if (after)
+    bt_timer_set(s->kick, 0);
   bt_resource_add(entry, &s->base, &subscription_kind);
   return s->base.id;
 }
@@ -112,7 +191,7 @@ static struct subscription *subscription_of(const struct berth_host *host, berth
 static void events_resume(const struct berth_host *host, berth_handle id) {
   struct subscription *s = subscription_of(host, id, "events.resume");
   if (s)
-    bt_watcher_resume(s->watcher);
+    bt_timer_set(s->kick, 0);
 }
 
 static void events_unsubscribe(const struct berth_host *host, berth_handle id) {

@@ -62,10 +62,10 @@ static void request_done(void *arg, enum bt_code code, const char *message, int 
 
 static void request_detach(struct bt_resource *resource, struct bt_plugin *entry) {
   struct request *q = (struct request *)resource;
-  (void)entry;
   q->detached = true;
   bt_loop_enter(q->loop, q->label);
-  q->r.done(q->r.arg, BERTH_CANCELLED, "the plug-in is stopping", 0, "", 0);
+  if (entry->self)
+    q->r.done(q->r.arg, BERTH_CANCELLED, "the plug-in is stopping", 0, "", 0);
   bt_loop_leave(q->loop);
   bt_http_cancel(q->call); /* request_done frees it */
 }
@@ -160,10 +160,10 @@ static void tunnel_closed(void *arg, enum bt_code code, const char *message) {
 
 static void tunnel_detach(struct bt_resource *resource, struct bt_plugin *entry) {
   struct tunnel *t = (struct tunnel *)resource;
-  (void)entry;
   t->detached = true;
   bt_loop_enter(t->loop, t->label);
-  t->u.on_close(t->u.arg, BERTH_CANCELLED, "the plug-in is stopping");
+  if (entry->self)
+    t->u.on_close(t->u.arg, BERTH_CANCELLED, "the plug-in is stopping");
   bt_loop_leave(t->loop);
   bt_http_tunnel_cancel(t->tunnel); /* tunnel_closed frees it */
 }

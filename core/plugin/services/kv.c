@@ -38,8 +38,10 @@ static void put_done(void *arg, enum bt_code code, const char *message) {
 }
 
 static void put_detach(struct bt_resource *resource, struct bt_plugin *entry) {
-  (void)entry;
-  put_tell((struct put *)resource, BT_CANCELLED, "the plug-in is stopping");
+  struct put *p = (struct put *)resource;
+  if (!entry->self)
+    p->done = NULL;
+  put_tell(p, BT_CANCELLED, "the plug-in is stopping");
 }
 
 static const struct bt_resource_kind put_kind = {.name = "kv put", .detach = put_detach};
@@ -159,8 +161,10 @@ static void secret_done(void *arg, enum bt_code code, const char *message, const
 }
 
 static void secret_detach(struct bt_resource *resource, struct bt_plugin *entry) {
-  (void)entry;
-  secret_tell((struct secret *)resource, BT_CANCELLED, "the plug-in is stopping", NULL, 0);
+  struct secret *s = (struct secret *)resource;
+  if (!entry->self)
+    s->done = NULL;
+  secret_tell(s, BT_CANCELLED, "the plug-in is stopping", NULL, 0);
 }
 
 static const struct bt_resource_kind secret_kind = {.name = "secret", .detach = secret_detach};

@@ -188,8 +188,10 @@ static void collect_done(void *arg, enum bt_code code, const char *message) {
 }
 
 static void collect_detach(struct bt_resource *resource, struct bt_plugin *entry) {
-  (void)entry;
-  collect_tell((struct collect *)resource, BT_CANCELLED, "the plug-in is stopping");
+  struct collect *c = (struct collect *)resource;
+  if (!entry->self)
+    c->done = NULL;
+  collect_tell(c, BT_CANCELLED, "the plug-in is stopping");
 }
 
 static const struct bt_resource_kind collect_kind = {.name = "metrics", .detach = collect_detach};

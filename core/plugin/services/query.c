@@ -29,8 +29,10 @@ static void query_done(void *arg, enum bt_code code, const char *message, const 
 }
 
 static void query_detach(struct bt_resource *resource, struct bt_plugin *entry) {
-  (void)entry;
-  query_tell((struct query *)resource, BT_CANCELLED, "the plug-in is stopping", NULL);
+  struct query *q = (struct query *)resource;
+  if (!entry->self)
+    q->done = NULL;
+  query_tell(q, BT_CANCELLED, "the plug-in is stopping", NULL);
 }
 
 static const struct bt_resource_kind query_kind = {.name = "query", .detach = query_detach};
