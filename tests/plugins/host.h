@@ -32,6 +32,7 @@ static struct test_server {
   bool late;
   char *published; /* the last event of a plug-in's own */
   uint64_t revision;
+  json_t *events; /* all that were committed, with their revisions */
 } T;
 
 static void test_kv_put(void *arg, const char *entry, const char *key, const char *value,
@@ -78,6 +79,18 @@ static void test_publish(void *arg, const char *entry, const char *type, const c
   (void)arg;
   free(T.published);
   T.published = bt_asprintf("%s %s %s %s %s", entry, type, severity, message, data_json ? data_json : "-");
+}
+
+static json_t *test_past_events(void *arg, uint64_t after, bool *complete) {
+  (void)arg;
+  json_t *list = json_array(), *e;
+  size_t i;
+  json_array_foreach(T.events, i, e) {
+    if ((uint64_t)bt_json_int(e, "revision", 0) > after)
+      json_array_append(list, e);
+  }
+  *complete = after <= T.revision;
+  return list;
 }
 
 static bool test_reserved(void *arg, const char *method, const char *path) {
@@ -161,6 +174,8 @@ static void test_open_server(const char *const *dirs) {
   T.http = bt_http_new(T.loop);
   T.pool = bt_pool_new(T.loop, 2);
   T.feed = bt_feed_new(0);
+  bt_feed_start(T.feed, T.revision);
+  T.events = T.events ? T.events : json_array();
   T.kv = T.kv ? T.kv : bt_map_new(free);
   T.secrets = T.secrets ? T.secrets : bt_map_new(free);
   T.answers = T.answers ? T.answers : bt_map_new(free);
@@ -170,6 +185,7 @@ static void test_open_server(const char *const *dirs) {
                                        .kv_scan = test_kv_scan,
                                        .secret = test_secret,
                                        .feed = T.feed,
+                                       .past_events = test_past_events,
                                        .publish = test_publish,
                                        .path_reserved = test_reserved,
                                        .query = test_query,
@@ -194,12 +210,19 @@ __attribute__((unused)) static void test_free_server(void) {
   bt_map_free(&T.kv);
   bt_map_free(&T.secrets);
   bt_map_free(&T.answers);
+  json_decref(T.events);
+  T.events = NULL;
   free(T.published);
+  T.published = NULL;
 }
 
 __attribute__((unused)) static void test_event(const char *json) {
   BT_AUTO_FREE char *key = bt_asprintf("e%llu", (unsigned long long)++T.revision);
-  bt_feed_add(T.feed, T.revision, "event", key, json);
+  json_t *e = json_loads(json, 0, NULL);
+  bt_json_set_int(e, "revision", (long long)T.revision);
+  json_array_append_new(T.events, e);
+  if (T.feed)
+    bt_feed_add(T.feed, T.revision, "event", key, json);
 }
 
 /* A call and its end. */
