@@ -24,7 +24,7 @@ _berth() {
     image) COMPREPLY=($(compgen -W " prune" -- "$cur")) ;;
     node) COMPREPLY=($(compgen -W " ls inspect" -- "$cur")) ;;
     plugin) COMPREPLY=($(compgen -W " ls" -- "$cur")) ;;
-    policy) COMPREPLY=($(compgen -W " ls" -- "$cur")) ;;
+    policy) COMPREPLY=($(compgen -W " ls test" -- "$cur")) ;;
     "up")
       case $prev in
         --file|-f) compopt -o filenames; COMPREPLY=($(compgen -f -- "$cur")); return ;;
@@ -371,6 +371,17 @@ _berth() {
         COMPREPLY=($(compgen -W " --format --quiet -q --host -H --namespace -n --help -h --version -V" -- "$cur"))
       else
         :
+      fi ;;
+    "policy test")
+      case $prev in
+        --format) COMPREPLY=($(compgen -W "table json" -- "$cur")); return ;;
+        --host|-H) :; return ;;
+        --namespace|-n) :; return ;;
+      esac
+      if [[ $cur == -* ]]; then
+        COMPREPLY=($(compgen -W " --format --host -H --namespace -n --help -h --version -V" -- "$cur"))
+      else
+        compopt -o filenames; COMPREPLY=($(compgen -d -- "$cur"))
       fi ;;
     "completion")
       case $prev in

@@ -170,5 +170,8 @@ complete -c berth -n '__fish_seen_subcommand_from plugin; and __fish_seen_subcom
 complete -c berth -n '__fish_seen_subcommand_from policy; and test (count (commandline -opc)) -eq 2' -a ls -d 'List policies'
 complete -c berth -n '__fish_seen_subcommand_from policy; and __fish_seen_subcommand_from ls' -l format -d 'how to print' -xa 'table json'
 complete -c berth -n '__fish_seen_subcommand_from policy; and __fish_seen_subcommand_from ls' -l quiet -s q -d 'names only, one a line'
+complete -c berth -n '__fish_seen_subcommand_from policy; and test (count (commandline -opc)) -eq 2' -a test -d 'Run the tests beside the policies of a folder (this one)'
+complete -c berth -n '__fish_seen_subcommand_from policy; and __fish_seen_subcommand_from test' -l format -d 'how to print' -xa 'table json'
+complete -c berth -n '__fish_seen_subcommand_from policy; and __fish_seen_subcommand_from test' -xa '(__fish_complete_directories)'
 complete -c berth -n '__fish_seen_subcommand_from completion' -xa 'bash zsh fish'
 complete -c berth -n '__fish_seen_subcommand_from version' -l format -d 'how to print' -xa 'table json'

@@ -34,12 +34,15 @@ engine_answers() {
   timeout 10 docker version >/dev/null 2>&1
 }
 
-# engine_start DIR: starts dockerd with its data under DIR and its log in DIR/dockerd.log; its process id is in
-# DIR/dockerd.pid for engine_stop. Returns when it answers (at most a minute).
+# engine_start DIR: starts dockerd with its data under DIR and its log in DIR/dockerd.log. Returns when it answers (at most
+# a minute). What the engine changes outside of DIR is noted there for engine_stop.
 engine_start() {
   local dir=$1 tries
   mkdir -p "$dir"
-  engine_mounts
+  engine_mounts "$dir"
+  sysctl -n net.ipv4.ip_forward >"$dir/ip_forward" 2>/dev/null || true
+  iptables -S FORWARD 2>/dev/null | sed -n 's/^-P FORWARD //p' >"$dir/forward" || true
+  find /etc/docker /opt/containerd -mindepth 1 2>/dev/null | sort >"$dir/before" || true
   setsid dockerd --data-root "$dir/data" --exec-root "$dir/exec" --pidfile "$dir/dockerd.pid" \
     >"$dir/dockerd.log" 2>&1 </dev/null &
   for tries in $(seq 1 300); do
@@ -54,13 +57,14 @@ engine_start() {
 
 # A bare machine (a container, a minimal init) may have no cgroup mount, without which the engine refuses to start.
 engine_mounts() {
-  mountpoint -q /sys/fs/cgroup 2>/dev/null && return 0
-  mount -t cgroup2 cgroup2 /sys/fs/cgroup 2>/dev/null || true
+  mountpoint -q /sys/fs/cgroup && return 0
+  mount -t cgroup2 cgroup2 /sys/fs/cgroup && touch "$1/cgroup-mounted"
 }
 
 # engine_stop DIR: ends the dockerd that engine_start started and removes all that it left. Harmless where there is none.
 engine_stop() {
   local dir=$1 pid tries
+  [ -d "$dir" ] || return 0
   if [ -s "$dir/dockerd.pid" ]; then
     pid=$(cat "$dir/dockerd.pid")
     if [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = dockerd ]; then
@@ -71,11 +75,64 @@ engine_stop() {
       done
     fi
   fi
-  [ -d "$dir" ] || return 0
+  engine_answers || engine_traces "$dir"
   awk -v dir="$dir/" 'index($2, dir) == 1 { print $2 }' /proc/mounts | sort -r | while read -r mounted; do
     umount -l "$mounted" 2>/dev/null || true
   done
   rm -rf "$dir"
-  # The engine leaves its default bridge behind; with no engine it belongs to nobody.
-  engine_answers || ip link delete docker0 2>/dev/null || true
+}
+
+# What dockerd leaves when it ends: its bridge, its packet filter rules, a key file, empty folders.
+engine_traces() {
+  local dir=$1 table path
+  ip link delete docker0 2>/dev/null || true
+  for table in filter nat; do
+    iptables-save -t $table 2>/dev/null | grep -vE 'DOCKER|docker0|br-[0-9a-f]{12}' | iptables-restore -T $table 2>/dev/null || true
+  done
+  [ ! -s "$dir/forward" ] || iptables -P FORWARD "$(cat "$dir/forward")" 2>/dev/null || true
+  [ ! -s "$dir/ip_forward" ] || sysctl -q -w net.ipv4.ip_forward="$(cat "$dir/ip_forward")" 2>/dev/null || true
+  find /etc/docker /opt/containerd -mindepth 1 2>/dev/null | sort | comm -13 "$dir/before" - | sort -r |
+    while read -r path; do
+      rm -f "$path" 2>/dev/null || rmdir "$path" 2>/dev/null || true
+    done
+  rmdir /etc/docker /opt/containerd 2>/dev/null || true
+  rm -rf /run/docker.sock /run/docker
+  [ ! -e "$dir/cgroup-mounted" ] || umount /sys/fs/cgroup 2>/dev/null || true
+}
+
+# tree_copy TOP DIR: makes DIR/src the files of the tree at TOP: what git knows or would add; a tree without git whole.
+# Unchanged files keep their times, so that a second build does little.
+tree_copy() {
+  local top=$1 dir=$2
+  mkdir -p "$dir/src"
+  tree_files "$top" | sort -z >"$dir/files.now"
+  if [ -f "$dir/files" ]; then
+    comm -z -23 "$dir/files" "$dir/files.now" | (cd "$dir/src" && xargs -0 -r rm -f)
+  fi
+  mv "$dir/files.now" "$dir/files"
+  tar -C "$top" --null --files-from "$dir/files" -cf - | tar -C "$dir/src" --no-same-owner -xf -
+}
+
+tree_files() {
+  if git -C "$1" -c safe.directory='*' rev-parse --git-dir >/dev/null 2>&1; then
+    git -C "$1" -c safe.directory='*' ls-files -z -co --exclude-standard | while IFS= read -r -d '' file; do
+      if [ -e "$1/$file" ]; then
+        printf '%s\0' "$file"
+      fi
+    done
+  else
+    (cd "$1" && find . -path ./build-tests -prune -o -type f -print0)
+  fi
+}
+
+# tree_configured DIR OPTION… : runs autogen.sh and configure in DIR/src where they are due.
+tree_configured() {
+  local dir=$1/src
+  shift
+  cd "$dir" || return 1
+  if [ ! -x configure ] || [ -n "$(find . -newer configure \( -name '*.am' -o -name '*.ac' -o -name '*.m4' \
+    -o -name autogen.sh \) ! -name aclocal.m4 ! -path './config/m4/l*' 2>/dev/null)" ]; then
+    ./autogen.sh || return 1
+  fi
+  { [ -f Makefile ] && [ Makefile -nt configure ]; } || ./configure "$@"
 }

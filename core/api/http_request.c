@@ -350,6 +350,8 @@ void bt_req_free(struct bt_req **preq) {
   if (!*preq)
     return;
   struct bt_req *req = bt_steal(*preq);
+  if (req->body.len)
+    bt_wipe(req->body.data, req->body.len);
   bt_buf_free(&req->body);
   bt_buf_free(&req->p->head);
   bt_buf_free(&req->p->path);
@@ -360,6 +362,8 @@ void bt_req_free(struct bt_req **preq) {
 void bt_req_reset(struct bt_req *req) {
   struct bt_req_parser *p = req->p;
   struct bt_buf body = req->body;
+  if (body.len) /* it may have held a secret */
+    bt_wipe(body.data, body.len);
   if (body.cap > KEEP_BODY)
     bt_buf_free(&body);
   else

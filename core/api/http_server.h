@@ -30,6 +30,7 @@ struct bt_exchange {
   struct bt_req *req;
   const struct bt_peer *peer;
   /* Filled in by the application above. */
+  const void *route;
   const char *params[BT_MAX_PARAMS]; /* of the route's pattern, decoded, in order */
   int nparams;
   char actor[48];                    /* who asks: "root@unix", "token" */

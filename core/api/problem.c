@@ -56,12 +56,22 @@ static bool etag_matches(const char *list, const char *tag) {
   return at != NULL;
 }
 
-void bt_reply_object(struct bt_exchange *x, const char *text, uint64_t revision) {
-  char tag[32];
-  snprintf(tag, sizeof tag, "\"%" PRIu64 "\"", revision);
+static void reply_etag(struct bt_exchange *x, const char *text, const char *tag) {
   bt_reply_header(x, "ETag", tag);
   if (etag_matches(bt_req_header(x->req, "if-none-match"), tag))
     bt_reply(x, 304, NULL, NULL, 0);
   else
     bt_reply(x, 200, "application/json", text, strlen(text));
+}
+
+void bt_reply_object(struct bt_exchange *x, const char *text, uint64_t revision) {
+  char tag[32];
+  snprintf(tag, sizeof tag, "\"%" PRIu64 "\"", revision);
+  reply_etag(x, text, tag);
+}
+
+void bt_reply_tagged(struct bt_exchange *x, const char *text, long long revision, uint64_t change) {
+  char tag[64];
+  snprintf(tag, sizeof tag, "\"%lld-%" PRIu64 "\"", revision, change);
+  reply_etag(x, text, tag);
 }

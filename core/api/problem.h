@@ -21,5 +21,7 @@ json_t *bt_problem_json(int status, enum bt_code code, const char *detail);
 void bt_reply_json(struct bt_exchange *x, int status, json_t *value_steal);
 /* JSON text with ETag: "revision"; 304 where If-None-Match has it. */
 void bt_reply_object(struct bt_exchange *x, const char *text, uint64_t revision);
+/* The same with the ETag "revision-change", for objects that have a revision of their own. */
+void bt_reply_tagged(struct bt_exchange *x, const char *text, long long revision, uint64_t change);
 
 #endif

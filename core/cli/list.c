@@ -117,12 +117,19 @@ void bt_list_table(const struct bt_column *columns, const json_t *items, struct 
   json_array_foreach(items, i, item) for (size_t c = 0; c < n; c++) add_cell(table, &columns[c], item);
 }
 
+static void print_id(const json_t *id) {
+  if (json_is_integer(id))
+    bt_cli_say("%lld\n", (long long)json_integer_value(id));
+  else
+    bt_cli_say("%s\n", json_is_string(id) ? json_string_value(id) : "");
+}
+
 int bt_list_print(const struct bt_cli *cli, const struct bt_column *columns, const char *id, const json_t *items) {
   BT_AUTO_TABLE table = {0};
   size_t i;
   json_t *item;
   if (cli->quiet) {
-    json_array_foreach(items, i, item) bt_cli_say("%s\n", bt_json_str_or(item, id, ""));
+    json_array_foreach(items, i, item) print_id(json_object_get(item, id));
   } else if (cli->json) {
     bt_out_json(items);
   } else {
@@ -150,13 +157,14 @@ static int list_in_namespace(struct bt_cli *cli, const char *kind, const struct 
 int bt_verb_ls(struct bt_cli *cli, struct bt_err **err) {
   static const struct bt_column columns[] = {
       {"APP", "app", BT_CELL_TEXT},           {"REVISION", "revision", BT_CELL_TEXT}, {"STATE", "state", BT_CELL_STATE},
-      {"READY", "instances_ready", BT_CELL_TEXT}, {"WANTED", "instances_wanted", BT_CELL_TEXT},
+      {"READY", "ready", BT_CELL_TEXT},       {"INSTANCES", "instances", BT_CELL_TEXT},
       {"UPDATED", "updated_at", BT_CELL_AGE}, {"MESSAGE", "message", BT_CELL_TEXT},   {NULL, NULL, BT_CELL_TEXT}};
   if (!bt_args_has(&cli->args, "all-namespaces"))
     return list_in_namespace(cli, "apps", columns, "app", err);
   static const struct bt_column everywhere[] = {
       {"NAMESPACE", "namespace", BT_CELL_TEXT}, {"APP", "app", BT_CELL_TEXT},     {"REVISION", "revision", BT_CELL_TEXT},
-      {"STATE", "state", BT_CELL_STATE},        {"UPDATED", "updated_at", BT_CELL_AGE}, {"MESSAGE", "message", BT_CELL_TEXT},
+      {"STATE", "state", BT_CELL_STATE},        {"READY", "ready", BT_CELL_TEXT},   {"INSTANCES", "instances", BT_CELL_TEXT},
+      {"UPDATED", "updated_at", BT_CELL_AGE},   {"MESSAGE", "message", BT_CELL_TEXT},
       {NULL, NULL, BT_CELL_TEXT}};
   return list(cli, "/v1/apps", everywhere, "app", err);
 }
@@ -187,10 +195,10 @@ int bt_verb_history(struct bt_cli *cli, struct bt_err **err) {
 
 int bt_verb_node_ls(struct bt_cli *cli, struct bt_err **err) {
   static const struct bt_column columns[] = {
-      {"NODE", "name", BT_CELL_TEXT},         {"STATUS", "status", BT_CELL_STATE}, {"RUNTIME", "runtime", BT_CELL_TEXT},
+      {"NODE", "node", BT_CELL_TEXT},         {"STATUS", "status", BT_CELL_STATE}, {"RUNTIME", "runtime", BT_CELL_TEXT},
       {"VERSION", "runtime_version", BT_CELL_TEXT}, {"CPUS", "cpus", BT_CELL_TEXT}, {"MEMORY", "memory", BT_CELL_BYTES},
       {"INSTANCES", "instances", BT_CELL_TEXT}, {"MESSAGE", "message", BT_CELL_TEXT}, {NULL, NULL, BT_CELL_TEXT}};
-  return list(cli, "/v1/nodes", columns, "name", err);
+  return list(cli, "/v1/nodes", columns, "node", err);
 }
 
 int bt_verb_plugin_ls(struct bt_cli *cli, struct bt_err **err) {

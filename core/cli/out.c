@@ -103,11 +103,14 @@ enum bt_color bt_out_state_color(const char *word) {
     const char *word;
     enum bt_color color;
   } colors[] = {
-      {"running", BT_GREEN},    {"healthy", BT_GREEN},  {"ok", BT_GREEN},       {"ready", BT_GREEN},     {"completed", BT_GREEN},
-      {"done", BT_GREEN},       {"pending", BT_YELLOW}, {"pulling", BT_YELLOW}, {"creating", BT_YELLOW}, {"starting", BT_YELLOW},
-      {"stopping", BT_YELLOW},  {"warn", BT_YELLOW},    {"warning", BT_YELLOW}, {"rolling", BT_YELLOW},  {"removing", BT_YELLOW},
-      {"deploying", BT_YELLOW}, {"exited", BT_DIM},     {"failed", BT_RED},     {"unhealthy", BT_RED},   {"error", BT_RED},
-      {"broken", BT_RED},       {"degraded", BT_RED},   {"unavailable", BT_RED}, {"fail", BT_RED},       {"rolling_back", BT_RED},
+      {"running", BT_GREEN}, {"healthy", BT_GREEN}, {"ok", BT_GREEN}, {"ready", BT_GREEN}, {"completed", BT_GREEN},
+      {"done", BT_GREEN}, {"deployed", BT_GREEN}, {"pending", BT_YELLOW}, {"pulling", BT_YELLOW},
+      {"creating", BT_YELLOW}, {"starting", BT_YELLOW}, {"stopping", BT_YELLOW}, {"warn", BT_YELLOW},
+      {"warning", BT_YELLOW}, {"deploying", BT_YELLOW}, {"resolving", BT_YELLOW}, {"rolling-out", BT_YELLOW},
+      {"rolling-back", BT_YELLOW}, {"removing", BT_YELLOW}, {"paused", BT_YELLOW}, {"failed", BT_RED},
+      {"unhealthy", BT_RED}, {"error", BT_RED}, {"broken", BT_RED}, {"degraded", BT_RED}, {"fail", BT_RED},
+      {"unavailable", BT_RED}, {"disconnected", BT_RED}, {"critical", BT_RED}, {"exited", BT_DIM},
+      {"superseded", BT_DIM},
   };
   for (size_t i = 0; word && i < BT_COUNT(colors); i++)
     if (strcmp(colors[i].word, word) == 0)

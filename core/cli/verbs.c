@@ -156,6 +156,8 @@ const struct bt_verb bt_verbs[] = {
      .run = bt_verb_plugin_ls},
     {"policy ls", OTHERS, "", "List policies", NULL, no_options, 0, 0, BT_COMPLETE_NONE, .lists = true,
      .run = bt_verb_policy_ls},
+    {"policy test", OTHERS, "[FOLDER]", "Run the tests beside the policies of a folder (this one)", "No server is asked.",
+     format_options, 0, 1, BT_COMPLETE_FOLDER, .local = true, .run = bt_verb_policy_test},
     {"completion", OTHERS, "SHELL", "Print completions for bash, zsh or fish", NULL, no_options, 1, 1, BT_COMPLETE_NONE,
      .local = true, .run = bt_verb_completion},
     {"version", OTHERS, "", "Print the versions of this command and of the server", NULL, format_options, 0, 0,

@@ -145,37 +145,43 @@ static void hook_values(struct bt_yaml *service) {
 
 /* ---- what one attribute implies ---- */
 
-static void depend(struct bt_yaml *service, const char *name, bool restart, struct bt_loc loc) {
-  struct bt_yaml *all = map_at(service, "depends_on");
-  if (bt_yaml_get(all, name))
+/* known: the names that depends_on has. */
+static void depend(struct bt_yaml *service, struct bt_map *known, const char *name, bool restart, struct bt_loc loc) {
+  if (bt_map_get(known, name))
     return;
+  bt_map_set(known, name, service);
   struct bt_yaml *one = bt_yaml_new(BT_YAML_MAP, loc);
   bt_yaml_set(one, "condition", loc, bt_yaml_str("service_started", loc));
   bt_yaml_set(one, "restart", loc, bt_yaml_bool(restart, loc));
   bt_yaml_set(one, "required", loc, bt_yaml_bool(true, loc));
-  bt_yaml_set(all, name, loc, one);
+  struct bt_yaml_pair pair = {bt_strdup(name), loc, one};
+  bt_vec_push(&map_at(service, "depends_on")->map, pair);
 }
 
 /* The n-th ":"-separated part; the caller frees. */
 static char *first_part(const char *text) { return bt_strndup(text, strcspn(text, ":")); }
 
 static void implied_dependencies(struct bt_yaml *service) {
+  BT_AUTO_MAP known = bt_map_new(NULL);
+  const struct bt_yaml *all = bt_yaml_get(service, "depends_on");
+  if (all && all->kind == BT_YAML_MAP)
+    bt_vec_each(&all->map, pair) bt_map_set(known, pair->key, service);
   const struct bt_yaml *links = bt_yaml_get(service, "links"), *from = bt_yaml_get(service, "volumes_from");
   for (size_t i = 0; links && links->kind == BT_YAML_SEQ && i < links->seq.len; i++) {
     BT_AUTO_FREE char *name = first_part(links->seq.items[i]->text ? links->seq.items[i]->text : "");
-    depend(service, name, true, links->seq.items[i]->loc);
+    depend(service, known, name, true, links->seq.items[i]->loc);
   }
   static const char *const shared[] = {"network_mode", "ipc", "pid", "uts", "cgroup"};
   for (size_t i = 0; i < BT_COUNT(shared); i++) {
     const struct bt_yaml *n = bt_yaml_get(service, shared[i]);
     if (n && n->kind == BT_YAML_STR && bt_starts(n->text, "service:"))
-      depend(service, n->text + 8, true, n->loc);
+      depend(service, known, n->text + 8, true, n->loc);
   }
   for (size_t i = 0; from && from->kind == BT_YAML_SEQ && i < from->seq.len; i++) {
     const char *text = from->seq.items[i]->text ? from->seq.items[i]->text : "";
     BT_AUTO_FREE char *name = first_part(text);
     if (!bt_starts(text, "container:"))
-      depend(service, name, false, from->seq.items[i]->loc);
+      depend(service, known, name, false, from->seq.items[i]->loc);
   }
 }
 

@@ -21,12 +21,14 @@ static bool wanted(const struct bt_load *load, const struct bt_yaml *service) {
 }
 
 /* What a service that runs waits for must be defined, and must run too where it is required. */
-static void check_dependency(struct bt_load *load, const char *name, const struct bt_yaml *services,
+static void check_dependency(struct bt_load *load, const char *name, const struct bt_map *services,
                              const struct bt_yaml_pair *on) {
-  const struct bt_yaml *other = bt_yaml_get(services, on->key), *required = bt_yaml_get(on->value, "required");
+  const struct bt_yaml *other = bt_map_get(services, on->key), *required = bt_yaml_get(on->value, "required");
   if (!other) {
     struct bt_nearest near = bt_nearest_start(on->key);
-    bt_vec_each(&services->map, pair) bt_nearest_try(&near, pair->key);
+    struct bt_map_iter it = bt_map_iter(services);
+    while (load->diags->errors < 100 && bt_map_next(&it)) /* more are not shown */
+      bt_nearest_try(&near, it.key);
     char hint[96];
     bt_diag_error(load->diags, on->loc, "services.%s depends on \"%.60s\", which is no service of this file%s", name, on->key,
                   bt_nearest_hint(near.best, hint));
@@ -41,10 +43,12 @@ static void check_dependency(struct bt_load *load, const char *name, const struc
 }
 
 static void check_dependencies(struct bt_load *load, const struct bt_yaml *services) {
+  BT_AUTO_MAP all_services = bt_map_new(NULL);
+  bt_vec_each(&services->map, pair) bt_map_set(all_services, pair->key, pair->value);
   bt_vec_each(&services->map, pair) {
     const struct bt_yaml *all = bt_yaml_get(pair->value, "depends_on");
     if ((load->options->keep_inactive || wanted(load, pair->value)) && all && all->kind == BT_YAML_MAP)
-      bt_vec_each(&all->map, on) check_dependency(load, pair->key, services, on);
+      bt_vec_each(&all->map, on) check_dependency(load, pair->key, all_services, on);
   }
 }
 

@@ -2,6 +2,9 @@
  * and names that are taken twice. */
 #include "config.h"
 
+#include <stdint.h>
+#include <stdio.h>
+
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/nearest.h"
@@ -11,6 +14,7 @@
 /* What one service's checks share. */
 struct referee {
   struct bt_load *load;
+  const struct bt_map *defined; /* "networks/NAME", … */
   const struct bt_yaml *tree;
   const char *name;
   const struct bt_yaml *service;
@@ -25,10 +29,11 @@ static const char *text_of(const struct bt_yaml *n) { return n && n->kind == BT_
 static void undefined(const struct referee *r, const char *kind, const char *name, struct bt_loc loc) {
   BT_AUTO_FREE char *plural = bt_asprintf("%ss", kind);
   const struct bt_yaml *all = bt_yaml_get(r->tree, plural);
-  if (has(all, name))
+  BT_AUTO_FREE char *key = bt_asprintf("%s/%s", plural, name);
+  if (bt_map_get(r->defined, key))
     return;
   struct bt_nearest near = bt_nearest_start(name);
-  if (all && all->kind == BT_YAML_MAP)
+  if (all && all->kind == BT_YAML_MAP && r->load->diags->errors < 100) /* more are not shown */
     bt_vec_each(&all->map, pair) bt_nearest_try(&near, pair->key);
   char hint[96];
   if (near.best)
@@ -215,48 +220,77 @@ static void tell_cycle(struct bt_load *load, const struct bt_map *left, const ch
   bt_diag_error(load->diags, loc, "services depend on each other in a circle: %s%s", b.data, first);
 }
 
-/* A service is out of the way once all that it waits for is; who stays waits for itself. Each edge is looked at once. */
-static void check_cycles(struct bt_load *load, const struct bt_yaml *services) {
-  BT_AUTO_MAP left = bt_map_new(NULL);       /* NAME -> its tree */
-  BT_AUTO_MAP waiting = bt_map_new(free);    /* NAME -> struct bt_strs: who waits for it */
-  size_t *open = bt_newn(size_t, services->map.len + 1);
-  BT_AUTO_MAP index = bt_map_new(NULL);
-  BT_VEC(size_t) ready = {0};
-  for (size_t i = 0; i < services->map.len; i++) {
-    bt_map_set(left, services->map.items[i].key, services->map.items[i].value);
-    bt_map_set(index, services->map.items[i].key, (void *)(uintptr_t)(i + 1));
-    bt_map_set(waiting, services->map.items[i].key, bt_new(struct bt_strs));
+/* Who waits for whom, by number. */
+struct waits {
+  const struct bt_yaml *services;
+  struct bt_map *index; /* NAME -> number plus one */
+  size_t *open;         /* for how many each still waits */
+  BT_VEC(size_t) * who; /* who waits for each */
+};
+
+/* The number of a service, or -1 where it is none of these. */
+static long number_of(const struct waits *w, const char *name) { return (long)(intptr_t)bt_map_get(w->index, name) - 1; }
+
+static void gather_waits(struct waits *w) {
+  for (size_t i = 0; i < w->services->map.len; i++)
+    bt_map_set(w->index, w->services->map.items[i].key, (void *)(intptr_t)(i + 1));
+  for (size_t i = 0; i < w->services->map.len; i++) {
+    const struct bt_yaml *all = bt_yaml_get(w->services->map.items[i].value, "depends_on");
+    for (size_t j = 0; all && all->kind == BT_YAML_MAP && j < all->map.len; j++) {
+      long on = number_of(w, all->map.items[j].key);
+      if (on < 0)
+        continue;
+      bt_vec_push(&w->who[on], i);
+      w->open[i]++;
+    }
   }
-  for (size_t i = 0; i < services->map.len; i++) {
-    const struct bt_yaml *all = bt_yaml_get(services->map.items[i].value, "depends_on");
-    if (all && all->kind == BT_YAML_MAP)
-      bt_vec_each(&all->map, pair) {
-        struct bt_strs *who = bt_map_get(waiting, pair->key);
-        if (!who)
-          continue;
-        bt_strs_add(who, services->map.items[i].key);
-        open[i]++;
-      }
-    if (!open[i])
+}
+
+/* A service is out of the way once all that it waits for is; who stays waits for itself. Each wait is looked at once. */
+static struct bt_map *who_stays(struct waits *w) {
+  struct bt_map *left = bt_map_new(NULL); /* NAME -> its tree */
+  BT_VEC(size_t) ready = {0};
+  for (size_t i = 0; i < w->services->map.len; i++) {
+    bt_map_set(left, w->services->map.items[i].key, w->services->map.items[i].value);
+    if (!w->open[i])
       bt_vec_push(&ready, i);
   }
   while (ready.len) {
-    const char *name = services->map.items[ready.items[--ready.len]].key;
-    bt_map_del(left, name);
-    struct bt_strs *who = bt_map_get(waiting, name);
-    bt_vec_each(who, w) {
-      size_t i = (size_t)(uintptr_t)bt_map_get(index, *w) - 1;
-      if (--open[i] == 0)
-        bt_vec_push(&ready, i);
-    }
+    size_t done = ready.items[--ready.len];
+    bt_map_del(left, w->services->map.items[done].key);
+    bt_vec_each(&w->who[done], i) if (--w->open[*i] == 0) bt_vec_push(&ready, *i);
   }
+  bt_vec_free(&ready);
+  return left;
+}
+
+static void check_cycles(struct bt_load *load, const struct bt_yaml *services) {
+  size_t n = services->map.len;
+  BT_AUTO_MAP index = bt_map_new(NULL);
+  struct waits w = {services, index, bt_newn(size_t, n + 1), bt_calloc(n + 1, sizeof *w.who)};
+  gather_waits(&w);
+  BT_AUTO_MAP left = who_stays(&w);
   struct bt_map_iter it = bt_map_iter(left);
   if (bt_map_next(&it))
     tell_cycle(load, left, it.key);
-  for (it = bt_map_iter(waiting); bt_map_next(&it);)
-    bt_strs_free(it.value);
-  bt_vec_free(&ready);
-  free(open);
+  for (size_t i = 0; i < n; i++)
+    bt_vec_free(&w.who[i]);
+  free(w.who);
+  free(w.open);
+}
+
+/* All names that services may refer to. */
+static struct bt_map *index_names(const struct bt_yaml *tree) {
+  static const char *const kinds[] = {"services", "networks", "volumes", "secrets", "configs", "models"};
+  struct bt_map *defined = bt_map_new(NULL);
+  for (size_t i = 0; i < BT_COUNT(kinds); i++) {
+    const struct bt_yaml *map = bt_yaml_get(tree, kinds[i]);
+    for (size_t j = 0; map && map->kind == BT_YAML_MAP && j < map->map.len; j++) {
+      BT_AUTO_FREE char *key = bt_asprintf("%s/%s", kinds[i], map->map.items[j].key);
+      bt_map_set(defined, key, defined);
+    }
+  }
+  return defined;
 }
 
 int bt_compose_check_references(struct bt_load *load, const struct bt_yaml *tree) {
@@ -264,8 +298,9 @@ int bt_compose_check_references(struct bt_load *load, const struct bt_yaml *tree
   const struct bt_yaml *services = bt_yaml_get(tree, "services");
   if (!services || services->kind != BT_YAML_MAP)
     return 0;
+  BT_AUTO_MAP defined = index_names(tree);
   bt_vec_each(&services->map, pair) {
-    struct referee r = {load, tree, pair->key, pair->value};
+    struct referee r = {load, defined, tree, pair->key, pair->value};
     check_service(&r);
   }
   check_names(load, services);

@@ -5,6 +5,8 @@
  * for one container: there each replica needs its own port, from a published range. */
 #include "config.h"
 
+#include <stdint.h>
+
 #include "base/mem.h"
 #include "compose/short.h"
 #include "compose/support.h"
@@ -120,48 +122,35 @@ static void check_volumes_from(struct bt_load *load, const char *name, const str
 
 /* ---- between services ---- */
 
-struct taken {
-  const char *service, *ip;
-};
-
 static bool any_ip(const char *ip) { return !*ip || bt_streq(ip, "0.0.0.0") || bt_streq(ip, "::"); }
 
-struct taken_list {
-  struct taken *items;
-  size_t len, cap;
-};
-
-static void free_taken(void *p) {
-  struct taken_list *list = p;
-  bt_vec_free(list);
-  free(list);
-}
-
-/* Two services (or one twice) that publish the same port of the machine. */
-static void check_published(struct bt_load *load, struct bt_map *all, const char *name, const struct bt_yaml *port) {
+/* Two services (or one twice) that publish the same port of the machine. taken: "80/tcp" (on any address), "80/tcp on " (on
+ * all) and "80/tcp on 10.0.0.1" to the service's name. */
+static void check_published(struct bt_load *load, struct bt_map *taken, const char *name, const struct bt_yaml *port) {
   const struct bt_yaml *published = bt_yaml_get(port, "published");
   long long first, last;
   if (!published || !published->text || !bt_port_range(published->text, &first, &last) || first != last || !first)
     return;
   BT_AUTO_FREE char *key = bt_asprintf("%lld/%s", first, text_of(port, "protocol"));
-  struct taken_list *list = bt_map_get(all, key);
-  if (!list) {
-    list = bt_new(struct taken_list);
-    bt_map_set(all, key, list);
+  const char *ip = text_of(port, "host_ip");
+  bool every = any_ip(ip);
+  BT_AUTO_FREE char *mine = bt_asprintf("%s on %s", key, every ? "" : ip);
+  BT_AUTO_FREE char *all_ips = bt_asprintf("%s on ", key);
+  const char *other = bt_map_get(taken, all_ips);
+  if (!other)
+    other = bt_map_get(taken, every ? key : mine);
+  if (other) {
+    bt_diag_error(load->diags, published->loc, "services.%s publishes port %s, which services.%s publishes already", name, key,
+                  other);
+    return;
   }
-  struct taken mine = {name, text_of(port, "host_ip")};
-  bt_vec_each(list, other)
-    if (any_ip(mine.ip) || any_ip(other->ip) || bt_streq(mine.ip, other->ip)) {
-      bt_diag_error(load->diags, published->loc, "services.%s publishes port %s, which services.%s publishes already", name, key,
-                    other->service);
-      return;
-    }
-  bt_vec_push(list, mine);
+  bt_map_set(taken, mine, (void *)(uintptr_t)name);
+  bt_map_set(taken, key, (void *)(uintptr_t)name);
 }
 
 void bt_compose_check_rules(struct bt_load *load, const struct bt_yaml *tree) {
   const struct bt_yaml *services = bt_yaml_get(tree, "services");
-  BT_AUTO_MAP published = bt_map_new(free_taken);
+  BT_AUTO_MAP published = bt_map_new(NULL);
   if (!services || services->kind != BT_YAML_MAP)
     return;
   bt_vec_each(&services->map, pair) {

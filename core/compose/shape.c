@@ -15,7 +15,7 @@ static void set_int(struct bt_yaml *n, long long v) { bt_node_become(n, bt_yaml_
 static void set_bool(struct bt_yaml *n, bool v) { bt_node_become(n, bt_yaml_bool(v, n->loc)); }
 
 static void set_float(struct bt_yaml *n, double v) {
-  if (v == (double)(long long)v) {
+  if (v > -1e15 && v < 1e15 && v == (double)(long long)v) {
     set_int(n, (long long)v);
     return;
   }

@@ -105,7 +105,7 @@ static void push_range(struct bt_yaml *out, const struct spec *s, struct range t
   }
 }
 
-static const char *expand(struct bt_yaml *out, const char *text, struct bt_loc loc) {
+static const char *expand(struct bt_load *load, struct bt_yaml *out, const char *text, struct bt_loc loc) {
   __attribute__((cleanup(spec_free))) struct spec s = {0};
   struct range target, published = {0, 0};
   if (!split_spec(text, &s))
@@ -121,6 +121,11 @@ static const char *expand(struct bt_yaml *out, const char *text, struct bt_loc l
   if (s.published && *s.published && target.first != target.last &&
       target.last - target.first != published.last - published.first)
     return "the two ranges are not of the same length";
+  enum { values_of_a_port = 6 };
+  size_t values = (size_t)(target.last - target.first + 1) * values_of_a_port;
+  if (values > load->nodes)
+    return "there are too many ports in this file";
+  load->nodes -= values;
   push_range(out, &s, target, published, loc);
   return NULL;
 }
@@ -138,7 +143,7 @@ void bt_short_ports(struct bt_load *load, struct bt_yaml *list, const struct bt_
       continue;
     }
     BT_AUTO_FREE char *text = bt_compose_scalar_text(item);
-    const char *why = expand(out, text, item->loc);
+    const char *why = expand(load, out, text, item->loc);
     if (why) {
       BT_AUTO_FREE char *where = bt_place_text(here);
       bt_diag_error(load->diags, item->loc, "%s \"%.60s\": %s", where, text, why);

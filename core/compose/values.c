@@ -1,6 +1,7 @@
 #include "config.h"
 #include "compose/values.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <strings.h>
@@ -58,7 +59,7 @@ bool bt_value_float(const struct bt_yaml *n, double *out) {
     v = strtod(n->text, &end);
   else
     return false;
-  if ((end && *end) || !isfinite(v))
+  if ((end && *end) || !isfinite(v) || fabs(v) > FLT_MAX)
     return false;
   *out = as_single(v);
   return true;

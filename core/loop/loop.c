@@ -229,6 +229,8 @@ void bt_loop_free(struct bt_loop **ploop) {
 }
 
 void bt_loop_run(struct bt_loop *loop) {
+  if (post_count(loop)) /* left over by a stop that came between them */
+    wake(loop);
   while (!loop->stop) /* event_base_loop may return on an error of its backend: go on */
     event_base_loop(loop->base, EVLOOP_NO_EXIT_ON_EMPTY);
   loop->stop = false;

@@ -101,6 +101,18 @@ static void test_posts(void) {
   free(p);
 }
 
+static void test_stop_between_posts(void) {
+  order[0] = 0;
+  bt_loop_post(loop, "stop", stop, NULL);
+  for (int i = 0; i < 3; i++)
+    bt_loop_post(loop, "post", note, (void *)(uintptr_t)"p");
+  run();
+  is_str(order, "", "a stop ends the loop before the posts behind it");
+  int64_t t0 = bt_clock_mono_ms();
+  run();
+  ok(bt_streq(order, "ppp") && bt_clock_mono_ms() - t0 < 5000, "the next run begins with them");
+}
+
 static void sleep_ms(long ms) {
   struct timespec ts = {0, ms * 1000000};
   nanosleep(&ts, NULL);
@@ -275,6 +287,7 @@ int main(void) {
   loop = bt_loop_new();
   test_timers();
   test_posts();
+  test_stop_between_posts();
   test_stalls();
   test_watch_and_signal();
   test_workers();

@@ -1,0 +1,137 @@
+/* The server itself: version, health, status, doctor, plug-ins, policies, nodes, namespaces, image clean-up. */
+#include "config.h"
+
+#include "api/internal.h"
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "plugin/plugin.h"
+
+static void get_version(struct bt_api *api, struct bt_exchange *x) {
+  json_t *o = json_object();
+  bt_json_set_str(o, "version", api->s.version);
+  bt_json_set_str(o, "api", "v1");
+  bt_json_set_str(o, "server_id", api->s.server_id);
+  bt_reply_json(x, 200, o);
+}
+
+/* Open to load balancers: says no more than that the server answers. */
+static void get_health(struct bt_api *api, struct bt_exchange *x) {
+  (void)api;
+  bt_reply_json(x, 200, json_pack("{s:s}", "status", "ok"));
+}
+
+static void get_server(struct bt_api *api, struct bt_exchange *x) {
+  json_t *o = api->s.server_status ? api->s.server_status(api->s.arg) : json_object();
+  bt_json_set_str(o, "version", api->s.version);
+  bt_json_set_str(o, "server_id", api->s.server_id);
+  bt_json_set_int(o, "uptime_ms", bt_clock_wall_ms() - api->s.started_ms);
+  bt_json_set_int(o, "connections", (long long)bt_httpd_connections(api->httpd));
+  bt_reply_json(x, 200, o);
+}
+
+static void get_openapi(struct bt_api *api, struct bt_exchange *x) { bt_reply_json(x, 200, bt_openapi_json(api)); }
+
+static json_t *page(json_t *items) {
+  json_t *o = json_object();
+  bt_json_set(o, "items", items);
+  bt_json_set(o, "next", json_null());
+  return o;
+}
+
+static void doctor_done(void *arg, json_t *report) { bt_reply_json(arg, 200, page(report)); }
+
+static void get_doctor(struct bt_api *api, struct bt_exchange *x) {
+  if (api->s.doctor)
+    api->s.doctor(api->s.arg, doctor_done, x);
+  else
+    bt_problem(x, BT_UNSUPPORTED, "this server has no doctor");
+}
+
+static void get_plugins(struct bt_api *api, struct bt_exchange *x) {
+  bt_reply_json(x, 200, page(api->s.plugins ? bt_plugins_json(api->s.plugins) : json_array()));
+}
+
+/* ---------------------------------------------------------------- policies: always in a worker, under their lock */
+
+struct policies {
+  struct bt_api *api;
+  struct bt_exchange *x;
+  json_t *list;
+};
+
+static void policies_work(void *arg) {
+  struct policies *p = arg;
+  pthread_mutex_lock(&p->api->policy_lock);
+  BT_AUTO_ERR err = NULL;
+  if (bt_policy_refresh(p->api->s.policy, &err) < 0) {
+    /* said in the list itself */
+  }
+  p->list = bt_policy_list(p->api->s.policy);
+  pthread_mutex_unlock(&p->api->policy_lock);
+}
+
+static void policies_done(void *arg) {
+  struct policies *p = arg;
+  bt_reply_json(p->x, 200, page(p->list));
+  free(p);
+}
+
+static void get_policies(struct bt_api *api, struct bt_exchange *x) {
+  if (!api->s.policy) {
+    bt_reply_json(x, 200, page(json_array()));
+    return;
+  }
+  struct policies *p = bt_new(struct policies);
+  *p = (struct policies){.api = api, .x = x};
+  bt_pool_run(api->s.pool, "policies", policies_work, policies_done, p);
+}
+
+/* ---------------------------------------------------------------- nodes, namespaces */
+
+static void get_nodes(struct bt_api *api, struct bt_exchange *x) { bt_reply_list(api, x, "nodes", NULL, NULL); }
+
+static void get_node(struct bt_api *api, struct bt_exchange *x) { bt_reply_one(api, x, "nodes", NULL, x->params[0]); }
+
+static void get_namespaces(struct bt_api *api, struct bt_exchange *x) { bt_reply_list(api, x, "namespaces", NULL, NULL); }
+
+/* ---------------------------------------------------------------- images */
+
+static void prune_done(void *arg, enum bt_code code, const char *message, const json_t *result) {
+  struct bt_exchange *x = arg;
+  if (code == BT_OK)
+    bt_reply_json(x, 200, result ? json_copy((json_t *)(uintptr_t)result) : json_object());
+  else
+    bt_problem(x, code, message);
+}
+
+static void post_prune(struct bt_api *api, struct bt_exchange *x) {
+  struct bt_api_stream stream = {.done = prune_done, .arg = x};
+  api->s.stream(api->s.arg, "image.prune", "", "", json_object(), &stream);
+}
+
+static const struct bt_route_param paging[] = {{"limit", "integer", "items of a page, at most 5000; 0: 500"},
+                                               {"cursor", "string", "\"next\" of the page before"},
+                                               {NULL, NULL, NULL}};
+
+static const struct bt_route routes[] = {
+    {.method = "GET", .pattern = "/v1/version", .summary = "The server's version", .response = "Version", .handle = get_version},
+    {.method = "GET", .pattern = "/v1/health", .summary = "Does the server answer?", .response = "Health", .open = true,
+     .handle = get_health},
+    {.method = "GET", .pattern = "/v1/server", .summary = "Uptime, memory, loop and store statistics, warnings",
+     .response = "Server", .handle = get_server},
+    {.method = "GET", .pattern = "/v1/openapi.json", .summary = "This document", .response = "Any", .open = true,
+     .handle = get_openapi},
+    {.method = "GET", .pattern = "/v1/doctor", .summary = "Check that everything fits together", .response = "[Check]",
+     .handle = get_doctor},
+    {.method = "GET", .pattern = "/v1/plugins", .summary = "Plug-ins and how they are", .response = "[Plugin]",
+     .handle = get_plugins},
+    {.method = "GET", .pattern = "/v1/policies", .summary = "Policies in force", .response = "[Policy]", .handle = get_policies},
+    {.method = "GET", .pattern = "/v1/nodes", .summary = "Nodes", .query = paging, .response = "[Node]", .handle = get_nodes},
+    {.method = "GET", .pattern = "/v1/nodes/{node}", .summary = "A node", .response = "Node", .handle = get_node},
+    {.method = "GET", .pattern = "/v1/namespaces", .summary = "Namespaces", .query = paging, .response = "[Namespace]",
+     .handle = get_namespaces},
+    {.method = "POST", .pattern = "/v1/images/prune", .summary = "Remove images that no container uses", .response = "Any",
+     .handle = post_prune},
+};
+const struct bt_route_table bt_routes_server = {routes, BT_COUNT(routes)};

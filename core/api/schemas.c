@@ -1,0 +1,236 @@
+/* The shapes of what the API takes and gives, for the OpenAPI document: one row a member. Answers may have more members than are
+ * listed (additionalProperties), requests may not. */
+#include "config.h"
+
+#include "api/internal.h"
+#include "base/json.h"
+#include "base/mem.h"
+
+/* type: a JSON type, "time", "any", "Name" or "[Name]" of another schema, "{}" a map; "?" behind it: may be null; "!" in front: has
+ * to be there. */
+struct member {
+  const char *schema, *name, *type, *doc;
+};
+
+static const struct member members[] = {
+    {"Version", "version", "!string", "Berth's version"},
+    {"Version", "api", "!string", "v1"},
+    {"Version", "server_id", "!string", "Names this server; containers carry it as a label"},
+    {"Health", "status", "!string", "ok"},
+    {"Server", "version", "!string", "Berth's version"},
+    {"Server", "uptime_ms", "!integer", "Milliseconds since the start"},
+    {"Server", "connections", "integer", "Open connections of the API"},
+    {"Server", "rss", "integer", "Bytes of memory in use"},
+    {"Server", "loop", "object", "The event loop: its worst stall, callbacks"},
+    {"Server", "store", "object", "Commits, syncs, health of the state store"},
+    {"Server", "warnings", "array", "What the operator should know, such as a full disk"},
+    {"Check", "check", "!string", "What was looked at"},
+    {"Check", "status", "!string", "ok, warn, fail or skip"},
+    {"Check", "detail", "string?", "What was found"},
+    {"Check", "fix", "string?", "What to do about it"},
+    {"Plugin", "name", "!string", "Entry of the configuration"},
+    {"Plugin", "plugin", "!string", "Plug-in"},
+    {"Plugin", "version", "string?", "Its version"},
+    {"Plugin", "status", "!string", "starting, ok, failed or removed"},
+    {"Plugin", "error", "string?", "Why it failed"},
+    {"Plugin", "interfaces", "array", "Interfaces that it implements"},
+    {"Policy", "name", "!string", "Policy"},
+    {"Policy", "file", "!string", "Its file"},
+    {"Policy", "status", "!string", "ok or broken"},
+    {"Policy", "error", "string?", "What is broken, with its line"},
+    {"Policy", "hooks", "array", "Hooks that it has"},
+    {"Namespace", "name", "!string", "Namespace"},
+    {"Node", "node", "!string", "Node"},
+    {"Node", "status", "!string", "ready, unavailable or disconnected"},
+    {"Node", "message", "string?", "Why it is not ready"},
+    {"Node", "cpus", "number", "Processors"},
+    {"Node", "memory", "integer", "Bytes"},
+    {"Node", "labels", "{}", "Labels"},
+    {"App", "namespace", "!string", "Namespace"},
+    {"App", "app", "!string", "App"},
+    {"App", "state", "!string", "deploying, running, degraded, failed, rolling-back or removing"},
+    {"App", "message", "string?", "Why"},
+    {"App", "revision", "!integer", "Latest revision"},
+    {"App", "target", "integer", "Revision that is rolled out"},
+    {"App", "stable", "integer", "Last revision that stood whole; 0: none"},
+    {"App", "created_at", "time?", "First apply"},
+    {"App", "updated_at", "time?", "Last change"},
+    {"App", "services", "any", "Its services and how their rollouts stand"},
+    {"Revision", "namespace", "!string", "Namespace"},
+    {"Revision", "app", "!string", "App"},
+    {"Revision", "revision", "!integer", "Number, from 1"},
+    {"Revision", "state", "!string", "resolving, rolling-out, deployed, failed or superseded"},
+    {"Revision", "reason", "string?", "Why it failed"},
+    {"Revision", "actor", "string?", "Who made it"},
+    {"Revision", "message", "string?", "What its maker said"},
+    {"Revision", "rollback_of", "integer", "Revision that it brings back"},
+    {"Revision", "created_at", "time?", "When"},
+    {"Revision", "services", "{}", "Images as they were pinned"},
+    {"Revision", "model", "any", "Canonical Compose model (one revision only, not in lists)"},
+    {"Service", "namespace", "!string", "Namespace"},
+    {"Service", "app", "!string", "App"},
+    {"Service", "service", "!string", "Service"},
+    {"Service", "state", "!string", "How its rollout or its instances stand"},
+    {"Service", "replicas", "integer", "Wanted instances"},
+    {"Service", "ready", "integer", "Ready instances"},
+    {"Service", "revision", "integer", "Revision that it is at"},
+    {"Service", "rollout", "object", "State of its rollout"},
+    {"Instance", "instance", "!string", "Id, unique for ever"},
+    {"Instance", "namespace", "!string", "Namespace"},
+    {"Instance", "app", "!string", "App"},
+    {"Instance", "service", "!string", "Service"},
+    {"Instance", "slot", "integer", "Number within its service, from 1"},
+    {"Instance", "revision", "integer", "Revision that it was made of"},
+    {"Instance", "node", "string?", "Node"},
+    {"Instance", "state", "!string", "pending, pulling, creating, starting, running, stopping, exited or failed"},
+    {"Instance", "health", "string", "empty, starting, healthy or unhealthy"},
+    {"Instance", "ready", "boolean", "Takes traffic"},
+    {"Instance", "image", "string", "As the Compose file has it"},
+    {"Instance", "digest", "string?", "What really runs"},
+    {"Instance", "ports", "array", "Published ports"},
+    {"Instance", "restarts", "integer", "Restarts"},
+    {"Instance", "error", "string?", "What went wrong last"},
+    {"Instance", "container_id", "string?", "Of the engine"},
+    {"Instance", "started_at", "time?", "Start of its container"},
+    {"Stats", "instance", "string", "Instance"},
+    {"Stats", "cpu_ns", "integer", "Processor time since its start, nanoseconds"},
+    {"Stats", "memory", "integer", "Bytes in use without page cache"},
+    {"Stats", "memory_limit", "integer", "Bytes; 0: none"},
+    {"Stats", "rx_bytes", "integer", "Received"},
+    {"Stats", "tx_bytes", "integer", "Sent"},
+    {"Stats", "pids", "integer", "Processes"},
+    {"Stats", "time_ms", "integer", "When"},
+    {"Volume", "namespace", "!string", "Namespace"},
+    {"Volume", "name", "!string", "Name on the engine"},
+    {"Volume", "app", "string?", "App"},
+    {"Volume", "state", "string", "present or removing"},
+    {"Volume", "driver", "string", "Driver"},
+    {"Network", "namespace", "!string", "Namespace"},
+    {"Network", "name", "!string", "Name on the engine"},
+    {"Network", "app", "string?", "App"},
+    {"Network", "state", "string", "present or removing"},
+    {"Network", "driver", "string", "Driver"},
+    {"Secret", "namespace", "!string", "Namespace"},
+    {"Secret", "name", "!string", "Name"},
+    {"Secret", "app", "string", "App, where it came with one"},
+    {"Secret", "fingerprint", "string", "Equal for equal contents of one name"},
+    {"Secret", "size", "integer", "Bytes"},
+    {"Secret", "updated_at", "time?", "Last change"},
+    {"Config", "namespace", "!string", "Namespace"},
+    {"Config", "name", "!string", "Name"},
+    {"Config", "app", "string", "App"},
+    {"Config", "fingerprint", "string", "Of its content"},
+    {"Config", "size", "integer", "Bytes"},
+    {"Why", "object", "!string", "What was asked about"},
+    {"Why", "kind", "!string", "Its kind"},
+    {"Why", "summary", "!string", "A sentence"},
+    {"Why", "reasons", "array", "Reasons, the nearest first: text, since, code"},
+    {"Why", "next", "any", "What to try"},
+    {"Event", "revision", "integer", "Grows; resume with it"},
+    {"Event", "type", "!string", "Such as app.running"},
+    {"Event", "severity", "!string", "info, warning or error"},
+    {"Event", "namespace", "string?", "Namespace"},
+    {"Event", "app", "string?", "App"},
+    {"Event", "subject", "string?", "Object"},
+    {"Event", "message", "!string", "A sentence"},
+    {"Event", "data", "any", "More, by type"},
+    {"ApplyResult", "app", "!string", "App"},
+    {"ApplyResult", "revision", "!integer", "Its revision after the change"},
+    {"ApplyResult", "changed", "boolean", "False: nothing was to be done"},
+    {"ApplyResult", "plan", "array", "Actions: action, kind, name, reason, changes, instances"},
+    {"ApplyResult", "warnings", "array", "Of policies and of the plan"},
+    {"ApplyResult", "diagnostics", "[Diagnostic]", "Of the Compose files"},
+    {"ConfigResult", "name", "!string", "Project"},
+    {"ConfigResult", "model", "!object", "Canonical Compose model"},
+    {"ConfigResult", "diagnostics", "[Diagnostic]", "Warnings"},
+    {"Diagnostic", "severity", "!string", "error or warning"},
+    {"Diagnostic", "file", "string?", "File"},
+    {"Diagnostic", "line", "integer", "From 1; 0: unknown"},
+    {"Diagnostic", "column", "integer", "From 1; 0: unknown"},
+    {"Diagnostic", "message", "!string", "What is wrong, and the mend"},
+    {"Problem", "type", "!string", "about:blank"},
+    {"Problem", "title", "!string", "The status in words"},
+    {"Problem", "status", "!integer", "HTTP status"},
+    {"Problem", "detail", "!string", "What is wrong, and the mend"},
+    {"Problem", "code", "!string", "Stable name of the error"},
+    {"Problem", "diagnostics", "[Diagnostic]", "Of Compose files"},
+};
+
+/* Requests: no other member is taken. */
+static const struct member requests[] = {
+    {"SecretPut", "data", "!string", "Content in base64"},
+    {"Rollback", "to", "integer?", "Revision; absent: the one before"},
+    {"Rollback", "message", "string", "Why"},
+    {"Scale", "services", "!{}", "Replicas by service"},
+    {"Restart", "services", "any", "Names of services; absent: all"},
+    {"ApplyDocument", "bundle", "Bundle", "Files and environment"},
+    {"ApplyDocument", "compose", "string", "In place of bundle: the text of one file"},
+    {"ApplyDocument", "env", "{}", "With compose: variables for interpolation"},
+    {"ApplyDocument", "compat", "string", "refuse (as usual) or warn: attributes that Berth cannot do"},
+    {"ApplyDocument", "build", "string", "missing (as usual), always or never"},
+    {"ApplyDocument", "recreate", "boolean", "Make all containers anew"},
+    {"ApplyDocument", "message", "string", "Why"},
+    {"ApplyDocument", "scale", "{}", "Replicas by service"},
+    {"Bundle", "files", "!{}", "Absolute path: text, or {\"base64\"}"},
+    {"Bundle", "compose_files", "!array", "Paths of -f, in order"},
+    {"Bundle", "env_files", "array", "Paths of --env-file"},
+    {"Bundle", "env", "{}", "Variables for interpolation"},
+    {"Bundle", "profiles", "array", "Active profiles"},
+    {"Bundle", "project_dir", "string", "What relative paths begin at"},
+    {"Bundle", "project_name", "string", "Name of the app"},
+};
+
+static json_t *ref(const char *name, size_t len) {
+  BT_AUTO_FREE char *text = bt_asprintf("#/components/schemas/%.*s", (int)len, name);
+  return json_pack("{s:s}", "$ref", text);
+}
+
+static json_t *type_json(const char *type) {
+  size_t len = strcspn(type, "?");
+  bool null = type[len] == '?';
+  BT_AUTO_FREE char *bare = bt_strndup(type, len);
+  if (bt_streq(bare, "any"))
+    return json_object();
+  if (*bare == '[')
+    return json_pack("{s:s, s:o}", "type", "array", "items", ref(bare + 1, len - 2));
+  if (*bare >= 'A' && *bare <= 'Z')
+    return ref(bare, len);
+  const char *format = bt_streq(bare, "time") ? "date-time" : NULL;
+  const char *name = format ? "string" : bt_streq(bare, "{}") ? "object" : bare;
+  json_t *o = json_object();
+  if (null)
+    bt_json_set(o, "type", json_pack("[s, s]", name, "null"));
+  else
+    bt_json_set_str(o, "type", name);
+  bt_json_set_str(o, "format", format);
+  return o;
+}
+
+static void add(json_t *schemas, const struct member *m, bool closed) {
+  json_t *schema = bt_json_obj(schemas, m->schema);
+  if (!schema) {
+    schema = json_pack("{s:s, s:{}}", "type", "object", "properties");
+    if (closed)
+      bt_json_set_bool(schema, "additionalProperties", false);
+    bt_json_set(schemas, m->schema, schema);
+  }
+  bool required = *m->type == '!';
+  json_t *property = type_json(m->type + required);
+  bt_json_set_str(property, "description", m->doc);
+  bt_json_set(bt_json_obj(schema, "properties"), m->name, property);
+  if (!required)
+    return;
+  if (!bt_json_arr(schema, "required"))
+    bt_json_set(schema, "required", json_array());
+  json_array_append_new(bt_json_arr(schema, "required"), json_string(m->name));
+}
+
+json_t *bt_schemas_json(void) {
+  json_t *schemas = json_object();
+  for (size_t i = 0; i < BT_COUNT(members); i++)
+    add(schemas, &members[i], false);
+  for (size_t i = 0; i < BT_COUNT(requests); i++)
+    add(schemas, &requests[i], true);
+  bt_json_set(schemas, "Any", json_pack("{s:s}", "type", "object"));
+  return schemas;
+}

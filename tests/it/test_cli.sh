@@ -1,0 +1,127 @@
+#!/usr/bin/env bash
+# The berth command against a real server and a real engine: deploy, look, change, roll back, run commands, take down.
+# timeout: 400
+# shellcheck source=tests/it/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+work=$it_dir/work
+mkdir -p "$work" && cd "$work" || exit 1
+app=$it
+
+fails "without a server the exit code is 8" 8 berth ls
+like "$out" 'Start one with "berthd' "and the error says how to start one"
+
+it_server
+image=berth-$it/box
+it_image "$image:1"
+docker tag "$image:1" "$image:2" && it_images+=("$image:2")
+
+compose() { # IMAGE-TAG [WEB-HEALTH-TEST]
+  cat >compose.yaml <<YAML
+name: $app
+services:
+  store:
+    image: $image:1
+    command: [sh, -c, "echo store is up; cat /run/secrets/token; trap exit TERM; while :; do sleep 1 & wait; done"]
+    secrets: [token]
+    volumes: ["data:/data"]
+    healthcheck: {test: [CMD, "true"], interval: 500ms, retries: 3}
+    stop_grace_period: 1s
+  web:
+    image: $image:$1
+    command: [sh, -c, "echo web on \$\$(hostname); exec httpd -f -p 8000 -h /www"]
+    depends_on: {store: {condition: service_healthy}}
+    healthcheck: {test: ${2:-[CMD, "true"]}, interval: 500ms, retries: 2}
+    stop_grace_period: 1s
+    deploy: {replicas: 2, update_config: {failure_action: rollback, order: start-first, monitor: 1s}}
+volumes: {data: {}}
+secrets: {token: {file: ./token}}
+YAML
+}
+echo "the-token-$it" >token
+compose 1
+
+succeeds "a dry run says what would be done" berth up --dry-run
+like "$out" 'create service web' "with its services"
+like "$out" 'nothing was done' "and does nothing"
+is "$(berth ls -q)" "" "no app was made"
+
+succeeds "up" timeout 90 berth up
+like "$out" 'web.*running \(healthy\)' "a line per change of an instance"
+like "$out" "$app, revision 1 is up: 3 instances ready" "and the end"
+unlike "$out" $'\033' "no escapes where there is no terminal"
+succeeds "up again changes nothing" timeout 60 berth up
+like "$out" 'nothing to change' "and says so"
+
+is "$(berth ls -q)" "$app" "ls names the app"
+is "$(it_json berth ls --format json -- '.[0] | "\(.state) \(.ready)/\(.instances)"')" "running 3/3" "as JSON too"
+is "$(it_json berth ps --format json -- '[.[] | .service] | sort | join(" ")')" "store web web" "ps: the project's instances"
+is "$(berth ps --format json | jq -r 'map([has("app"), has("service"), has("instance"), has("node"), has("state"), has("health"), has("image"), has("digest"), has("ports"), has("restarts"), has("error")] | all) | all')" \
+  true "with the documented keys"
+is "$(berth ps web -q | wc -l)" 2 "a service's instances"
+like "$(berth ps)" '^APP +SERVICE +INSTANCE' "a table for people"
+like "$(berth inspect store)" '"image": "' "inspect"
+like "$(berth why web)" "$app/web" "why"
+like "$(berth history)" 'deployed' "history"
+like "$(berth node ls)" 'ready' "node ls"
+like "$(berth volume ls)" "${app}_data" "volume ls"
+like "$(berth network ls)" "${app}_default" "network ls"
+like "$(berth plugin ls)" 'runtime-docker.*ok' "plugin ls"
+like "$(berth secret ls)" 'token' "secret ls"
+unlike "$(berth secret ls --format json)" "the-token" "which never shows a value"
+like "$(berth events)" "$app" "events"
+succeeds "doctor" berth doctor
+
+like "$(berth logs store)" "store-1 +\| store is up" "logs, with the instance in front"
+like "$(berth logs web --no-prefix)" '^web on ' "or without"
+like "$(berth logs store --no-prefix)" "the-token-$it" "the secret reached the container"
+is "$(berth logs --tail 1 store --no-prefix | wc -l)" 1 "--tail"
+
+is "$(berth exec store echo hello)" hello "exec"
+is "$(echo piped | berth exec -i store cat)" piped "with standard input"
+is "$(head -c 3000000 /dev/zero | berth exec -i store wc -c)" 3000000 "a lot of it"
+fails "exec ends with the command's exit code" 7 berth exec store sh -c 'exit 7'
+is "$(berth exec store sh -c 'echo no >&2' 2>&1 >/dev/null)" no "its standard error stays apart"
+is "$(script -qec 'berth exec -it store sh -c "test -t 0 && echo a terminal"' /dev/null </dev/null | tr -d '\r' | grep terminal)" \
+  "a terminal" "exec -it"
+fails "exec in what is not there" 3 berth exec nosuch true
+like "$out" 'no app, service or instance is called' "says so"
+
+berth logs -f web --no-prefix >followed 2>&1 &
+follower=$!
+succeeds "scale" timeout 60 berth scale web=3
+is "$(berth ps web -q | wc -l)" 3 "one more instance"
+if wait_for 10 sh -c '[ "$(grep -c "^web on" followed)" -ge 3 ]'; then ok 0 "logs -f follows the new instance"; else ok 1 "logs -f follows the new instance"; fi
+kill -INT $follower 2>/dev/null
+wait $follower 2>/dev/null
+
+succeeds "top" berth top --once
+like "$out" 'store-1' "shows the instances"
+is "$(it_json berth top --once --format json -- length)" 4 "as JSON"
+
+printf 'from-put' | berth secret put put-secret >/dev/null
+like "$(berth secret ls -q)" 'put-secret' "secret put"
+succeeds "secret rm" berth secret rm put-secret
+
+succeeds "restart" berth restart store
+wait_for 30 sh -c '[ "$(berth ps store --format json | jq -r ".[0].ready")" = true ]'
+
+compose 2
+succeeds "an update" timeout 90 berth up
+like "$out" 'update service web' "says what changes"
+is "$(it_json berth ps web --format json -- 'map(.image) | unique | join(" ")')" "$image:2" "all of it"
+compose 1 '[CMD, "false"]'
+fails "a bad update is no success" 1 timeout 120 berth up
+like "$out" 'is not up' "it says so"
+wait_for 60 sh -c "[ \"\$(berth ls --format json | jq -r '.[0].state')\" = running ]"
+is "$(it_json berth ps web --format json -- 'map(.image) | unique | join(" ")')" "$image:2" "and went back by itself"
+succeeds "rollback" timeout 90 berth rollback --to 1
+is "$(it_json berth ps web --format json -- 'map(.image) | unique | join(" ")')" "$image:1" "brings the first back"
+
+fails "down with a wrong name" 3 berth down nosuch
+cd / || exit 1
+fails "no project, no name" 2 berth down
+succeeds "down" timeout 60 berth down "$app" --volumes
+is "$(docker ps -aq --filter "name=$app")" "" "no container is left"
+is "$(docker volume ls -q --filter "name=$app")$(docker network ls -q --filter "name=$app")" "" "no volume, no network"
+done_testing
