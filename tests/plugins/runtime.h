@@ -35,6 +35,8 @@ struct rt {
   json_t *result;
   struct bt_buf out, err; /* channels 1 and 2 */
   json_t *objects;        /* of the channels of JSON objects */
+  size_t next;            /* the first that rt_wait has not looked at */
+  json_t *last;           /* the one that rt_wait found; borrowed */
   bool flag;              /* set by want, once it holds */
   bool (*want)(struct rt *c);
   const char *text;       /* for want */
@@ -77,7 +79,7 @@ static void rt_free(struct rt *c) {
 #define rt_begin(c, verb, ...)                                                                                          \
   do {                                                                                                                  \
     const struct berth_runtime *rt_table_ = bt_plugin_methods(R.entry, BERTH_RUNTIME);                                  \
-    struct bt_plugin_call rt_call_ = {.method = "runtime." #verb, .deadline_ms = 60000, .emit = rt_emit,              \
+    struct bt_plugin_call rt_call_ = {.method = "runtime." #verb, .deadline_ms = 120000, .emit = rt_emit,              \
                                       .done = rt_done, .arg = (c)};                                                     \
     (c)->objects = json_array();                                                                                        \
     (c)->op = bt_plugin_invoke(R.entry, rt_table_, verb, &rt_call_ __VA_OPT__(, ) __VA_ARGS__);                       \
@@ -104,19 +106,25 @@ static const char *rt_str(struct rt *c, const char *key) {
 }
 
 __attribute__((unused)) static bool rt_want_text(struct rt *c) { return c->out.data && strstr(c->out.data, c->text); }
+/* One of the objects that came since the last one that was waited for. */
 __attribute__((unused)) static bool rt_want_object(struct rt *c) {
-  json_t *last = json_array_get(c->objects, json_array_size(c->objects) - 1);
-  BT_AUTO_FREE char *text = json_dumps(last, JSON_COMPACT);
-  return text && strstr(text, c->text);
+  for (; c->next < json_array_size(c->objects); c->next++) {
+    BT_AUTO_FREE char *text = json_dumps(json_array_get(c->objects, c->next), JSON_COMPACT);
+    if (text && strstr(text, c->text)) {
+      c->last = json_array_get(c->objects, c->next++);
+      return true;
+    }
+  }
+  return false;
 }
 /* Waits until the output, or an object, holds text. */
 __attribute__((unused)) static bool rt_wait(struct rt *c, bool (*want)(struct rt *c), const char *text, int ms) {
-  c->flag = false;
   c->want = want;
   c->text = text;
-  if (want == rt_want_text)
-    c->flag = want(c);
-  return run_until(&c->flag, ms) && !c->done;
+  c->flag = c->done || want(c);
+  run_until(&c->flag, ms);
+  c->want = NULL;
+  return c->flag && !c->done;
 }
 
 /* ---------------------------------------------------------------- shell */
