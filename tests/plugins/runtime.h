@@ -231,7 +231,7 @@ static int rt_finish(void) {
 
 /* Creates a container from a service (JSON) and more members of the spec ("\"ports\":[…]" or NULL); its id, or "" where it
  * fails. The caller frees. */
-static char *make(const char *name, const char *service, const char *more) {
+__attribute__((unused)) static char *make(const char *name, const char *service, const char *more) {
   BT_AUTO_FREE char *spec = bt_asprintf("{\"name\":\"%s-%s\",\"image\":\"%s\",\"labels\":{\"berth.test\":\"%s\"},\"service\":%s%s%s}", R.label,
                                         name, R.image, R.label, service, more ? "," : "", more ? more : "");
   struct berth_runtime_create request = {.size = sizeof request, .spec_json = spec};

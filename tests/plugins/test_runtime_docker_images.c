@@ -1,0 +1,251 @@
+/* runtime-docker on a real engine and a real docker-registry: pull, build, prune. */
+#include "config.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
+#include "plugins/runtime.h"
+
+/* ---------------------------------------------------------------- a registry */
+
+static struct {
+  pid_t pid;
+  int port;
+} registry;
+
+static int free_port(void) {
+  struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  socklen_t n = sizeof a;
+  BT_AUTO_CLOSE int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  BT_ASSERT(fd >= 0 && bind(fd, (struct sockaddr *)&a, sizeof a) == 0 && getsockname(fd, (struct sockaddr *)&a, &n) == 0);
+  return ntohs(a.sin_port);
+}
+
+static bool port_open(int port) {
+  struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  BT_AUTO_CLOSE int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  return fd >= 0 && connect(fd, (struct sockaddr *)&a, sizeof a) == 0;
+}
+
+static bool registry_start(void) {
+  registry.port = free_port();
+  BT_AUTO_FREE char *config = bt_asprintf("%s/registry.yml", R.dir);
+  BT_AUTO_FREE char *text = bt_asprintf("version: 0.1\nlog: {level: error}\nstorage: {filesystem: {rootdirectory: %s/registry}}\n"
+                                        "auth: {htpasswd: {realm: test, path: %s/htpasswd}}\nhttp: {addr: '127.0.0.1:%d'}\n", R.dir, R.dir, registry.port);
+  write_file(config, text);
+  if (!sh("command -v docker-registry >/dev/null && htpasswd -Bbn ann secret >%s/htpasswd 2>/dev/null", R.dir))
+    return false;
+  registry.pid = fork();
+  if (registry.pid == 0) {
+    int log = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    dup2(log, 1);
+    dup2(log, 2);
+    execlp("docker-registry", "docker-registry", "serve", config, (char *)NULL);
+    _exit(127);
+  }
+  for (int i = 0; i < 200 && !port_open(registry.port); i++)
+    usleep(50000);
+  return port_open(registry.port);
+}
+
+static void registry_stop(void) {
+  if (registry.pid > 0) {
+    kill(registry.pid, SIGTERM);
+    waitpid(registry.pid, NULL, 0);
+  }
+}
+
+/* ---------------------------------------------------------------- pull */
+
+static const char ann[] = "{\"username\":\"ann\",\"password\":\"secret\"}";
+
+/* An image of some MiB that do not compress, pushed with skopeo or docker and gone from the engine. */
+static char *pushed(void) {
+  char *name = bt_asprintf("127.0.0.1:%d/team/big", registry.port);
+  ok(sh("set -e; mkdir -p %s/big; head -c 12000000 /dev/urandom >%s/big/data; tar -C %s/big -c . | " DOCKER "import -c 'LABEL berth.test=%s' - %s:1 >/dev/null; "
+        "export DOCKER_CONFIG=%s/docker; echo secret | " DOCKER "login -u ann --password-stdin 127.0.0.1:%d >/dev/null 2>&1; " DOCKER "push -q %s:1 >/dev/null; "
+        DOCKER "rmi %s:1 >/dev/null", R.dir, R.dir, R.dir, R.socket, R.label, name, R.dir, R.socket, registry.port, R.socket, name, R.socket, name),
+     "an image is in the registry");
+  return name;
+}
+
+static void pull(struct rt *c, const char *image, const char *auth) {
+  struct berth_runtime_image request = {.size = sizeof request, .image = image, .auth_json = auth};
+  rt(c, image_pull, &request);
+}
+
+static void test_pull(void) {
+  if (!registry_start()) {
+    ok(true, "pull # SKIP docker-registry or htpasswd is missing");
+    return;
+  }
+  BT_AUTO_FREE char *name = pushed();
+  BT_AUTO_FREE char *tagged = bt_asprintf("%s:1", name);
+  RT c = {0}, anonymous = {0}, wrong = {0}, missing = {0}, again = {0}, away = {0};
+  pull(&anonymous, tagged, NULL);
+  ok(anonymous.code == BT_UNAUTHENTICATED || anonymous.code == BT_DENIED, "without credentials: %s", anonymous.message);
+  pull(&wrong, tagged, "{\"username\":\"ann\",\"password\":\"guess\"}");
+  rt_is(&wrong, BT_UNAUTHENTICATED, "with a wrong password");
+  ok(!strstr(wrong.message, "guess"), "which is not told");
+  pull(&c, tagged, ann);
+  rt_is(&c, BT_OK, "image_pull");
+  ok(json_array_size(c.objects) >= 3, "progress in %d steps", (int)json_array_size(c.objects));
+  bool counted = false;
+  size_t i;
+  json_t *o;
+  json_array_foreach(c.objects, i, o)
+    counted = counted || bt_json_int(o, "total", 0) > 1000000;
+  ok(R.podman || counted, "with sizes");
+  const char *digest = json_string_value(json_array_get(bt_json_arr(c.result, "digests"), 0));
+  ok(digest && strstr(digest, "@sha256:"), "and a digest: %s", digest ? digest : "none");
+  RT pinned = {0};
+  BT_AUTO_FREE char *full = bt_asprintf("%s%s", tagged, digest ? strchr(digest, '@') : "");
+  pull(&pinned, full, ann);
+  rt_is(&pinned, BT_OK, "pull by digest");
+  pull(&again, tagged, ann);
+  rt_is(&again, BT_OK, "pull what is there");
+  BT_AUTO_FREE char *none = bt_asprintf("%s:none", name);
+  pull(&missing, none, ann);
+  rt_is(&missing, BT_NOT_FOUND, "a tag that is not there");
+  sh(DOCKER "rmi %s >/dev/null 2>&1", R.socket, tagged);
+  RT cancelled = {0};
+  struct berth_runtime_image request = {.size = sizeof request, .image = tagged, .auth_json = ann};
+  rt_begin(&cancelled, image_pull, &request);
+  rt_wait(&cancelled, rt_want_object, "text", 10000);
+  bt_plugin_cancel(R.entry, cancelled.op);
+  run_until(&cancelled.done, 5000);
+  ok(cancelled.code == BT_CANCELLED, "a pull is cancelled");
+  registry_stop();
+  BT_AUTO_FREE char *gone = bt_asprintf("%s:2", name);
+  pull(&away, gone, ann);
+  rt_is(&away, BT_UNAVAILABLE, "a registry that is away");
+  RT id = {0};
+  pull(&id, "sha256:0123", NULL);
+  rt_is(&id, BT_INVALID, "an id cannot be pulled");
+  sh(DOCKER "rmi -f %s %s >/dev/null 2>&1", R.socket, tagged, digest ? digest : tagged);
+}
+
+/* ---------------------------------------------------------------- build */
+
+static void build(struct rt *c, const char *folder, const char *spec, const char *tag) {
+  BT_AUTO_FREE char *tags = bt_asprintf("[\"localhost/berth-test-%s-%s:1\"]", R.label, tag);
+  struct berth_runtime_build request = {.size = sizeof request, .context = folder, .build_json = spec, .tags_json = tags};
+  rt(c, image_build, &request);
+}
+
+static void runs(const char *tag, const char *command, const char *want) {
+  BT_AUTO_FREE char *got = sh_line(DOCKER "run --rm --network none --label berth.test=%s localhost/berth-test-%s-%s:1 sh -c '%s' 2>&1", R.socket, R.label, R.label, tag, command);
+  is_str(got, want, command);
+  sh(DOCKER "rmi -f localhost/berth-test-%s-%s:1 >/dev/null 2>&1", R.socket, R.label, tag);
+}
+
+static void test_build(void) {
+  BT_AUTO_FREE char *folder = bt_asprintf("%s/context", R.dir);
+  BT_AUTO_FREE char *dockerfile = bt_asprintf("%s/context/Dockerfile", R.dir);
+  BT_AUTO_FREE char *outside = bt_asprintf("%s/Other", R.dir);
+  sh("set -e; cd %s; mkdir -p context/src/deep context/node_modules/x; echo a >context/src/a.c; echo o >context/src/a.o; echo k >context/src/deep/keep.o; "
+     "echo n >context/node_modules/x/n.js; ln -s a.c context/src/link; echo '#!/bin/sh' >context/src/run; chmod 755 context/src/run; mkfifo context/src/pipe; "
+     "printf 'node_modules\\n**/*.o\\n!src/deep/keep.o\\nDockerfile\\n' >context/.dockerignore", R.dir);
+  BT_AUTO_FREE char *text = bt_asprintf("FROM %s AS base\nARG WHO=nobody\nLABEL berth.test=%s\nCOPY . /ctx\nRUN echo hello $WHO >/who\nFROM base AS second\nRUN echo two >/two\n",
+                                        R.image, R.label);
+  write_file(dockerfile, text);
+  RT c = {0}, other = {0}, inlined = {0}, failing = {0}, secret = {0}, nofile = {0}, nofolder = {0}, syntax = {0};
+  build(&c, folder, "{\"args\":{\"WHO\":\"me\"},\"labels\":{\"k\":\"v\"},\"target\":\"base\"}", "b");
+  rt_is(&c, BT_OK, "image_build");
+  ok(bt_starts(rt_str(&c, "id"), "sha256:"), "gives an id: %s", rt_str(&c, "id"));
+  ok(json_array_size(c.objects) >= 3, "and tells its steps: %d", (int)json_array_size(c.objects));
+  runs("b", "cd /ctx; echo $(find . -type f | sort) $(cat /who) $(readlink src/link) $(test -x src/run && echo x) $(ls / | grep -c two)",
+       "./.dockerignore ./src/a.c ./src/deep/keep.o ./src/run hello me a.c x 0");
+  write_file(outside, text);
+  build(&other, folder, "{\"dockerfile\":\"../Other\"}", "o");
+  rt_is(&other, BT_OK, "a Dockerfile from outside of the context");
+  runs("o", "echo $(ls -a /ctx) $(cat /who /two)", ". .. src hello nobody two");
+  BT_AUTO_FREE char *in = bt_asprintf("{\"dockerfile_inline\":\"FROM %s\\nRUN echo inlined >/in\\n\"}", R.image);
+  build(&inlined, folder, in, "i");
+  rt_is(&inlined, BT_OK, "a Dockerfile in the spec");
+  runs("i", "cat /in", "inlined");
+  BT_AUTO_FREE char *bad = bt_asprintf("{\"dockerfile_inline\":\"FROM %s\\nRUN echo oh no >&2; exit 7\\n\"}", R.image);
+  build(&failing, folder, bad, "f");
+  rt_is(&failing, BT_INVALID, "a step that fails");
+  ok(strstr(failing.message, "exit 7") && strstr(failing.message, "7"), "is named");
+  bool said = false;
+  size_t i;
+  json_t *o;
+  json_array_foreach(failing.objects, i, o)
+    said = said || (bt_json_str(o, "text") && strstr(bt_json_str(o, "text"), "oh no"));
+  ok(said, "with what it printed");
+  build(&secret, folder, "{\"secrets\":[{\"source\":\"s\"}]}", "s");
+  rt_is(&secret, BT_UNSUPPORTED, "what needs BuildKit is refused by name");
+  build(&nofile, folder, "{\"dockerfile\":\"None\"}", "n");
+  rt_is(&nofile, BT_INVALID, "a Dockerfile that is not there");
+  build(&nofolder, "/no/such/folder", "{}", "n");
+  rt_is(&nofolder, BT_INVALID, "a context that is not there");
+  build(&syntax, folder, "{\"dockerfile_inline\":\"FRUM x\\n\"}", "n");
+  ok(syntax.code != BT_OK && strcasestr(syntax.message, "frum"), "a Dockerfile with a slip: %s", syntax.message);
+}
+
+static void test_build_large(void) {
+  BT_AUTO_FREE char *folder = bt_asprintf("%s/large", R.dir);
+  sh("set -e; mkdir -p %s; head -c 40000000 /dev/urandom >%s/data; printf 'FROM %s\\nLABEL berth.test=%s\\nCOPY data /payload\\n' >%s/Dockerfile", folder, folder, R.image, R.label,
+     folder);
+  struct bt_loop_stats before;
+  bt_loop_stats_reset(T.loop);
+  RT c = {0}, small = {0}, unreadable = {0};
+  build(&c, folder, "{}", "l");
+  bt_loop_stats(T.loop, &before);
+  rt_is(&c, BT_OK, "a context of 40 MB");
+  printf("# worst stall: %lld us (%s)\n", (long long)before.worst_us, before.worst_name);
+  BT_AUTO_FREE char *sum = sh_line("sha256sum <%s/data | cut -c1-16", folder);
+  runs("l", "sha256sum </payload | cut -c1-16", sum);
+  BT_AUTO_FREE char *config = bt_asprintf("{\"host\":\"unix://%s\",\"build_context_max\":1048576}", R.socket);
+  rt_load(config);
+  build(&small, folder, "{}", "l");
+  rt_is(&small, BT_TOO_LARGE, "a context over build_context_max");
+  ok(strstr(small.message, "data"), "names the file");
+  BT_AUTO_FREE char *back = bt_asprintf("{\"host\":\"unix://%s\"}", R.socket);
+  rt_load(back);
+  RT cancelled = {0};
+  BT_AUTO_FREE char *tags = bt_asprintf("[\"localhost/berth-test-%s-x:1\"]", R.label);
+  struct berth_runtime_build request = {.size = sizeof request, .context = folder, .build_json = "{}", .tags_json = tags};
+  rt_begin(&cancelled, image_build, &request);
+  run_for(60);
+  bt_plugin_cancel(R.entry, cancelled.op);
+  run_until(&cancelled.done, 5000);
+  rt_is(&cancelled, BT_CANCELLED, "a build is cancelled while its context is sent");
+}
+
+/* ---------------------------------------------------------------- prune */
+
+/* Only what carries a label of its own: the engine is shared. */
+static void test_prune(void) {
+  BT_AUTO_FREE char *label = bt_asprintf("berth.prune=%s", R.label);
+  sh("cd %s; mkdir -p p1 p2; echo 1 >p1/x; echo 2 >p2/x; tar -C p1 -c . | " DOCKER "import -c 'LABEL %s' - localhost/berth-test-%s-p1:1 >/dev/null; "
+     "tar -C p2 -c . | " DOCKER "import -c 'LABEL %s' - localhost/berth-test-%s-p2:1 >/dev/null; "
+     DOCKER "create --label berth.test=%s localhost/berth-test-%s-p2:1 true >/dev/null", R.dir, R.socket, label, R.label, R.socket, label, R.label, R.socket, R.label, R.label);
+  struct berth_runtime_list request = {.size = sizeof request, .label = label};
+  RT c = {0};
+  rt(&c, image_prune, &request);
+  rt_is(&c, BT_OK, "image_prune");
+  BT_AUTO_FREE char *text = json_dumps(c.result, JSON_COMPACT);
+  ok(strstr(text, "-p1:1") || (R.podman && json_array_size(bt_json_arr(c.result, "removed")) > 0), "what nobody uses is gone: %s", text);
+  struct berth_runtime_image used = {.size = sizeof used};
+  BT_AUTO_FREE char *p1 = bt_asprintf("localhost/berth-test-%s-p1:1", R.label);
+  BT_AUTO_FREE char *p2 = bt_asprintf("localhost/berth-test-%s-p2:1", R.label);
+  RT a = {0}, b = {0};
+  used.image = p1;
+  rt(&a, image_inspect, &used);
+  rt_is(&a, BT_NOT_FOUND, "indeed");
+  used.image = p2;
+  rt(&b, image_inspect, &used);
+  rt_is(&b, BT_OK, "what a container uses stays");
+}
+
+int main(void) {
+  if (!rt_setup())
+    return skip_all("no container engine answers at /var/run/docker.sock, or docker or busybox-static is missing");
+  test_pull();
+  test_build();
+  test_build_large();
+  test_prune();
+  return rt_finish();
+}
