@@ -347,11 +347,18 @@ static void step_job(struct ctl_service *service) {
 
 /* ---- services that go ---- */
 
-/* Who depends on it is stopped first. */
+/* Who depends on it is stopped first. What stays in the file counts by its new words: it may have given the dependency up. */
 static bool dependents_gone(const struct ctl_app *app, const char *name) {
-  bt_vec_each(&app->services, other) bt_vec_each(&(*other)->insts, inst)
-      if (!bt_streq((*other)->name, name) && bt_service_depend((*inst)->spec->service, name))
+  bt_vec_each(&app->services, o) {
+    const struct ctl_service *other = *o;
+    if (bt_streq(other->name, name))
+      continue;
+    bt_vec_each(&other->insts, inst) {
+      const struct ctl_spec *spec = other->spec ? other->spec : (*inst)->spec;
+      if (bt_service_depend(spec->service, name))
         return false;
+    }
+  }
   return true;
 }
 

@@ -218,8 +218,8 @@ static void step_other(struct pass *p) {
   struct bt_rollout *r = p->progress;
   if (r->state == BT_RO_START)
     enter(p, p->out->outdated > 0 ? BT_RO_UPDATING : BT_RO_FRESH);
-  else if (r->state == BT_RO_DONE && p->out->outdated > 0)
-    enter(p, BT_RO_UPDATING);
+  else if (r->state != BT_RO_PAUSED && r->state != BT_RO_ROLLBACK && p->out->outdated > 0 && p->out->waiting == 0)
+    enter(p, BT_RO_UPDATING); /* a restart was asked for, or a partner was replaced */
   if (r->state == BT_RO_FRESH && r->failed > 0)
     r->state = BT_RO_FAILED;
   if ((r->state == BT_RO_FRESH || r->state == BT_RO_FAILED || r->state == BT_RO_PAUSED) && all_well(p))

@@ -1,0 +1,138 @@
+#include "config.h"
+
+#include <stdio.h>
+
+#include "sim.h"
+
+/* ---- after each step ---- */
+
+static void check_slot_pair(struct sim *s, const struct ctl_inst *a, const struct ctl_inst *b) {
+  if (a->leaving || b->leaving || a->slot != b->slot)
+    return;
+  if (bt_streq(a->spec->hash, b->spec->hash) && a->gen == b->gen && !a->spec->service->co_network && a->service->spec &&
+      bt_streq(a->spec->hash, a->service->spec->hash))
+    sim_bad(s, "%s and %s are both current in one slot", a->id, b->id);
+}
+
+static void check_service(struct sim *s, const struct ctl_service *service) {
+  bool job = service->spec && bt_service_is_job(service->spec->service);
+  for (size_t i = 0; i < service->insts.len; i++) {
+    const struct ctl_inst *inst = service->insts.items[i];
+    if (bt_map_get(s->c->instances, inst->id) != inst)
+      sim_bad(s, "%s is not in the index", inst->id);
+    int in_slot = 0;
+    for (size_t j = 0; j < service->insts.len; j++) {
+      const struct ctl_inst *other = service->insts.items[j];
+      in_slot += !other->leaving && other->slot == inst->slot;
+      if (j > i && !job)
+        check_slot_pair(s, inst, other);
+    }
+    if (in_slot > 2 && !job)
+      sim_bad(s, "%d instances in slot %d of %s", in_slot, inst->slot, service->name);
+  }
+}
+
+void sim_check(struct sim *s) {
+  size_t instances = 0;
+  for (struct bt_map_iter it = bt_map_iter(s->c->apps); bt_map_next(&it);) {
+    const struct ctl_app *app = it.value;
+    bt_vec_each(&app->services, service) {
+      check_service(s, *service);
+      instances += (*service)->insts.len;
+    }
+    if (app->target && !app->target->model)
+      sim_bad(s, "%s rolls out a revision that is not loaded", app->name);
+  }
+  if (instances != bt_map_len(s->c->instances))
+    sim_bad(s, "the index of instances has %zu, the services have %zu", bt_map_len(s->c->instances), instances);
+}
+
+/* ---- of messages ---- */
+
+static bool condition_holds(const struct ctl_app *app, const struct bt_depend *dep) {
+  const struct ctl_service *on = ctl_service_find(app, dep->service);
+  if (!on || !on->spec || !dep->required || dep->condition == BT_DEP_STARTED || on->spec->service->replicas == 0)
+    return true;
+  bt_vec_each(&on->insts, inst) if ((dep->condition == BT_DEP_HEALTHY && (*inst)->ready) || ctl_inst_done(*inst)) return true;
+  return false;
+}
+
+void sim_check_send(struct sim *s, const json_t *m) {
+  if (!bt_streq(bt_json_str(m, "type"), "assign"))
+    return;
+  const struct ctl_inst *inst = bt_map_get(s->c->instances, bt_json_str_or(bt_json_obj(m, "instance"), "instance", ""));
+  if (!inst) {
+    sim_bad(s, "an instance is assigned that is not in the tables");
+    return;
+  }
+  bt_vec_each(&inst->service->spec->service->depends, dep) if (!condition_holds(inst->service->app, dep))
+      sim_bad(s, "%s is assigned before %s of %s holds", inst->id, bt_condition_name(dep->condition), dep->service);
+}
+
+void sim_check_acked(struct sim *s) {
+  for (struct bt_map_iter it = bt_map_iter(s->acked); bt_map_next(&it);) {
+    const struct ctl_app *app = ctl_app_find(s->c, "default", it.key);
+    long long want = 0;
+    BT_ASSERT(bt_parse_i64(it.value, 1, INT32_MAX, &want));
+    if (!app || !ctl_rev_latest(app) || ctl_rev_latest(app)->number < want)
+      sim_bad(s, "revision %lld of %s was acknowledged and is lost", want, it.key);
+  }
+}
+
+/* ---- when nothing more happens ---- */
+
+static void check_running(struct sim *s, const struct ctl_service *service) {
+  int well = 0;
+  if (!service->spec) {
+    sim_bad(s, "service %s is still there", service->name);
+    return;
+  }
+  bt_vec_each(&service->insts, i) {
+    const struct ctl_inst *inst = *i;
+    const struct sim_box *box = bt_map_get(s->boxes, inst->id);
+    if (inst->leaving)
+      sim_bad(s, "%s never left", inst->id);
+    if (!bt_streq(inst->spec->hash, service->spec->hash))
+      sim_bad(s, "%s is of an old spec", inst->id);
+    if (!box)
+      sim_bad(s, "%s is not on the node", inst->id);
+    else if (box->running != (inst->state == BT_ST_RUNNING))
+      sim_bad(s, "%s is %s here and %s on the node", inst->id, bt_state_name((enum bt_state)inst->state), bt_state_name(box->state));
+    well += inst->ready || ctl_inst_done(inst);
+  }
+  if (well != service->spec->service->replicas)
+    sim_bad(s, "%s has %d instances that are well, not %d", service->name, well, service->spec->service->replicas);
+}
+
+static void check_app(struct sim *s, const struct ctl_app *app, bool all_well) {
+  if (all_well && app->state != CTL_APP_RUNNING)
+    bt_vec_each(&app->services, service) printf("# %s: %s, wake %lld\n", (*service)->name, bt_rollout_name((*service)->roll.state), (long long)(app->wake_ms - s->now_ms));
+  if (all_well && app->state != CTL_APP_RUNNING)
+    sim_bad(s, "%s is %s: %s", app->name, ctl_app_state_name(app->state), app->message);
+  if (app->state == CTL_APP_RUNNING)
+    bt_vec_each(&app->services, service) check_running(s, *service);
+  if (app->state == CTL_APP_REMOVING)
+    sim_bad(s, "%s is still being removed", app->name);
+}
+
+void sim_check_settled(struct sim *s, bool all_well) {
+  for (struct bt_map_iter it = bt_map_iter(s->c->apps); bt_map_next(&it);)
+    check_app(s, it.value, all_well);
+  for (struct bt_map_iter it = bt_map_iter(s->boxes); bt_map_next(&it);)
+    if (!bt_map_get(s->c->instances, it.key))
+      sim_bad(s, "%s is an orphan on the node", it.key);
+}
+
+void sim_check_empty(struct sim *s) {
+  static const char *const left[] = {"app ", "revision ", "instance ", "network ", "blob "};
+  for (struct bt_map_iter it = bt_map_iter(s->c->apps); bt_map_next(&it);)
+    sim_bad(s, "app %s is not gone", it.key);
+  for (struct bt_map_iter it = bt_map_iter(s->boxes); bt_map_next(&it);)
+    sim_bad(s, "%s is left on the node", it.key);
+  for (struct bt_map_iter it = bt_map_iter(s->networks); bt_map_next(&it);)
+    sim_bad(s, "network %s is left on the node", it.key);
+  for (struct bt_map_iter it = bt_map_iter(s->store); bt_map_next(&it);)
+    for (size_t i = 0; i < BT_COUNT(left); i++)
+      if (bt_starts(it.key, left[i]))
+        sim_bad(s, "the store still has %s", it.key);
+}

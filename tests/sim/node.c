@@ -1,0 +1,379 @@
+#include "config.h"
+
+#include <stdio.h>
+
+#include "plan/backoff.h"
+#include "sim.h"
+
+/* The node's side of messages.md, with containers that behave after their image's name: good, slow (ready late), crash (ends badly soon
+ * after each start), bad (cannot be made), flaky (one start in three ends), task (ends well), taskfail (ends badly). */
+
+void sim_box_free(void *arg) {
+  struct sim_box *box = arg;
+  json_decref(box->assignment);
+  free(box->id);
+  free(box->slot);
+  free(box->last_report);
+  free(box);
+}
+
+static bool is(const struct sim_box *box, const char *kind) { return bt_starts(bt_json_str(box->assignment, "image"), kind); }
+
+static const json_t *class_of(const struct sim_box *box) { return bt_json_obj(box->assignment, "class"); }
+
+static void later(struct sim *s, struct sim_box *box, int64_t in_ms) {
+  struct sim_event *event = sim_at(s, in_ms, SIM_BOX);
+  event->epoch = ++box->epoch;
+  event->box = bt_strdup(box->id);
+}
+
+static json_t *report(const struct sim_box *box) {
+  json_t *m = json_object();
+  bt_json_set_str(m, "type", "report");
+  bt_json_set_str(m, "instance", box->id);
+  bt_json_set_str(m, "state", bt_state_name(box->state));
+  bt_json_set_bool(m, "ready", box->ready);
+  if (box->exists) {
+    BT_AUTO_FREE char *container = bt_asprintf("c-%s", box->id);
+    bt_json_set_str(m, "container_id", container);
+  }
+  bt_json_set_int(m, "exit_code", box->exit_code);
+  bt_json_set_int(m, "restarts", box->restarts);
+  bt_json_set_int(m, "failures", box->failures);
+  bt_json_set_int(m, "next_start_ms", box->running ? 0 : box->next_start_ms);
+  bt_json_set_int(m, "started_ms", box->started_ms);
+  bt_json_set_int(m, "finished_ms", box->finished_ms);
+  if (box->finished)
+    bt_json_set_bool(m, "final", true);
+  return m;
+}
+
+static void send(struct sim *s, json_t *m) {
+  if (s->linked)
+    sim_at(s, 1, SIM_TO_SERVER)->message = m;
+  else
+    json_decref(m);
+}
+
+static void tell(struct sim *s, struct sim_box *box) {
+  json_t *m = report(box);
+  char *text = bt_json_text(m);
+  if (!box->known || bt_streq(text, box->last_report)) {
+    free(text);
+    json_decref(m);
+    return;
+  }
+  free(box->last_report);
+  box->last_report = text;
+  sim_say(s, "  node: %s is %s%s", box->id, bt_state_name(box->state), box->ready ? ", ready" : "");
+  send(s, m);
+}
+
+static void removed(struct sim *s, struct sim_box *box) {
+  bool known = box->known;
+  json_t *m = json_object();
+  bt_json_set_str(m, "type", "report");
+  bt_json_set_str(m, "instance", box->id);
+  bt_json_set_str(m, "state", "removed");
+  sim_say(s, "  node: %s is gone", box->id);
+  BT_AUTO_FREE char *id = bt_strdup(box->id);
+  bt_map_del(s->boxes, id);
+  if (known)
+    send(s, m);
+  else
+    json_decref(m);
+}
+
+static void fail(struct sim *s, struct sim_box *box, int exit_code, bool may_retry) {
+  const json_t *restart = bt_json_obj(class_of(box), "restart");
+  bool was_made = box->running;
+  box->running = box->ready = false;
+  box->exit_code = exit_code;
+  box->finished_ms = s->now_ms;
+  if (bt_backoff_forgiven(box->ready_ms, s->now_ms))
+    box->failures = 0;
+  box->ready_ms = 0;
+  bool again = was_made ? bt_backoff_restarts(bt_json_str(restart, "condition"), exit_code == 0, box->failures, (int)bt_json_int(restart, "max_attempts", 0))
+                        : may_retry;
+  box->failures++;
+  box->state = exit_code == 0 && was_made ? BT_ST_EXITED : BT_ST_FAILED;
+  box->finished = !again;
+  if (again) {
+    box->next_start_ms = s->now_ms + bt_backoff_delay_ms(box->failures, bt_json_int(restart, "delay_ms", 0));
+    later(s, box, box->next_start_ms - s->now_ms + 1);
+  }
+  tell(s, box);
+}
+
+/* What control must never bring about: two running containers in a slot that is updated stop-first, or on one port. */
+static void check_start(struct sim *s, const struct sim_box *box) {
+  const json_t *ports = bt_json_arr(class_of(box), "ports");
+  for (struct bt_map_iter it = bt_map_iter(s->boxes); bt_map_next(&it);) {
+    const struct sim_box *other = it.value;
+    if (other == box || !other->running)
+      continue;
+    const struct sim_box *newer = other->born > box->born ? other : box;
+    const json_t *labels = bt_json_obj(class_of(newer), "labels");
+    if (bt_streq(other->slot, box->slot) && bt_streq(bt_json_str(labels, "order"), "stop-first"))
+      sim_bad(s, "%s starts while %s runs in its slot, stop-first", box->id, other->id);
+    if (json_array_size(ports) && json_array_size(bt_json_arr(class_of(other), "ports")) &&
+        bt_json_int(json_array_get(ports, 0), "published", 0) ==
+            bt_json_int(json_array_get(bt_json_arr(class_of(other), "ports"), 0), "published", 0))
+      sim_bad(s, "%s starts while %s has its port", box->id, other->id);
+  }
+  size_t i;
+  json_t *network;
+  json_array_foreach(bt_json_arr(box->assignment, "networks"), i, network) if (!bt_map_get(s->networks, bt_json_str_or(network, "name", "")))
+      sim_bad(s, "%s starts without its network %s", box->id, bt_json_str(network, "name"));
+}
+
+static void start(struct sim *s, struct sim_box *box) {
+  check_start(s, box);
+  if (box->starts++ > 0)
+    box->restarts++;
+  box->exists = box->running = true;
+  box->finished = false;
+  box->state = BT_ST_RUNNING;
+  box->started_ms = s->now_ms;
+  box->finished_ms = 0;
+  box->next_start_ms = 0;
+  box->exit_code = 0;
+  box->ready = !is(box, "slow");
+  box->ready_ms = box->ready ? s->now_ms : 0;
+  tell(s, box);
+  if (!box->ready)
+    later(s, box, 1000 + (int64_t)sim_rand(s, 15000));
+  else if (is(box, "crash") || is(box, "task") || (is(box, "flaky") && sim_chance(s, 33)))
+    later(s, box, 50 + (int64_t)sim_rand(s, 4000));
+}
+
+/* Its time has come: the next thing that happens to it. */
+void sim_box_event(struct sim *s, struct sim_box *box) {
+  if (box->gone) {
+    removed(s, box);
+  } else if (box->running && box->restart) {
+    box->restart = box->running = false;
+    box->state = BT_ST_STARTING;
+    tell(s, box);
+    later(s, box, 5 + (int64_t)sim_rand(s, 300));
+  } else if (box->running && !box->ready) {
+    box->ready = true;
+    box->ready_ms = s->now_ms;
+    tell(s, box);
+  } else if (box->running) {
+    fail(s, box, is(box, "task:") ? 0 : 1, false);
+  } else if (!box->exists && is(box, "bad")) {
+    fail(s, box, 0, true);
+  } else if (!box->exists) {
+    box->exists = true;
+    box->state = BT_ST_STARTING;
+    tell(s, box);
+    later(s, box, 5 + (int64_t)sim_rand(s, 300));
+  } else if (box->known) {
+    start(s, box);
+  }
+}
+
+void sim_box_kill(struct sim *s, struct sim_box *box) {
+  if (!box->running || box->gone || box->restart)
+    return;
+  sim_say(s, "KILL %s", box->id);
+  if (!box->known) { /* no agent sees it now; it will find a container that ended */
+    box->running = box->ready = false;
+    box->exit_code = 137;
+    return;
+  }
+  fail(s, box, 137, false);
+}
+
+/* ---- messages ---- */
+
+static void take_assignment(struct sim *s, const json_t *a) {
+  const char *id = bt_json_str_or(a, "instance", "");
+  struct sim_box *box = bt_map_get(s->boxes, id);
+  bool fresh = !box;
+  if (fresh) {
+    box = bt_new(struct sim_box);
+    box->id = bt_strdup(id);
+    box->born = ++s->seq;
+    box->slot = bt_asprintf("%s/%s/%lld", bt_json_str(a, "app"), bt_json_str(a, "service"), bt_json_int(a, "slot", 0));
+    bt_map_set(s->boxes, id, box);
+  }
+  json_decref(box->assignment);
+  box->assignment = json_deep_copy(a);
+  bool adopted = !fresh && !box->known;
+  box->known = true;
+  if (fresh || adopted) {
+    box->restarts = (int)bt_json_int(a, "restarts", 0);
+    box->failures = (int)bt_json_int(a, "failures", 0);
+    box->next_start_ms = bt_json_int(a, "next_start_ms", 0);
+    box->finished = bt_json_bool(a, "ended", false);
+  }
+  if (fresh && !box->finished) {
+    box->state = BT_ST_CREATING;
+    later(s, box, 5 + (int64_t)sim_rand(s, 200));
+  } else if (adopted && box->finished) {
+    box->state = box->exit_code ? BT_ST_FAILED : BT_ST_EXITED;
+  } else if (adopted && !box->running && box->starts > 0) {
+    box->running = true; /* it is met as one that ended: counted now */
+    fail(s, box, box->exit_code, false);
+  } else if (adopted) {
+    box->state = box->running ? BT_ST_RUNNING : BT_ST_CREATING;
+    tell(s, box);
+    later(s, box, 5 + (int64_t)sim_rand(s, 200));
+    if (box->running && box->ready && !is(box, "crash") && !is(box, "task"))
+      box->epoch++;
+  }
+}
+
+static void release(struct sim *s, const char *id) {
+  struct sim_box *box = bt_map_get(s->boxes, id);
+  if (!box || !box->known) {
+    json_t *m = json_object();
+    bt_json_set_str(m, "type", "report");
+    bt_json_set_str(m, "instance", id);
+    bt_json_set_str(m, "state", "removed");
+    send(s, m);
+    return;
+  }
+  if (box->gone)
+    return;
+  box->gone = true;
+  box->ready = false;
+  box->state = BT_ST_STOPPING;
+  tell(s, box);
+  later(s, box, 5 + (int64_t)sim_rand(s, sim_chance(s, 10) ? 8000 : 300));
+}
+
+static void restart(struct sim *s, const char *id) {
+  struct sim_box *box = bt_map_get(s->boxes, id);
+  if (!box || box->gone || !box->known)
+    return;
+  if (!box->running) {
+    box->finished = false;
+    box->next_start_ms = 0;
+    later(s, box, 5);
+    return;
+  }
+  box->restart = true;
+  box->ready = false;
+  box->state = BT_ST_STOPPING;
+  tell(s, box);
+  later(s, box, 5 + (int64_t)sim_rand(s, 500));
+}
+
+static bool network_used(const struct sim *s, const char *name) {
+  for (struct bt_map_iter it = bt_map_iter(s->boxes); bt_map_next(&it);) {
+    const struct sim_box *box = it.value;
+    size_t i;
+    json_t *network;
+    json_array_foreach(bt_json_arr(box->assignment, "networks"), i, network) if (box->known && bt_streq(bt_json_str(network, "name"), name)) return true;
+  }
+  return false;
+}
+
+static void drop(struct sim *s, const json_t *m, bool volume) {
+  const char *name = bt_json_str_or(m, "name", "");
+  if (!volume && network_used(s, name))
+    sim_bad(s, "network %s is dropped while it is in use", name);
+  bt_map_del(volume ? s->volumes : s->networks, name);
+  json_t *answer = json_object();
+  bt_json_set_str(answer, "type", "dropped");
+  bt_json_set_str(answer, "kind", volume ? "volume" : "network");
+  bt_json_set_str(answer, "name", name);
+  if (!s->calm && sim_chance(s, 10)) {
+    bt_json_set_str(answer, "error", "it is in use");
+    bt_map_set(volume ? s->volumes : s->networks, name, s);
+  }
+  send(s, answer);
+}
+
+static void make(struct sim *s, struct bt_map *things, json_t *list) {
+  size_t i;
+  json_t *item;
+  json_array_foreach(list, i, item) bt_map_set(things, bt_json_str_or(item, "name", ""), s);
+}
+
+/* Containers that carry the server's label and are in nobody's list. */
+void sim_sweep(struct sim *s) {
+  for (struct bt_map_iter it = bt_map_iter(s->boxes); bt_map_next(&it);) {
+    struct sim_box *box = it.value;
+    if (!box->known)
+      removed(s, box);
+  }
+}
+
+static void sync(struct sim *s, const json_t *m) {
+  make(s, s->networks, bt_json_arr(m, "networks"));
+  make(s, s->volumes, bt_json_arr(m, "volumes"));
+  BT_AUTO_JSON wanted = json_object();
+  size_t i;
+  json_t *a;
+  json_array_foreach(bt_json_arr(m, "instances"), i, a) {
+    json_object_set(wanted, bt_json_str(a, "instance"), a);
+    take_assignment(s, a);
+  }
+  for (struct bt_map_iter it = bt_map_iter(s->boxes); bt_map_next(&it);) {
+    struct sim_box *box = it.value;
+    if (!json_object_get(wanted, box->id) && box->known)
+      release(s, box->id);
+  }
+  /* Before anything is started anew, what nobody claims goes, as the real agent does. */
+  sim_sweep(s);
+}
+
+void sim_node_message(struct sim *s, const json_t *m) {
+  const char *type = bt_json_str_or(m, "type", ""), *id = bt_json_str(m, "instance");
+  sim_say(s, "-> node: %s %s", type, id ? id : bt_json_str_or(m, "name", ""));
+  if (bt_streq(type, "sync"))
+    sync(s, m);
+  else if (bt_streq(type, "assign"))
+    take_assignment(s, bt_json_obj(m, "instance"));
+  else if (bt_streq(type, "release"))
+    release(s, id);
+  else if (bt_streq(type, "restart"))
+    restart(s, id);
+  else if (bt_streq(type, "network") || bt_streq(type, "volume"))
+    bt_map_set(bt_streq(type, "network") ? s->networks : s->volumes, bt_json_str_or(m, "name", ""), s);
+  else
+    drop(s, m, bt_streq(type, "volume_drop"));
+}
+
+/* ---- the connection ---- */
+
+void sim_link_up(struct sim *s) {
+  if (s->linked)
+    return;
+  s->linked = true;
+  s->epoch++;
+  json_t *m = json_object(), *node = json_object(), *list = json_array();
+  bt_json_set_str(node, "name", "n1");
+  bt_json_set_int(node, "cpus", 64);
+  bt_json_set_int(node, "memory", 64LL << 30);
+  bt_json_set_str(m, "type", "hello");
+  bt_json_set(m, "node", node);
+  for (struct bt_map_iter it = bt_map_iter(s->boxes); bt_map_next(&it);)
+    if (((struct sim_box *)it.value)->known)
+      json_array_append_new(list, report(it.value));
+  bt_json_set(m, "instances", list);
+  sim_say(s, "LINK UP: hello with %zu instances", json_array_size(list));
+  send(s, m);
+}
+
+void sim_link_down(struct sim *s, bool agent_forgets) {
+  s->linked = false;
+  s->epoch++;
+  if (!agent_forgets)
+    return;
+  for (struct bt_map_iter it = bt_map_iter(s->boxes); bt_map_next(&it);) {
+    struct sim_box *box = it.value;
+    if (!box->exists) {
+      bt_map_del(s->boxes, it.key);
+      continue;
+    }
+    box->known = box->gone = box->restart = false;
+    box->epoch++;
+    free(box->last_report);
+    box->last_report = NULL;
+  }
+}
