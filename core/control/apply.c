@@ -228,6 +228,7 @@ static void try_again(struct ctl_app *app) {
     bt_vec_each(&service->insts, inst) if ((*inst)->struck) {
       (*inst)->struck = false;
       (*inst)->begun_ms = now;
+      (*inst)->failures_before = (*inst)->failures;
       if ((*inst)->assigned_ms)
         (*inst)->assigned_ms = now;
       ctl_touch_inst(*inst);

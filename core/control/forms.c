@@ -48,6 +48,8 @@ static void set_flag(json_t *obj, const char *key, bool on) {
 static void inst_numbers(json_t *o, const struct ctl_inst *inst) {
   bt_json_set_int(o, "restarts", inst->restarts);
   bt_json_set_int(o, "failures", inst->failures);
+  if (inst->failures_before)
+    bt_json_set_int(o, "failures_before", inst->failures_before);
   bt_json_set_int(o, "exit_code", inst->exit_code);
   set_flag(o, "oom", inst->oom);
   bt_json_set_int(o, "attempt", inst->attempt);

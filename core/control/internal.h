@@ -64,6 +64,7 @@ struct ctl_inst {
   char *node;      /* interned; NULL: not assigned */
   int slot, revision, attempt, gen; /* gen: restart generation of its service that it has */
   int exit_code, restarts, failures;
+  int failures_before; /* of the runs before it was asked to restart */
   uint8_t state; /* enum bt_state */
   uint8_t health; /* 0 none, 1 starting, 2 healthy, 3 unhealthy */
   bool ready, oom, leaving, struck, restarting, ended; /* ended: by the node's word it will not start again */

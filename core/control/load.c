@@ -126,6 +126,7 @@ static void load_numbers(struct ctl_inst *inst, const json_t *o) {
   inst->exit_code = (int)bt_json_int(o, "exit_code", 0);
   inst->restarts = (int)bt_json_int(o, "restarts", 0);
   inst->failures = (int)bt_json_int(o, "failures", 0);
+  inst->failures_before = (int)bt_json_int(o, "failures_before", 0);
   inst->ready = bt_json_bool(o, "ready", false);
   inst->oom = bt_json_bool(o, "oom", false);
   inst->leaving = bt_json_bool(o, "leaving", false);

@@ -58,6 +58,7 @@ static bool take_facts(struct ctl_inst *inst, const json_t *m) {
   changed |= set_value(inst->oom, bt_json_bool(m, "oom", false));
   changed |= set_value(inst->restarts, bt_json_int(m, "restarts", 0));
   changed |= set_value(inst->failures, bt_json_int(m, "failures", 0));
+  inst->failures_before = BT_MIN(inst->failures_before, inst->failures);
   changed |= set_value(inst->next_start_ms, bt_json_int(m, "next_start_ms", 0));
   changed |= set_value(inst->finished_ms, bt_json_int(m, "finished_ms", 0));
   return changed | set_ports(inst, bt_json_arr(m, "ports"));

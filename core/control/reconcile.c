@@ -46,7 +46,7 @@ static struct bt_rollout_inst view_one(const struct ctl_inst *inst) {
       .done = ctl_inst_done(inst),
       .final = inst->ended && !ctl_inst_done(inst),
       .struck = inst->struck,
-      .failures = inst->failures,
+      .failures = inst->failures - inst->failures_before,
       .begun_ms = inst->begun_ms,
       .assigned_ms = inst->assigned_ms,
       .ready_ms = inst->ready_ms,
@@ -85,6 +85,7 @@ void ctl_restart_inst(struct ctl_inst *inst, const char *reason) {
   inst->gen = inst->service->gen;
   inst->begun_ms = now;
   inst->struck = false;
+  inst->failures_before = inst->failures;
   ctl_touch_inst(inst);
   if (!inst->node)
     return; /* it was not started yet */
@@ -399,8 +400,8 @@ static void follow_restarts(struct ctl_app *app, struct ctl_service *moved) {
     if (!dep || !dep->restart || service->insts.len == 0 || bt_service_is_job(service->spec->service))
       continue;
     service->gen++;
-    /* What was made since is new enough. */
-    bt_vec_each(&service->insts, inst) if ((*inst)->begun_ms >= moved->roll.started_ms && !(*inst)->started_ms) {
+    /* What is not started yet is new enough, and a task that is done has no use for a restart. */
+    bt_vec_each(&service->insts, inst) if (!(*inst)->started_ms || ctl_inst_done(*inst)) {
       (*inst)->gen = service->gen;
       ctl_touch_inst(*inst);
     }

@@ -3,6 +3,7 @@
 #include "plan/rollout.h"
 
 #include "base/mem.h"
+#include "plan/backoff.h"
 
 #define FRESH_FAILURES 3 /* a first instance that failed so often in a row is said to fail; it goes on trying */
 
@@ -77,6 +78,10 @@ static void place(struct pass *p, size_t index) {
   struct slot *s = &p->slots[i->slot - 1];
   if (i->leaving) {
     s->leaving = true;
+    return;
+  }
+  if (!i->current && !i->assigned_ms) {
+    act(p, BT_ROLL_RELEASE, i->slot, index, "it was never started, and its spec is old");
     return;
   }
   size_t *seat = i->current ? &s->current : &s->old;
@@ -198,12 +203,22 @@ static void step_update(struct pass *p) {
   }
 }
 
-static bool all_well(const struct pass *p) {
+/* Whether an instance is well: at once where it never failed, else when it has held out for a while. */
+static bool well(struct pass *p, const struct bt_rollout_inst *i) {
+  if (i->done || (i->ready && !i->struck))
+    return true;
+  int64_t holds_ms = i->ready_ms + BT_MAX(p->in->update->monitor_ms, BT_BACKOFF_WELL_MS);
+  if (i->ready && p->in->now_ms < holds_ms)
+    wake(p, holds_ms);
+  return i->ready && p->in->now_ms >= holds_ms;
+}
+
+static bool all_well(struct pass *p) {
   if (p->out->waiting > 0 || p->out->outdated > 0)
     return false;
   for (int n = 0; n < p->in->replicas; n++) {
     size_t current = p->slots[n].current;
-    if (!current || !(p->in->insts[current - 1].ready || p->in->insts[current - 1].done))
+    if (!current || !well(p, &p->in->insts[current - 1]))
       return false;
   }
   return true;

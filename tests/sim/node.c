@@ -87,6 +87,7 @@ static void removed(struct sim *s, struct sim_box *box) {
 static void fail(struct sim *s, struct sim_box *box, int exit_code, bool may_retry) {
   const json_t *restart = bt_json_obj(class_of(box), "restart");
   bool was_made = box->running;
+  box->epoch++; /* whatever was to happen next to it does not */
   box->running = box->ready = false;
   box->exit_code = exit_code;
   box->finished_ms = s->now_ms;

@@ -8,6 +8,11 @@
 #include "../unit/tap.h"
 
 #define MINUTE 60000
+#ifdef __SANITIZE_ADDRESS__
+#define SEEDS 60 /* four times as slow each */
+#else
+#define SEEDS 300
+#endif
 
 static void apply_well(struct sim *s) {
   for (size_t i = 0; i < BT_COUNT(sim_apps); i++) {
@@ -63,7 +68,7 @@ static bool run_seed(uint64_t seed, bool verbose, uint64_t *steps, uint64_t *cra
 
 int main(int argc, char **argv) {
   bool verbose = argc > 1 && strcmp(argv[1], "-v") == 0;
-  long long first = 1, count = 300;
+  long long first = 1, count = SEEDS;
   if (argc > 1 + verbose)
     BT_ASSERT(bt_parse_i64(argv[1 + verbose], 0, INT64_MAX, &first));
   if (argc > 2 + verbose)

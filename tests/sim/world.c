@@ -135,6 +135,12 @@ void sim_step(struct sim *s, struct bt_input in) {
   bt_control_step(s->c, &in, &p->fx);
   for (size_t i = 0; i < p->fx.sends.len; i++)
     sim_check_send(s, p->fx.sends.items[i].message);
+  for (size_t i = 0; s->verbose && i < p->fx.batch.len; i++)
+    if (bt_streq(p->fx.batch.items[i].kind, "event")) {
+      const char *said = strstr(p->fx.batch.items[i].value ? p->fx.batch.items[i].value : "", "\"message\"");
+      if (said)
+        sim_say(s, "EVENT %.120s", said);
+    }
   sim_check(s);
   s->wake_ms = p->fx.wake_ms;
   if (s->wake_ms != INT64_MAX)
