@@ -146,6 +146,17 @@ static void audit_all(struct auditor *a, struct bt_yaml *tree) {
   }
 }
 
+/* docker compose takes the words of "restart" here too, and real files have them. */
+static void mend_condition(struct bt_load *load, const struct bt_yaml *service, const char *name) {
+  const struct bt_yaml *policy = bt_yaml_get(bt_yaml_get(service, "deploy"), "restart_policy");
+  struct bt_yaml *n = bt_yaml_get(policy, "condition");
+  if (!n || (!bt_streq(n->text, "always") && !bt_streq(n->text, "unless-stopped")))
+    return;
+  bt_diag_warn(load->diags, n->loc, "services.%s.deploy.restart_policy.condition \"%s\" is a word of \"restart\"; here it is taken "
+               "as \"any\"", name, n->text);
+  bt_node_become(n, bt_yaml_str("any", n->loc));
+}
+
 /* A service whose network_mode was left out is on the default network, as if it had never had one. */
 static void mend_networks(struct bt_load *load, struct bt_yaml *tree, struct bt_yaml *service) {
   if (bt_yaml_get(service, "network_mode") || bt_yaml_get(service, "networks"))
@@ -172,8 +183,10 @@ int bt_compose_check_support(struct bt_load *load, struct bt_yaml *tree) {
   BT_AUTO_MAP parents = bt_map_new(NULL);
   struct auditor a = {load, rows, parents};
   index_rows(&a);
-  audit_all(&a, tree);
   const struct bt_yaml *services = bt_yaml_get(tree, "services");
+  if (services && services->kind == BT_YAML_MAP)
+    bt_vec_each(&services->map, pair) mend_condition(load, pair->value, pair->key);
+  audit_all(&a, tree);
   if (services && services->kind == BT_YAML_MAP)
     bt_vec_each(&services->map, pair) {
       struct bt_yaml *xberth = bt_yaml_get(pair->value, "x-berth");

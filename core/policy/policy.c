@@ -1,6 +1,7 @@
 #include "config.h"
 #include "policy/policy.h"
 
+#include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,7 +28,11 @@ struct bt_policy {
   struct bt_policy_limits limits;
   struct set force;                 /* in force; with broken files only after the first load */
   BT_VEC(struct broken) broken;     /* of the last reload, where that failed */
+  pthread_mutex_t lock;             /* of rows: what bt_policy_list tells, to any thread */
+  json_t *rows;
 };
+
+static void publish(struct bt_policy *policy);
 
 static void broken_free(struct broken *broken, size_t n) {
   for (size_t i = 0; i < n; i++) {
@@ -69,6 +74,7 @@ static int read_folder(const char *dir, const struct bt_policy_limits *limits, s
 
 int bt_policy_load(const char *dir, const struct bt_policy_limits *limits, struct bt_policy **out, struct bt_err **err) {
   struct bt_policy *policy = bt_new(struct bt_policy);
+  pthread_mutex_init(&policy->lock, NULL);
   policy->dir = bt_strdup(dir);
   if (limits)
     policy->limits = *limits;
@@ -76,6 +82,7 @@ int bt_policy_load(const char *dir, const struct bt_policy_limits *limits, struc
     bt_policy_free(&policy);
     return -1;
   }
+  publish(policy);
   *out = policy;
   return 0;
 }
@@ -87,6 +94,8 @@ void bt_policy_free(struct bt_policy **ppolicy) {
   set_free(&policy->force);
   broken_free(policy->broken.items, policy->broken.len);
   bt_vec_free(&policy->broken);
+  json_decref(policy->rows);
+  pthread_mutex_destroy(&policy->lock);
   free(policy->dir);
   free(policy->print);
   free(policy);
@@ -104,6 +113,7 @@ static int keep_old(struct bt_policy *policy, struct set *fresh, struct bt_err *
   bt_vec_each(&fresh->broken, broken) bt_vec_push(&policy->broken, *broken);
   fresh->broken.len = 0;
   set_free(fresh);
+  publish(policy);
   return -1;
 }
 
@@ -125,6 +135,7 @@ int bt_policy_refresh(struct bt_policy *policy, struct bt_err **err) {
     return keep_old(policy, &fresh, err);
   set_free(&policy->force);
   policy->force = fresh;
+  publish(policy);
   if (fresh.broken.len)
     return bt_err_set(err, BT_INVALID, "%s; every change is refused until it is mended", fresh.broken.items[0].error);
   return 1;
@@ -149,10 +160,13 @@ int bt_policy_check(struct bt_policy *policy, const json_t *model, const json_t 
   out->model = model ? json_incref((json_t *)(uintptr_t)model) : json_object();
   out->changes = json_array();
   int64_t until_us = bt_policy_until(&policy->limits);
-  if (turns(policy, true, context, until_us, out, err) == 0 && turns(policy, false, context, until_us, out, err) == 0)
-    return 0;
-  bt_verdict_free(out);
-  return -1;
+  int rc = turns(policy, true, context, until_us, out, err);
+  if (rc == 0)
+    rc = turns(policy, false, context, until_us, out, err);
+  publish(policy);
+  if (rc < 0)
+    bt_verdict_free(out);
+  return rc;
 }
 
 void bt_verdict_free(struct bt_verdict *verdict) {
@@ -201,12 +215,29 @@ static bool in_force(const struct bt_policy *policy, const char *name) {
   return false;
 }
 
-json_t *bt_policy_list(const struct bt_policy *policy) {
+static json_t *rows(const struct bt_policy *policy) {
   json_t *list = json_array();
   bt_vec_each(&policy->force.files, file) json_array_append_new(list, row_of(policy, *file));
   bt_vec_each(&policy->force.broken, broken) json_array_append_new(list, row(broken->file, broken->file, broken->error));
   bt_vec_each(&policy->broken, broken)
     if (!in_force(policy, broken->file))
       json_array_append_new(list, row(broken->file, broken->file, broken->error));
+  return list;
+}
+
+/* So that nobody who asks for the list waits for a check, or meets a reload half-way. */
+static void publish(struct bt_policy *policy) {
+  json_t *fresh = rows(policy);
+  pthread_mutex_lock(&policy->lock);
+  json_t *old = policy->rows;
+  policy->rows = fresh;
+  pthread_mutex_unlock(&policy->lock);
+  json_decref(old);
+}
+
+json_t *bt_policy_list(struct bt_policy *policy) {
+  pthread_mutex_lock(&policy->lock);
+  json_t *list = json_deep_copy(policy->rows);
+  pthread_mutex_unlock(&policy->lock);
   return list;
 }

@@ -1,7 +1,7 @@
 /* Lua policies: a folder of *.lua files that may refuse, warn about or change what is about to be written. Lua 5.4 in a sandbox (no
  * io, os, debug, load, require of files; text chunks only), 32 MiB a policy and 100 ms a request: over either the call is stopped
- * and the request refused (fail closed). One bt_policy is used by one thread at a time (the admission worker); reload makes a new
- * one aside and swaps it in whole: a file that does not compile keeps the last good set in force, and says so.
+ * and the request refused (fail closed). One bt_policy is used by one thread at a time (the admission worker), but for its list; reload
+ * makes a new one aside and swaps it in whole: a file that does not compile keeps the last good set in force, and says so.
  *
  * What a policy file looks like: see config/docs/policies.md . What a rule cannot do, and why, is in box.h.
  *
@@ -46,8 +46,9 @@ int bt_policy_check(struct bt_policy *policy, const json_t *model, const json_t 
                     struct bt_err **err) BT_CHECK;
 void bt_verdict_free(struct bt_verdict *verdict);
 
-/* [{"name","file","status":"ok"|"broken","error","hooks":["validate_service",…],"calls","denials","last_ms"}] */
-json_t *bt_policy_list(const struct bt_policy *policy);
+/* [{"name","file","status":"ok"|"broken","error","hooks":["validate_service",…],"calls","denials","last_ms"}]
+ * as it was after the last load, refresh or check. Any thread, also while another one checks. */
+json_t *bt_policy_list(struct bt_policy *policy);
 /* Runs the table-driven tests beside the policies (dir/?*_test.lua): TAP-like results [{"file","name","ok","message"}]. */
 int bt_policy_test(const char *dir, const struct bt_policy_limits *limits, json_t **results, struct bt_err **err) BT_CHECK;
 

@@ -11,8 +11,9 @@
 #include "base/mem.h"
 #include "bench.h"
 #include "state/store.h"
+#include "sync.h"
 
-enum { writers = 64, slices = 5, slice_ms = 1000, sync_ms = 400, keys = 10000, block = 4096 };
+enum { writers = 64, slices = 5, slice_ms = 1000, sync_ms = 400, keys = 10000 };
 
 struct run {
   struct bt_loop *loop;
@@ -68,28 +69,13 @@ static double store_slice(struct run *run) {
   return (double)run->acks * 1e6 / (double)(bt_clock_mono_us() - start);
 }
 
-static double sync_slice(int fd, bool append) {
-  static char bytes[block];
-  int64_t start = bt_clock_mono_us(), end = start + sync_ms * 1000;
-  long n = 0;
-  off_t at = append ? lseek(fd, 0, SEEK_END) : 0;
-  while (bt_clock_mono_us() < end) {
-    if (pwrite(fd, bytes, block, at) != block || fdatasync(fd) < 0)
-      return NAN;
-    at = append ? at + block : (at + block) % (256 * block);
-    n++;
-  }
-  return (double)n * 1e6 / (double)(bt_clock_mono_us() - start);
-}
-
 static int measure(struct run *run, int fd) {
   double changes[slices], over[slices], append[slices];
-  static char bytes[256 * block];
-  if (pwrite(fd, bytes, sizeof bytes, 0) != (ssize_t)sizeof bytes || fsync(fd) < 0)
+  if (!sync_prepare(fd))
     return 2;
   for (int i = 0; i < slices; i++) {
-    over[i] = sync_slice(fd, false);
-    append[i] = sync_slice(fd, true);
+    over[i] = sync_rate(fd, false, sync_ms);
+    append[i] = sync_rate(fd, true, sync_ms);
     changes[i] = store_slice(run);
   }
   struct bt_store_stats stats;

@@ -1,17 +1,17 @@
 #!/bin/sh
 # Runs the benches for "make bench": all of them, or the one named by $BENCH. Exit code 0 only when each says "ok": true.
 set -u
-cd "$builddir" || exit 2
+cd "$BERTH_BUILD" || exit 2
 if ! [ "${BENCH_SANITIZED:-}" ] && grep -q '^BERTH_SAN = .*fsanitize' Makefile; then
   echo "this build has sanitizers: its figures mean nothing (BENCH_SANITIZED=1 runs them all the same)" >&2
   exit 2
 fi
 bad=0 found=0
-for bench in tests/bench/bench_* "$srcdir"/tests/bench/*.sh; do
+for bench in tests/bench/bench_* "$BERTH_SRC"/tests/bench/*.sh; do
   name=$(basename "$bench" .sh)
   name=${name#bench_}
   case $bench in
-  */run.sh | */lib.sh | *.o) continue ;;
+  */run.sh | */lib.sh | *.o | *.c | *.h) continue ;;
   *.sh) set -- bash "$bench" ;;
   *) set -- "./$bench" ;;
   esac

@@ -65,6 +65,10 @@ static void test_refusals(void) {
        "/p/c.yaml:4:14: error: services.a.restart must be one of no, always, on-failure, on-failure:*, unless-stopped, not "
        "\"sometimes\"\n",
        "values");
+  says(A "    deploy: {restart_policy: {condition: unless-stopped}}\n",
+       "/p/c.yaml:4:42: warning: services.a.deploy.restart_policy.condition \"unless-stopped\" is a word of \"restart\"; here it is "
+       "taken as \"any\"\n",
+       "a word of another attribute");
   says(A "    restart: on-failure:3\n    ipc: shareable\n", "", "values with a part of their own");
   says(A "    environment: {x-berth: 1}\n    healthcheck: {x-berth: 1}\n",
        "/p/c.yaml:5:19: error: services.a.healthcheck.x-berth means nothing here; x-berth belongs to a service\n",
@@ -258,6 +262,22 @@ static void test_document(void) {
   }
 }
 
+/* The page about Compose files names what is refused, with the same sentence. */
+static void test_refused_page(void) {
+  BT_AUTO_FREE char *path = bt_asprintf("%s/config/docs/compose.md", getenv("srcdir") ? getenv("srcdir") : ".");
+  BT_AUTO_FREE char *text = NULL;
+  size_t len;
+  if (!ok(bt_file_read(path, 1 << 20, &text, &len, NULL) == 0, "config/docs/compose.md is there"))
+    return;
+  for (size_t i = 0; i < bt_support_rows; i++) {
+    const struct bt_support *row = &bt_support_table[i];
+    if (!row->refused)
+      continue;
+    BT_AUTO_FREE char *quoted = bt_asprintf("| `%s` |", row->path);
+    ok(strstr(text, quoted) && strstr(text, row->refused), "it documents %s", row->path);
+  }
+}
+
 int main(void) {
   test_refusals();
   test_warn();
@@ -267,5 +287,6 @@ int main(void) {
   test_profiles();
   test_table();
   test_document();
+  test_refused_page();
   return done_testing();
 }

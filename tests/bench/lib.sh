@@ -1,0 +1,68 @@
+# For benches: a private berthd with all four plug-ins on the disk that is measured, containers by the hundred, and the line of
+# JSON at the end. Builds on the library of the integration tests (its names begin with it). A bench sources this, calls
+# bench_server, measures, and ends with bench_line. On a machine that cannot run it, it says so and is not ok.
+# shellcheck source=tests/it/lib.sh
+. "$BERTH_SRC/tests/it/lib.sh"
+bench=$(basename "$0" .sh)
+tools=$BERTH_BUILD/tests/bench
+engine_socket=/var/run/docker.sock
+
+rmdir "$it_dir"
+it_dir=$(mktemp -d "${BENCH_DIR:-/var/tmp}/berth-$it-XXXXXX") # /tmp may be no disk
+socket=$it_dir/run/berth.sock
+export BERTH_HOST=unix://$socket
+
+# bench_line UNIT VALUE FLOOR PEER RATIO REACH least|most EXTRA [CONDITION]: numbers or null; EXTRA a JSON object. The ratio is
+# compared with the reach, or the value where there is no ratio; CONDITION (true, false) must hold as well.
+bench_line() {
+  jq -cn --arg bench "$bench" --arg unit "$1" --argjson value "$2" --argjson floor "$3" --argjson peer "$4" --argjson ratio "$5" \
+    --argjson reach "$6" --arg sense "$7" --argjson extra "$8" --argjson condition "${9:-true}" '
+    def short: if type == "number" then (. * 1000 | round) / 1000 else . end;
+    ($ratio // $value) as $got
+    | {bench: $bench, value: ($value | short), unit: $unit, floor: ($floor | short), peer: ($peer | short), ratio: ($ratio | short),
+       reach: $reach, ok: ($condition and (if $sense == "least" then $got >= $reach else $got <= $reach end))} + $extra'
+  [ "$(jq -n --argjson got "$( [ "$5" = null ] && echo "$2" || echo "$5")" --argjson reach "$6" --arg sense "$7" --argjson condition "${9:-true}" \
+    '$condition and (if $sense == "least" then $got >= $reach else $got <= $reach end)')" = true ]
+}
+
+# bench_fail SENTENCE: the line of a bench that could not measure.
+bench_fail() {
+  jq -cn --arg bench "$bench" --arg error "$1" '{bench: $bench, value: null, unit: null, floor: null, peer: null, ratio: null, reach: null,
+    ok: false, error: $error}'
+  exit 1
+}
+
+median() { printf '%s\n' "$@" | sort -g | awk '{ v[NR] = $1 } END { print NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2 }'; }
+smallest() { printf '%s\n' "$@" | sort -g | head -n 1; }
+calc() { awk "BEGIN { printf \"%.6g\", $* }"; }
+now_us() { echo "${EPOCHREALTIME/[.,]/}"; }
+since() { calc "($(now_us) - $1) / 1000000"; } # seconds since a now_us
+
+# A receiver that takes no messages stands in for the chat: nobody listens on its port.
+bench_config() {
+  it_config "  - plugin: monitor-prometheus" "  - {plugin: chat-webhook, config: {url: 'http://127.0.0.1:9/bench'}}" "$@"
+}
+bench_server() {
+  docker version >/dev/null 2>&1 || bench_fail "no Docker Engine answers"
+  it_level=warn bench_config "$@"
+  it_start >&2 || exit 1
+}
+
+# bench_app NAME REPLICAS: a Compose file of that many containers that do nothing, in $it_dir/NAME.yaml; its image.
+bench_app() {
+  docker image inspect "$it:1" >/dev/null 2>&1 || it_image "$it:1"
+  cat >"$it_dir/$1.yaml" <<YAML
+name: $1
+services:
+  web:
+    image: $it:1
+    pull_policy: never
+    command: [tail, -f, /dev/null]
+    stop_signal: SIGKILL
+    deploy: {replicas: $2}
+YAML
+}
+
+api() { curl -sS --fail-with-body --unix-socket "$socket" "http://berth$1"; }
+running() { api "/v1/namespaces/default/instances?limit=1000" | jq '[.items[] | select(.state == "running")] | length'; }
+rss_kb() { awk '/^VmRSS:/ { print $2 }' "/proc/$it_pid/status"; }
