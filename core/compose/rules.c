@@ -99,11 +99,20 @@ static void check_mode(struct bt_load *load, const char *name, const struct bt_y
                   text_of(deploy, "mode"));
 }
 
+/* What the engine fetches itself. */
+static bool is_repository(const char *context) {
+  static const char *const starts[] = {"http://", "https://", "git://", "git@"};
+  for (size_t i = 0; i < BT_COUNT(starts); i++)
+    if (bt_starts(context, starts[i]))
+      return true;
+  return false;
+}
+
 static void check_builds(struct bt_load *load, const char *name, const struct bt_yaml *service) {
   const struct bt_yaml *build = bt_yaml_get(service, "build"), *context = bt_yaml_get(build, "context");
   const struct bt_yaml *platforms = bt_yaml_get(build, "platforms");
-  if (context && context->text && context->text[0] != '/')
-    bt_diag_error(load->diags, context->loc, "services.%s.build.context \"%.80s\" is no folder of this machine; fetch it first",
+  if (context && context->text && context->text[0] != '/' && !is_repository(context->text))
+    bt_diag_error(load->diags, context->loc, "services.%s.build.context \"%.80s\" is neither a folder of this machine nor the address of a repository or archive",
                   name, context->text);
   if (platforms && platforms->kind == BT_YAML_SEQ && platforms->seq.len > 1)
     bt_diag_error(load->diags, platforms->loc,

@@ -65,6 +65,8 @@ static enum verdict judge(struct auditor *a, const struct bt_support *row, const
       wrong_value(a, row, pair, place);
     return STAYS;
   }
+  if (in && bt_streq(text, "false"))
+    return GOES; /* off is what it is without the attribute too */
   if (in || asks_nothing(pair->value))
     return STAYS;
   refuse(a, row, pair, place);

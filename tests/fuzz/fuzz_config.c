@@ -15,6 +15,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   int rc = bt_config_parse((const char *)data, size, "/etc/berth/berthd.yaml", &config, &diags);
   BT_ASSERT((rc == 0) == (config != NULL) && (rc == 0) == (diags.errors == 0));
   BT_AUTO_FREE char *text = bt_diags_text(&diags);
+  BT_ASSERT(text);
   if (!config)
     return 0;
   BT_AUTO_STRS live = {0}, fixed = {0};
