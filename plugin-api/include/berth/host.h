@@ -29,8 +29,9 @@ struct berth_host_ops {
   void (*finish)(const struct berth_host *host, berth_op op, enum berth_code code, const char *message,
                  const char *result_json);
   /* A piece of a stream or of progress, before finish. channel is the method's own (see its comment). At most 1 MiB a
-   * call. Returns the number of bytes that wait on the other side: over 1 MiB, stop reading your source until
-   * drained() is called where the method has it, or for some milliseconds. Any thread. */
+   * call. Returns the number of bytes that wait on the other side: over 1 MiB, stop reading your source for some
+   * milliseconds, and ask again with len 0. Over 1 MiB in one call, or 64 MiB faster than the loop turns, the host ends op
+   * with plugin_crashed. After the end of op nothing is delivered. Any thread. */
   size_t (*emit)(const struct berth_host *host, berth_op op, int channel, const void *data, size_t len);
 };
 
@@ -48,7 +49,7 @@ struct berth_host_timer {
   size_t size;
   int64_t (*mono_ms)(const struct berth_host *host);  /* monotonic milliseconds. Any thread. */
   int64_t (*wall_ms)(const struct berth_host *host);  /* milliseconds since 1970-01-01 UTC. Any thread. */
-  /* Calls back once after ms (0: in the next turn of the loop). */
+  /* Calls back once after ms (0: in the next turn of the loop). 0 while the entry stops. */
   berth_handle (*after)(const struct berth_host *host, int64_t ms, void (*cb)(void *arg), void *arg);
   void (*cancel)(const struct berth_host *host, berth_handle timer); /* a timer that ran, or 0, is fine */
 };
@@ -68,7 +69,8 @@ struct berth_host_fd {
 #define BERTH_HOST_WORKER "berth.host.worker/1"
 struct berth_host_worker {
   size_t size;
-  /* Runs work(arg) in a thread of the host's pool, then done(arg) on the loop. No cancel: done always comes. */
+  /* Runs work(arg) in a thread of the host's pool, then done(arg) on the loop (done may be NULL). No cancel: done always
+   * comes, after stop() if need be; arg must live until then. */
   void (*run)(const struct berth_host *host, void (*work)(void *arg), void (*done)(void *arg), void *arg);
 };
 
@@ -89,7 +91,7 @@ struct berth_child_request {
 };
 struct berth_host_child {
   size_t size;
-  berth_handle (*spawn)(const struct berth_host *host, const struct berth_child_request *request);
+  berth_handle (*spawn)(const struct berth_host *host, const struct berth_child_request *request); /* 0: could not start */
   void (*kill)(const struct berth_host *host, berth_handle child); /* SIGKILL; done still comes */
 };
 
@@ -142,6 +144,8 @@ struct berth_http_upgrade {
 };
 struct berth_host_http {
   size_t size;
+  /* Everything in request is copied but the callbacks' arg. 0 (and no done) only while the entry stops, or without method, url
+   * or done. No callback comes before it returns. */
   berth_handle (*request)(const struct berth_host *host, const struct berth_http_request *request);
   void (*resume)(const struct berth_host *host, berth_handle request);
   void (*cancel)(const struct berth_host *host, berth_handle request); /* request or upgrade; done/on_close still comes */
@@ -156,10 +160,12 @@ struct berth_host_http {
 #define BERTH_HOST_KV "berth.host.kv/1"
 struct berth_host_kv {
   size_t size;
-  /* NULL value deletes. done (may be NULL) when it is on disk, or with a code. */
+  /* NULL value deletes. Puts become durable in order. done (may be NULL) when it is on disk, or with a code: INVALID (key or value
+   * too long), EXHAUSTED (too many keys, full disk). It may come before put returns. */
   void (*put)(const struct berth_host *host, const char *key, const void *value, size_t len,
               void (*done)(void *arg, enum berth_code code, const char *message), void *arg);
-  /* Calls found once per key that begins with prefix, in order, before it returns; false stops. */
+  /* Calls found once per key that begins with prefix, in order of the keys, before it returns; false stops. Puts that are not
+   * durable yet may be missing. */
   void (*scan)(const struct berth_host *host, const char *prefix,
                bool (*found)(void *arg, const char *key, const void *value, size_t len), void *arg);
 };
@@ -169,7 +175,8 @@ struct berth_host_kv {
 struct berth_host_secret {
   size_t size;
   /* The secret NAME of the namespace that the server's own configuration uses ("default"), where the entry's config names it.
-   * The value is borrowed for the callback and must not be logged. */
+   * The value is borrowed for the callback and must not be logged. NOT_FOUND; DENIED where the entry's config does not say
+   * {"secret": name} anywhere. done may come before get returns. */
   void (*get)(const struct berth_host *host, const char *name,
               void (*done)(void *arg, enum berth_code code, const char *message, const void *value, size_t len), void *arg);
 };
@@ -188,10 +195,11 @@ struct berth_metric_sample {
 };
 struct berth_host_metrics {
   size_t size;
-  /* Own metrics of the plug-in: the host adds the label plugin="<name>". At most 1,000 series a plug-in. */
+  /* Sets one of the plug-in's own: the host adds the label plugin="<name>". At most 1,000 series a plug-in, 16 labels each; more,
+   * and malformed names, are dropped with a line in the log. */
   void (*set)(const struct berth_host *host, const struct berth_metric_sample *sample);
   /* Everything that Berth knows, samples of one family together, instance statistics at most max_age_ms old (the host asks
-   * the runtime where they are older). sample is called for each, then done. */
+   * the runtime where they are older), those of plug-ins included. sample is called for each, then done. */
   void (*collect)(const struct berth_host *host, int64_t max_age_ms,
                   void (*sample)(void *arg, const struct berth_metric_sample *sample),
                   void (*done)(void *arg, enum berth_code code, const char *message), void *arg);
@@ -201,7 +209,7 @@ struct berth_host_metrics {
 #define BERTH_HOST_EVENTS "berth.host.events/1"
 struct berth_event {
   size_t size;
-  uint64_t revision;       /* of the store; strictly growing; resume with it */
+  uint64_t revision;       /* of the store; never falls; events of one change share it, and come together */
   int64_t time_ms;         /* wall clock */
   const char *type;        /* "app.applied", "rollout.failed", "instance.unhealthy", …: see docs/events.md */
   const char *severity;    /* "info" "warning" "error" */
@@ -213,13 +221,15 @@ struct berth_event {
 };
 struct berth_host_events {
   size_t size;
-  /* Calls cb for every committed event with revision > after (0: from now on), in order. When the wanted past is gone, an
-   * event of type "gap" comes first. Return false to pause; go on with resume. */
+  /* Calls cb for every committed event with revision > after (0: from now on), in order, also across restarts of the server.
+   * Where a part of the past is no longer kept, an event of type "gap" comes in its place. cb returns false to pause (that
+   * event counts as taken); go on with resume. Never from inside subscribe. */
   berth_handle (*subscribe)(const struct berth_host *host, uint64_t after,
                             bool (*cb)(void *arg, const struct berth_event *event), void *arg);
   void (*resume)(const struct berth_host *host, berth_handle subscription);
   void (*unsubscribe)(const struct berth_host *host, berth_handle subscription);
-  /* Adds an event of the plug-in's own; the type gets the prefix "plugin.". */
+  /* Adds an event of the plug-in's own; the type gets the prefix "plugin.", the subject is "plugin/<name>". Type up to 64
+   * bytes, message up to 4 KiB, data_json (may be NULL) an object up to 16 KiB; else it is dropped with a line in the log. */
   void (*publish)(const struct berth_host *host, const char *type, const char *severity, const char *message,
                   const char *data_json);
 };
@@ -239,10 +249,11 @@ struct berth_route_request {
 struct berth_route {
   size_t size;
   const char *method;               /* "GET", "POST" */
-  const char *path;                 /* exact: "/metrics"; or under a prefix: "/hooks/github/" followed by a star */
+  const char *path;                 /* exact: "/metrics"; or under a prefix: "/hooks/github/" followed by a star. Exact goes
+                                       before prefix, the longer prefix before the shorter */
   const char *summary;              /* for the OpenAPI document */
   bool open;                        /* true: no API token is asked for (the plug-in proves the caller itself) */
-  /* Answer with routes->reply exactly once, at any time within 30 s. */
+  /* Answer with routes->reply exactly once, at any time within 30 s; then the host answers 504. */
   void (*handle)(void *arg, berth_op reply, const struct berth_route_request *request);
   void *arg;
 };

@@ -10,10 +10,13 @@
  *  - Whatever is passed in is borrowed for the length of the call; whoever wants to keep it copies it.
  *  - Every function of the host is called from the loop's thread only, but those that say "any thread"; the host calls
  *    the plug-in from the loop's thread only. A callback must not block: over 50 ms is logged with the plug-in's name.
- *    What may wait goes to a worker (host_worker.h), a child process, or another process.
+ *    What may wait goes to a worker (berth.host.worker/1), a child process, or another process.
  *  - Every method of an interface is asynchronous: it gets an operation (berth_op), returns at once, and finishes that
  *    operation exactly once with berth_host_ops.finish (it may do so before it returns). The host owns deadlines: after
  *    a deadline it calls the plug-in's cancel, and answers its own caller; a late or second finish is logged and dropped.
+ *  - When an entry stops, the host first ends its open operations (late finishes are dropped in silence), then gives each open
+ *    handle its last callback with BERTH_CANCELLED while the plug-in's state still lives, then calls stop(). After that nothing
+ *    comes any more, but for done() of workers that were still running.
  *  - A plug-in is never unloaded (dlclose) while its process lives.
  *
  * The same .so runs inside the server or alone in a helper process; it cannot tell which. */
@@ -67,13 +70,15 @@ enum berth_type { BERTH_STRING, BERTH_INT, BERTH_BOOL, BERTH_DURATION /* "10s"; 
                   BERTH_JSON /* any; the plug-in checks it in validate */ };
 
 /* One field of a plug-in's configuration; the array ends with name == NULL. The host checks type and range, fills
- * defaults, refuses unknown keys, exports a JSON Schema, and hands over one JSON object. */
+ * defaults, refuses unknown keys, exports a JSON Schema, and hands over one JSON object. A field without a value and without
+ * a default is absent from it. */
 struct berth_field {
   const char *name;
   enum berth_type type;
-  const char *fallback;  /* default as text, NULL for none */
+  const char *fallback;  /* default as text ("10s", "64MiB"; JSON for INT, BOOL, LIST, MAP, JSON), NULL for none */
   bool required;
-  bool secret;           /* never shown; may be given as {"secret": NAME} or {"file": PATH}, handed over as text */
+  bool secret;           /* never shown; its texts (also those inside of LIST, MAP and JSON) may be given as
+                            {"secret": NAME} or {"file": PATH}, and are handed over as text */
   bool immutable;        /* a change needs a restart of the plug-in */
   const char *doc;       /* one sentence, with the unit */
   int64_t min, max;      /* of INT, DURATION (ms), SIZE (bytes) and lengths of LIST; both 0: no limits */
@@ -124,9 +129,11 @@ struct berth_plugin {
                            const char **why);
   /* Takes a changed configuration (immutable fields are the same). May be NULL: then the host stops and starts anew. */
   enum berth_code (*reload)(struct berth_instance *self, const char *config_json, const char **why);
-  /* Stops: frees all, cancels all handles; operations still open are finished with BERTH_CANCELLED by the host. */
+  /* Stops: frees the state. The host has ended all operations and handles before (see the rules above); what a worker still
+   * uses is freed by that worker's done(). */
   void (*stop)(struct berth_instance *self);
-  /* The caller of op gave up (deadline, disconnect): stop the work and finish op soon with BERTH_CANCELLED. */
+  /* The caller of op gave up (deadline, disconnect): stop the work and finish op with BERTH_CANCELLED within 10 s; the host
+   * complains of what is not finished by then. An op that is unknown or has ended is to be ignored. */
   void (*cancel)(struct berth_instance *self, berth_op op);
 };
 
