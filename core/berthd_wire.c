@@ -125,6 +125,7 @@ static int open_api(struct bt_daemon *d, struct bt_err **err) {
                                  .pool = d->pool,
                                  .feed = d->feed,
                                  .policy = d->policy,
+                                 .policy_dir = d->config->policies.dir,
                                  .seal = d->seal,
                                  .plugins = d->plugins,
                                  .version = PACKAGE_VERSION,

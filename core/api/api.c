@@ -69,10 +69,20 @@ static void plugin_call(const struct bt_plugin_route *route, struct bt_exchange 
 /* ---------------------------------------------------------------- dispatch */
 
 /* A plug-in's route for the request: HEAD goes to GET. */
-static bool plugin_route(struct bt_api *api, struct bt_exchange *x, struct bt_plugin_route *out, bool *allow) {
-  *allow = false;
+static bool plugin_route(struct bt_api *api, struct bt_exchange *x, struct bt_plugin_route *out) {
   const char *method = x->head_only ? "GET" : x->req->method;
-  return api->s.plugins && bt_plugins_route(api->s.plugins, method, x->req->path, out, allow);
+  return api->s.plugins && bt_plugins_route(api->s.plugins, method, x->req->path, out, NULL);
+}
+
+/* The methods that plug-ins take at the path, as an Allow header has them; the caller frees. NULL: none. */
+static char *plugin_methods(struct bt_api *api, const char *path) {
+  static const char *const methods[] = {"GET", "POST", "PUT", "PATCH", "DELETE"};
+  struct bt_buf out = {0};
+  struct bt_plugin_route route;
+  for (size_t i = 0; api->s.plugins && i < BT_COUNT(methods); i++)
+    if (bt_plugins_route(api->s.plugins, methods[i], path, &route, NULL))
+      bt_buf_addf(&out, "%s%s%s", out.len ? ", " : "", methods[i], i == 0 ? ", HEAD" : "");
+  return out.len ? bt_buf_steal(&out) : NULL;
 }
 
 static bool authenticated(struct bt_api *api, struct bt_exchange *x) {
@@ -83,9 +93,10 @@ static bool authenticated(struct bt_api *api, struct bt_exchange *x) {
   return false;
 }
 
-static void no_route(struct bt_exchange *x, const char *allow) {
-  if (allow) {
-    bt_reply_header(x, "Allow", allow);
+static void no_route(struct bt_api *api, struct bt_exchange *x, const char *allow) {
+  BT_AUTO_FREE char *methods = allow ? bt_strdup(allow) : plugin_methods(api, x->req->path);
+  if (methods) {
+    bt_reply_header(x, "Allow", methods);
     bt_problem_status(x, 405, BT_UNSUPPORTED, "this address does not take that method");
   } else {
     BT_AUTO_FREE char *text = bt_asprintf("there is nothing at %.200s: see /v1/openapi.json", x->req->path);
@@ -102,7 +113,6 @@ static bool json_body(const struct bt_req *req) {
 static void on_head(void *arg, struct bt_exchange *x) {
   struct bt_api *api = arg;
   const char *allow;
-  bool other = false;
   struct bt_plugin_route plugin;
   const struct bt_route *route = bt_router_find(api->router, x, &allow);
   x->route = route;
@@ -111,11 +121,11 @@ static void on_head(void *arg, struct bt_exchange *x) {
       return;
     if (route->request && !json_body(x->req))
       bt_problem_status(x, 415, BT_UNSUPPORTED, "the body's type has to be application/json");
-  } else if (plugin_route(api, x, &plugin, &other)) {
+  } else if (plugin_route(api, x, &plugin)) {
     if (!plugin.open)
       authenticated(api, x);
   } else if (authenticated(api, x)) { /* strangers learn nothing of what is there */
-    no_route(x, allow ? allow : other ? "" : NULL);
+    no_route(api, x, allow);
   }
 }
 
@@ -123,13 +133,12 @@ static void on_request(void *arg, struct bt_exchange *x) {
   struct bt_api *api = arg;
   const struct bt_route *route = x->route;
   struct bt_plugin_route plugin;
-  bool other;
   if (route)
     route->handle(api, x);
-  else if (plugin_route(api, x, &plugin, &other))
+  else if (plugin_route(api, x, &plugin))
     plugin_call(&plugin, x);
   else
-    no_route(x, NULL); /* removed since its head came */
+    no_route(api, x, NULL); /* removed since its head came */
 }
 
 /* ---------------------------------------------------------------- queries from inside */

@@ -40,11 +40,19 @@ static bool closes(const struct bt_exchange *x) {
   return !req->keep_alive || req->state != BT_REQ_DONE || x->conn->eof || x->conn->close_after;
 }
 
+/* As a rule nothing here may be kept or guessed at; who answers may say otherwise. */
+static const char *standing_headers(struct bt_exchange *x, int status) {
+  if (status == 101)
+    return "";
+  bool own = x->extra.len && strcasestr(x->extra.data, "cache-control:");
+  return own ? "X-Content-Type-Options: nosniff\r\n" : "X-Content-Type-Options: nosniff\r\nCache-Control: no-store\r\n";
+}
+
 /* length < 0: unknown. */
 static void send_head(struct bt_exchange *x, int status, const char *type, long long length, bool close) {
   char head[512];
   int n = snprintf(head, sizeof head, "HTTP/1.1 %d %s\r\nDate: %s\r\n%s", status, bt_http_reason(status), bt_httpd_date(x->conn->httpd),
-                   status == 101 ? "" : "X-Content-Type-Options: nosniff\r\nCache-Control: no-store\r\n");
+                   standing_headers(x, status));
   if (type)
     n += snprintf(head + n, sizeof head - (size_t)n, "Content-Type: %.100s\r\n", type);
   if (length >= 0 && status != 204 && status != 304)

@@ -58,6 +58,7 @@ struct policies {
   struct bt_api *api;
   struct bt_exchange *x;
   json_t *list;
+  struct bt_err *err;
 };
 
 static void policies_work(void *arg) {
@@ -85,6 +86,32 @@ static void get_policies(struct bt_api *api, struct bt_exchange *x) {
   struct policies *p = bt_new(struct policies);
   *p = (struct policies){.api = api, .x = x};
   bt_pool_run(api->s.pool, "policies", policies_work, policies_done, p);
+}
+
+static void test_work(void *arg) {
+  struct policies *p = arg;
+  if (bt_policy_test(p->api->s.policy_dir, NULL, &p->list, &p->err) < 0)
+    p->list = NULL;
+}
+
+static void test_done(void *arg) {
+  struct policies *p = arg;
+  if (p->list)
+    bt_reply_json(p->x, 200, page(p->list));
+  else
+    bt_problem_err(p->x, p->err);
+  bt_err_free(&p->err);
+  free(p);
+}
+
+static void test_policies(struct bt_api *api, struct bt_exchange *x) {
+  if (!api->s.policy_dir) {
+    bt_problem(x, BT_UNSUPPORTED, "this server has no folder of policies");
+    return;
+  }
+  struct policies *p = bt_new(struct policies);
+  *p = (struct policies){.api = api, .x = x};
+  bt_pool_run(api->s.pool, "policy tests", test_work, test_done, p);
 }
 
 /* ---------------------------------------------------------------- nodes, namespaces */
@@ -127,6 +154,8 @@ static const struct bt_route routes[] = {
     {.method = "GET", .pattern = "/v1/plugins", .summary = "Plug-ins and how they are", .response = "[Plugin]",
      .handle = get_plugins},
     {.method = "GET", .pattern = "/v1/policies", .summary = "Policies in force", .response = "[Policy]", .handle = get_policies},
+    {.method = "POST", .pattern = "/v1/policies/test", .summary = "Run the tests beside the server's policies",
+     .response = "[PolicyTest]", .handle = test_policies},
     {.method = "GET", .pattern = "/v1/nodes", .summary = "Nodes", .query = paging, .response = "[Node]", .handle = get_nodes},
     {.method = "GET", .pattern = "/v1/nodes/{node}", .summary = "A node", .response = "Node", .handle = get_node},
     {.method = "GET", .pattern = "/v1/namespaces", .summary = "Namespaces", .query = paging, .response = "[Namespace]",

@@ -95,13 +95,15 @@ static size_t send_event(struct bt_watch_stream *s, const char *id, const char *
   return bt_sse_send(s->sse, id, "event", text);
 }
 
+static const char gap[] = "{\"message\":\"what happened before this revision is gone: read the objects anew\"}";
+
 static bool on_entry(void *arg, const struct bt_feed_entry *e) {
   struct bt_watch_stream *s = arg;
   char id[24];
   snprintf(id, sizeof id, "%" PRIu64, e->revision);
   size_t waiting;
   if (strcmp(e->kind, "gap") == 0) {
-    waiting = bt_sse_send(s->sse, id, "gap", "{\"message\":\"what happened before this revision is gone: read the objects anew\"}");
+    waiting = bt_sse_send(s->sse, id, "gap", gap);
   } else if (!wants(s, e->kind)) {
     return true;
   } else if (s->events) {
@@ -127,6 +129,50 @@ void bt_api_progress(struct bt_api *api, const json_t *message) {
       text = bt_json_text(message);
     bt_sse_send(s->sse, NULL, "progress", text);
   }
+}
+
+/* ---------------------------------------------------------------- events of before the feed */
+
+/* Nothing is missing where the oldest event that is kept is not younger than "after", or is the very first. */
+static bool all_kept(const struct bt_control *control, uint64_t after) {
+  struct bt_query first = {.limit = 1};
+  BT_AUTO_JSON oldest = bt_control_list(control, "events", &first, NULL, NULL);
+  const json_t *o = json_array_get(oldest, 0);
+  return after <= bt_control_revision(control) &&
+         (!o || bt_json_int(o, "id", 0) == 1 || (uint64_t)bt_json_int(o, "revision", 0) <= after);
+}
+
+static void send_past(struct bt_watch_stream *s, const json_t *events) {
+  size_t i;
+  json_t *event;
+  json_array_foreach(events, i, event) {
+    BT_AUTO_FREE char *text = bt_json_text(event);
+    char id[24];
+    snprintf(id, sizeof id, "%lld", bt_json_int(event, "revision", 0));
+    if (event_matches(s, text))
+      send_event(s, id, text);
+  }
+}
+
+/* The feed begins with the server's start; control keeps events for longer. Sends those after "after" and returns the revision
+ * to go on from in the feed. At most history.events of them (10,000): some megabytes. */
+static uint64_t replay(struct bt_watch_stream *s, uint64_t after) {
+  const struct bt_control *control = s->api->s.control(s->api->s.arg);
+  if (after == UINT64_MAX || after >= bt_feed_oldest(s->api->s.feed))
+    return after;
+  if (!all_kept(control, after))
+    bt_sse_send(s->sse, NULL, "gap", gap);
+  BT_AUTO_FREE char *cursor = NULL;
+  uint64_t now = bt_control_revision(control);
+  do {
+    struct bt_query query = {.after = after, .limit = 5000, .cursor = cursor};
+    char *next = NULL;
+    BT_AUTO_JSON page = bt_control_list(control, "events", &query, &next, NULL);
+    send_past(s, page);
+    free(cursor);
+    cursor = next;
+  } while (cursor);
+  return now;
 }
 
 /* ---------------------------------------------------------------- opening */
@@ -169,7 +215,7 @@ static void open_stream(struct bt_api *api, struct bt_exchange *x, bool events) 
   x->on_gone = on_gone;
   x->on_drain = on_drain;
   s->sse = bt_sse_begin(api->s.loop, x);
-  s->watcher = bt_feed_watch(api->s.feed, after, on_entry, s);
+  s->watcher = bt_feed_watch(api->s.feed, events ? replay(s, after) : after, on_entry, s);
   bt_api_pump(api);
 }
 

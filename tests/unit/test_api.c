@@ -2,6 +2,8 @@
  * and the policies. */
 #include "config.h"
 
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
 #include <sodium.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -68,7 +70,14 @@ void bt_verdict_free(struct bt_verdict *verdict) {
   bt_strs_free(&verdict->denials);
 }
 
-json_t *bt_policy_list(const struct bt_policy *policy) {
+int bt_policy_test(const char *dir_, const struct bt_policy_limits *limits, json_t **results, struct bt_err **err) {
+  (void)limits;
+  (void)err;
+  *results = json_pack("[{s:s, s:b}]", "name", dir_, "ok", 1);
+  return 0;
+}
+
+json_t *bt_policy_list(struct bt_policy *policy) {
   (void)policy;
   return json_pack("[{s:s, s:s}]", "name", "names", "status", "ok");
 }
@@ -187,7 +196,7 @@ static void setup(void) {
   struct bt_executor_options eo = {.loop = loop, .store = store, .feed = feed, .send = no_send, .call = resolve, .rebuilt = no_rebuilt};
   is_int(bt_executor_new(&eo, &executor, &err), 0, "an executor");
   bt_executor_start(executor);
-  struct bt_api_server server = {.loop = loop, .pool = pool, .feed = feed, .policy = &the_policy, .seal = seal, .version = "1.2.3",
+  struct bt_api_server server = {.loop = loop, .pool = pool, .feed = feed, .policy = &the_policy, .policy_dir = "/p", .seal = seal, .version = "1.2.3",
                                  .server_id = "test", .control = get_control, .write = do_write, .stream = node_stream,
                                  .stream_input = node_input, .stream_resize = node_resize, .stream_cancel = node_cancel,
                                  .server_status = status, .doctor = doctor};
@@ -291,6 +300,8 @@ static void test_server(void) {
   is_int(json_array_size(bt_json_arr(d.json, "items")), 1, "doctor");
   AUTO_ANSWER p = get("/v1/policies");
   is_int(json_array_size(bt_json_arr(p.json, "items")), 1, "policies");
+  AUTO_ANSWER pt = ask("POST", "/v1/policies/test", NULL, NULL, NULL);
+  is_str(bt_json_str(json_array_get(bt_json_arr(pt.json, "items"), 0), "name"), "/p", "the policies' tests");
   AUTO_ANSWER n = get("/v1/nowhere");
   is_int(n.status, 404, "404");
   is_str(n.type, "application/problem+json", "as a problem");
@@ -326,6 +337,72 @@ static void test_tcp(void) {
       run_for(5000);
     is_int(a.status, t[i].status, t[i].path);
   }
+}
+
+static void make_cert(const char *cert, const char *key_file) {
+  EVP_PKEY *key = EVP_EC_gen("P-256");
+  X509 *x = X509_new();
+  X509_set_version(x, 2);
+  ASN1_INTEGER_set(X509_get_serialNumber(x), 1);
+  X509_gmtime_adj(X509_getm_notBefore(x), -60);
+  X509_gmtime_adj(X509_getm_notAfter(x), 3600);
+  X509_set_pubkey(x, key);
+  X509_NAME_add_entry_by_txt(X509_get_subject_name(x), "CN", MBSTRING_ASC, (const unsigned char *)"test", -1, -1, 0);
+  X509_set_issuer_name(x, X509_get_subject_name(x));
+  X509_EXTENSION *san = X509V3_EXT_conf_nid(NULL, NULL, NID_subject_alt_name, "IP:127.0.0.1");
+  X509_add_ext(x, san, -1);
+  X509_EXTENSION_free(san);
+  X509_sign(x, key, EVP_sha256());
+  FILE *f = fopen(cert, "w");
+  PEM_write_X509(f, x);
+  fclose(f);
+  f = fopen(key_file, "w");
+  PEM_write_PrivateKey(f, key, NULL, NULL, 0, NULL, NULL);
+  fclose(f);
+  X509_free(x);
+  EVP_PKEY_free(key);
+}
+
+static int tls_status(int port, const char *ca, const char *bearer, size_t *len) {
+  AUTO_ANSWER a = {0};
+  BT_AUTO_FREE char *url = bt_asprintf("https://127.0.0.1:%d/v1/openapi.json", port);
+  struct bt_http_pair h = {"Authorization", bearer};
+  bt_http_request(http, &(struct bt_http_request){.url = url, .headers = &h, .nheaders = 1, .tls_ca_file = ca, .on_head = on_head,
+                                                  .done = on_done, .arg = &a});
+  while (!a.done)
+    run_for(5000);
+  *len = json_object_size(bt_json_obj(a.json, "paths"));
+  return a.status;
+}
+
+/* A second API of the same server, off loopback's rules: with TLS. */
+static void test_tls(void) {
+  BT_AUTO_ERR err = NULL;
+  BT_AUTO_FREE char *cert = bt_asprintf("%s/cert", dir), *key = bt_asprintf("%s/tlskey", dir);
+  make_cert(cert, key);
+  struct bt_api_server server = {.loop = loop, .pool = pool, .feed = feed, .seal = seal, .version = "1", .server_id = "t",
+                                 .control = get_control};
+  struct bt_api_options o = {.tcp_listen = "127.0.0.1:0", .token_file = token_path, .tls_cert = cert, .tls_key = token_path};
+  struct bt_api *second;
+  is_int(bt_api_new(&server, &o, &second, &err), -1, "a key that is none");
+  bt_err_free(&err);
+  o.tls_key = NULL;
+  is_int(bt_api_new(&server, &o, &second, &err), -1, "a certificate without its key");
+  bt_err_free(&err);
+  o.tls_key = key;
+  is_int(bt_api_new(&server, &o, &second, &err), 0, "TLS");
+  size_t len;
+  is_int(tls_status(bt_api_tcp_port(second), cert, "Bearer x", &len), 200, "an answer over TLS");
+  ok(len > 20, "of many records");
+  AUTO_ANSWER plain = {0};
+  BT_AUTO_FREE char *url = bt_asprintf("http://127.0.0.1:%d/v1/health", bt_api_tcp_port(second));
+  bt_http_request(http, &(struct bt_http_request){.url = url, .done = on_done, .arg = &plain});
+  while (!plain.done)
+    run_for(5000);
+  ok(plain.code != BT_OK, "and none without");
+  bt_api_free(&second);
+  unlink(cert);
+  unlink(key);
 }
 
 static void check_refs(const json_t *doc, const json_t *node_, int *bad) {
@@ -543,6 +620,12 @@ static void test_watch(void) {
   ok(applied.status == 200 && sees(&e, "\"type\":\"revision."), "events of a type");
   AUTO_ANSWER list = get("/v1/events?type=revision.*");
   ok(json_array_size(bt_json_arr(list.json, "items")) > 0, "events as a list");
+  AUTO_ANSWER first = {0};
+  struct bt_http_call *old = begin(&first, "GET", "/v1/events?follow=true&after=0", NULL, NULL, NULL, true, false);
+  ok(sees(&first, "\"app\":\"shop\"") && !strstr(first.text.data, "event: gap"), "events from the very first");
+  bt_http_cancel(old);
+  while (!first.done)
+    run_for(100);
   struct bt_http_call *resumed = begin(&past, "GET", "/v1/watch?kinds=app,secret", NULL, "Last-Event-ID", "0", true, false);
   ok(sees(&past, "\"key\":\"default/other\"") || sees(&past, "event: gap"), "a watch resumes");
   bt_http_cancel(watch);
@@ -733,6 +816,7 @@ int main(void) {
     return done_testing();
   test_server();
   test_tcp();
+  test_tls();
   test_openapi();
   test_apply();
   test_refusals();
