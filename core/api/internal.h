@@ -37,8 +37,9 @@ extern const struct bt_route_table bt_routes_server, bt_routes_apps, bt_routes_i
 int bt_query_bool(const struct bt_req *req, const char *name, bool or, bool *out, struct bt_err **err) BT_CHECK;
 int bt_query_int(const struct bt_req *req, const char *name, long long min, long long max, long long or, long long *out,
                  struct bt_err **err) BT_CHECK;
-/* The body as a JSON object whose members are all among keys (ends with NULL); an empty body is {}. */
-json_t *bt_body_object(const struct bt_req *req, const char *const *keys, struct bt_err **err);
+/* The body (at most max bytes: it is parsed on the loop) as a JSON object whose members are all among keys (ends with NULL); an
+ * empty body is {}. */
+json_t *bt_body_object(const struct bt_req *req, size_t max, const char *const *keys, struct bt_err **err);
 /* Refuses members that are not among keys. */
 int bt_check_keys(const json_t *obj, const char *what, const char *const *keys, struct bt_err **err) BT_CHECK;
 /* If-Match: "12" as a JSON integer, null where absent. */

@@ -8,6 +8,8 @@
 #include "base/json.h"
 #include "base/mem.h"
 
+enum { MAX_BODY = 64 * 1024 };
+
 static void all_apps(struct bt_api *api, struct bt_exchange *x) { bt_reply_list(api, x, "apps", NULL, NULL); }
 static void list_apps(struct bt_api *api, struct bt_exchange *x) { bt_reply_list(api, x, "apps", x->params[0], NULL); }
 static void post_app(struct bt_api *api, struct bt_exchange *x) { bt_admit_apply(api, x, x->params[0], NULL); }
@@ -80,7 +82,7 @@ static bool begin(struct bt_api *api, struct bt_exchange *x, const char *const *
   c->app = app_of(api, x, NULL, NULL);
   if (!c->app)
     return false;
-  c->body = bt_body_object(x->req, keys, &err);
+  c->body = bt_body_object(x->req, MAX_BODY, keys, &err);
   if (!c->body || bt_query_bool(x->req, "dryRun", false, &c->dry_run, &err) < 0 || check_match(x, c->app, &err) < 0) {
     bt_problem_err(x, err);
     change_free(c);
@@ -192,7 +194,7 @@ static void delete_app(struct bt_api *api, struct bt_exchange *x) {
   change_free(&c);
 }
 
-static const struct bt_route_param paging[] = {{"limit", "integer", "items of a page, at most 5000; 0: 500"},
+static const struct bt_route_param paging[] = {{"limit", "integer", "items of a page, at most 1000; 0: 500"},
                                                {"cursor", "string", "\"next\" of the page before"},
                                                {NULL, NULL, NULL}};
 static const struct bt_route_param dry_run[] = {{"dryRun", "boolean", "answer with the plan and change nothing"}, {NULL, NULL, NULL}};

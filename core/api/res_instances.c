@@ -58,7 +58,7 @@ static void get_stats(struct bt_api *api, struct bt_exchange *x) {
   stats(api, x, "", args);
 }
 
-static const struct bt_route_param filters[] = {{"limit", "integer", "items of a page, at most 5000; 0: 500"},
+static const struct bt_route_param filters[] = {{"limit", "integer", "items of a page, at most 1000; 0: 500"},
                                                 {"cursor", "string", "\"next\" of the page before"},
                                                 {"app", "string", "only of this app"},
                                                 {"service", "string", "only of this service"},

@@ -59,7 +59,7 @@ static json_t *seal(struct bt_api *api, const char *namespace_, const char *name
 static void put_secret(struct bt_api *api, struct bt_exchange *x) {
   static const char *const keys[] = {"data", NULL};
   BT_AUTO_ERR err = NULL;
-  BT_AUTO_JSON body = bt_body_object(x->req, keys, &err);
+  BT_AUTO_JSON body = bt_body_object(x->req, 2 * MAX_SECRET, keys, &err);
   const char *data = body ? bt_json_str(body, "data") : NULL;
   json_t *args = NULL;
   if (body && !data)
@@ -86,7 +86,7 @@ static void get_why(struct bt_api *api, struct bt_exchange *x) {
     bt_problem_err(x, err);
 }
 
-static const struct bt_route_param filters[] = {{"limit", "integer", "items of a page, at most 5000; 0: 500"},
+static const struct bt_route_param filters[] = {{"limit", "integer", "items of a page, at most 1000; 0: 500"},
                                                 {"cursor", "string", "\"next\" of the page before"},
                                                 {"app", "string", "only of this app"},
                                                 {NULL, NULL, NULL}};

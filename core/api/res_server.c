@@ -137,7 +137,7 @@ static void post_prune(struct bt_api *api, struct bt_exchange *x) {
   api->s.stream(api->s.arg, "image.prune", "", "", json_object(), &stream);
 }
 
-static const struct bt_route_param paging[] = {{"limit", "integer", "items of a page, at most 5000; 0: 500"},
+static const struct bt_route_param paging[] = {{"limit", "integer", "items of a page, at most 1000; 0: 500"},
                                                {"cursor", "string", "\"next\" of the page before"},
                                                {NULL, NULL, NULL}};
 

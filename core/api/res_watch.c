@@ -10,7 +10,7 @@
 #include "base/mem.h"
 #include "base/vec.h"
 
-enum { PAUSE_AT = 256 * 1024 };
+enum { PAUSE_AT = 256 * 1024, PAST_PAGE = 100 };
 
 /* An open stream. Also a list of them, for progress, which is in no feed. */
 struct bt_watch_stream {
@@ -19,6 +19,9 @@ struct bt_watch_stream {
   struct bt_exchange *x;
   struct bt_sse *sse;
   struct bt_watcher *watcher;
+  struct bt_timer *past; /* while events of before the feed are sent */
+  uint64_t after;
+  char *cursor;
   bool events; /* /v1/events: only events, bare */
   struct bt_strs kinds;
   char *namespace_, *app, *type;
@@ -52,6 +55,8 @@ static void stream_free(struct bt_watch_stream *s) {
   if (s->next)
     s->next->prev = s->prev;
   bt_watcher_free(&s->watcher);
+  bt_timer_free(&s->past);
+  free(s->cursor);
   bt_sse_end(&s->sse);
   bt_strs_free(&s->kinds);
   free(s->namespace_);
@@ -64,8 +69,12 @@ static void on_gone(void *arg) { stream_free(arg); }
 
 static void on_drain(void *arg) {
   struct bt_watch_stream *s = arg;
-  bt_watcher_resume(s->watcher);
-  bt_api_pump(s->api);
+  if (s->past) {
+    bt_timer_set(s->past, 0);
+  } else {
+    bt_watcher_resume(s->watcher);
+    bt_api_pump(s->api);
+  }
 }
 
 void bt_watch_streams_close(struct bt_api *api) {
@@ -154,25 +163,42 @@ static void send_past(struct bt_watch_stream *s, const json_t *events) {
   }
 }
 
-/* The feed begins with the server's start; control keeps events for longer. Sends those after "after" and returns the revision
- * to go on from in the feed. At most history.events of them (10,000): some megabytes. */
-static uint64_t replay(struct bt_watch_stream *s, uint64_t after) {
+static void go_live(struct bt_watch_stream *s, uint64_t after) {
+  bt_timer_free(&s->past);
+  s->watcher = bt_feed_watch(s->api->s.feed, after, on_entry, s);
+  bt_api_pump(s->api);
+}
+
+/* A page a turn of the loop, and none while the reader is behind. After the last one the feed takes over: nothing can come
+ * between, since both are read in the same turn. */
+static void on_past(void *arg) {
+  struct bt_watch_stream *s = arg;
+  if (bt_reply_waiting(s->x) > PAUSE_AT)
+    return;
   const struct bt_control *control = s->api->s.control(s->api->s.arg);
-  if (after == UINT64_MAX || after >= bt_feed_oldest(s->api->s.feed))
-    return after;
-  if (!all_kept(control, after))
+  struct bt_query query = {.after = s->after, .limit = PAST_PAGE, .cursor = s->cursor};
+  char *next = NULL;
+  BT_AUTO_JSON page = bt_control_list(control, "events", &query, &next, NULL);
+  send_past(s, page);
+  free(s->cursor);
+  s->cursor = next;
+  if (next)
+    bt_timer_set(s->past, 0);
+  else
+    go_live(s, bt_control_revision(control));
+}
+
+/* The feed begins with the server's start; control keeps events for longer. */
+static void begin(struct bt_watch_stream *s, uint64_t after) {
+  if (!s->events || after == UINT64_MAX || after >= bt_feed_oldest(s->api->s.feed)) {
+    go_live(s, after);
+    return;
+  }
+  if (!all_kept(s->api->s.control(s->api->s.arg), after))
     bt_sse_send(s->sse, NULL, "gap", gap);
-  BT_AUTO_FREE char *cursor = NULL;
-  uint64_t now = bt_control_revision(control);
-  do {
-    struct bt_query query = {.after = after, .limit = 5000, .cursor = cursor};
-    char *next = NULL;
-    BT_AUTO_JSON page = bt_control_list(control, "events", &query, &next, NULL);
-    send_past(s, page);
-    free(cursor);
-    cursor = next;
-  } while (cursor);
-  return now;
+  s->after = after;
+  s->past = bt_timer_new(s->api->s.loop, "api-events", on_past, s);
+  bt_timer_set(s->past, 0);
 }
 
 /* ---------------------------------------------------------------- opening */
@@ -215,8 +241,7 @@ static void open_stream(struct bt_api *api, struct bt_exchange *x, bool events) 
   x->on_gone = on_gone;
   x->on_drain = on_drain;
   s->sse = bt_sse_begin(api->s.loop, x);
-  s->watcher = bt_feed_watch(api->s.feed, events ? replay(s, after) : after, on_entry, s);
-  bt_api_pump(api);
+  begin(s, after);
 }
 
 static void get_watch(struct bt_api *api, struct bt_exchange *x) { open_stream(api, x, false); }
@@ -245,7 +270,7 @@ static const struct bt_route_param event_params[] = {
     {"namespace", "string", "only of this namespace"},
     {"app", "string", "only of this app"},
     {"type", "string", "only of this type; * stands for anything"},
-    {"limit", "integer", "items of a page, at most 5000; 0: 500"},
+    {"limit", "integer", "items of a page, at most 1000; 0: 500"},
     {"cursor", "string", "\"next\" of the page before"},
     {NULL, NULL, NULL}};
 
