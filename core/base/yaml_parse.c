@@ -79,31 +79,62 @@ static int check_bytes(struct builder *b, const char *text, size_t len) {
   return 0;
 }
 
-/* A cheap look before the parser sees the text: brackets that stay open and dashes or question marks in a row nest
- * one level each, and libfyaml's scanner looks far ahead of the events it hands out. Quotes and comments are not
- * understood here, so the bound is generous: the builder's own count is the exact one. */
-static int check_nesting(struct builder *b, const char *text, size_t len) {
-  enum { generous = 1000 };
-  struct bt_loc loc = {b->file, 1, 1};
-  int open = 0, dashes = 0;
-  for (size_t i = 0; i < len; i++, loc.col++) {
-    char c = text[i];
-    if (c == '\n') {
-      loc.line++;
-      loc.col = dashes = 0;
-    }
-    if (c == '[' || c == '{')
-      open++;
-    else if ((c == ']' || c == '}') && open > 0)
-      open--;
-    bool indicator = (c == '-' || c == '?' || c == ':') && (i + 1 == len || strchr(" \t\r\n", text[i + 1]));
-    if (indicator)
-      dashes++;
-    else if (c != ' ' && c != '\t')
-      dashes = c == '\n' ? dashes : 0;
-    if (open > generous || dashes > generous)
-      return fatal(b, loc, "nested deeper than %d levels", b->limits.max_depth);
-  }
+/* A cheap look before the parser sees the text, for what libfyaml takes badly. It understands neither quotes nor comments,
+ * so its bounds are far above what people write; the builder's own counts are the exact ones. */
+struct scan {
+  struct builder *b;
+  struct bt_loc loc;
+  int open;        /* brackets that stay open */
+  int dashes;      /* block indicators in a row: each nests one level */
+  size_t marks;    /* characters of this line that may each be a token: the scanner keeps a line's tokens in memory */
+  size_t blank;    /* empty lines in a row */
+  size_t work;     /* sum of their squares: what they cost inside a scalar */
+  size_t percents; /* lines that begin with "%": directives are kept until a document starts */
+  bool empty;      /* nothing but blanks on this line yet */
+};
+
+static int scan_line_end(struct scan *s) {
+  enum { max_work = 300 * 1000 * 1000 };
+  s->blank = s->empty ? s->blank + 1 : 0;
+  s->work += 2 * s->blank;
+  if (s->work > max_work)
+    return fatal(s->b, s->loc, "too many empty lines in a row; take them out");
+  s->loc.line++;
+  s->loc.col = 0;
+  s->dashes = 0;
+  s->marks = 0;
+  s->empty = true;
+  return 0;
+}
+
+static int scan_char(struct scan *s, char c, char next) {
+  enum { deepest = 1000, max_marks = 100 * 1000, max_percents = 1000 };
+  bool space = c == ' ' || c == '\t' || c == '\r';
+  if (c == '%' && s->loc.col == 1)
+    s->percents++;
+  if (c == '[' || c == '{')
+    s->open++;
+  else if ((c == ']' || c == '}') && s->open > 0)
+    s->open--;
+  if ((c == '-' || c == '?' || c == ':') && strchr(" \t\r\n", next))
+    s->dashes++;
+  else if (!space)
+    s->dashes = 0;
+  if (strchr(",[]{}&!*?:'\"", c))
+    s->marks++;
+  s->empty = s->empty && space;
+  if (s->open > deepest || s->dashes > deepest)
+    return fatal(s->b, s->loc, "nested deeper than %d levels", s->b->limits.max_depth);
+  if (s->marks > max_marks || s->percents > max_percents)
+    return fatal(s->b, s->loc, "this line holds too much; break it into several");
+  return 0;
+}
+
+static int check_shape(struct builder *b, const char *text, size_t len) {
+  struct scan s = {.b = b, .loc = {b->file, 1, 1}, .empty = true};
+  for (size_t i = 0; i < len; i++, s.loc.col++)
+    if (text[i] == '\n' ? scan_line_end(&s) : scan_char(&s, text[i], i + 1 < len ? text[i + 1] : '\n'))
+      return -1;
   return 0;
 }
 
@@ -139,19 +170,17 @@ static char *tag_text(struct fy_token *token) {
 /* --- putting nodes into place --- */
 
 /* Moves what a "<<" value holds under the keys that the mapping itself does not set; the first of several wins. */
-static void merge_pairs(struct builder *b, struct bt_yaml *map, const struct bt_yaml *from) {
+static void merge_pairs(struct builder *b, struct bt_yaml *map, struct bt_map *keys, const struct bt_yaml *from) {
   if (from->kind != BT_YAML_MAP) {
     bt_diag_error(b->diags, from->loc, "\"<<\" wants a mapping or a sequence of mappings, this is a %s",
                   bt_yaml_kind_name(from->kind));
     return;
   }
-  BT_AUTO_MAP keys = bt_map_new(NULL);
-  bt_vec_each(&map->map, p)
-    bt_map_set(keys, p->key, map);
   for (size_t i = 0; i < from->map.len; i++) {
     const struct bt_yaml_pair *p = &from->map.items[i];
     if (bt_map_get(keys, p->key))
       continue;
+    bt_map_set(keys, p->key, map);
     struct bt_yaml_pair pair = {bt_strdup(p->key), p->loc, bt_yaml_copy(p->value)};
     bt_vec_push(&map->map, pair);
   }
@@ -161,11 +190,14 @@ static void resolve_merge_key(struct builder *b, struct bt_yaml *map) {
   struct bt_yaml *from = bt_yaml_take(map, "<<");
   if (!from)
     return;
+  BT_AUTO_MAP keys = bt_map_new(NULL);
+  bt_vec_each(&map->map, p)
+    bt_map_set(keys, p->key, map);
   if (from->kind == BT_YAML_SEQ)
     for (size_t i = 0; i < from->seq.len; i++)
-      merge_pairs(b, map, from->seq.items[i]);
+      merge_pairs(b, map, keys, from->seq.items[i]);
   else
-    merge_pairs(b, map, from);
+    merge_pairs(b, map, keys, from);
   bt_vec_push(&b->parked, from);
 }
 
@@ -461,7 +493,7 @@ int bt_yaml_parse(const char *text, size_t len, const char *file, const struct b
   if (len > b.limits.max_bytes)
     (void)fatal(&b, (struct bt_loc){file, 1, 1}, "%zu bytes are more than the %zu that are read of one file", len,
                 b.limits.max_bytes);
-  else if (check_bytes(&b, text, len) == 0 && check_nesting(&b, text, len) == 0)
+  else if (check_bytes(&b, text, len) == 0 && check_shape(&b, text, len) == 0)
     run(&b, text, len);
   bool failed = diags->errors > before;
   drop(&b, failed);

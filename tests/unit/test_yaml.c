@@ -111,6 +111,19 @@ static void test_limits(void) {
   }
   AUTO_PARSED bomb = parse_n(b.data, b.len);
   ok(bomb.rc < 0 && strstr(bomb.diags.items[0].message, "aliases counted"), "a billion laughs are refused");
+  bt_buf_truncate(&b, 0);
+  bt_buf_adds(&b, "a: b");
+  for (int i = 0; i < 1000000; i++)
+    bt_buf_addc(&b, '\n');
+  bt_buf_adds(&b, "  c\n");
+  AUTO_PARSED blank = parse_n(b.data, b.len);
+  ok(blank.rc < 0 && strstr(blank.diags.items[0].message, "empty lines"), "a million empty lines inside a scalar are refused");
+  bt_buf_truncate(&b, 0);
+  bt_buf_addc(&b, '[');
+  for (int i = 0; i < 1000000; i++)
+    bt_buf_adds(&b, "a,");
+  AUTO_PARSED line = parse_n(b.data, b.len);
+  ok(line.rc < 0 && strstr(line.diags.items[0].message, "line holds too much"), "so is a million items on one line");
   size_t n = 4u << 20;
   BT_AUTO_FREE char *big = malloc(n);
   memset(big, 'a', n);
