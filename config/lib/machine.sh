@@ -29,15 +29,24 @@ machine_install() {
   return $rc
 }
 
-# engine_answers: is there a Docker Engine at the usual place?
+# engine_answers: is there a Docker Engine at the usual place? One that runs may take its time under load.
 engine_answers() {
-  timeout 10 docker version >/dev/null 2>&1
+  local tries
+  for tries in 1 2 3; do
+    timeout 20 docker version >/dev/null 2>&1 && return 0
+    pgrep -x dockerd >/dev/null || return 1
+  done
+  return 1
 }
 
 # engine_start DIR: starts dockerd with its data under DIR and its log in DIR/dockerd.log. Returns when it answers (at most
 # a minute). What the engine changes outside of DIR is noted there for engine_stop.
 engine_start() {
   local dir=$1 tries
+  if pgrep -x dockerd >/dev/null; then
+    echo "a dockerd runs, but does not answer at the usual place; look at it before another is started" >&2
+    return 1
+  fi
   mkdir -p "$dir"
   engine_mounts "$dir"
   sysctl -n net.ipv4.ip_forward >"$dir/ip_forward" 2>/dev/null || true
@@ -75,7 +84,7 @@ engine_stop() {
       done
     fi
   fi
-  engine_answers || engine_traces "$dir"
+  pgrep -x dockerd >/dev/null || engine_traces "$dir"
   awk -v dir="$dir/" 'index($2, dir) == 1 { print $2 }' /proc/mounts | sort -r | while read -r mounted; do
     umount -l "$mounted" 2>/dev/null || true
   done

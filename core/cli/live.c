@@ -19,6 +19,7 @@ struct live {
   const struct bt_live_options *options;
   bool gone; /* wait for the app's end instead */
   bool fancy, asking;
+  bool soon; /* ask again as soon as the answer at hand is there */
   int64_t begun_ms;
   json_t *instances;       /* object: id -> instance, of this app */
   json_t *revision;        /* NULL before it was read */
@@ -161,6 +162,13 @@ static void set_instance(struct live *live, const char *id, json_t *instance) {
     json_object_del(live->instances, id);
 }
 
+static void ask_soon(struct live *live) {
+  if (live->asking)
+    live->soon = true;
+  else
+    bt_timer_set(live->poll, settle_ms);
+}
+
 static void replace_object(json_t **slot, const json_t *value) {
   json_decref(*slot);
   *slot = value ? json_deep_copy(value) : NULL;
@@ -176,10 +184,9 @@ static void change(struct live *live, const char *kind, const json_t *data) {
       set_instance(live, value ? bt_json_str_or(value, "instance", id) : id, value);
   } else if (value && of_app(live, value) && strcmp(kind, "revision") == 0 &&
              bt_json_int(value, "revision", -1) == live->options->revision) {
-    replace_object(&live->revision, value);
-    judge(live);
+    ask_soon(live); /* after its instances: they may come later in the same batch */
   } else if (!value && strcmp(kind, "app") == 0 && live->gone) {
-    bt_timer_set(live->poll, settle_ms); /* perhaps ours: ask */
+    ask_soon(live); /* perhaps ours */
   }
 }
 
@@ -202,7 +209,7 @@ static void on_event(void *arg, const struct bt_sse_event *event) {
   if (strcmp(event->type, "progress") == 0)
     progress(live, data);
   else if (strcmp(event->type, "gap") == 0)
-    bt_timer_set(live->poll, 0);
+    ask_soon(live);
   else
     change(live, event->type, data);
 }
@@ -223,7 +230,8 @@ static void on_end(void *arg, const struct bt_err *err) {
 
 static void ask_next(struct live *live) {
   live->asking = false;
-  bt_timer_set(live->poll, poll_ms);
+  bt_timer_set(live->poll, live->soon ? settle_ms : poll_ms);
+  live->soon = false;
 }
 
 static void got_instances(void *arg, const json_t *answer, struct bt_err *err) {

@@ -13,7 +13,7 @@
 #include "cli/sse.h"
 #include "cli/target.h"
 
-enum { max_kept = 64 << 20, max_log_line = 1 << 20, look_ms = 2000 };
+enum { max_kept = 64 << 20, max_log_line = 1 << 20, look_ms = 1000, max_failures = 10 };
 
 struct logs;
 
@@ -22,6 +22,10 @@ struct source {
   char *label;
   enum bt_color color;
   struct bt_buf line; /* a piece of ndjson */
+  bool flows;
+  int failures;       /* in a row, without a line */
+  char *last_time;    /* of the last line: where to go on after the instance started again */
+  int64_t last_ms, resumed_ms;
 };
 
 struct line {
@@ -48,6 +52,7 @@ static struct logs *at_work;
 static void source_free(void *value) {
   struct source *source = value;
   free(source->label);
+  free(source->last_time);
   bt_buf_free(&source->line);
   free(source);
 }
@@ -93,8 +98,14 @@ static void on_line(struct source *source, const char *text, size_t len) {
     return;
   BT_AUTO_BUF out = {0};
   int64_t ms = 0;
-  if (time)
-    bt_clock_parse(time, &ms);
+  bool timed = time && bt_clock_parse(time, &ms);
+  if (timed && ms <= source->resumed_ms)
+    return; /* seen before the stream was opened again */
+  if (timed && logs->follow) {
+    bt_str_set(&source->last_time, time);
+    source->last_ms = ms;
+  }
+  source->failures = 0;
   if (logs->prefix) {
     BT_AUTO_FREE char *prefix = bt_asprintf("%-*s | ", (int)logs->width, source->label);
     bt_out_color(&out, logs->fancy, source->color, prefix);
@@ -124,36 +135,45 @@ static bool on_data(void *arg, const void *data, size_t len) {
 
 static void stop(struct logs *logs) { bt_loop_stop(logs->cli->conn->loop); }
 
+/* While following, a stream that ends is opened again by the next look: its instance may only be starting (again). */
 static void on_end(void *arg, const struct bt_err *err) {
   struct source *source = arg;
   struct logs *logs = source->logs;
+  enum bt_code code = bt_err_code(err);
   logs->open--;
+  source->flows = false;
+  bool patient = logs->follow && code != BT_DENIED && code != BT_UNAUTHENTICATED && ++source->failures < max_failures;
   /* An instance that went away meanwhile is no error of the others'. */
-  if (err && bt_err_code(err) != BT_CANCELLED && bt_err_code(err) != BT_NOT_FOUND && !logs->err)
-    bt_err_set(&logs->err, bt_err_code(err), "%s: %s", source->label, bt_err_message(err));
-  if (logs->started && !logs->open && (!logs->follow || logs->err))
+  if (err && !patient && code != BT_CANCELLED && code != BT_NOT_FOUND && !logs->err)
+    bt_err_set(&logs->err, code, "%s: %s", source->label, bt_err_message(err));
+  if (logs->started && (logs->err || (!logs->open && !logs->follow)))
     stop(logs);
+}
+
+static void open_stream(struct logs *logs, struct source *source, const json_t *instance, const char *tail) {
+  BT_AUTO_FREE char *path = bt_url_path("namespaces", bt_json_str_or(instance, "namespace", logs->cli->namespace_),
+                                        "instances", bt_json_str_or(instance, "instance", ""), "logs", NULL);
+  BT_AUTO_BUF url = {0};
+  bt_buf_adds(&url, path);
+  bt_url_query(&url, "follow", logs->follow ? "true" : NULL);
+  bt_url_query(&url, "tail", source->last_time ? NULL : tail);
+  bt_url_query(&url, "since", source->last_time ? source->last_time : bt_args_text(&logs->cli->args, "since"));
+  bt_url_query(&url, "timestamps", "true");
+  source->flows = true;
+  source->resumed_ms = source->last_ms;
+  bt_buf_truncate(&source->line, 0);
+  logs->open++;
+  bt_conn_stream(logs->cli->conn, &(struct bt_conn_stream){.path = url.data, .data = on_data, .end = on_end, .arg = source});
 }
 
 static void open_source(struct logs *logs, const json_t *instance, const char *tail) {
   static const enum bt_color wheel[] = {BT_CYAN, BT_YELLOW, BT_GREEN, BT_MAGENTA, BT_BLUE, BT_RED};
-  const char *id = bt_json_str_or(instance, "instance", "");
-  const struct bt_args *args = &logs->cli->args;
   struct source *source = bt_new(struct source);
   *source = (struct source){.logs = logs, .label = bt_target_label(instance, logs->here),
                             .color = wheel[bt_map_len(logs->sources) % BT_COUNT(wheel)]};
   logs->width = BT_MAX(logs->width, strlen(source->label));
-  bt_map_set(logs->sources, id, source);
-  BT_AUTO_FREE char *path = bt_url_path("namespaces", bt_json_str_or(instance, "namespace", logs->cli->namespace_),
-                                        "instances", id, "logs", NULL);
-  BT_AUTO_BUF url = {0};
-  bt_buf_adds(&url, path);
-  bt_url_query(&url, "follow", logs->follow ? "true" : NULL);
-  bt_url_query(&url, "tail", tail);
-  bt_url_query(&url, "since", bt_args_text(args, "since"));
-  bt_url_query(&url, "timestamps", "true");
-  logs->open++;
-  bt_conn_stream(logs->cli->conn, &(struct bt_conn_stream){.path = url.data, .data = on_data, .end = on_end, .arg = source});
+  bt_map_set(logs->sources, bt_json_str_or(instance, "instance", ""), source);
+  open_stream(logs, source, instance, tail);
 }
 
 /* ---------------------------------------------------------------- instances that come later */
@@ -178,9 +198,12 @@ static void got_instances(void *arg, const json_t *answer, struct bt_err *err) {
   size_t i;
   json_t *instance;
   json_array_foreach(items, i, instance) {
-    const char *id = bt_json_str(instance, "instance");
-    if (id && !bt_map_get(logs->sources, id) && bt_json_str(instance, "container_id") && is_meant(logs, items, instance))
-      open_source(logs, instance, "all");
+    struct source *source = bt_map_get(logs->sources, bt_json_str_or(instance, "instance", ""));
+    bool writes = bt_streq(bt_json_str(instance, "state"), "running");
+    if (source && !source->flows && writes)
+      open_stream(logs, source, instance, NULL);
+    else if (!source && writes && is_meant(logs, items, instance))
+      open_source(logs, instance, NULL);
   }
   if (!err || bt_err_code(err) != BT_CANCELLED)
     bt_timer_set(logs->look, look_ms);

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "base/json.h"
+#include "base/log.h"
 #include "cli/cli.h"
 
 static int fail(struct bt_err *err) {
@@ -28,6 +28,7 @@ static int run(struct bt_cli *cli, struct bt_err **err) {
 int main(int argc, char **argv) {
   struct bt_cli cli = {0};
   BT_AUTO_ERR err = NULL;
+  bt_log_setup(BT_LOG_ERROR, false); /* what the loop notes about itself is for servers */
   int rc = bt_args_parse(argc, argv, &cli.args, &err);
   if (rc == 0) {
     const char *named = bt_args_text(&cli.args, "namespace"), *env = getenv("BERTH_NAMESPACE");

@@ -21,10 +21,14 @@ static void add_changes(const json_t *changes, bool fancy, struct bt_buf *out) {
   json_t *change;
   json_array_foreach(changes, i, change) {
     BT_AUTO_BUF line = {0};
-    bt_buf_addf(&line, "      %s: ", bt_json_str_or(change, "path", ""));
-    add_value(&line, json_object_get(change, "from"));
-    bt_buf_adds(&line, " -> ");
-    add_value(&line, json_object_get(change, "to"));
+    const json_t *from = json_object_get(change, "from"), *to = json_object_get(change, "to");
+    bool told = (from && !json_is_null(from)) || (to && !json_is_null(to)); /* values that may be secrets are not */
+    bt_buf_addf(&line, "      %s%s", bt_json_str_or(change, "path", ""), told ? ": " : "");
+    if (told) {
+      add_value(&line, from);
+      bt_buf_adds(&line, " -> ");
+      add_value(&line, to);
+    }
     bt_out_color(out, fancy, BT_DIM, line.data);
     bt_buf_addc(out, '\n');
   }

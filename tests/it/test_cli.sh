@@ -14,9 +14,9 @@ like "$out" 'Start one with "berthd' "and the error says how to start one"
 it_server
 image=berth-$it/box
 it_image "$image:1"
-docker tag "$image:1" "$image:2" && it_images+=("$image:2")
+it_image "$image:2" --change 'LABEL version=2'
 
-compose() { # IMAGE-TAG [WEB-HEALTH-TEST]
+compose() { # IMAGE-TAG [COMMAND-OF-THE-HEALTH-CHECK]
   cat >compose.yaml <<YAML
 name: $app
 services:
@@ -31,7 +31,7 @@ services:
     image: $image:$1
     command: [sh, -c, "echo web on \$\$(hostname); exec httpd -f -p 8000 -h /www"]
     depends_on: {store: {condition: service_healthy}}
-    healthcheck: {test: ${2:-[CMD, "true"]}, interval: 500ms, retries: 2}
+    healthcheck: {test: [CMD, "${2:-true}"], interval: 500ms, retries: 2}
     stop_grace_period: 1s
     deploy: {replicas: 2, update_config: {failure_action: rollback, order: start-first, monitor: 1s}}
 volumes: {data: {}}
@@ -91,7 +91,8 @@ berth logs -f web --no-prefix >followed 2>&1 &
 follower=$!
 succeeds "scale" timeout 60 berth scale web=3
 is "$(berth ps web -q | wc -l)" 3 "one more instance"
-if wait_for 10 sh -c '[ "$(grep -c "^web on" followed)" -ge 3 ]'; then ok 0 "logs -f follows the new instance"; else ok 1 "logs -f follows the new instance"; fi
+wait_for 10 sh -c '[ "$(grep -c "^web on" followed)" -ge 3 ]'
+ok $? "logs -f follows the new instance"
 kill -INT $follower 2>/dev/null
 wait $follower 2>/dev/null
 
@@ -106,17 +107,19 @@ succeeds "secret rm" berth secret rm put-secret
 succeeds "restart" berth restart store
 wait_for 30 sh -c '[ "$(berth ps store --format json | jq -r ".[0].ready")" = true ]'
 
+# Images of web's instances, but for those that are on their way out.
+web_images() { it_json berth ps web --format json -- 'map(select(.leaving | not) | .image) | unique | join(" ")'; }
 compose 2
 succeeds "an update" timeout 90 berth up
 like "$out" 'update service web' "says what changes"
-is "$(it_json berth ps web --format json -- 'map(.image) | unique | join(" ")')" "$image:2" "all of it"
-compose 1 '[CMD, "false"]'
+is "$(web_images)" "$image:2" "all of it"
+compose 1 false
 fails "a bad update is no success" 1 timeout 120 berth up
 like "$out" 'is not up' "it says so"
 wait_for 60 sh -c "[ \"\$(berth ls --format json | jq -r '.[0].state')\" = running ]"
-is "$(it_json berth ps web --format json -- 'map(.image) | unique | join(" ")')" "$image:2" "and went back by itself"
+is "$(web_images)" "$image:2" "and went back by itself"
 succeeds "rollback" timeout 90 berth rollback --to 1
-is "$(it_json berth ps web --format json -- 'map(.image) | unique | join(" ")')" "$image:1" "brings the first back"
+is "$(web_images)" "$image:1" "brings the first back"
 
 fails "down with a wrong name" 3 berth down nosuch
 cd / || exit 1
