@@ -120,8 +120,8 @@ static int connect(struct bt_db *db, struct bt_err **err) {
   if (sqlite3_open_v2(db->path, &db->sql, flags, NULL) != SQLITE_OK)
     return sql_error(db, err, "open");
   sqlite3_busy_timeout(db->sql, busy_ms);
-  /* 1 MiB of cache: the state lives in our own tables, SQLite is only written to. */
-  if (run(db->sql, "PRAGMA cache_size=-1024; PRAGMA temp_store=MEMORY; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
+  /* Little cache: the state lives in our own tables, SQLite is only written to, and the kernel caches its file. */
+  if (run(db->sql, "PRAGMA cache_size=-256; PRAGMA temp_store=MEMORY; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
                    "PRAGMA wal_autocheckpoint=0; PRAGMA journal_size_limit=16777216") != SQLITE_OK)
     return sql_error(db, err, "set up");
   return 0;

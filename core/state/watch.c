@@ -4,20 +4,31 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/map.h"
 #include "base/mem.h"
 
-enum { default_keep = 10000, bytes_each = 256, first_room = 64 };
+enum { default_keep = 10000, bytes_each = 256, first_room = 64, fresh = 64 };
 
 /* Counted, since a callback may add entries and so push out the one it looks at. */
 struct item {
-  size_t refs, bytes;
+  unsigned refs;
+  bool superseded; /* a later entry has the same kind and key */
+  size_t bytes;
+  uint64_t number;
   struct bt_feed_entry entry;
   char text[]; /* kind, key, value */
 };
 
+/* item NULL: superseded, and gone. */
+struct slot {
+  uint64_t revision;
+  struct item *item;
+};
+
 /* Entries have numbers 0, 1, … (several can share a revision); number n stands in ring[n % room]. */
 struct bt_feed {
-  struct item **ring;
+  struct slot *ring;
+  struct bt_map *newest; /* of each "kind key" that is kept: its item */
   size_t room, keep, bytes, max_bytes;
   uint64_t first, next; /* numbers: the oldest kept, the one to come */
   uint64_t oldest;      /* revision: all after it is kept */
@@ -68,17 +79,53 @@ struct bt_feed *bt_feed_new(size_t keep) {
   feed->keep = keep ? keep : default_keep;
   feed->max_bytes = feed->keep * (bytes_each + sizeof(struct item));
   feed->room = BT_MIN((size_t)first_room, feed->keep);
-  feed->ring = bt_newn(struct item *, feed->room);
+  feed->ring = bt_newn(struct slot, feed->room);
+  feed->newest = bt_map_new(NULL);
   return feed;
 }
 
-static struct item **slot(struct bt_feed *feed, uint64_t number) { return &feed->ring[number % feed->room]; }
+static struct slot *slot(struct bt_feed *feed, uint64_t number) { return &feed->ring[number % feed->room]; }
+
+static char *name_of(const struct bt_feed_entry *entry) { return bt_asprintf("%s %s", entry->kind, entry->key); }
+
+static void empty(struct bt_feed *feed, struct slot *s) {
+  if (!s->item)
+    return;
+  if (!s->item->superseded) {
+    BT_AUTO_FREE char *name = name_of(&s->item->entry);
+    bt_map_del(feed->newest, name);
+  }
+  feed->bytes -= s->item->bytes;
+  item_drop(bt_steal(s->item));
+}
 
 static void drop_first(struct bt_feed *feed) {
-  struct item *item = *slot(feed, feed->first++);
-  feed->oldest = item->entry.revision;
-  feed->bytes -= item->bytes;
-  item_drop(item);
+  struct slot *s = slot(feed, feed->first++);
+  feed->oldest = s->revision;
+  empty(feed, s);
+}
+
+static void drop_superseded(struct bt_feed *feed, uint64_t number) {
+  struct slot *s = slot(feed, number);
+  if (s->item && s->item->superseded)
+    empty(feed, s);
+}
+
+/* The newest entry supersedes an earlier one of its key. That goes at once, or when it is no longer fresh. */
+static void supersede(struct bt_feed *feed, struct item *item) {
+  BT_AUTO_FREE char *name = name_of(&item->entry);
+  uint64_t old_number = item->number;
+  struct item *old = bt_map_get(feed->newest, name);
+  if (old) {
+    old->superseded = true;
+    old_number = old->number;
+  }
+  bt_map_set(feed->newest, name, item);
+  if (item->number - feed->first < fresh)
+    return;
+  drop_superseded(feed, item->number - fresh);
+  if (old_number + fresh < item->number)
+    drop_superseded(feed, old_number);
 }
 
 void bt_feed_free(struct bt_feed **pfeed) {
@@ -93,6 +140,7 @@ void bt_feed_free(struct bt_feed **pfeed) {
     bt_watcher_free(&watcher);
   }
   free(feed->ring);
+  bt_map_free(&feed->newest);
   free(feed);
 }
 
@@ -104,7 +152,7 @@ void bt_feed_start(struct bt_feed *feed, uint64_t revision) {
 
 static void grow(struct bt_feed *feed) {
   size_t room = BT_MIN(feed->room * 2, feed->keep);
-  struct item **ring = bt_newn(struct item *, room);
+  struct slot *ring = bt_newn(struct slot, room);
   for (uint64_t n = feed->first; n < feed->next; n++)
     ring[n % room] = *slot(feed, n);
   free(feed->ring);
@@ -121,9 +169,11 @@ void bt_feed_add(struct bt_feed *feed, uint64_t revision, const char *kind, cons
   struct item *item = item_new(revision, kind, key, value);
   while (feed->first < feed->next && (feed->next - feed->first == feed->room || feed->bytes + item->bytes > feed->max_bytes))
     drop_first(feed);
-  *slot(feed, feed->next++) = item;
+  item->number = feed->next;
+  *slot(feed, feed->next++) = (struct slot){revision, item};
   feed->bytes += item->bytes;
   feed->latest = revision;
+  supersede(feed, item);
 }
 
 uint64_t bt_feed_oldest(const struct bt_feed *feed) { return feed->oldest; }
@@ -133,7 +183,7 @@ static uint64_t find(struct bt_feed *feed, uint64_t after) {
   uint64_t low = feed->first, high = feed->next;
   while (low < high) {
     uint64_t middle = low + (high - low) / 2;
-    if ((*slot(feed, middle))->entry.revision > after)
+    if (slot(feed, middle)->revision > after)
       high = middle;
     else
       low = middle + 1;
@@ -190,7 +240,11 @@ static void deliver_one(struct bt_feed *feed, struct bt_watcher *watcher) {
     struct bt_feed_entry gap = {.revision = feed->oldest, .kind = "gap", .key = ""};
     more = watcher->fn(watcher->arg, &gap);
   } else {
-    struct item *item = *slot(feed, watcher->at++);
+    struct item *item = NULL;
+    while (!item && watcher->at < feed->next)
+      item = slot(feed, watcher->at++)->item;
+    if (!item)
+      return;
     item->refs++;
     more = watcher->fn(watcher->arg, &item->entry);
     item_drop(item);

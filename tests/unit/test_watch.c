@@ -166,6 +166,36 @@ static void test_inside(void) {
   bt_buf_free(&r.late.text);
 }
 
+/* What was superseded long ago is gone; the newest state of each object is not, nor is any event. */
+static void test_superseded(void) {
+  struct bt_feed *feed = bt_feed_new(0);
+  struct seen late = {0};
+  bt_feed_start(feed, 0);
+  uint64_t r = 0;
+  bt_feed_add(feed, ++r, "app", "quiet", "q");
+  bt_feed_add(feed, ++r, "app", "gone", "g");
+  bt_feed_add(feed, ++r, "event", "1", "e");
+  for (int i = 0; i < 500; i++)
+    bt_feed_add(feed, ++r, "app", i % 2 ? "a" : "b", "v");
+  bt_feed_add(feed, ++r, "app", "gone", NULL);
+  bt_feed_watch(feed, 0, note, &late);
+  pump(feed);
+  ok(bt_starts(text(&late), "1:app/quiet=q 3:event/1=e 441:app/"), "who resumes far back gets what still counts: %.50s",
+     text(&late));
+  ok(bt_ends(text(&late), "502:app/b=v 503:app/a=v 504:app/gone"), "and all that is fresh");
+  is_int(late.count, 2 + 64, "and no more");
+  is_int(bt_feed_oldest(feed), 0, "without a gap");
+  for (int i = 0; i < 100; i++)
+    bt_feed_add(feed, ++r, "event", "x", NULL);
+  struct seen later = {0};
+  bt_feed_watch(feed, 0, note, &later);
+  pump(feed);
+  ok(strstr(text(&later), "3:event/1=e 502:app/b=v 503:app/a=v 504:app/gone "), "once it is old, one entry an object is left, also of a deletion");
+  bt_feed_free(&feed);
+  bt_buf_free(&late.text);
+  bt_buf_free(&later.text);
+}
+
 static void test_bytes(void) {
   struct bt_feed *feed = bt_feed_new(100);
   BT_AUTO_FREE char *big = bt_calloc(1, 10001);
@@ -188,6 +218,7 @@ int main(void) {
   test_restart_gap();
   test_slow();
   test_inside();
+  test_superseded();
   test_bytes();
   return done_testing();
 }
