@@ -34,8 +34,8 @@ struct scrape {
 };
 
 static void answer(struct berth_instance *self, berth_op reply, int status, const char *type, const char *body, size_t len) {
-  struct berth_pair headers[] = {{"content-type", type}, {"cache-control", "no-store"}};
-  self->routes->reply(self->host, reply, status, headers, PU_COUNT(headers), body, len);
+  struct berth_pair header = {"content-type", type};
+  self->routes->reply(self->host, reply, status, &header, 1, body, len);
 }
 
 static void unavailable(struct berth_instance *self, berth_op reply, const char *why) {
