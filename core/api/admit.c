@@ -1,6 +1,7 @@
 #include "config.h"
 #include "api/admit.h"
 
+#include <malloc.h>
 #include <sodium.h>
 #include <stdio.h>
 
@@ -9,6 +10,8 @@
 #include "base/json.h"
 #include "base/mem.h"
 
+enum { LARGE_BODY = 64 * 1024 };
+
 /* One change on its way. Two turns in a worker: the Compose files, which say what the app is called; then, with the app's present
  * state at hand, policies and seals. In between and after them, the loop. */
 struct admission {
@@ -16,7 +19,7 @@ struct admission {
   struct bt_exchange *x;
   char *namespace_, *app;
   const char *op, *operation;
-  bool dry_run, config_only;
+  bool dry_run, config_only, large;
   json_t *doc;      /* NULL for changes without a document */
   json_t *args;     /* control's; filled on the way */
   char *present;    /* JSON text of the app's present revision; NULL: there is none */
@@ -27,7 +30,8 @@ struct admission {
   struct bt_err *err;
 };
 
-static void admission_free(struct admission *a) {
+static void free_work(void *arg) {
+  struct admission *a = arg;
   free(a->namespace_);
   free(a->app);
   json_decref(a->doc);
@@ -38,8 +42,14 @@ static void admission_free(struct admission *a) {
   json_decref(a->more);
   bt_compose_result_free(&a->result);
   bt_err_free(&a->err);
+  bool large = a->large;
   free(a);
+  if (large)
+    malloc_trim(0); /* one large file must not stand in the server's memory for ever */
 }
+
+/* A large model takes milliseconds to free. What control keeps of it counts its references atomically. */
+static void admission_free(struct admission *a) { bt_pool_run(a->api->s.pool, "admission", free_work, NULL, a); }
 
 static void refuse(struct admission *a) {
   bt_problem_with(a->x, bt_err_code(a->err), bt_err_message(a->err), bt_steal(a->more));
@@ -54,6 +64,7 @@ static struct admission *admission_new(struct bt_api *api, struct bt_exchange *x
   a->app = bt_strdup(app);
   a->args = json_object();
   a->more = json_object();
+  a->large = x->req->body.len > LARGE_BODY;
   return a;
 }
 

@@ -140,6 +140,11 @@ static void start_thread(struct bt_pool *pool) {
 void bt_pool_run(struct bt_pool *pool, const char *name, void (*work)(void *arg), void (*done)(void *arg), void *arg) {
   struct item *it = bt_new(struct item);
   *it = (struct item){.name = name, .work = work, .done = done, .arg = arg};
+  if (pool->closing) { /* asked for by a done() that bt_pool_free called: there are no threads any more */
+    work(arg);
+    finish_one(pool->loop, it);
+    return;
+  }
   pthread_mutex_lock(&pool->lock);
   queue_push(&pool->todo, it);
   pool->waiting++;

@@ -213,6 +213,19 @@ static void test_workers(void) {
   ok(pool == NULL && jobs_worked == 2 * JOBS - 1, "each once");
 }
 
+static struct bt_pool *closing;
+static void job_again(void *arg) { bt_pool_run(closing, "again", job_work, job_done, arg); }
+
+static void test_workers_close(void) {
+  struct job job = {7, -1};
+  closing = bt_pool_new(loop, 1);
+  jobs_done = 0;
+  bt_pool_run(closing, "job", job_work, job_again, &job);
+  struct bt_pool *p = closing;
+  bt_pool_free(&p);
+  is_int(jobs_done, 1, "work that a last done asks for is run as well");
+}
+
 /* ---------------------------------------------------------------- children */
 
 struct result {
@@ -291,6 +304,7 @@ int main(void) {
   test_stalls();
   test_watch_and_signal();
   test_workers();
+  test_workers_close();
   test_children();
   test_child_limits();
   bt_loop_free(&loop);
