@@ -95,20 +95,24 @@ static const char *unit_of(const char *p, int64_t *ns) {
   return NULL;
 }
 
-/* One "<number><unit>" at p, added to *total. */
+/* One "<number><unit>" at p, added to *total. The fraction is cut to whole nanoseconds, as Go does. */
 static const char *duration_part(const char *p, int64_t *total) {
-  int64_t whole = 0, digits = 0;
-  double frac = 0, scale = 0.1;
+  int64_t whole = 0, digits = 0, frac = 0;
+  double scale = 1;
   for (; *p >= '0' && *p <= '9'; p++, digits++)
     if (__builtin_mul_overflow(whole, 10, &whole) || __builtin_add_overflow(whole, *p - '0', &whole))
       return NULL;
   if (*p == '.')
-    for (p++; *p >= '0' && *p <= '9'; p++, digits++, scale /= 10)
-      frac += (*p - '0') * scale;
+    for (p++; *p >= '0' && *p <= '9'; p++, digits++) {
+      if (frac > INT64_MAX / 10 - 9)
+        continue; /* digits that no nanosecond needs */
+      frac = frac * 10 + (*p - '0');
+      scale *= 10;
+    }
   int64_t unit, ns;
   if (!digits || !(p = unit_of(p, &unit)))
     return NULL;
-  if (__builtin_mul_overflow(whole, unit, &ns) || __builtin_add_overflow(ns, (int64_t)(frac * (double)unit + 0.5), &ns) ||
+  if (__builtin_mul_overflow(whole, unit, &ns) || __builtin_add_overflow(ns, (int64_t)((double)frac * ((double)unit / scale)), &ns) ||
       __builtin_add_overflow(*total, ns, total))
     return NULL;
   return p;

@@ -51,7 +51,7 @@ const char *bt_compose_var(struct bt_load *load, const char *name);
 int bt_compose_interpolate(struct bt_load *load, const char *text, struct bt_loc loc, char **out);
 /* Tells once a load that a variable is not set. */
 void bt_compose_warn_unset(struct bt_load *load, struct bt_loc loc, const char *name);
-/* A scalar as the reference prints it where it becomes text: 1.0 is "1", 1e21 is "1e+21", true is "true", null is "".
+/* A scalar as the reference prints it where it becomes text: 1.0 is "1", 1000000.0 is "1e+06", true is "true", null is "".
  * The caller frees. */
 char *bt_compose_scalar_text(const struct bt_yaml *node);
 /* Parses the text of an env file (docker compose's dialect: export, quotes, escapes, comments, multi-line quoted values,

@@ -7,7 +7,7 @@
 #include "base/buf.h"
 #include "compose/internal.h"
 
-/* The shortest decimal digits that read back as the same number, in the shape of Go's %v. */
+/* The shortest decimal digits that read back as the same number, in the shape of Go's %v: an exponent from a million on. */
 static char *float_text(double v) {
   if (!isfinite(v))
     return bt_strdup(isnan(v) ? "NaN" : v < 0 ? "-Inf" : "+Inf");
@@ -20,7 +20,7 @@ static char *float_text(double v) {
   char *exponent = strchr(e, 'e');
   int exp = atoi(exponent + 1);
   *exponent = 0;
-  if (exp < -4 || exp >= 21)
+  if (exp < -4 || exp >= 6)
     return bt_asprintf("%se%c%02d", e, exp < 0 ? '-' : '+', abs(exp));
   size_t digits = strspn(e, "-0123456789.") - (strchr(e, '.') ? 1 : 0) - (e[0] == '-');
   int places = (int)digits - 1 - exp;

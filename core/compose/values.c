@@ -41,7 +41,7 @@ bool bt_value_int(const struct bt_yaml *n, long long *out) {
 static double as_single(double v) {
   char buf[40];
   for (int digits = 1; digits < 10; digits++) {
-    snprintf(buf, sizeof buf, "%.*g", digits, v);
+    snprintf(buf, sizeof buf, "%.*g", digits, (double)(float)v);
     if (strtof(buf, NULL) == (float)v)
       break;
   }
@@ -67,7 +67,7 @@ bool bt_value_float(const struct bt_yaml *n, double *out) {
 
 bool bt_value_bytes(const struct bt_yaml *n, long long *out) {
   int64_t bytes;
-  if (bt_value_int(n, out))
+  if (n->kind != BT_YAML_FLOAT && bt_value_int(n, out))
     return true;
   if (n->kind != BT_YAML_STR || !bt_size_parse(n->text, &bytes))
     return false;
