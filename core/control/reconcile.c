@@ -291,6 +291,7 @@ static void step_service(struct ctl_service *service) {
           .order = order_of(service, update),
           .replicas = s->replicas,
           .deadline_ms = s->deadline_ms,
+          .checked = s->healthcheck || s->readiness,
           .gate_open = gate(service, true, why, sizeof why),
           .insts = view.insts,
           .ninsts = service->insts.len,

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "plan/backoff.h"
 
+#define UNCHECKED_MS 2000
 #define FRESH_FAILURES 3 /* a first instance that failed so often in a row is said to fail; it goes on trying */
 
 static const char *const state_names[] = {"pending", "starting", "updating", "paused", "failed", "rolling-back", "done"};
@@ -65,7 +66,17 @@ static const char *strike_reason(struct pass *p, const struct bt_rollout_inst *i
   return NULL;
 }
 
-static bool settled(const struct bt_rollout_inst *i) { return i->ready || i->done || i->struck; }
+/* Ready, and in an update for long enough to mean it. */
+static bool stands(struct pass *p, const struct bt_rollout_inst *i) {
+  if (!i->ready || p->in->checked || p->progress->state != BT_RO_UPDATING || i->begun_ms < p->progress->started_ms)
+    return i->ready;
+  int64_t at = i->ready_ms + BT_MIN(p->in->update->monitor_ms, UNCHECKED_MS);
+  if (p->in->now_ms < at)
+    wake(p, at);
+  return p->in->now_ms >= at;
+}
+
+static bool settled(struct pass *p, const struct bt_rollout_inst *i) { return stands(p, i) || i->done || i->struck; }
 
 /* Puts one instance into its slot, or lets it go where it has no place. */
 static void place(struct pass *p, size_t index) {
@@ -107,7 +118,7 @@ static void survey(struct pass *p) {
 /* The successor stands: the old one may go. Under "continue" it goes even where the successor failed. */
 static void retire_old(struct pass *p, const struct slot *s, const struct bt_rollout_inst *current) {
   bool go_on = current->struck && p->in->update->on_failure == BT_FAIL_CONTINUE;
-  if (current->ready || current->done || go_on)
+  if (stands(p, current) || current->done || go_on)
     act(p, BT_ROLL_RELEASE, current->slot, s->old - 1, "its successor is ready");
   else if (!current->struck)
     p->out->waiting++;
@@ -122,7 +133,7 @@ static void look_at_current(struct pass *p, const struct slot *s) {
   }
   if (s->old)
     retire_old(p, s, i);
-  else if (!settled(i) && !why)
+  else if (!settled(p, i) && !why)
     p->out->waiting++;
   if (i->begun_ms >= p->progress->started_ms && i->ready_ms > p->last_ready_ms)
     p->last_ready_ms = i->ready_ms;

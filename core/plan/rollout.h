@@ -5,7 +5,8 @@
  * Slots count from 1. "Current" is an instance of the wanted spec (and restart generation), everything else is old. Missing
  * slots are filled and surplus ones emptied (highest first) at once; old ones are replaced in batches after update_config:
  * a batch begins when the one before is settled (ready, or counted as failed) and the delay is over; the last one is watched
- * for "monitor". A batch begins only while the gate (dependencies) is open, so that nothing old goes before its successor may start. */
+ * for "monitor". Of a service without any check "ready" only means that it runs, so it must run for two seconds (or "monitor",
+ * where that is shorter) before it counts as settled. A batch begins only while the gate (dependencies) is open, so that nothing old goes before its successor may start. */
 #ifndef BT_PLAN_ROLLOUT_H
 #define BT_PLAN_ROLLOUT_H
 
@@ -64,6 +65,7 @@ struct bt_rollout_in {
   enum bt_order order;  /* in force: stop-first where the service cannot run twice in a slot */
   int replicas;
   int64_t deadline_ms;
+  bool checked; /* it has a health check or a readiness probe: ready says something */
   bool gate_open;
   const struct bt_rollout_inst *insts;
   size_t ninsts;

@@ -61,9 +61,10 @@ static void test_update(void) {
   for (int i = 0; i < 3; i++) {
     kit_all_leave(&k);
     kit_all_run(&k);
+    kit_tick(&k, 2000);
   }
   kit_is_state(&k, "shop", "deploying");
-  kit_tick(&k, 5000);
+  kit_tick(&k, 3000);
   kit_is_state(&k, "shop", "running");
   BT_AUTO_JSON revs = kit_list(&k, "revisions", "shop");
   is_str(bt_json_str(json_array_get(revs, 1), "state"), "deployed", "revision 2 is deployed");

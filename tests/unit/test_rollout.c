@@ -16,7 +16,7 @@ struct world {
   struct bt_rollout_out out;
   int replicas;
   enum bt_order order;
-  bool gate_closed;
+  bool gate_closed, unchecked;
   int64_t now;
 };
 
@@ -37,6 +37,7 @@ static void step(struct world *w) {
           .order = w->order,
           .replicas = w->replicas,
           .deadline_ms = 600000,
+          .checked = !w->unchecked,
           .gate_open = !w->gate_closed,
           .insts = w->insts,
           .ninsts = w->n,
@@ -180,6 +181,22 @@ static void test_start_first(void) {
   bt_rollout_out_free(&w.out);
 }
 
+static void test_unchecked(void) {
+  struct world w = running(2);
+  w.unchecked = true;
+  for (int i = 0; i < 2; i++) {
+    step(&w);
+    obey(&w);
+  }
+  all_ready(&w);
+  step(&w);
+  ok(w.out.actions.len == 0 && w.out.wake_ms == w.now + 2000, "without a check it must run for two seconds");
+  w.now += 2000;
+  step(&w);
+  is_int(count(&w, BT_ROLL_RELEASE), 1, "then the next one goes");
+  bt_rollout_out_free(&w.out);
+}
+
 /* Brings an update to its first failure: the new instance of slot 1 fails. */
 static void fail_first(struct world *w) {
   for (int i = 0; i < 2; i++) {
@@ -312,6 +329,7 @@ int main(void) {
   test_fresh_fails();
   test_stop_first();
   test_start_first();
+  test_unchecked();
   test_failures();
   test_gate();
   test_restart();
