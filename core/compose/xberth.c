@@ -1,4 +1,4 @@
-/* x-berth of a service: probes. Checked key by key and completed in place, so that what runs them reads plain values:
+/* x-berth of a service: probes, job, progress_deadline. Checked key by key and completed in place, so that what runs them reads plain values:
  * durations as Go prints them, numbers as numbers, commands as lists. */
 #include "config.h"
 
@@ -13,7 +13,7 @@
 const char *const bt_xberth_keys[] = {
     "probes", "probes.readiness", "probes.liveness", "probes.startup", "http", "http.path", "http.port", "http.scheme",
     "http.headers", "http.status", "tcp", "tcp.port", "exec", "exec.command", "interval", "timeout", "failures",
-    "successes", "start_period", NULL};
+    "successes", "start_period", "job", "job.completions", "job.max_concurrent", "job.backoff_limit", "progress_deadline", NULL};
 
 static void wrong(struct bt_load *load, const struct bt_yaml *n, const struct bt_place *place, const char *wanted) {
   BT_AUTO_FREE char *where = bt_place_text(place);
@@ -170,12 +170,27 @@ static void probe(struct bt_load *load, struct bt_yaml *n, const char *kind, con
   number(load, n, "successes", 1, bt_streq(kind, "readiness") ? 1000 : 1, 1, place);
 }
 
+static void job(struct bt_load *load, struct bt_yaml *n, const struct bt_place *place) {
+  static const char *const keys[] = {"completions", "max_concurrent", "backoff_limit", NULL};
+  if (!only(load, n, place, keys))
+    return;
+  number(load, n, "completions", 1, 100000, -1, place);
+  number(load, n, "max_concurrent", 1, 100000, -1, place);
+  number(load, n, "backoff_limit", 0, 1000, -1, place);
+}
+
 void bt_compose_check_xberth(struct bt_load *load, struct bt_yaml *xberth, const char *service) {
-  static const char *const keys[] = {"probes", NULL}, *const kinds[] = {"readiness", "liveness", "startup", NULL};
+  static const char *const keys[] = {"probes", "job", "progress_deadline", NULL}, *const kinds[] = {"readiness", "liveness", "startup", NULL};
   struct bt_place top = {NULL, "", 0};
   const struct bt_place *of = BT_PLACE_KEY(BT_PLACE_KEY(&top, "services"), service);
   const struct bt_place *here = BT_PLACE_KEY(of, "x-berth"), *under = BT_PLACE_KEY(here, "probes");
-  struct bt_yaml *probes = only(load, xberth, here, keys) ? bt_yaml_get(xberth, "probes") : NULL;
+  if (!only(load, xberth, here, keys))
+    return;
+  struct bt_yaml *probes = bt_yaml_get(xberth, "probes"), *work = bt_yaml_get(xberth, "job");
+  if (work)
+    job(load, work, BT_PLACE_KEY(here, "job"));
+  if (bt_yaml_get(xberth, "progress_deadline")) /* without it control takes the health check's times into account */
+    duration(load, xberth, "progress_deadline", 1000000000, "10m0s", here);
   if (!probes || !only(load, probes, under, kinds))
     return;
   for (size_t i = 0; kinds[i]; i++) {

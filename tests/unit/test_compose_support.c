@@ -145,6 +145,13 @@ static void test_xberth(void) {
        "numbers");
   says(A "    x-berth: {probes: {readiness: {interval: 5s}}}\n",
        "/p/c.yaml:4:35: error: services.a.x-berth.probes.readiness needs exactly one of http, tcp and exec\n", "no way to probe");
+  is_int(load(A "    x-berth: {job: {completions: \"4\", max_concurrent: 2}, progress_deadline: 90s}\n", BT_COMPAT_REFUSE, NULL, &result), 0,
+         "a job and a deadline pass");
+  BT_AUTO_JSON job = json_loads("{\"job\":{\"completions\":4,\"max_concurrent\":2},\"progress_deadline\":\"1m30s\"}", 0, NULL);
+  ok(bt_json_equal(json_object_get(bt_json_obj(bt_json_obj(result.model, "services"), "a"), "x-berth"), job), "in canonical form");
+  bt_compose_result_free(&result);
+  says(A "    x-berth: {job: {completions: 0}}\n",
+       "/p/c.yaml:4:34: error: services.a.x-berth.job.completions must be an integer from 1 to 100000, not \"0\"\n", "completions");
   says(A "x-berth: {}\n", "/p/c.yaml:4:1: error: x-berth means nothing here; x-berth belongs to a service\n", "of the file");
 }
 
