@@ -180,6 +180,13 @@ void rd_answer_fail(struct rd_op *op, const struct rd_answer *a) {
   }
 }
 
+enum berth_code rd_answer_code(const struct rd_answer *a) {
+  if (a->code || a->status < 400)
+    return a->code;
+  RD_AUTO_FREE sentence = rd_sentence(a->body, a->len);
+  return rd_code(a->status, sentence);
+}
+
 bool rd_answer_good(struct rd_op *op, const struct rd_answer *a) {
   if (!a->code && a->status < 400)
     return true;

@@ -83,7 +83,7 @@ static void stop_waited(struct rd_op *op, const struct rd_answer *a) {
 /* Engines before API 1.42 stop with the container's own signal only: send the other one, wait, then stop for good. */
 static void stop_signalled(struct rd_op *op, const struct rd_answer *a) {
   struct container *c = (struct container *)op;
-  if (!a->code && a->status == 409) {
+  if (rd_answer_code(a) == BERTH_CONFLICT) {
     rd_op_done(op, NULL); /* it does not run */
     return;
   }
@@ -125,7 +125,7 @@ void rd_stop(struct berth_instance *self, berth_op id, const struct berth_runtim
 static void kill_done(struct rd_op *op, const struct rd_answer *a) {
   const char *signal = ((struct container *)op)->signal;
   bool deadly = !signal || rd_ends(signal, "KILL") || rd_ends(signal, "TERM") || rd_eq(signal, "9") || rd_eq(signal, "15");
-  if (!a->code && a->status == 409 && deadly)
+  if (deadly && rd_answer_code(a) == BERTH_CONFLICT)
     rd_op_done(op, NULL);
   else
     plain_done(op, a);

@@ -4,10 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
-#include <linux/capability.h>
 #include <unistd.h>
 
 #include "normal.h"
@@ -35,30 +32,6 @@ static void create_drop(struct rd_op *op) {
   json_decref(c->files);
   free(c->id);
   free(c->why);
-}
-
-/* ---------------------------------------------------------------- ulimits of this machine */
-
-bool rd_hard_limit(const char *name, int64_t *hard) {
-  static const struct {
-    const char *name;
-    int resource;
-  } table[] = {{"as", RLIMIT_AS}, {"core", RLIMIT_CORE}, {"cpu", RLIMIT_CPU}, {"data", RLIMIT_DATA}, {"fsize", RLIMIT_FSIZE},
-               {"locks", RLIMIT_LOCKS}, {"memlock", RLIMIT_MEMLOCK}, {"msgqueue", RLIMIT_MSGQUEUE}, {"nice", RLIMIT_NICE},
-               {"nofile", RLIMIT_NOFILE}, {"nproc", RLIMIT_NPROC}, {"rss", RLIMIT_RSS}, {"rtprio", RLIMIT_RTPRIO},
-               {"rttime", RLIMIT_RTTIME}, {"sigpending", RLIMIT_SIGPENDING}, {"stack", RLIMIT_STACK}};
-  struct rlimit limit;
-  if (prctl(PR_CAPBSET_READ, CAP_SYS_RESOURCE) != 0)
-    return false; /* the engine, on the same machine, may raise limits */
-  for (size_t i = 0; i < RD_COUNT(table); i++) {
-    if (strcmp(table[i].name, name) != 0)
-      continue;
-    if (getrlimit((__rlimit_resource_t)table[i].resource, &limit) != 0 || limit.rlim_max == RLIM_INFINITY)
-      return false;
-    *hard = (int64_t)limit.rlim_max;
-    return true;
-  }
-  return false;
 }
 
 /* ---------------------------------------------------------------- further networks */
@@ -116,7 +89,7 @@ static void create_done(struct rd_op *op, const struct rd_answer *a) {
 
 static void create_send(struct create *c) {
   struct berth_instance *self = c->op.self;
-  struct rd_spec_env env = {.api = self->api, .files = c->files, .hard_limit = self->config.socket ? rd_hard_limit : NULL};
+  struct rd_spec_env env = {.api = self->api, .podman = self->podman, .files = c->files, .hard_limit = rd_limits_hard, .hard_limit_arg = &self->limits};
   if (!rd_spec_translate(&env, c->spec, &c->out)) {
     rd_op_fail(&c->op, c->out.code, "%s: %s", c->op.subject, c->out.why);
     return;

@@ -160,6 +160,7 @@ static char *version_take(struct berth_instance *self, json_t *version) {
   json_decref(self->version);
   self->version = json_incref(version);
   self->podman = rd_is_podman(version);
+  rd_limits_read(&self->limits, self->config.socket);
   self->api = api;
   return NULL;
 }

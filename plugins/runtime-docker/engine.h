@@ -8,6 +8,7 @@
 #include <berth/plugin.h>
 #include <berth/runtime.h>
 
+#include "limits.h"
 #include "util.h"
 
 /* The entry's configuration; see README.md. */
@@ -38,6 +39,7 @@ struct berth_instance {
   int api;         /* spoken with the engine; 0: not asked yet, or the engine went away since */
   json_t *version; /* its answer to /version */
   bool podman;
+  struct rd_limits limits; /* of the engine's process */
   bool asking;
   struct rd_op *first, *last; /* open operations in their order */
 };
@@ -111,6 +113,8 @@ struct rd_call *rd_request(struct rd_op *op, const struct rd_request *request);
 void rd_call_resume(struct rd_call *call);
 /* True where the engine answered with success (2xx, 3xx). Else op has been ended with the engine's sentence. */
 bool rd_answer_good(struct rd_op *op, const struct rd_answer *answer);
+/* What a refusal means: 0 where the engine did not refuse. */
+enum berth_code rd_answer_code(const struct rd_answer *answer);
 /* Ends op with what the answer says, "SUBJECT: sentence". */
 void rd_answer_fail(struct rd_op *op, const struct rd_answer *answer);
 
@@ -167,9 +171,6 @@ void rd_resize(struct berth_instance *self, berth_op op, int32_t rows, int32_t c
 void rd_stats(struct berth_instance *self, berth_op op, const struct berth_runtime_container *request);
 void rd_copy_in(struct berth_instance *self, berth_op op, const struct berth_runtime_copy *request);
 void rd_copy_out(struct berth_instance *self, berth_op op, const struct berth_runtime_copy *request);
-
-/* The hard limit of this machine for a ulimit's name, where no process of it may raise one (CAP_SYS_RESOURCE is missing). */
-bool rd_hard_limit(const char *name, int64_t *hard);
 
 /* Reads and checks a configuration. False with a sentence. */
 bool rd_config_read(const char *config_json, struct rd_config *out, char **why);

@@ -72,7 +72,7 @@ static bool exec_output(struct rd_op *op, const void *data, size_t len) {
   if (e->tty)
     return rd_op_emit(op, BERTH_RUNTIME_STDOUT, data, len);
   if (!e->garbled)
-    e->garbled = !rd_frames_feed(&e->frames, data, len, exec_part, e);
+    e->garbled = !rd_frames_feed(&e->frames, data, len, true, exec_part, e);
   return e->room;
 }
 

@@ -3,28 +3,68 @@
 
 enum { max_line = 256 * 1024 };
 
-bool rd_frames_feed(struct rd_frames *f, const void *data, size_t len,
-                    void (*part)(void *arg, int stream, const void *data, size_t len, bool last), void *arg) {
-  const unsigned char *p = data, *end = p + len;
+typedef void part_fn(void *arg, int stream, const void *data, size_t len, bool last);
+
+/* What waits to be handed on together: a log of short lines would else be a call for each. */
+struct joined {
+  struct rd_buf bytes;
+  int stream;
+  part_fn *part;
+  void *arg;
+};
+
+static void joined_flush(struct joined *j) {
+  if (j->bytes.len)
+    j->part(j->arg, j->stream, j->bytes.data, j->bytes.len, false);
+  j->bytes.len = 0;
+}
+
+static void joined_add(void *arg, int stream, const void *data, size_t len, bool last) {
+  struct joined *j = arg;
+  (void)last;
+  if (stream != j->stream)
+    joined_flush(j);
+  j->stream = stream;
+  rd_buf_add(&j->bytes, data, len);
+}
+
+static bool head_complete(struct rd_frames *f) {
+  if (f->head[0] > 2 || f->head[1] || f->head[2] || f->head[3])
+    return false;
+  f->left = (uint32_t)f->head[4] << 24 | (uint32_t)f->head[5] << 16 | (uint32_t)f->head[6] << 8 | f->head[7];
+  return true;
+}
+
+static bool feed(struct rd_frames *f, const unsigned char *p, const unsigned char *end, part_fn *part, void *arg) {
   while (p < end) {
     if (f->have < sizeof f->head) {
       f->head[f->have++] = *p++;
       if (f->have < sizeof f->head)
         continue;
-      if (f->head[0] > 2 || f->head[1] || f->head[2] || f->head[3])
+      if (!head_complete(f))
         return false;
-      f->left = (uint32_t)f->head[4] << 24 | (uint32_t)f->head[5] << 16 | (uint32_t)f->head[6] << 8 | f->head[7];
     }
     size_t n = (size_t)(end - p) < f->left ? (size_t)(end - p) : f->left;
-    int stream = f->head[0] == 2 ? 2 : 1;
     f->left -= (uint32_t)n;
     if (!f->left)
       f->have = 0;
     if (n || !f->left)
-      part(arg, stream, p, n, f->left == 0);
+      part(arg, f->head[0] == 2 ? 2 : 1, p, n, f->left == 0);
     p += n;
   }
   return true;
+}
+
+bool rd_frames_feed(struct rd_frames *f, const void *data, size_t len, bool join,
+                    void (*part)(void *arg, int stream, const void *data, size_t len, bool last), void *arg) {
+  const unsigned char *p = data;
+  if (!join)
+    return feed(f, p, p + len, part, arg);
+  struct joined j = {.part = part, .arg = arg};
+  bool good = feed(f, p, p + len, joined_add, &j);
+  joined_flush(&j);
+  rd_buf_free(&j.bytes);
+  return good;
 }
 
 static void line_out(struct rd_loglines *l, int stream, rd_logline_fn *line, void *arg) {

@@ -15,9 +15,10 @@ struct rd_frames {
   uint32_t left; /* of the present frame */
 };
 
-/* Takes a piece. part is called for every run of bytes that belongs to one frame: stream is 1 (out) or 2 (err), last is true
+/* Takes a piece. Small frames of one stream that follow each other within it come as one part where join is set (then last
+ * means nothing). part is called for every run of bytes that belongs to one frame: stream is 1 (out) or 2 (err), last is true
  * where the frame ends with it (an empty frame gives one empty part). False where the bytes are no such stream. */
-bool rd_frames_feed(struct rd_frames *f, const void *data, size_t len,
+bool rd_frames_feed(struct rd_frames *f, const void *data, size_t len, bool join,
                     void (*part)(void *arg, int stream, const void *data, size_t len, bool last), void *arg);
 
 /* Lines of a log that was asked for with timestamps: every frame is "<RFC 3339> <text>", and one line may come in several

@@ -195,9 +195,12 @@ static void prune_done(struct rd_op *op, const struct rd_answer *a) {
     rd_op_done(op, rd_normal_prune(a->json));
 }
 
+/* Docker leaves named images alone unless "dangling" is false. Podman's Docker-compatible prune cannot be told so: use its own. */
 static void prune_ready(struct rd_op *op) {
-  RD_AUTO_FREE filters = rd_filters(((struct prune *)op)->label, "dangling", "false");
-  RD_AUTO_FREE path = rd_asprintf("/images/prune?%s", filters);
+  const char *label = ((struct prune *)op)->label;
+  bool podman = op->self->podman;
+  RD_AUTO_FREE filters = podman ? rd_filters(label, NULL, NULL) : rd_filters(label, "dangling", "false");
+  RD_AUTO_FREE path = rd_asprintf("%s/images/prune?%s%s", podman ? "/libpod" : "", podman ? "all=true&" : "", filters);
   rd_request(op, &(struct rd_request){.method = "POST", .path = path, .timeout_ms = -1, .max_body = 64 << 20, .done = prune_done});
 }
 

@@ -53,7 +53,7 @@ static bool logs_data(struct rd_op *op, const void *data, size_t len) {
   if (l->garbled)
     return true;
   if (!l->tty)
-    l->garbled = !rd_frames_feed(&l->frames, data, len, frame_part, l);
+    l->garbled = !rd_frames_feed(&l->frames, data, len, !l->timestamps, frame_part, l);
   else if (l->timestamps)
     rd_lines_feed(&l->lines, data, len, tty_line, l);
   else

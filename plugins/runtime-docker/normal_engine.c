@@ -26,16 +26,19 @@ json_t *rd_normal_image(const json_t *image) {
                    "created", rd_str_or(image, "Created", ""));
 }
 
+/* Docker: {"ImagesDeleted": [{"Untagged"|"Deleted"}], "SpaceReclaimed"}; Podman: [{"Id", "Size"}]. */
 json_t *rd_normal_prune(const json_t *answer) {
-  const json_t *deleted = rd_arr(answer, "ImagesDeleted");
+  const json_t *deleted = json_is_array(answer) ? answer : rd_arr(answer, "ImagesDeleted");
   json_t *removed = json_array(), *v;
+  json_int_t freed = rd_int(answer, "SpaceReclaimed", 0);
   size_t i;
   json_array_foreach(deleted, i, v) {
-    const char *name = rd_str(v, "Untagged") ? rd_str(v, "Untagged") : rd_str(v, "Deleted");
+    const char *name = rd_str(v, "Untagged") ? rd_str(v, "Untagged") : rd_str_or(v, "Deleted", rd_str(v, "Id"));
     if (name)
       json_array_append_new(removed, json_string(name));
+    freed += rd_int(v, "Size", 0);
   }
-  return json_pack("{s:o, s:I}", "removed", removed, "freed", (json_int_t)rd_int(answer, "SpaceReclaimed", 0));
+  return json_pack("{s:o, s:I}", "removed", removed, "freed", freed);
 }
 
 json_t *rd_normal_networks(const json_t *networks) {
@@ -183,6 +186,9 @@ enum berth_code rd_code_text(const char *s, enum berth_code fallback) {
       {"not found", BERTH_NOT_FOUND},
       {"no such image", BERTH_NOT_FOUND},
       {"port is already allocated", BERTH_CONFLICT},
+      {"name is already in use", BERTH_CONFLICT}, /* Podman's words for what Docker answers with 409 */
+      {"container state improper", BERTH_CONFLICT},
+      {"is being used", BERTH_CONFLICT},
       {"address already in use", BERTH_CONFLICT},
       {"pool overlaps", BERTH_CONFLICT},
       {"no space left", BERTH_EXHAUSTED},

@@ -11,10 +11,12 @@
 /* What a translation needs to know of the world. */
 struct rd_spec_env {
   int api;             /* the engine's API version times 100: 1.41 is 141 */
+  bool podman;
   const json_t *files; /* {path: content} of everything that rd_spec_files() named; may be NULL where it named nothing */
-  /* The hard limit of this machine for a ulimit ("nofile"), where the engine could not raise it. False: no such limit. NULL:
-   * nothing is clamped. */
-  bool (*hard_limit)(const char *name, int64_t *hard);
+  /* The engine's own hard limit for a ulimit ("nofile"), where it could not raise it. False: no such limit. NULL: nothing is
+   * clamped. */
+  bool (*hard_limit)(const void *arg, const char *name, int64_t *hard);
+  const void *hard_limit_arg;
 };
 
 /* A translation under way, and its outcome. */

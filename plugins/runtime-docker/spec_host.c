@@ -30,8 +30,13 @@ json_t *rd_spec_files(const json_t *spec) {
   return out;
 }
 
-/* The Engine wants the profile itself where people name its file. */
+/* Docker wants the profile itself where people name its file; Podman, on the same machine, opens the file. */
 static void seccomp_add(struct rd_spec *s, json_t *list, const char *path) {
+  if (s->env->podman) {
+    RD_AUTO_FREE named = rd_asprintf("seccomp=%s", path);
+    json_array_append_new(list, json_string(named));
+    return;
+  }
   const char *content = rd_str(s->env->files, path);
   RD_AUTO_JSON profile = content ? rd_json_parse(content, strlen(content)) : NULL;
   if (!json_is_object(profile)) {

@@ -66,31 +66,46 @@ static int64_t clamp(struct rd_spec *s, const char *name, int64_t value, int64_t
   if (value >= 0 && value <= hard)
     return value;
   if (value < 0)
-    rd_spec_warn(s, "ulimits.%s: unlimited is cut to %lld, this machine's hard limit, which the engine may not raise", name,
+    rd_spec_warn(s, "ulimits.%s: unlimited is cut to %lld, the engine's own hard limit, which it may not raise", name,
                  (long long)hard);
   else
-    rd_spec_warn(s, "ulimits.%s: %lld is cut to %lld, this machine's hard limit, which the engine may not raise", name,
+    rd_spec_warn(s, "ulimits.%s: %lld is cut to %lld, the engine's own hard limit, which it may not raise", name,
                  (long long)value, (long long)hard);
   return hard;
 }
 
+static void ulimit_add(json_t *list, const char *name, int64_t soft, int64_t hard) {
+  json_array_append_new(list, json_pack("{s:s, s:I, s:I}", "Name", name, "Soft", (json_int_t)soft, "Hard", (json_int_t)hard));
+}
+
+/* Podman raises these two by itself where nothing is asked for, and fails where it may not. */
+static void ulimits_podman(struct rd_spec *s, const json_t *asked, json_t *out) {
+  static const char *const names[] = {"nofile", "nproc"};
+  int64_t most;
+  for (size_t i = 0; i < RD_COUNT(names); i++)
+    if (!json_object_get(asked, names[i]) && s->env->hard_limit && s->env->hard_limit(s->env->hard_limit_arg, names[i], &most))
+      ulimit_add(out, names[i], most, most);
+}
+
 static void limits_ulimits(struct rd_spec *s) {
   const json_t *ulimits = rd_obj(s->service, "ulimits");
-  if (!ulimits)
-    return;
   json_t *out = json_array(), *v;
-  json_object_set_new(s->host, "Ulimits", out);
   const char *name;
   json_object_foreach((json_t *)(uintptr_t)ulimits, name, v) {
     int64_t soft = rd_int(json_is_object(v) ? v : ulimits, json_is_object(v) ? "soft" : name, -1);
     int64_t hard = json_is_object(v) ? rd_int(v, "hard", soft) : soft, most;
-    if (s->env->hard_limit && s->env->hard_limit(name, &most)) {
+    if (s->env->hard_limit && s->env->hard_limit(s->env->hard_limit_arg, name, &most)) {
       hard = clamp(s, name, hard, most);
       if (soft < 0 || soft > hard)
         soft = hard;
     }
-    json_array_append_new(out, json_pack("{s:s, s:I, s:I}", "Name", name, "Soft", (json_int_t)soft, "Hard", (json_int_t)hard));
+    ulimit_add(out, name, soft, hard);
   }
+  if (s->env->podman)
+    ulimits_podman(s, ulimits, out);
+  if (json_array_size(out))
+    json_object_set(s->host, "Ulimits", out);
+  json_decref(out);
 }
 
 /* ---------------------------------------------------------------- device requests */

@@ -188,6 +188,9 @@ static json_t *endpoint_addresses(const json_t *n) {
   return ipam;
 }
 
+/* Podman takes all endpoints, each with its MAC address, at create; Docker since API 1.44. */
+static bool modern_endpoints(const struct rd_spec *s) { return s->env->podman || s->env->api >= 144; }
+
 static json_t *endpoint(struct rd_spec *s, const json_t *n) {
   json_t *out = json_object(), *ipam = endpoint_addresses(n);
   json_t *aliases = rd_spec_strings(json_object_get(n, "aliases")), *options = rd_spec_map(json_object_get(n, "driver_opts"));
@@ -204,7 +207,7 @@ static json_t *endpoint(struct rd_spec *s, const json_t *n) {
     json_object_set(out, "DriverOpts", options);
   if (json_object_size(ipam))
     json_object_set(out, "IPAMConfig", ipam);
-  if (rd_str(n, "mac_address") && s->env->api >= 144)
+  if (rd_str(n, "mac_address") && modern_endpoints(s))
     json_object_set_new(out, "MacAddress", json_string(rd_str(n, "mac_address")));
   json_decref(aliases);
   json_decref(options);
@@ -214,13 +217,13 @@ static json_t *endpoint(struct rd_spec *s, const json_t *n) {
   return out;
 }
 
-/* One MAC address per container before API 1.44: that of its first network. */
+/* One MAC address per container on older engines: that of its first network. */
 static void networks_mac(struct rd_spec *s, const json_t *networks) {
   const json_t *first = json_array_get(networks, 0);
   const char *mac = rd_str(first, "mac_address") ? rd_str(first, "mac_address") : rd_str(s->service, "mac_address");
   size_t i;
   json_t *n;
-  if (s->env->api >= 144) {
+  if (modern_endpoints(s)) {
     json_t *endpoints = json_object_get(json_object_get(s->body, "NetworkingConfig"), "EndpointsConfig");
     json_t *e = first ? json_object_get(endpoints, rd_str_or(first, "name", "")) : NULL;
     if (mac && e)
@@ -248,7 +251,7 @@ void rd_spec_networks(struct rd_spec *s, const json_t *spec) {
       rd_spec_error(s, BERTH_INVALID, "networks: an entry lacks its name");
     if (i == 0)
       mode = name;
-    if (i == 0 || s->env->api >= 144)
+    if (i == 0 || modern_endpoints(s))
       json_object_set_new(endpoints, name, endpoint(s, n));
     else
       json_array_append_new(s->connects, json_pack("{s:s, s:o}", "network", name, "endpoint", endpoint(s, n)));

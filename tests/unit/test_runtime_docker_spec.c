@@ -5,7 +5,8 @@
 #include "../../plugins/runtime-docker/util.h"
 #include "tap.h"
 
-static bool limit_nofile(const char *name, int64_t *hard) {
+static bool limit_nofile(const void *arg, const char *name, int64_t *hard) {
+  (void)arg;
   *hard = 20000;
   return strcmp(name, "nofile") == 0;
 }
@@ -190,6 +191,16 @@ static void test_clamp_warning(void) {
   is_int(json_array_size(out.warnings), 2, "but a warning, as is what only Windows knows");
   ok(strstr(json_string_value(json_array_get(out.warnings, 1)), "20000"), "it names the limit: %s",
      json_string_value(json_array_get(out.warnings, 1)));
+  rd_spec_free(&out);
+  env.podman = true;
+  RD_AUTO_JSON plain = read_json("{\"image\":\"i\"}");
+  ok(rd_spec_translate(&env, plain, &out), "Podman raises limits by itself");
+  is_int(json_integer_value(at(out.host, "Ulimits/0/Hard")), 20000, "unless they are given");
+  rd_spec_free(&out);
+  RD_AUTO_JSON other = read_json("{\"image\":\"i\",\"service\":{\"security_opt\":[\"seccomp=/p.json\"]},\"networks\":[{\"name\":\"a\"},{\"name\":\"b\",\"mac_address\":\"02:00:00:00:00:01\"}]}");
+  ok(rd_spec_translate(&env, other, &out), "Podman takes all networks at create");
+  is_str(json_string_value(at(out.body, "NetworkingConfig/EndpointsConfig/b/MacAddress")), "02:00:00:00:00:01", "with their MAC addresses");
+  is_str(json_string_value(at(out.host, "SecurityOpt/0")), "seccomp=/p.json", "and the name of a seccomp profile");
   rd_spec_free(&out);
 }
 

@@ -3,6 +3,7 @@
 
 #include "../../plugins/runtime-docker/frames.h"
 #include "../../plugins/runtime-docker/ignore.h"
+#include "../../plugins/runtime-docker/limits.h"
 #include "../../plugins/runtime-docker/normal.h"
 #include "../../plugins/runtime-docker/util.h"
 #include "tap.h"
@@ -82,15 +83,24 @@ static void test_frames(void) {
   const char raw[] = "\1\0\0\0\0\0\0\5hello\2\0\0\0\0\0\0\2no\1\0\0\0\0\0\0\0\1\0\0\0\0\0\0\1!";
   struct rd_frames f = {0};
   RD_AUTO_BUF out = {0};
-  ok(rd_frames_feed(&f, raw, sizeof raw - 1, part_add, &out), "frames are read");
+  ok(rd_frames_feed(&f, raw, sizeof raw - 1, false, part_add, &out), "frames are read");
   is_str(out.data, "1:hello;2:no;1:;1:!;", "in one piece");
   RD_AUTO_BUF split = {0};
   f = (struct rd_frames){0};
   for (size_t i = 0; i < sizeof raw - 1; i++)
-    ok(rd_frames_feed(&f, raw + i, 1, part_add, &split), "byte by byte");
+    ok(rd_frames_feed(&f, raw + i, 1, false, part_add, &split), "byte by byte");
   is_str(split.data, "1:h|1:e|1:l|1:l|1:o;2:n|2:o;1:;1:!;", "byte by byte gives the same");
   f = (struct rd_frames){0};
-  ok(!rd_frames_feed(&f, "HTTP/1.1 500 x", 14, part_add, &split), "other bytes are no frames");
+  ok(!rd_frames_feed(&f, "HTTP/1.1 500 x", 14, false, part_add, &split), "other bytes are no frames");
+}
+
+static void test_frames_joined(void) {
+  const char raw[] = "\1\0\0\0\0\0\0\2he\1\0\0\0\0\0\0\3llo\2\0\0\0\0\0\0\2no\1\0\0\0\0\0\0\2!";
+  struct rd_frames f = {0};
+  RD_AUTO_BUF out = {0};
+  ok(rd_frames_feed(&f, raw, sizeof raw - 1, true, part_add, &out), "frames are joined");
+  is_str(out.data, "1:hello|2:no|1:!|", "by stream, none held back");
+  ok(rd_frames_feed(&f, "?", 1, true, part_add, &out) && strstr(out.data, "1:!|1:?|"), "over the end of a piece");
 }
 
 static void logline_add(void *arg, int stream, const char *time, const char *text, size_t len) {
@@ -283,11 +293,31 @@ static void test_refusals(void) {
   is_str(none, "", "no body");
 }
 
+static void limits(const char *status, bool bound) {
+  char text[] = "Limit                     Soft Limit           Hard Limit           Units     \n"
+                "Max cpu time              unlimited            unlimited            seconds   \n"
+                "Max open files            1024                 20000                files     \n";
+  char head[64];
+  snprintf(head, sizeof head, "Name:\tdockerd\n%s", status);
+  FILE *l = fmemopen(text, strlen(text), "r"), *s = fmemopen(head, strlen(head), "r");
+  struct rd_limits out;
+  rd_limits_parse(&out, l, s);
+  fclose(l);
+  fclose(s);
+  int64_t hard = 0;
+  ok(rd_limits_hard(&out, "nofile", &hard) == bound && (!bound || hard == 20000), "an engine %s raise limits", bound ? "that may not" : "that may");
+  ok(!rd_limits_hard(&out, "cpu", &hard) && !rd_limits_hard(&out, "other", &hard), "what is unlimited or unknown is not bound");
+}
+
 int main(void) {
+  limits("CapBnd:\t000001fffeffffff\n", true);
+  limits("CapBnd:\t000001ffffffffff\n", false);
+  limits("", false);
   test_forms();
   test_json();
   test_lines();
   test_frames();
+  test_frames_joined();
   test_loglines();
   test_ignore();
   test_inspect();
