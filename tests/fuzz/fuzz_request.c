@@ -20,7 +20,7 @@ static void check_good(const struct bt_req *req) {
     for (; *name; name++)
       BT_ASSERT(!isupper((unsigned char)*name));
   }
-  BT_AUTO_FREE char *value = bt_req_query(req, "a");
+  free(bt_req_query(req, "a"));
   BT_AUTO_BUF out = {0};
   bt_url_decode(req->query, strlen(req->query), true, &out);
 }
