@@ -27,17 +27,31 @@ static void *from_base64(const char *text, size_t *len) {
 
 /* ---------------------------------------------------------------- key-value */
 
-struct kv_wait {
+/* In a list of the daemon's, for those that are still open at its end. */
+struct bt_kv_wait {
+  struct bt_daemon *d;
+  struct bt_kv_wait *prev, *next;
   void (*done)(void *arg, enum bt_code code, const char *message);
   void *arg;
 };
 
 static void kv_done(void *arg, enum bt_code code, const char *message, const json_t *result) {
-  struct kv_wait *wait = arg;
+  struct bt_kv_wait *wait = arg;
   (void)result;
+  if (wait->prev)
+    wait->prev->next = wait->next;
+  else
+    wait->d->kv_waits = wait->next;
+  if (wait->next)
+    wait->next->prev = wait->prev;
   if (wait->done)
     wait->done(wait->arg, code, message);
   free(wait);
+}
+
+void bt_daemon_kv_end(struct bt_daemon *d) {
+  while (d->kv_waits)
+    kv_done(d->kv_waits, BT_CANCELLED, "the server is going down", NULL);
 }
 
 static void kv_put(void *arg, const char *entry, const char *key, const char *value,
@@ -47,8 +61,11 @@ static void kv_put(void *arg, const char *entry, const char *key, const char *va
   bt_json_set_str(args, "plugin", entry);
   bt_json_set_str(args, "key", key);
   bt_json_set(args, "value", bt_json_string(value));
-  struct kv_wait *wait = bt_new(struct kv_wait);
-  *wait = (struct kv_wait){done, done_arg};
+  struct bt_kv_wait *wait = bt_new(struct bt_kv_wait);
+  *wait = (struct bt_kv_wait){.d = d, .next = d->kv_waits, .done = done, .arg = done_arg};
+  if (wait->next)
+    wait->next->prev = wait;
+  d->kv_waits = wait;
   bt_executor_write(d->executor, "kv.put", args, "system", false, kv_done, wait);
 }
 
@@ -99,7 +116,8 @@ static void plugin_secret(void *arg, const char *name,
   void *data = NULL;
   size_t len = 0;
   if (bt_daemon_content(arg, "default", key, &data, &len, &err) < 0) {
-    done(done_arg, bt_err_code(err), bt_err_message(err), NULL, 0);
+    BT_AUTO_FREE char *mend = bt_asprintf("it is not there: make it with \"berth secret put %s FILE\"", name);
+    done(done_arg, bt_err_code(err), bt_err_code(err) == BT_NOT_FOUND ? mend : bt_err_message(err), NULL, 0);
     return;
   }
   done(done_arg, BT_OK, "", data, len);

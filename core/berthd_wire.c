@@ -284,6 +284,7 @@ void bt_daemon_close(struct bt_daemon *d) {
     d->store->ops->close(d->store);
   d->store = NULL;
   bt_executor_free(&d->executor);
+  bt_daemon_kv_end(d);
   bt_pool_free(&d->pool);
   bt_feed_free(&d->feed);
   bt_policy_free(&d->policy);

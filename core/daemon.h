@@ -31,6 +31,7 @@ struct bt_daemon {
   struct bt_policy *policy;
   struct bt_plugins *plugins;
   struct bt_plugin_server plugin_server;
+  struct bt_kv_wait *kv_waits; /* puts of plug-ins that are not durable yet */
   struct bt_executor *executor;
   struct bt_agent *agent;
   struct bt_api *api;
@@ -46,6 +47,7 @@ void bt_daemon_load_plugins(struct bt_daemon *d);
 
 /* berthd_services.c */
 void bt_daemon_plugin_server(struct bt_daemon *d);            /* fills d->plugin_server */
+void bt_daemon_kv_end(struct bt_daemon *d);                   /* after the executor's end: answers what is open */
 int bt_daemon_content(void *arg, const char *namespace_, const char *key, void **data, size_t *len, struct bt_err **err);
 json_t *bt_daemon_status(void *arg);                          /* GET /v1/server */
 void bt_daemon_doctor(void *arg, void (*done)(void *done_arg, json_t *report_steal), void *done_arg);

@@ -403,10 +403,24 @@ void bt_config_diff(const struct bt_config *old, const struct bt_config *now, st
   }
 }
 
+/* The entries borrow places from the tree, and places the file's name: the three go together. */
+static void swap_plugins(struct bt_config *a, struct bt_config *b) {
+  __typeof__(a->plugins) plugins = a->plugins;
+  struct bt_yaml *tree = a->tree;
+  char *file = a->file;
+  a->plugins = b->plugins;
+  a->tree = b->tree;
+  a->file = b->file;
+  b->plugins = plugins;
+  b->tree = tree;
+  b->file = file;
+}
+
 void bt_config_adopt(struct bt_config *running, struct bt_config *now) {
+  swap_plugins(running, now);
   for (size_t i = 0; i < bt_config_nfields; i++) {
     const struct bt_field *f = &bt_config_fields[i];
-    if (!f->live)
+    if (!f->live || f->type == BT_FIELD_PLUGINS)
       continue;
     /* Every live field is one word (a number, a pointer) or an enum's int: swapped, the two owners stay right. */
     size_t size = f->type == BT_FIELD_ENUM ? sizeof(int) : sizeof(int64_t);

@@ -61,7 +61,7 @@ const struct bt_field bt_config_fields[] = {
      "Revisions kept per app for a rollback."},
     {"history.events", BT_FIELD_INT, AT(history.events), "10000", NULL, 100, 10000000, true,
      "Events kept for readers that resume after a gap."},
-    {"plugins", BT_FIELD_PLUGINS, AT(plugins), NULL, NULL, 0, 0, false,
+    {"plugins", BT_FIELD_PLUGINS, AT(plugins), NULL, NULL, 0, 0, true,
      "The plug-ins to load, in order."},
 };
 const size_t bt_config_nfields = BT_COUNT(bt_config_fields);

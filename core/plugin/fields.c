@@ -358,7 +358,7 @@ static int put_text(struct ref_walk *walk, const char *kind, const char *name, j
     return read_secret_file(name, replacement, err);
   const char *value = walk->values ? bt_map_get(walk->values, name) : NULL;
   if (!value)
-    return bt_err_set(err, BT_NOT_FOUND, "no secret \"%s\" in namespace default: make it with \"berth secret set %s\"", name,
+    return bt_err_set(err, BT_NOT_FOUND, "no secret \"%s\" in namespace default: make it with \"berth secret put %s FILE\"", name,
                       name);
   *replacement = json_string(value);
   return *replacement ? 0 : bt_err_set(err, BT_INVALID, "the secret \"%s\" is not valid UTF-8", name);

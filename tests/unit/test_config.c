@@ -135,17 +135,20 @@ static void test_reload(void) {
   BT_AUTO_CONFIG now = parse("log: {level: debug}\nplugins: [{plugin: a, config: {x: 2}}]\nrun_dir: /r\n", &got2);
   BT_AUTO_STRS live = {0}, fixed = {0};
   bt_config_diff(running, now, &live, &fixed);
-  is_int(live.len, 2, "two take effect");
+  is_int(live.len, 3, "three take effect");
   is_str(live.items[0], "node.labels", "labels");
   is_str(live.items[1], "log.level", "level");
-  is_int(fixed.len, 3, "three do not");
+  is_str(live.items[2], "plugins", "a plug-in's config");
+  is_int(fixed.len, 2, "two do not");
   is_str(fixed.items[0], "run_dir", "run_dir");
   is_str(fixed.items[1], "api.socket.path", "and what follows from it");
-  is_str(fixed.items[2], "plugins", "a plug-in's config");
   bt_config_adopt(running, now);
   is_int(running->log.level, BT_LOG_DEBUG, "adopted");
   is_str(running->run_dir, "/run/berth", "left as it was");
   is_int(bt_map_len(running->node.labels), 0, "labels adopted");
+  is_int(bt_json_int(running->plugins.items[0].config, "x", 0), 2, "plug-ins adopted");
+  bt_config_free(&now);
+  is_int(bt_yaml_get(running->plugins.items[0].config_tree, "x")->integer, 2, "with their places");
 }
 
 /* The commented reference names every field, and says the defaults. */

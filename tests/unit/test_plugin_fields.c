@@ -103,7 +103,7 @@ static void test_secrets(void) {
   ok(names.len == 2 && !strcmp(names.items[0], "s1") && !strcmp(names.items[1], "s2"), "the names, each once");
   BT_AUTO_JSON again = json_deep_copy(out);
   is_int(bt_plugin_config_resolve(fields, again, NULL, &err), -1, "without values");
-  is_str(bt_err_message(err), "accounts: r1: password: no secret \"s1\" in namespace default: make it with \"berth secret set s1\"",
+  is_str(bt_err_message(err), "accounts: r1: password: no secret \"s1\" in namespace default: make it with \"berth secret put s1 FILE\"",
          "the missing secret is named");
   BT_AUTO_MAP values = bt_map_new(NULL);
   char one[] = "one", two[] = "two";
