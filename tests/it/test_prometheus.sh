@@ -71,7 +71,7 @@ YAML
 prometheus --config.file="$it_dir/prometheus.yml" --storage.tsdb.path="$it_dir/tsdb" --web.listen-address="127.0.0.1:$prom" \
   >"$it_dir/prometheus.log" 2>&1 </dev/null &
 prom_pid=$!
-trap 'kill $prom_pid 2>/dev/null; wait $prom_pid 2>/dev/null; it_cleanup' EXIT
+trap 'rc=$?; kill $prom_pid 2>/dev/null; wait $prom_pid 2>/dev/null; (exit $rc); it_cleanup' EXIT
 
 # query PROMQL : the sum of what Prometheus knows now, or nothing.
 query() {
