@@ -216,23 +216,32 @@ static bool stuck(const struct ctl_app *app) {
   return false;
 }
 
+/* What ended for good is started again; what still tries is given another chance. */
+static void try_instance(struct ctl_inst *inst) {
+  int64_t now = inst->service->app->control->now_ms;
+  if (ctl_inst_done(inst) || inst->leaving)
+    return;
+  if (inst->ended) {
+    ctl_restart_inst(inst, "its rollout is tried again");
+    return;
+  }
+  inst->struck = false;
+  inst->begun_ms = now;
+  inst->failures_before = inst->failures;
+  if (inst->assigned_ms)
+    inst->assigned_ms = now;
+  ctl_touch_inst(inst);
+}
+
 /* Applying the same again is how a person says: try once more. */
 static void try_again(struct ctl_app *app) {
-  int64_t now = app->control->now_ms;
   bt_vec_each(&app->services, s) {
     struct ctl_service *service = *s;
     if (service->roll.state != BT_RO_PAUSED && service->roll.state != BT_RO_FAILED)
       continue;
     service->roll = (struct bt_rollout){.state = BT_RO_START};
     bt_str_set(&service->note, NULL);
-    bt_vec_each(&service->insts, inst) if ((*inst)->struck) {
-      (*inst)->struck = false;
-      (*inst)->begun_ms = now;
-      (*inst)->failures_before = (*inst)->failures;
-      if ((*inst)->assigned_ms)
-        (*inst)->assigned_ms = now;
-      ctl_touch_inst(*inst);
-    }
+    bt_vec_each(&service->insts, inst) if ((*inst)->struck || (*inst)->ended) try_instance(*inst);
   }
   ctl_rev_set_state(app->target, CTL_REV_ROLLING, NULL);
   ctl_touch_app(app);

@@ -65,6 +65,8 @@ void sim_check_send(struct sim *s, const json_t *m) {
     sim_bad(s, "an instance is assigned that is not in the tables");
     return;
   }
+  if (!inst->service->spec)
+    return; /* assigned and dropped within one step: an update went back at once */
   bt_vec_each(&inst->service->spec->service->depends, dep) if (!condition_holds(inst->service->app, dep))
       sim_bad(s, "%s is assigned before %s of %s holds", inst->id, bt_condition_name(dep->condition), dep->service);
 }
