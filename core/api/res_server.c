@@ -15,10 +15,12 @@ static void get_version(struct bt_api *api, struct bt_exchange *x) {
   bt_reply_json(x, 200, o);
 }
 
-/* Open to load balancers: says no more than that the server answers. */
+/* Open to load balancers: says whether changes are taken, and no more. */
 static void get_health(struct bt_api *api, struct bt_exchange *x) {
-  (void)api;
-  bt_reply_json(x, 200, json_pack("{s:s}", "status", "ok"));
+  BT_AUTO_JSON server = api->s.server_status ? api->s.server_status(api->s.arg) : NULL;
+  const char *store = bt_json_str_or(bt_json_obj(server, "store"), "status", "ok");
+  bool good = strcmp(store, "ok") == 0;
+  bt_reply_json(x, good ? 200 : 503, json_pack("{s:s}", "status", good ? "ok" : "read-only"));
 }
 
 static void get_server(struct bt_api *api, struct bt_exchange *x) {

@@ -16,7 +16,7 @@ static const struct member members[] = {
     {"Version", "version", "!string", "Berth's version"},
     {"Version", "api", "!string", "v1"},
     {"Version", "server_id", "!string", "Names this server; containers carry it as a label"},
-    {"Health", "status", "!string", "ok"},
+    {"Health", "status", "!string", "ok, or read-only where the store takes no changes (503)"},
     {"Server", "version", "!string", "Berth's version"},
     {"Server", "uptime_ms", "!integer", "Milliseconds since the start"},
     {"Server", "connections", "integer", "Open connections of the API"},

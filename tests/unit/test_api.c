@@ -168,9 +168,11 @@ static void do_write(void *arg, const char *op, json_t *args, const char *actor,
   bt_executor_write(executor, op, args, actor, dry_run, done, done_arg);
 }
 
+static const char *store_status = "ok";
+
 static json_t *status(void *arg) {
   (void)arg;
-  return json_pack("{s:i}", "rss", 1);
+  return json_pack("{s:i, s:{s:s}}", "rss_bytes", 1, "store", "status", store_status);
 }
 
 static void doctor(void *arg, void (*done)(void *done_arg, json_t *report_steal), void *done_arg) {
@@ -300,6 +302,12 @@ static void test_server(void) {
   is_int(json_array_size(bt_json_arr(d.json, "items")), 1, "doctor");
   AUTO_ANSWER p = get("/v1/policies");
   is_int(json_array_size(bt_json_arr(p.json, "items")), 1, "policies");
+  AUTO_ANSWER well = get("/v1/health");
+  is_int(well.status, 200, "healthy");
+  store_status = "full";
+  AUTO_ANSWER sick = get("/v1/health");
+  is_int(sick.status, 503, "a store that takes no changes is not healthy");
+  store_status = "ok";
   AUTO_ANSWER pt = ask("POST", "/v1/policies/test", NULL, NULL, NULL);
   is_str(bt_json_str(json_array_get(bt_json_arr(pt.json, "items"), 0), "name"), "/p", "the policies' tests");
   AUTO_ANSWER n = get("/v1/nowhere");
