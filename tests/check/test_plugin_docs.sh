@@ -15,6 +15,13 @@ for header in plugin-api/include/berth/*.h; do
   done
 done
 
+types=$({
+  grep -hoE 'ctl_event\([^;]*' core/control/*.c | grep -oE '"[a-z]+\.[a-z-]+"' | tr -d '"'
+  sed -n 's/^static const char \*const app_states\[\] = {\(.*\)};$/\1/p' core/control/forms.c | grep -oE '[a-z-]+' | sed 's/^/app./'
+} | sort -u)
+like "$types" app.degraded "types of events are found in the source"
+is "$(for type in $types; do grep -qF "\`$type\`" plugin-api/docs/events.md || echo "$type"; done)" "" "each of them is described"
+
 dead=$(cd plugin-api/docs && grep -oE '\]\([a-z/]+\.md\)' README.md events.md | sed -E 's/.*\]\((.*)\)/\1/' | sort -u |
   while read -r page; do [ -f "$page" ] || echo "$page"; done)
 is "$dead" "" "links of the pages lead somewhere"

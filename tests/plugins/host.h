@@ -32,7 +32,8 @@ static struct test_server {
   bool late;
   char *published; /* the last event of a plug-in's own */
   uint64_t revision;
-  json_t *events; /* all that were committed, with their revisions */
+  json_t *events;  /* all that were committed, with their revisions */
+  uint64_t oldest; /* of those that are kept */
 } T;
 
 static void test_kv_put(void *arg, const char *entry, const char *key, const char *value,
@@ -89,7 +90,7 @@ static json_t *test_past_events(void *arg, uint64_t after, bool *complete) {
     if ((uint64_t)bt_json_int(e, "revision", 0) > after)
       json_array_append(list, e);
   }
-  *complete = after <= T.revision;
+  *complete = after <= T.revision && after + 1 >= T.oldest;
   return list;
 }
 

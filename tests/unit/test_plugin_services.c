@@ -61,6 +61,27 @@ static void test_events_service(void) {
   gives("event", "1", "{\"type\":\"app.removed\",\"app\":\"shop\",\"revision\":3,\"data\":{}}");
 }
 
+/* After a restart the feed is empty: what is older comes out of the store, and a gap where even that is gone. */
+static void test_past(void) {
+  test_event("{\"type\":\"app.stored\",\"app\":\"x\"}");
+  test_event("{\"type\":\"app.later\",\"app\":\"x\"}");
+  uint64_t first = T.revision - 1;
+  test_close_server();
+  test_open_server(NULL);
+  load_config("{\"room\":\"r\",\"password\":{\"secret\":\"pw\"}}");
+  char after[24];
+  snprintf(after, sizeof after, "%d", (int)first - 1);
+  BT_AUTO_FREE char *want = bt_asprintf("{\"type\":\"app.stored\",\"app\":\"x\",\"revision\":%d,\"data\":{}}", (int)first);
+  gives("event", after, want);
+  T.oldest = first + 1;
+  BT_AUTO_FREE char *gap = bt_asprintf("{\"type\":\"gap\",\"app\":\"\",\"revision\":%d,\"data\":{}}", (int)T.revision);
+  gives("event", after, gap);
+  snprintf(after, sizeof after, "%d", (int)T.revision);
+  TEST_CALL none = {0};
+  test_send("s", "event", after, 50, &none);
+  is_int(none.code, BT_DEADLINE, "up to date: nothing comes");
+}
+
 static void test_queries(void) {
   bt_map_set(T.answers, "/v1/version", bt_strdup("{\"version\":\"0\"}"));
   gives("query", "/v1/version", "{\"version\":\"0\"}");
@@ -190,6 +211,7 @@ int main(void) {
   bt_plugins_metrics(T.plugins, test_metrics_list, &metrics);
   ok(strstr(metrics.data, "berth_plugin_up{plugin=s}=1") && strstr(metrics.data, "test_rounds{plugin=s}=2"),
      "metrics of plug-ins and about them");
+  test_past();
   test_routes_service();
   test_config();
   TEST_CALL open = {0};
