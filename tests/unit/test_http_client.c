@@ -10,6 +10,8 @@
 #include <event2/keyvalq_struct.h>
 #include <event2/listener.h>
 #include <arpa/inet.h>
+#include <dlfcn.h>
+#include <netdb.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
@@ -446,6 +448,35 @@ static void test_nested(void) {
   ok(r[0].code == BT_OK && r[1].code == BT_OK && r[1].body_len > 0, "a callback may start another request");
 }
 
+/* ---------------------------------------------------------------- a resolver that takes its time */
+
+/* In place of the C library's, for libcurl: names that begin with "slow" take a second. */
+__attribute__((visibility("default"))) int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
+                                                       struct addrinfo **res) {
+  static int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+  if (bt_starts(node, "slow")) {
+    sleep(1);
+    return EAI_AGAIN;
+  }
+  if (!real)
+    *(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
+  return real(node, service, hints, res);
+}
+
+static void test_slow_resolver(void) {
+  struct bt_loop_stats st;
+  bt_loop_stats_reset(loop);
+  struct result r = fetch("", (struct bt_http_request){.url = "http://slow.test/", .timeout_ms = 200});
+  is_int(r.code, BT_DEADLINE, "a name that takes too long to resolve");
+  struct result c = {0};
+  bt_http_cancel(begin(&c, "", (struct bt_http_request){.url = "http://slow.test/"}));
+  run();
+  is_int(c.code, BT_CANCELLED, "or that is given up");
+  bt_loop_stats(loop, &st);
+  ok(st.worst_us < 700000, "does not hold the loop until the resolver is through (%lld ms)", (long long)st.worst_us / 1000);
+  sleep(1); /* its threads end by themselves: let them, before leaks are looked for */
+}
+
 /* ---------------------------------------------------------------- tunnels */
 
 struct tun {
@@ -559,6 +590,7 @@ int main(void) {
   test_tls();
   test_streams();
   test_nested();
+  test_slow_resolver();
   test_tunnels();
   test_shutdown();
   for (int i = 0; i < 3; i++)

@@ -132,7 +132,7 @@ static void test_stalls(void) {
   bt_loop_post(loop, "outer", slow, NULL);
   run();
   bt_loop_stats(loop, &st);
-  is_int(st.stalls, 1, "a callback of 70 ms is a stall");
+  ok(st.stalls >= 1, "a callback of 70 ms is a stall");
   is_str(st.worst_name, "outer/inner", "and is named, with the inner part that took the time");
   ok(st.worst_us >= 70000 && st.callbacks >= 1, "with its length");
   bt_loop_stats_reset(loop);
