@@ -520,6 +520,7 @@ void ctl_resolved(struct ctl_rev *rev) {
     service->moved = false;
     bt_str_set(&service->note, NULL);
   }
+  ctl_link_specs(app);
   ctl_set_state(app, rev->rollback_of ? CTL_APP_ROLLING_BACK : CTL_APP_DEPLOYING, "revision %d is rolled out", rev->number);
   ctl_dirty(app);
 }

@@ -72,6 +72,8 @@ void bt_effects_free(struct bt_effects *fx) {
 
 /* After a start: apps whose images were not all resolved ask again; every app is looked at. */
 static void start(struct bt_control *c) {
+  /* Results of calls that an earlier control made must not be taken for results of ours. */
+  c->call_seq = BT_MAX(c->call_seq, (uint64_t)c->now_ms << 12);
   for (struct bt_map_iter it = bt_map_iter(c->apps); bt_map_next(&it);) {
     struct ctl_app *app = it.value;
     struct ctl_rev *latest = ctl_rev_latest(app);

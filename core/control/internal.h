@@ -296,7 +296,8 @@ struct ctl_res *ctl_res_attach(struct bt_control *c, enum ctl_res_kind kind, con
 void ctl_res_free(void *res);
 void ctl_res_ensure(struct ctl_app *app);      /* what the target needs is made: told to the nodes before any instance of it */
 void ctl_res_collect(struct ctl_app *app);     /* networks that nothing uses any more are dropped */
-bool ctl_res_drop_all(struct ctl_app *app);    /* of an app that goes; true when nothing is left to wait for */
+/* Of an app that goes; true when nothing is left to wait for; *error: what is in the way, borrowed. */
+bool ctl_res_drop_all(struct ctl_app *app, const char **error);
 bool ctl_res_used(const struct ctl_inst *inst, const struct ctl_res *res);
 json_t *ctl_res_labels(const struct ctl_res *res);
 json_t *ctl_res_message(const struct ctl_res *res); /* of messages.md; node.c */
@@ -332,6 +333,7 @@ void ctl_restart_inst(struct ctl_inst *inst, const char *reason); /* in place; c
 bool ctl_inst_done(const struct ctl_inst *inst);                  /* ended well, for good */
 json_t *ctl_content_json(const struct ctl_content *content);
 void ctl_release(struct ctl_inst *inst, const char *reason);
+void ctl_link_specs(struct ctl_app *app); /* services point to the target's specs from now on */
 struct bt_dep_facts ctl_facts(const struct ctl_app *app, const char *service);
 void ctl_request(struct bt_control *c, const struct bt_request *request);
 void ctl_reply(struct bt_control *c, uint64_t request, json_t *result_steal);

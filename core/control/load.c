@@ -160,6 +160,9 @@ static struct ctl_spec *spec_of(struct ctl_app *app, const char *service, const 
   if (spec && bt_streq(spec->hash, hash))
     return spec;
   struct ctl_rev *rev = ctl_rev_find(app, revision);
+  for (size_t i = app->revs.len; !rev && i-- > 0;)
+    if (bt_streq(bt_json_str(bt_json_obj(app->revs.items[i]->pins, service), "hash"), hash))
+      rev = app->revs.items[i];
   if (!rev || ctl_rev_load(rev, NULL))
     return NULL;
   return ctl_spec_find(rev, service);
@@ -183,6 +186,11 @@ static void load_instance(struct bt_control *c, const json_t *o) {
   const char *node = bt_json_str(o, "node");
   if (node)
     ctl_inst_seat(inst, ctl_node_get(c, node));
+  /* From now on it keeps this revision, so it must be found there again when its own is forgotten. */
+  if (inst->revision != spec->rev->number) {
+    inst->revision = spec->rev->number;
+    ctl_touch_inst(inst);
+  }
 }
 
 static void load_specs(struct ctl_app *app) {

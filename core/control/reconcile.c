@@ -386,7 +386,7 @@ static void drop_services(struct ctl_app *app, const char *reason) {
 
 /* ---- the whole app ---- */
 
-static void link_specs(struct ctl_app *app) {
+void ctl_link_specs(struct ctl_app *app) {
   bt_vec_each(&app->services, service)(*service)->spec = ctl_spec_find(app->target, (*service)->name);
   bt_vec_each(&app->target->specs, spec) ctl_service_get(app, (*spec)->service->name)->spec = *spec;
 }
@@ -486,8 +486,12 @@ static void derive_state(struct ctl_app *app) {
 static void reconcile_removing(struct ctl_app *app) {
   bt_vec_each(&app->services, service)(*service)->spec = NULL;
   drop_services(app, "the app is removed");
-  if (app->services.len > 0 || !ctl_res_drop_all(app))
+  const char *stuck = NULL;
+  if (app->services.len > 0 || !ctl_res_drop_all(app, &stuck)) {
+    if (stuck)
+      ctl_set_state(app, CTL_APP_REMOVING, "%s", stuck);
     return;
+  }
   struct bt_control *c = app->control;
   ctl_event(c, "info", "app.removed", app->ns, app->name, app->name, NULL, "%s is removed", app->name);
   ctl_content_collect(app, true);
@@ -503,7 +507,7 @@ void ctl_reconcile(struct ctl_app *app) {
   }
   if (!app->target)
     return;
-  link_specs(app);
+  ctl_link_specs(app);
   ctl_res_ensure(app);
   bt_vec_each(&app->target->specs, spec) {
     struct ctl_service *service = ctl_service_get(app, (*spec)->service->name);

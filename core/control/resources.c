@@ -165,7 +165,7 @@ void ctl_res_collect(struct ctl_app *app) {
   }
 }
 
-bool ctl_res_drop_all(struct ctl_app *app) {
+bool ctl_res_drop_all(struct ctl_app *app, const char **error) {
   struct bt_control *c = app->control;
   bool done = true;
   for (struct bt_map_iter it = bt_map_iter(c->resources); bt_map_next(&it);) {
@@ -179,8 +179,10 @@ bool ctl_res_drop_all(struct ctl_app *app) {
       send_drop(c, res, NULL);
     }
     drop(c, res);
-    if (res->error)
+    if (res->error) {
       ctl_wake(app, res->retry_ms);
+      *error = res->error;
+    }
     done = false;
   }
   return done;

@@ -322,6 +322,60 @@ static void test_paused_again(void) {
   kit_end(&k);
 }
 
+static void test_shared_network(void) {
+  static const char app[] = "{'app':'shop','model':{'services':{'vpn':{'image':'v:%d','restart':'always'},'api':{'image':'a:1','restart':'always','network_mode':'service:vpn'}}}}";
+  struct kit k = fresh();
+  BT_AUTO_FREE char *one = bt_strdup(app), *two = bt_strdup(app);
+  memcpy(strstr(one, "%d"), "11", 2);
+  memcpy(strstr(two, "%d"), "22", 2);
+  apply(&k, one);
+  is_int(kit_count(&k, "assign"), 1, "whose network is shared comes first");
+  report_one(&k, "vpn", "running", true, 0);
+  BT_AUTO_FREE char *vpn = id_of(&k, "vpn", 0);
+  is_str(bt_json_str(bt_json_obj(bt_json_obj(kit_sent(&k, "assign", 0), "instance"), "co"), "network"), vpn, "then who shares it, by instance");
+  report_one(&k, "api", "running", true, 0);
+  kit_is_state(&k, "shop", "running");
+  apply(&k, two);
+  ok(kit_count(&k, "release") == 1 && bt_streq(bt_json_str(kit_sent(&k, "release", 0), "instance"), vpn), "it is replaced");
+  kit_all_leave(&k);
+  report_one(&k, "vpn", "running", true, 0);
+  for (int i = 0; i < 4 && kit_count(&k, "release") == 0; i++)
+    kit_tick(&k, 2000);
+  ok(kit_count(&k, "release") == 1 && bt_starts(bt_json_str(kit_sent(&k, "release", 0), "instance"), "shop-api-"), "and who shares it after it");
+  kit_all_leave(&k);
+  kit_all_run(&k);
+  kit_tick(&k, 2000);
+  kit_tick(&k, 5000);
+  kit_is_state(&k, "shop", "running");
+  kit_end(&k);
+}
+
+/* An instance that outlives its revision's record must still be known after a start. */
+static void test_old_revision(void) {
+  struct kit k = fresh();
+  apply(&k, APP(WEB("")));
+  kit_all_run(&k);
+  for (int i = 2; i < 30; i++) {
+    BT_AUTO_FREE char *args = bt_asprintf("{'app':'shop','services':{'web':%d}}", 1 + i % 2);
+    kit_request(&k, "app.scale", args, false);
+    kit_all_leave(&k);
+    kit_all_run(&k);
+    if (i % 10 == 0) {
+      kit_reload(&k);
+      kit_hello_again(&k);
+    }
+  }
+  kit_request(&k, "app.apply", APP(WEB(",'user':'1','deploy':{'replicas':2}")), false);
+  kit_resolve(&k, "aa");
+  kit_reload(&k);
+  kit_reload(&k);
+  BT_AUTO_JSON list = kit_list(&k, "instances", NULL);
+  is_int(json_array_size(list), 2, "instances of revisions long past are not lost");
+  BT_AUTO_JSON revs = kit_list(&k, "revisions", NULL);
+  ok(json_array_size(revs) <= 22, "while revisions are forgotten (%zu)", json_array_size(revs));
+  kit_end(&k);
+}
+
 static void test_no_node(void) {
   struct kit k;
   kit_start(&k);
@@ -414,6 +468,8 @@ int main(void) {
   test_job();
   test_automatic_rollback();
   test_paused_again();
+  test_shared_network();
+  test_old_revision();
   test_no_node();
   test_namespace();
   test_pages();
