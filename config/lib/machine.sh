@@ -51,7 +51,7 @@ engine_start() {
   engine_mounts "$dir"
   sysctl -n net.ipv4.ip_forward >"$dir/ip_forward" 2>/dev/null || true
   iptables -S FORWARD 2>/dev/null | sed -n 's/^-P FORWARD //p' >"$dir/forward" || true
-  find /etc/docker /opt/containerd -mindepth 1 2>/dev/null | sort >"$dir/before" || true
+  find /etc/docker /opt/containerd /run/containerd -mindepth 1 2>/dev/null | sort >"$dir/before" || true
   setsid dockerd --data-root "$dir/data" --exec-root "$dir/exec" --pidfile "$dir/dockerd.pid" \
     >"$dir/dockerd.log" 2>&1 </dev/null &
   for tries in $(seq 1 300); do
@@ -100,11 +100,11 @@ engine_traces() {
   done
   [ ! -s "$dir/forward" ] || iptables -P FORWARD "$(cat "$dir/forward")" 2>/dev/null || true
   [ ! -s "$dir/ip_forward" ] || sysctl -q -w net.ipv4.ip_forward="$(cat "$dir/ip_forward")" 2>/dev/null || true
-  find /etc/docker /opt/containerd -mindepth 1 2>/dev/null | sort | comm -13 "$dir/before" - | sort -r |
+  find /etc/docker /opt/containerd /run/containerd -mindepth 1 2>/dev/null | sort | comm -13 "$dir/before" - | sort -r |
     while read -r path; do
       rm -f "$path" 2>/dev/null || rmdir "$path" 2>/dev/null || true
     done
-  rmdir /etc/docker /opt/containerd 2>/dev/null || true
+  rmdir /etc/docker /opt/containerd /run/containerd 2>/dev/null || true
   rm -rf /run/docker.sock /run/docker
   [ ! -e "$dir/cgroup-mounted" ] || umount /sys/fs/cgroup 2>/dev/null || true
 }
