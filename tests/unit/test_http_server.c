@@ -53,6 +53,12 @@ static void feed_big(void *arg) {
 
 static void end_big(void *arg) { bt_reply_end(arg); }
 
+static size_t flood_waited;
+static void on_flood_gone(void *arg) {
+  gone++;
+  bt_reply_end(arg);
+}
+
 static size_t echo_bytes(void *arg, const char *data, size_t len) {
   struct bt_exchange *x = arg;
   bt_exchange_send(x, data, len);
@@ -79,6 +85,12 @@ static void on_request(void *arg, struct bt_exchange *x) {
     x->on_gone = end_big;
     bt_reply_begin(x, 200, "text/plain");
     feed_big(x);
+  } else if (bt_streq(x->req->path, "/flood")) { /* a writer that does not look at what waits */
+    static char chunk[1024 * 1024];
+    x->on_gone = on_flood_gone;
+    bt_reply_begin(x, 200, "text/plain");
+    for (int i = 0; i < 40; i++)
+      flood_waited = BT_MAX(flood_waited, bt_reply_write(x, chunk, sizeof chunk));
   } else if (bt_streq(x->req->path, "/raw")) {
     bt_exchange_take_over(x, echo_bytes);
   } else {
@@ -396,6 +408,17 @@ static void test_slow_reader(void) {
   hang_up(&c);
 }
 
+static void test_flood(void) {
+  struct client c = dial();
+  gone = 0;
+  say(&c, RQ("GET /flood HTTP/1.1\r\nHost: x\r\n\r\n"));
+  for (int i = 0; i < 50 && !gone; i++)
+    run_for(20);
+  is_int(gone, 1, "a client for whom too much waits is dropped");
+  ok(flood_waited < 18 * 1024 * 1024, "and no more than that is kept (%zu MB)", flood_waited >> 20);
+  hang_up(&c);
+}
+
 static void test_raw(void) {
   struct client c = dial();
   say(&c, RQ("GET /raw HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: y\r\n\r\nearly "));
@@ -509,6 +532,7 @@ int main(void) {
   test_pieces_and_pipeline();
   test_late_answers();
   test_slow_reader();
+  test_flood();
   test_raw();
   test_deadlines();
   test_max_connections();
