@@ -156,11 +156,13 @@ static void content_of(struct bt_load *load, const char *kind, const char *name,
   const struct bt_yaml *file = bt_yaml_get(n, "file"), *variable = bt_yaml_get(n, "environment");
   const char *carrier = bt_streq(kind, "secrets") ? BT_COMPOSE_VALUE_KEY : "content";
   struct bt_yaml *value = bt_yaml_get(n, carrier);
-  if (value && value->text)
+  const struct bt_yaml *external = bt_yaml_get(n, "external");
+  bool ours = !external || !external->boolean; /* else what it says besides has been warned about */
+  if (ours && value && value->text)
     keep_content(load, kind, name, value->text, strlen(value->text));
-  else if (file && file->text)
+  else if (ours && file && file->text)
     content_of_file(load, kind, name, file);
-  else if (variable && !load->options->skip_berth_checks)
+  else if (ours && variable && !load->options->skip_berth_checks)
     bt_diag_error(load->diags, variable->loc, "%s.%s: the variable %.60s is not set", kind, name, variable->text);
   if (value && (variable || bt_streq(carrier, BT_COMPOSE_VALUE_KEY))) {
     struct bt_yaml *taken = bt_yaml_take(n, carrier);

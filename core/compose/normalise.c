@@ -91,20 +91,26 @@ static void lists(struct bt_load *load, struct bt_yaml *service, const struct bt
   }
 }
 
-/* The reference prints the keys of these entries with capitals. */
+/* The reference prints the keys of these entries with capitals, and all of them. */
+static void blkio_entry(struct bt_yaml *n, const char *list) {
+  static const char *const keys[][2] = {{"path", "Path"}, {"weight", "Weight"}, {"rate", "Rate"}};
+  for (size_t k = 0; k < BT_COUNT(keys); k++) {
+    struct bt_yaml_pair *pair = bt_yaml_pair(n, keys[k][0]);
+    if (pair)
+      bt_str_set(&pair->key, keys[k][1]);
+  }
+  bt_default_text(n, "Path", "");
+  bt_default_text(n, bt_streq(list, "weight_device") ? "Weight" : "Rate", "0");
+}
+
 static void blkio(struct bt_yaml *service) {
   static const char *const names[] = {"weight_device", "device_read_bps", "device_read_iops", "device_write_bps",
                                       "device_write_iops"};
-  static const char *const keys[][2] = {{"path", "Path"}, {"weight", "Weight"}, {"rate", "Rate"}};
   const struct bt_yaml *n = bt_yaml_get(service, "blkio_config");
   for (size_t i = 0; i < BT_COUNT(names); i++) {
     const struct bt_yaml *list = bt_yaml_get(n, names[i]);
     for (size_t j = 0; list && list->kind == BT_YAML_SEQ && j < list->seq.len; j++)
-      for (size_t k = 0; k < BT_COUNT(keys); k++) {
-        struct bt_yaml_pair *pair = bt_yaml_pair(list->seq.items[j], keys[k][0]);
-        if (pair)
-          bt_str_set(&pair->key, keys[k][1]);
-      }
+      blkio_entry(list->seq.items[j], names[i]);
   }
 }
 
@@ -236,39 +242,45 @@ static void normalise_service(struct bt_load *load, struct bt_yaml *service, con
 
 /* ---- resources ---- */
 
+static bool is_external(const struct bt_yaml *n) {
+  const struct bt_yaml *ext = bt_yaml_get(n, "external");
+  bool is = false;
+  return ext && bt_value_bool(ext, &is) && is;
+}
+
+static bool has_text(const struct bt_yaml *n, const char *key) {
+  const struct bt_yaml *v = bt_yaml_get(n, key);
+  return v && v->text && *v->text;
+}
+
 /* Contents come from somewhere, unless they are another's. */
 static void some_source(struct bt_load *load, const struct bt_yaml *n, bool config, const struct bt_place *place) {
-  static const char *const keys[] = {"file", "environment", "external", "driver"};
-  bool any = config && bt_yaml_get(n, "content");
-  for (size_t i = 0; i < BT_COUNT(keys); i++)
-    any = any || bt_yaml_get(n, keys[i]);
-  if (any)
+  if (is_external(n) || has_text(n, "file") || has_text(n, "environment") || (config && bt_yaml_get(n, "content")))
     return;
   BT_AUTO_FREE char *where = bt_place_text(place);
   bt_diag_error(load->diags, n->loc, "%s needs one of %s, or \"external: true\"", where,
                 config ? "file, environment and content" : "file and environment");
 }
 
-/* What belongs to somebody else is not described here. */
-static void external(struct bt_load *load, const struct bt_yaml *n, const struct bt_place *place) {
-  const struct bt_yaml *ext = bt_yaml_get(n, "external");
-  bool is = false;
-  if (!ext || !bt_value_bool(ext, &is) || !is)
+/* What belongs to somebody else is not described here. The reference refuses that for volumes alone. */
+static void external(struct bt_load *load, const struct bt_yaml *n, const struct bt_place *place, bool volume) {
+  if (!is_external(n))
     return;
   bt_vec_each(&n->map, pair) {
     if (bt_streq(pair->key, "name") || bt_streq(pair->key, "external") || bt_starts(pair->key, "x-"))
       continue;
     BT_AUTO_FREE char *where = bt_place_text(place);
-    bt_diag_error(load->diags, pair->loc, "%s is external, so \"%s\" cannot be set; remove one of them", where, pair->key);
+    if (volume)
+      bt_diag_error(load->diags, pair->loc, "%s is external, so \"%s\" cannot be set; remove one of them", where, pair->key);
+    else
+      bt_diag_warn(load->diags, pair->loc, "%s is external, so \"%s\" means nothing; remove one of them", where, pair->key);
   }
 }
 
 static void name_resource(struct bt_load *load, struct bt_yaml *n, const char *key) {
-  const struct bt_yaml *ext = bt_yaml_get(n, "external");
-  bool is = false;
   if (bt_yaml_get(n, "name"))
     return;
-  if (ext && bt_value_bool(ext, &is) && is) {
+  if (is_external(n)) {
     bt_default_text(n, "name", key);
     return;
   }
@@ -288,7 +300,7 @@ static void resources(struct bt_load *load, struct bt_yaml *tree, const char *ki
       bt_node_become(pair->value, bt_yaml_new(BT_YAML_MAP, pair->loc));
     if (secret || config)
       some_source(load, pair->value, config, here);
-    external(load, pair->value, here);
+    external(load, pair->value, here, bt_streq(kind, "volumes"));
     name_resource(load, pair->value, pair->key);
     /* the value of a variable travels on to where contents are gathered */
     struct bt_yaml *value = secret ? bt_yaml_take(pair->value, BT_COMPOSE_VALUE_KEY) : NULL;

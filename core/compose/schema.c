@@ -85,7 +85,10 @@ static bool type_fits(const char *type, const struct bt_yaml *n) {
   bool text = n->kind == BT_YAML_STR;
   switch (type[0]) {
   case 's': return text;
-  case 'i': return n->kind == BT_YAML_INT || (text && is_number_text(n->text, true));
+  case 'i':
+    if (n->kind == BT_YAML_FLOAT) /* 20.0, and "20" where a number was expected */
+      return n->real > -1e15 && n->real < 1e15 && n->real == (double)(long long)n->real;
+    return n->kind == BT_YAML_INT || (text && is_number_text(n->text, true));
   case 'b': return n->kind == BT_YAML_BOOL || (text && is_bool_text(n->text));
   case 'o': return n->kind == BT_YAML_MAP;
   case 'a': return n->kind == BT_YAML_SEQ;

@@ -310,6 +310,7 @@ static bool shape_value(struct bt_load *load, struct bt_yaml *n, const struct bt
     return shape->kind == BT_SHAPE_COMMAND || shape->kind == BT_SHAPE_ANY;
   switch (shape->kind) {
   case BT_SHAPE_STR: return shape_text(n);
+  case BT_SHAPE_TEXT: shape_text(n); return true;
   case BT_SHAPE_BOOL:
   case BT_SHAPE_TRUE:
   case BT_SHAPE_SWITCH: return shape_bool(load, n, place, shape->kind);
@@ -317,6 +318,7 @@ static bool shape_value(struct bt_load *load, struct bt_yaml *n, const struct bt
   case BT_SHAPE_COUNT: return shape_int(load, n, place, true);
   case BT_SHAPE_FLOAT: return shape_float(load, n, place);
   case BT_SHAPE_BYTES: return shape_bytes(load, n, place);
+  case BT_SHAPE_SIZE: shape_bytes(load, n, place); return true;
   case BT_SHAPE_DURATION: return shape_duration(load, n, place, false);
   case BT_SHAPE_TIME: return shape_duration(load, n, place, true);
   case BT_SHAPE_MODE: shape_mode(load, n, place, true); return true;

@@ -8,6 +8,7 @@
 
 enum bt_shape_kind {
   BT_SHAPE_STR,      /* text; "" is left out */
+  BT_SHAPE_TEXT,     /* text that stays */
   BT_SHAPE_STRS,     /* a list of texts, or one text; an empty list is left out */
   BT_SHAPE_BOOL,     /* false is left out */
   BT_SHAPE_TRUE,     /* true is left out, since it is the default */
@@ -16,6 +17,7 @@ enum bt_shape_kind {
   BT_SHAPE_COUNT,    /* an integer that stays */
   BT_SHAPE_FLOAT,    /* 0 is left out */
   BT_SHAPE_BYTES,    /* decimal text; 0 is left out */
+  BT_SHAPE_SIZE,     /* decimal text that stays */
   BT_SHAPE_DURATION, /* Go's form; 0 is left out */
   BT_SHAPE_TIME,     /* Go's form; 0 stays */
   BT_SHAPE_MODE,     /* octal text "0440" */

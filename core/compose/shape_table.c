@@ -30,9 +30,9 @@ static const struct bt_shape build[] = {STR("context"), STR("dockerfile"), STR("
     BOOL("no_cache"), STRS("no_cache_filter"), MAP("additional_contexts"), BOOL("pull"),
     {"extra_hosts", BT_SHAPE_HOSTS, NULL}, STR("isolation"), STR("network"), STR("target"), LIST("secrets", file_mount),
     BYTES("shm_size"), STRS("tags"), {"ulimits", BT_SHAPE_ULIMIT, ulimit}, STRS("platforms"), BOOL("privileged"), END};
-/* The reference prints these two with capitals. */
-static const struct bt_shape weight_device[] = {STR("Path"), COUNT("Weight"), END};
-static const struct bt_shape rate_device[] = {STR("Path"), BYTES("Rate"), END};
+/* The reference prints these two with capitals, and whole. */
+static const struct bt_shape weight_device[] = {{"Path", BT_SHAPE_TEXT, NULL}, COUNT("Weight"), END};
+static const struct bt_shape rate_device[] = {{"Path", BT_SHAPE_TEXT, NULL}, {"Rate", BT_SHAPE_SIZE, NULL}, END};
 static const struct bt_shape blkio[] = {INT("weight"), LIST("weight_device", weight_device),
     LIST("device_read_bps", rate_device), LIST("device_read_iops", rate_device), LIST("device_write_bps", rate_device),
     LIST("device_write_iops", rate_device), END};
