@@ -5,26 +5,13 @@
 #include <sodium.h>
 #include <strings.h>
 
+#include "api/ws_frame.h"
 #include "base/mem.h"
 
 enum {
-  OP_CONT = 0,
-  OP_TEXT = 1,
-  OP_BINARY = 2,
-  OP_CLOSE = 8,
-  OP_PING = 9,
-  OP_PONG = 10,
   CLOSE_WAIT_MS = 2000,
   PING_MS = 30000,
   GONE = 1006 /* no close frame came */
-};
-
-/* A frame's head, as it came. */
-struct frame {
-  int op;
-  bool fin;
-  size_t head, len; /* bytes of the head and of the payload */
-  unsigned char mask[4];
 };
 
 struct bt_ws {
@@ -89,7 +76,7 @@ static size_t send_frame(struct bt_ws *ws, int op, const void *data, size_t len)
 size_t bt_ws_send(struct bt_ws *ws, bool text, const void *data, size_t len) {
   if (ws->ended || ws->close_sent)
     return 0;
-  return send_frame(ws, text ? OP_TEXT : OP_BINARY, data, len);
+  return send_frame(ws, text ? BT_WS_TEXT : BT_WS_BINARY, data, len);
 }
 
 static void send_close(struct bt_ws *ws, int code, const char *reason) {
@@ -98,7 +85,7 @@ static void send_close(struct bt_ws *ws, int code, const char *reason) {
   payload[0] = (char)(code >> 8);
   payload[1] = (char)code;
   memcpy(payload + 2, reason, n);
-  send_frame(ws, OP_CLOSE, payload, n + 2);
+  send_frame(ws, BT_WS_CLOSE, payload, n + 2);
   ws->close_sent = true;
 }
 
@@ -128,71 +115,22 @@ static void on_timer(void *arg) {
     return;
   }
   ws->awaiting_pong = true;
-  send_frame(ws, OP_PING, "berth", 5);
+  send_frame(ws, BT_WS_PING, "berth", 5);
   bt_timer_set(ws->timer, PING_MS);
 }
 
 /* ---------------------------------------------------------------- receiving */
 
-/* RFC 3629: no overlong forms, no surrogates, nothing over U+10FFFF. */
-static bool is_utf8(const char *text, size_t len) {
-  const unsigned char *s = (const unsigned char *)text, *e = s + len;
-  while (s < e) {
-    int n = *s < 0x80 ? 0 : *s >= 0xc2 && *s < 0xe0 ? 1 : (*s & 0xf0) == 0xe0 ? 2 : *s >= 0xf0 && *s < 0xf5 ? 3 : -1;
-    if (n < 0 || e - s <= n)
-      return false;
-    if ((*s == 0xe0 && s[1] < 0xa0) || (*s == 0xed && s[1] > 0x9f) || (*s == 0xf0 && s[1] < 0x90) || (*s == 0xf4 && s[1] > 0x8f))
-      return false;
-    for (int i = 1; i <= n; i++)
-      if ((s[i] & 0xc0) != 0x80)
-        return false;
-    s += n + 1;
-  }
-  return true;
-}
-
-/* 1: *f is filled; 0: more bytes are needed; -1: the peer broke the protocol (the close is under way). */
-static int read_frame_head(struct bt_ws *ws, const unsigned char *p, size_t len, struct frame *f) {
-  if (len < 2)
-    return 0;
-  uint64_t n = p[1] & 0x7f;
-  size_t head = n == 126 ? 8 : n == 127 ? 14 : 6;
-  if (len < head)
-    return 0;
-  if (n == 126)
-    n = (uint64_t)p[2] << 8 | p[3];
-  else if (n == 127) {
-    n = 0;
-    for (int i = 0; i < 8; i++)
-      n = n << 8 | p[2 + i];
-  }
-  *f = (struct frame){.op = p[0] & 0x0f, .fin = p[0] & 0x80, .head = head, .len = (size_t)n};
-  memcpy(f->mask, p + head - 4, 4);
-  bool control = f->op >= 8;
-  bool known = f->op <= OP_BINARY || (f->op >= OP_CLOSE && f->op <= OP_PONG);
-  bool shortest = head == 6 || (head == 8 ? n > 125 : n > 0xffff);
-  if (!(p[1] & 0x80) || (p[0] & 0x70) || !known || !shortest || (control && (!f->fin || n > 125)) ||
-      (!control && (f->op == OP_CONT) == (ws->op == 0)))
-    fail(ws, 1002, "a frame breaks the protocol");
-  else if (!control && n > BT_WS_MAX_MESSAGE - ws->message.len)
-    fail(ws, 1009, "a message is larger than 1 MiB");
-  return ws->ended ? -1 : 1;
-}
-
 static void got_message(struct bt_ws *ws, int op, const char *data, size_t len) {
-  if (op == OP_TEXT && !is_utf8(data, len))
+  if (op == BT_WS_TEXT && !bt_utf8_valid(data, len))
     fail(ws, 1007, "a text message is not UTF-8");
   else if (!ws->close_sent)
-    ws->h.message(ws->h.arg, op == OP_TEXT, data, len);
-}
-
-static bool valid_close(int code) {
-  return (code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1014) || (code >= 3000 && code < 5000);
+    ws->h.message(ws->h.arg, op == BT_WS_TEXT, data, len);
 }
 
 static void got_close(struct bt_ws *ws, const char *data, size_t len) {
   int code = len >= 2 ? (unsigned char)data[0] << 8 | (unsigned char)data[1] : 1005;
-  if (len == 1 || (len >= 2 && !valid_close(code)) || (len > 2 && !is_utf8(data + 2, len - 2))) {
+  if (len == 1 || (len >= 2 && !bt_ws_close_valid(code)) || (len > 2 && !bt_utf8_valid(data + 2, len - 2))) {
     fail(ws, 1002, "a close frame breaks the protocol");
     return;
   }
@@ -201,27 +139,27 @@ static void got_close(struct bt_ws *ws, const char *data, size_t len) {
   end(ws, code);
 }
 
-static void got_frame(struct bt_ws *ws, const struct frame *f, const char *data) {
+static void got_frame(struct bt_ws *ws, const struct bt_ws_frame *f, const char *data) {
   switch (f->op) {
-  case OP_CLOSE:
+  case BT_WS_CLOSE:
     got_close(ws, data, f->len);
     return;
-  case OP_PING:
+  case BT_WS_PING:
     if (!ws->close_sent)
-      send_frame(ws, OP_PONG, data, f->len);
+      send_frame(ws, BT_WS_PONG, data, f->len);
     return;
-  case OP_PONG:
+  case BT_WS_PONG:
     ws->awaiting_pong = false;
     return;
   default:
     break;
   }
-  if (f->fin && f->op != OP_CONT) {
+  if (f->fin && f->op != BT_WS_CONT) {
     got_message(ws, f->op, data, f->len);
     return;
   }
   bt_buf_add(&ws->message, data, f->len);
-  if (f->op != OP_CONT)
+  if (f->op != BT_WS_CONT)
     ws->op = f->op;
   if (!f->fin)
     return;
@@ -235,10 +173,12 @@ static size_t on_bytes(void *arg, const char *data, size_t len) {
   struct bt_ws *ws = arg;
   if (ws->ended)
     return len;
-  struct frame f;
-  int rc = read_frame_head(ws, (const unsigned char *)data, len, &f);
-  if (rc < 0)
+  struct bt_ws_frame f;
+  int rc = bt_ws_frame_read((const unsigned char *)data, len, ws->op != 0, ws->message.len, BT_WS_MAX_MESSAGE, &f);
+  if (rc > 1) {
+    fail(ws, rc, rc == 1009 ? "a message is larger than 1 MiB" : "a frame breaks the protocol");
     return len;
+  }
   if (rc == 0 || len - f.head < f.len)
     return 0;
   BT_AUTO_FREE char *plain = bt_memdup(data + f.head, f.len);
