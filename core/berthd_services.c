@@ -234,6 +234,8 @@ json_t *bt_daemon_status(void *arg) {
 
 /* ---------------------------------------------------------------- doctor */
 
+enum { probe_deadline_ms = 8000 };
+
 static void check(json_t *report, const char *name, const char *status, const char *detail, const char *fix) {
   json_t *o = json_object();
   bt_json_set_str(o, "check", name);
@@ -301,17 +303,65 @@ static void check_policies(struct bt_daemon *d, json_t *report) {
     check(report, "policies", "ok", text, NULL);
 }
 
-void bt_daemon_doctor(void *arg, void (*done)(void *done_arg, json_t *report_steal), void *done_arg) {
-  struct bt_daemon *d = arg;
-  json_t *report = json_array();
-  check_engine(d, report);
-  check_state(d, report);
-  check_plugins(d, report);
-  check_policies(d, report);
+static void check_loop(struct bt_daemon *d, json_t *report) {
   struct bt_loop_stats loop;
   bt_loop_stats(d->loop, &loop);
   BT_AUTO_FREE char *text = bt_asprintf("longest callback %lld ms (%s), %llu over 50 ms", (long long)loop.worst_us / 1000,
                                         loop.worst_name, (unsigned long long)loop.stalls);
   check(report, "event loop", loop.worst_us > 50000 ? "warning" : "ok", text, NULL);
-  done(done_arg, report);
+}
+
+struct doctor {
+  struct bt_daemon *d;
+  json_t *report;
+  void (*done)(void *arg, json_t *report_steal);
+  void *arg;
+};
+
+static const char mend_product[] = "see the plug-in's entry in berthd.yaml, and the product behind it";
+
+static void check_registries(json_t *report, const json_t *result) {
+  size_t i;
+  json_t *r;
+  json_array_foreach(bt_json_arr(result, "registries"), i, r) {
+    BT_AUTO_FREE char *name = bt_asprintf("registry %s", bt_json_str_or(r, "name", "?"));
+    bool fine = bt_streq(bt_json_str(r, "status"), "ok");
+    check(report, name, fine ? "ok" : "warning", bt_json_str(r, "detail"), fine ? NULL : mend_product);
+  }
+}
+
+/* What a plug-in found when it looked at its product. */
+static void check_probe(json_t *report, const json_t *probe) {
+  const json_t *result = bt_json_obj(probe, "result");
+  BT_AUTO_FREE char *name = bt_asprintf("%s (%s)", bt_json_str_or(probe, "name", "?"), bt_json_str_or(probe, "interface", "?"));
+  if (!result) {
+    check(report, name, "warning", bt_json_str(probe, "message"), mend_product);
+  } else if (bt_json_arr(result, "registries")) {
+    check_registries(report, result);
+  } else {
+    bool fine = bt_streq(bt_json_str_or(result, "status", "ok"), "ok");
+    check(report, name, fine ? "ok" : "warning", bt_json_str(result, "detail"), fine ? NULL : mend_product);
+  }
+}
+
+static void probed(void *arg, json_t *probes_steal) {
+  struct doctor *doctor = arg;
+  BT_AUTO_JSON probes = probes_steal;
+  size_t i;
+  json_t *probe;
+  json_array_foreach(probes, i, probe) check_probe(doctor->report, probe);
+  check_policies(doctor->d, doctor->report);
+  check_loop(doctor->d, doctor->report);
+  doctor->done(doctor->arg, doctor->report);
+  free(doctor);
+}
+
+void bt_daemon_doctor(void *arg, void (*done)(void *done_arg, json_t *report_steal), void *done_arg) {
+  struct bt_daemon *d = arg;
+  struct doctor *doctor = bt_new(struct doctor);
+  *doctor = (struct doctor){.d = d, .report = json_array(), .done = done, .arg = done_arg};
+  check_engine(d, doctor->report);
+  check_state(d, doctor->report);
+  check_plugins(d, doctor->report);
+  bt_plugins_probe(d->plugins, probe_deadline_ms, probed, doctor);
 }

@@ -51,6 +51,10 @@ like "$(plugin absent '.status + ": " + .error')" "^failed: no plug-in chat-abse
 like "$(plugin typo '.status + ": " + .error')" 'unknown key "metric_path"; did you mean "metrics_path"' "a typo in a configuration"
 like "$(berth plugin ls)" "ops +chat-webhook" "the table shows them"
 
+doctor=$(berth doctor --format json)
+is "$(jq -r '.[] | select(.check == "ops (berth.chat/1)") | .status' <<<"$doctor")" ok "the doctor asks plug-ins how their products do"
+is "$(jq -r '.[] | select(.check == "plug-in typo") | .status' <<<"$doctor")" error "and names those that do not run"
+
 received() { grep -qF -- "$1" "$it_dir/got"; }
 app=$it
 image=berth-$it/box:1

@@ -143,6 +143,23 @@ static void test_gone(void) {
   ok(bt_plugins_named(T.plugins, "p") == p && bt_plugin_status(p) == BT_PLUGIN_OK, "it can come back");
 }
 
+static bool probed;
+static void on_probe(void *arg, json_t *report) {
+  json_t **out = arg;
+  *out = report;
+  probed = true;
+}
+
+static void test_probe(void) {
+  json_t *report = NULL;
+  bt_plugins_probe(T.plugins, 1000, on_probe, &report);
+  ok(run_until(&probed, 2000) && json_array_size(report) == 1, "every plug-in is probed");
+  json_t *o = json_array_get(report, 0);
+  is_str(bt_json_str(o, "name"), "p", "by name");
+  is_str(bt_json_str(bt_json_obj(o, "result"), "status"), "ok", "with its own word");
+  json_decref(report);
+}
+
 static void test_speed(void) {
   enum { rounds = 20000 };
   struct bt_plugin *p = bt_plugins_named(T.plugins, "p");
@@ -171,6 +188,7 @@ int main(void) {
   test_cancel();
   test_missing();
   test_stall();
+  test_probe();
   test_speed();
   test_stop();
   test_gone();
