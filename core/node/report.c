@@ -18,6 +18,20 @@ static void set_nonzero(json_t *o, const char *key, int64_t v) {
     bt_json_set_int(o, key, v);
 }
 
+/* What the engine published, and what the port proxy leads to this instance. */
+static json_t *all_ports(const struct bt_inst *in) {
+  json_t *all = json_array();
+  size_t i;
+  json_t *p;
+  json_array_foreach(in->running ? in->ports : NULL, i, p) json_array_append(all, p);
+  json_array_foreach(in->running ? bt_json_arr(in->klass, "ingress") : NULL, i, p) {
+    json_t *copy = json_copy(p);
+    bt_json_set_str(copy, "mode", "ingress");
+    json_array_append_new(all, copy);
+  }
+  return all;
+}
+
 json_t *bt_inst_report(const struct bt_inst *in) {
   json_t *o = json_object();
   bt_json_set_str(o, "type", "report");
@@ -41,8 +55,10 @@ json_t *bt_inst_report(const struct bt_inst *in) {
   if (in->finished)
     bt_json_set_bool(o, "final", true);
   bt_json_set_str(o, "ip", in->ip);
-  if (in->ports && json_array_size(in->ports))
-    json_object_set(o, "ports", in->ports);
+  json_t *ports = all_ports(in);
+  if (json_array_size(ports))
+    json_object_set(o, "ports", ports);
+  json_decref(ports);
   set_nonzero(o, "started_ms", in->started_ms);
   set_nonzero(o, "finished_ms", in->finished_ms);
   return o;

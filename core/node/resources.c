@@ -204,8 +204,9 @@ static void image_settled(struct bt_image *img, enum bt_code code, const char *m
   } else {
     img->state = BT_IMG_FAILED;
     img->failed_ms = bt_clock_mono_ms();
+    bool named = strstr(message, img->name) != NULL;
     free(img->error);
-    img->error = bt_asprintf("image %s: %s", img->name, message);
+    img->error = named ? bt_strdup(message) : bt_asprintf("image %s: %s", img->name, message);
   }
   bt_agent_step_all(img->agent);
 }
