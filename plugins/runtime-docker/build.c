@@ -398,8 +398,8 @@ void rd_image_build(struct berth_instance *self, berth_op id, const struct berth
   b->auth = rd_strdup(r->auth_json);
   const char *cannot = unsupported(b->spec);
   if (cannot)
-    rd_op_fail(&b->op, BERTH_UNSUPPORTED, "%s: build.%s needs BuildKit, which the Engine's build API does not offer: build the image elsewhere and name it",
-               b->op.subject, cannot);
+    rd_op_fail(&b->op, BERTH_UNSUPPORTED, "%s: build.%s needs BuildKit, which the Engine's build API does not offer: build the "
+               "image elsewhere and name it", b->op.subject, cannot);
   else if (!*context)
     rd_op_fail(&b->op, BERTH_INVALID, "%s: the build names no context", b->op.subject);
   else

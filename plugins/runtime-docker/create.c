@@ -89,7 +89,8 @@ static void create_done(struct rd_op *op, const struct rd_answer *a) {
 
 static void create_send(struct create *c) {
   struct berth_instance *self = c->op.self;
-  struct rd_spec_env env = {.api = self->api, .podman = self->podman, .files = c->files, .hard_limit = rd_limits_hard, .hard_limit_arg = &self->limits};
+  struct rd_spec_env env = {.api = self->api, .podman = self->podman, .files = c->files, .hard_limit = rd_limits_hard,
+                            .hard_limit_arg = &self->limits};
   if (!rd_spec_translate(&env, c->spec, &c->out)) {
     rd_op_fail(&c->op, c->out.code, "%s: %s", c->op.subject, c->out.why);
     return;

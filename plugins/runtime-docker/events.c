@@ -109,7 +109,8 @@ static void stream_head(struct rd_op *op, int status, const struct berth_pair *h
 static char *events_path(const struct events *e) {
   RD_AUTO_JSON filters = json_pack("{s:[s]}", "type", "container");
   if (!e->op.self->podman)
-    json_object_set_new(filters, "event", json_pack("[s, s, s, s, s, s, s]", "start", "die", "oom", "health_status", "destroy", "pause", "unpause"));
+    json_object_set_new(filters, "event", json_pack("[s, s, s, s, s, s, s]", "start", "die", "oom", "health_status", "destroy", "pause",
+                                                    "unpause"));
   if (e->label && *e->label)
     json_object_set_new(filters, "label", json_pack("[s]", e->label));
   RD_AUTO_FREE text = rd_json_text(filters);

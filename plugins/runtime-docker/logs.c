@@ -119,7 +119,8 @@ void rd_logs(struct berth_instance *self, berth_op id, const struct berth_runtim
 struct copy {
   struct rd_op op;
   char *id, *path;
-  char *tar; /* a copy only while the engine's version is asked for */
+  const void *tar; /* the caller's while its call lasts, else kept */
+  char *kept;      /* a copy, only while the engine's version is asked for */
   size_t len;
 };
 
@@ -127,7 +128,7 @@ static void copy_drop(struct rd_op *op) {
   struct copy *c = (struct copy *)op;
   free(c->id);
   free(c->path);
-  free(c->tar);
+  free(c->kept);
 }
 
 static char *copy_url(const struct copy *c, const char *more) {
@@ -146,9 +147,9 @@ static void copy_in_done(struct rd_op *op, const struct rd_answer *a) {
 static void copy_in_ready(struct rd_op *op) {
   struct copy *c = (struct copy *)op;
   RD_AUTO_FREE url = copy_url(c, "");
-  RD_AUTO_FREE tar = c->tar; /* the host makes its own copy, and the request may end op */
-  c->tar = NULL;
-  rd_request(op, &(struct rd_request){.method = "PUT", .path = url, .bytes = tar, .nbytes = c->len, .done = copy_in_done});
+  RD_AUTO_FREE kept = c->kept; /* the host makes its own copy, and the request may end op */
+  c->kept = NULL;
+  rd_request(op, &(struct rd_request){.method = "PUT", .path = url, .bytes = c->tar, .nbytes = c->len, .done = copy_in_done});
 }
 
 static bool copy_out_data(struct rd_op *op, const void *data, size_t len) { return rd_op_emit(op, BERTH_RUNTIME_STDOUT, data, len); }
@@ -176,12 +177,16 @@ void rd_copy_in(struct berth_instance *self, berth_op id, const struct berth_run
   if (!*c->id || !*c->path) {
     rd_op_fail(&c->op, BERTH_INVALID, "%s: a container and a folder in it must be named", c->op.subject);
   } else if (request->tar_len > most) {
-    rd_op_fail(&c->op, BERTH_TOO_LARGE, "%s: %zu bytes are more than the 64 MiB that can be copied at once", c->op.subject, request->tar_len);
+    rd_op_fail(&c->op, BERTH_TOO_LARGE, "%s: %zu bytes are more than the 64 MiB that can be copied at once", c->op.subject,
+               request->tar_len);
   } else {
-    struct rd_buf copy = {0};
-    rd_buf_add(&copy, request->tar, request->tar_len);
-    c->len = copy.len;
-    c->tar = rd_buf_steal(&copy);
+    c->tar = request->tar_len ? request->tar : "";
+    c->len = request->tar_len;
+    if (!self->api) { /* it has to wait */
+      struct rd_buf copy = {0};
+      rd_buf_add(&copy, request->tar, request->tar_len);
+      c->tar = c->kept = rd_buf_steal(&copy);
+    }
     rd_op_ready(&c->op, copy_in_ready);
   }
 }

@@ -67,8 +67,10 @@ static const char *state_word(const char *status) {
       return words[i];
   if (rd_eq(status, "configured") || rd_eq(status, "initialized")) /* Podman's */
     return "created";
-  if (rd_eq(status, "stopping") || rd_eq(status, "removing"))
+  if (rd_eq(status, "stopping"))
     return "running";
+  if (rd_eq(status, "removing"))
+    return "dead";
   return "exited"; /* "stopped" */
 }
 
@@ -192,7 +194,8 @@ static const char *event_action(const json_t *event) {
 
 /* The engine mixes the container's labels with attributes of its own. */
 static json_t *event_labels(const json_t *attributes) {
-  static const char *const own[] = {"name", "image", "exitCode", "containerExitCode", "signal", "execID", "execDuration", "health_status", "podId"};
+  static const char *const own[] = {"name",   "image",        "exitCode",      "containerExitCode", "signal",
+                                    "execID", "execDuration", "health_status", "podId"};
   json_t *out = json_object(), *v;
   const char *key;
   json_object_foreach((json_t *)(uintptr_t)attributes, key, v) {

@@ -1,9 +1,11 @@
 /* runtime-docker when the engine is away, comes, goes and comes again; and over TCP with TLS. The engine is a private dockerd
- * without networks, so that it can be stopped. */
+ * without networks, so that it can be stopped. It lives in a network namespace of its own: a dockerd with --bridge=none
+ * takes the machine's docker0 away, from under the engine that everybody uses. */
 #include "config.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <sched.h>
 
 #include "plugins/runtime.h"
 
@@ -13,24 +15,33 @@ static struct {
   char socket[128];
 } E;
 
-static int free_port(void) {
-  struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+/* Listens on E.port of the loopback (0: any, and E.port becomes it). */
+static int listen_tcp(void) {
+  struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)E.port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
   socklen_t n = sizeof a;
-  BT_AUTO_CLOSE int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  BT_ASSERT(fd >= 0 && bind(fd, (struct sockaddr *)&a, sizeof a) == 0 && getsockname(fd, (struct sockaddr *)&a, &n) == 0);
-  return ntohs(a.sin_port);
+  int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
+  setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  BT_ASSERT(fd >= 0 && bind(fd, (struct sockaddr *)&a, sizeof a) == 0 && getsockname(fd, (struct sockaddr *)&a, &n) == 0 && listen(fd, 64) == 0);
+  E.port = ntohs(a.sin_port);
+  return fd;
+}
+
+/* The socket stays in this namespace, and dockerd gets it as systemd would hand it over. */
+static void engine_exec(int fd) {
+  BT_AUTO_FREE char *command =
+      bt_asprintf("cd %s && LISTEN_FDS=1 LISTEN_PID=$$ exec dockerd --host unix://%s --host fd:// --tlsverify --tlscacert=ca.pem --tlscert=cert.pem --tlskey=key.pem "
+                  "--data-root %s/data --exec-root %s/exec --pidfile %s/pid --bridge=none --iptables=false >>%s/dockerd.log 2>&1 </dev/null",
+                  R.dir, E.socket, R.dir, R.dir, R.dir, R.dir);
+  if (unshare(CLONE_NEWNET) == 0 && dup2(fd, 3) == 3 && fcntl(3, F_SETFD, 0) == 0)
+    execl("/bin/sh", "sh", "-c", command, (char *)NULL);
+  _exit(127);
 }
 
 static void engine_spawn(void) {
-  BT_AUTO_FREE char *command =
-      bt_asprintf("cd %s && exec dockerd --host unix://%s --host tcp://127.0.0.1:%d --tlsverify --tlscacert=ca.pem --tlscert=cert.pem --tlskey=key.pem "
-                  "--data-root %s/data --exec-root %s/exec --pidfile %s/pid --bridge=none --iptables=false >>%s/dockerd.log 2>&1 </dev/null",
-                  R.dir, E.socket, E.port, R.dir, R.dir, R.dir, R.dir);
+  BT_AUTO_CLOSE int fd = listen_tcp();
   E.pid = fork();
-  if (E.pid == 0) {
-    execl("/bin/sh", "sh", "-c", command, (char *)NULL);
-    _exit(127);
-  }
+  if (E.pid == 0)
+    engine_exec(fd);
 }
 
 static void engine_kill(int signal) {
@@ -191,7 +202,6 @@ int main(void) {
     return skip_all("a dockerd of its own needs root, docker, openssl and busybox-static");
   rt_open(E.socket);
   snprintf(E.socket, sizeof E.socket, "%s/d.sock", R.dir);
-  E.port = free_port();
   ok(certificates(), "certificates");
   test_config();
   test_comes_and_goes();
