@@ -1,6 +1,7 @@
 #include "config.h"
 
 #include "base/file.h"
+#include "base/json.h"
 #include "compose/stages.h"
 
 /* One entry of "include". */
@@ -123,13 +124,24 @@ static struct bt_yaml *load_entry(struct bt_model *model, struct entry *e, const
 
 static const char *const kinds[] = {"services", "volumes", "networks", "secrets", "configs", "models"};
 
-/* Puts one included resource into the document. What the document says of it itself wins. */
+static bool same(const struct bt_yaml *a, const struct bt_yaml *b) {
+  BT_AUTO_JSON x = bt_yaml_json(a);
+  BT_AUTO_JSON y = bt_yaml_json(b);
+  return bt_json_equal(x, y);
+}
+
+/* Puts one included resource into the document. What the document says of it itself wins; what came by two ways and is
+ * the same is taken once. */
 static void import(struct bt_load *load, struct bt_yaml *to, const char *kind, struct bt_yaml_pair *from,
                    const struct bt_reset *reset) {
   struct bt_yaml_pair *own = bt_yaml_pair(to, from->key);
   struct bt_yaml *value = bt_steal(from->value);
   if (!own) {
     bt_yaml_set(to, from->key, from->loc, value);
+    return;
+  }
+  if (same(own->value, value)) {
+    bt_yaml_free(&value);
     return;
   }
   const char *const prefix[] = {kind, from->key, NULL};

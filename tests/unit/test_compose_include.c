@@ -33,6 +33,15 @@ static void test_include(void) {
   loads(files, "volumes.v.name", "\"app_v\"", "resources come along");
 }
 
+static void test_include_twice(void) {
+  static const struct mem_file files[] = {{"/app/compose.yaml", "include: [a.yaml, b.yaml]\n"},
+                                          {"/app/a.yaml", "include: [common.yaml]\nservices: {a: {image: a}}"},
+                                          {"/app/b.yaml", "include: [common.yaml]\nservices: {b: {image: b}}"},
+                                          {"/app/common.yaml", "services: {c: {image: c, security_opt: [x]}}"},
+                                          {NULL, NULL}};
+  loads(files, "services.c.security_opt", "[\"x\"]", "a file that comes by two ways counts once");
+}
+
 static void test_include_over(void) {
   static const struct mem_file files[] = {
       {"/app/compose.yaml", "include: [{path: sub/a.yaml, project_directory: .}]\nservices: {a: {hostname: mine, tty: !reset }}\n"},
@@ -115,6 +124,7 @@ static void test_growth(void) {
 int main(void) {
   test_include();
   test_include_over();
+  test_include_twice();
   test_include_errors();
   test_extends();
   test_extends_errors();

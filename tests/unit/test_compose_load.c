@@ -1,0 +1,104 @@
+/* The load as a whole: names, folders, env files, what is read from a real disk, what is refused. */
+#include "config.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "compose_mem.h"
+
+static void names(const char *text, const char *want) {
+  BT_AUTO_FREE char *name = bt_compose_project_name(text);
+  is_str(name, want, text);
+}
+
+static void test_names(void) {
+  names("My App!", "myapp");
+  names("--_a_b-C9", "a_b-c9");
+  names("Ünï", "n");
+  names("!?", NULL);
+  mem_one("name: '!?'\nservices: {a: {image: x}}", NULL, NULL, "1:7: error: \"!?\" has no letter or digit", "a name of nothing");
+  static const struct mem_var vars[] = {{"COMPOSE_PROJECT_NAME", "Wrong"}, {NULL, NULL}};
+  mem_one("services: {a: {image: x}}", vars, NULL, "error: the project's name \"Wrong\" is invalid", "an explicit name is not mended");
+  static const struct mem_var right[] = {{"COMPOSE_PROJECT_NAME", "right"}, {NULL, NULL}};
+  mem_one("name: other\nservices: {a: {image: x}}", right, "name", "\"right\"", "a name of the environment wins over the file's");
+}
+
+static void test_refusals(void) {
+  mem_one("", NULL, NULL, "there is nothing in the Compose file", "an empty file");
+  mem_one("# c\n---\n---\n", NULL, NULL, "there is nothing in the Compose file", "empty documents");
+  mem_one("- a", NULL, NULL, "1:1: error: a Compose file is a mapping", "a sequence");
+  mem_one("services: {a: {image: x}}\n---\n5", NULL, NULL, "3:1: error: a Compose file is a mapping", "a number as second document");
+  mem_one("services: {a: {image: x, env_file: no.env}}", NULL, NULL, "/app/no.env", "a missing env_file");
+  struct bt_compose_options options = {0};
+  struct bt_compose_result result;
+  struct bt_compose_source nothing = {0};
+  ok(bt_compose_load(&nothing, &options, &result) < 0 && result.diags.errors == 1, "no file at all");
+  bt_compose_result_free(&result);
+}
+
+static void test_env_files(void) {
+  static const struct mem_file files[] = {{"/app/compose.yaml", "services: {a: {image: \"x$A$B\"}}"},
+                                          {"/app/.env", "A=dot"},
+                                          {"/etc/one.env", "A=1\nB=1"},
+                                          {"/etc/two.env", "B=2$A"},
+                                          {NULL, NULL}};
+  struct mem m = {.files = files};
+  struct bt_compose_source source = {mem_read, mem_env, &m};
+  struct bt_compose_options options = {.skip_berth_checks = true, .project_dir = "/srv/../other/Dir", .project_name = "p"};
+  bt_strs_add(&options.files, "/app/compose.yaml");
+  bt_strs_add(&options.env_files, "/etc/one.env");
+  bt_strs_add(&options.env_files, "/etc/two.env");
+  m.rc = bt_compose_load(&source, &options, &m.result);
+  mem_is(&m, "services.a.image", "\"x121\"", "later env files win and see earlier ones; .env is not read");
+  is_str(m.result.project_dir, "/other/Dir", "the project's folder is clean");
+  mem_free(&m);
+  bt_strs_add(&options.env_files, "/etc/no.env");
+  m.rc = bt_compose_load(&source, &options, &m.result);
+  mem_fails(&m, "/etc/no.env: error: cannot read the env file", "a named env file must be there");
+  mem_free(&m);
+  bt_compose_options_free(&options);
+}
+
+static void write_file(const char *dir, const char *name, const char *text) {
+  BT_AUTO_FREE char *path = bt_path_join(dir, name);
+  ok(bt_file_write(path, text, strlen(text), 0600, NULL) == 0, "wrote %s", name);
+}
+
+static void test_disk(void) {
+  char dir[] = "/tmp/berth-compose-XXXXXX";
+  if (!ok(mkdtemp(dir) != NULL, "a folder for real files"))
+    return;
+  write_file(dir, "compose.yaml", "name: disk\nservices: {a: {image: \"x:$BT_TEST_TAG\", volumes: ['./v:/v']}}");
+  write_file(dir, ".env", "BT_TEST_TAG=dot");
+  struct mem m = {0};
+  struct bt_compose_options options = {.skip_berth_checks = true};
+  bt_vec_push(&options.files, bt_path_join(dir, "compose.yaml"));
+  setenv("BT_TEST_TAG", "env", 1);
+  m.rc = bt_compose_load(&bt_compose_real_source, &options, &m.result);
+  mem_is(&m, "services.a.image", "\"x:env\"", "real files and the real environment");
+  BT_AUTO_FREE char *source = bt_asprintf("\"%s/v\"", dir);
+  mem_is(&m, "services.a.volumes.0.source", source, "relative paths mean the file's folder");
+  mem_free(&m);
+  int fd = open(options.files.items[0], O_WRONLY | O_CLOEXEC);
+  ok(ftruncate(fd, 100 << 20) == 0, "a file of 100 MB");
+  close(fd);
+  m.rc = bt_compose_load(&bt_compose_real_source, &options, &m.result);
+  mem_fails(&m, "is larger than the limit of 3145728 bytes", "is refused by its size");
+  mem_free(&m);
+  bt_compose_options_free(&options);
+  static const char *const all[] = {"compose.yaml", ".env"};
+  for (size_t i = 0; i < BT_COUNT(all); i++) {
+    BT_AUTO_FREE char *path = bt_path_join(dir, all[i]);
+    unlink(path);
+  }
+  rmdir(dir);
+}
+
+int main(void) {
+  test_names();
+  test_refusals();
+  test_env_files();
+  test_disk();
+  return done_testing();
+}
