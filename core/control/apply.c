@@ -22,6 +22,37 @@ int ctl_check_name(const char *what, const char *name, struct bt_err **err) {
   return 0;
 }
 
+/* What ended for good is started again; what still tries is given another chance. */
+static void try_instance(struct ctl_inst *inst) {
+  int64_t now = inst->service->app->control->now_ms;
+  if (ctl_inst_done(inst) || inst->leaving)
+    return;
+  if (bt_service_is_job(inst->spec->service)) {
+    if (inst->ended)
+      ctl_release(inst, "its job is tried again"); /* attempts are counted anew */
+    return;
+  }
+  if (inst->ended) {
+    ctl_restart_inst(inst, "its rollout is tried again");
+    return;
+  }
+  inst->struck = false;
+  inst->begun_ms = now;
+  inst->failures_before = inst->failures;
+  if (inst->assigned_ms)
+    inst->assigned_ms = now;
+  ctl_touch_inst(inst);
+}
+
+/* hash: only those of this spec; NULL: all. From the end, since a release may take one out of the list. */
+static void try_instances(struct ctl_service *service, const char *hash) {
+  for (size_t i = service->insts.len; i-- > 0;) {
+    struct ctl_inst *inst = service->insts.items[i];
+    if ((inst->struck || inst->ended) && (!hash || bt_streq(inst->spec->hash, hash)))
+      try_instance(inst);
+  }
+}
+
 /* ---- drafts ---- */
 
 static int next_number(const struct ctl_app *app) {
@@ -84,6 +115,22 @@ static int check_constraints(const struct ctl_rev *rev, struct bt_err **err) {
   return 0;
 }
 
+/* Who lives in another's namespaces needs that other to be there. */
+static int check_sharing(const struct ctl_rev *rev, struct bt_err **err) {
+  bt_vec_each(&rev->specs, spec) {
+    const struct bt_service *s = (*spec)->service;
+    const char *const with[] = {s->co_network, s->co_pid, s->co_ipc};
+    for (size_t i = 0; i < BT_COUNT(with); i++) {
+      const struct ctl_spec *other = with[i] ? ctl_spec_find(rev, with[i]) : NULL;
+      if (!with[i] || s->replicas == 0 || (other && other->service->replicas > 0))
+        continue;
+      return bt_err_set(err, BT_INVALID, "service %s shares the namespaces of service %s, which %s", s->name, with[i],
+                        other ? "has 0 replicas; scale it up, or this one to 0 as well" : "is not in the file");
+    }
+  }
+  return 0;
+}
+
 struct uses {
   BT_VEC(struct bt_port_use) v;
 };
@@ -121,7 +168,7 @@ static int draft_model(struct draft *d, json_t *model_steal, struct bt_err **err
   if (json_object_size(bt_json_obj(model, "services")) == 0)
     return bt_err_set(err, BT_INVALID, "app %s has no services (or all of them are in profiles that are not active)", d->app->name);
   d->rev->model_text = bt_json_text(model);
-  if (ctl_rev_load(d->rev, err) || check_constraints(d->rev, err) || check_ports(d->rev, err) || ctl_res_check(d->rev, err))
+  if (ctl_rev_load(d->rev, err) || check_constraints(d->rev, err) || check_sharing(d->rev, err) || check_ports(d->rev, err) || ctl_res_check(d->rev, err))
     return -1;
   json_t *refs = ctl_content_refs(d->rev, d->contents, err);
   if (!refs)
@@ -216,23 +263,6 @@ static bool stuck(const struct ctl_app *app) {
   return false;
 }
 
-/* What ended for good is started again; what still tries is given another chance. */
-static void try_instance(struct ctl_inst *inst) {
-  int64_t now = inst->service->app->control->now_ms;
-  if (ctl_inst_done(inst) || inst->leaving)
-    return;
-  if (inst->ended) {
-    ctl_restart_inst(inst, "its rollout is tried again");
-    return;
-  }
-  inst->struck = false;
-  inst->begun_ms = now;
-  inst->failures_before = inst->failures;
-  if (inst->assigned_ms)
-    inst->assigned_ms = now;
-  ctl_touch_inst(inst);
-}
-
 /* Applying the same again is how a person says: try once more. */
 static void try_again(struct ctl_app *app) {
   bt_vec_each(&app->services, s) {
@@ -241,7 +271,7 @@ static void try_again(struct ctl_app *app) {
       continue;
     service->roll = (struct bt_rollout){.state = BT_RO_START};
     bt_str_set(&service->note, NULL);
-    bt_vec_each(&service->insts, inst) if ((*inst)->struck || (*inst)->ended) try_instance(*inst);
+    try_instances(service, NULL);
   }
   ctl_rev_set_state(app->target, CTL_REV_ROLLING, NULL);
   ctl_touch_app(app);
@@ -519,6 +549,8 @@ void ctl_resolved(struct ctl_rev *rev) {
     service->roll = (struct bt_rollout){.state = BT_RO_START};
     service->moved = false;
     bt_str_set(&service->note, NULL);
+    /* What stays as it is gets a new chance with the new revision. */
+    try_instances(service, (*spec)->hash);
   }
   ctl_link_specs(app);
   ctl_set_state(app, rev->rollback_of ? CTL_APP_ROLLING_BACK : CTL_APP_DEPLOYING, "revision %d is rolled out", rev->number);

@@ -84,6 +84,7 @@ struct ctl_service {
   BT_VEC(struct ctl_inst *) insts;
   struct bt_rollout roll;
   char *note;       /* why its rollout is as it is; NULL */
+  char *blocked;    /* what it waits for in vain, as of the last look; NULL */
   int gen;          /* restart generation */
   bool well;        /* all slots of the target stand: as of the last look */
   bool moved;       /* its instances were replaced or restarted in this rollout: dependents with restart: true follow */

@@ -1,8 +1,13 @@
 #include "config.h"
 
+#include <stdio.h>
+
 #include "control/internal.h"
 #include "plan/jobs.h"
 #include "plan/place.h"
+
+#define UNPLACED_MS 10000
+#define FAILING 3 /* failures in a row from which on an instance is said to fail */
 
 /* ---- views of instances for the plans ---- */
 
@@ -140,6 +145,7 @@ static void count_inst(const struct ctl_inst *inst, struct bt_dep_facts *f) {
   bool done = ctl_inst_done(inst);
   f->completed += done;
   f->failed += inst->ended && !done;
+  f->failing += (inst->ended && !done) || (inst->struck && !inst->ready) || inst->failures >= FAILING;
   f->ready += inst->ready;
   f->started += done || inst->state == BT_ST_RUNNING || (inst->started_ms > 0 && !inst->restarting);
 }
@@ -156,14 +162,18 @@ struct bt_dep_facts ctl_facts(const struct ctl_app *app, const char *name) {
   return f;
 }
 
-/* Whether what it depends on stands; else why holds the reason. updates: whether their rollouts must be through as well. */
-static bool gate(const struct ctl_service *service, bool updates, char *why, size_t size) {
+/* Whether what it depends on stands; else why holds the reason, and service->blocked is set where waiting alone will not help.
+ * updates: whether the rollouts of the others must be through as well. */
+static bool gate(struct ctl_service *service, bool updates, char *why, size_t size) {
   bt_vec_each(&service->spec->service->depends, dep) {
     struct bt_dep_facts facts = ctl_facts(service->app, dep->service);
     const struct ctl_service *on = ctl_service_find(service->app, dep->service);
     facts.updating = updates && on && on->spec && on->roll.state != BT_RO_DONE;
-    if (!bt_deps_met(dep, &facts, why, size))
-      return false;
+    if (bt_deps_met(dep, &facts, why, size))
+      continue;
+    if (bt_deps_hopeless(dep, &facts))
+      bt_str_set(&service->blocked, why);
+    return false;
   }
   return true;
 }
@@ -223,6 +233,22 @@ static void assign(struct ctl_inst *inst, struct ctl_node *node) {
   ctl_send(c, node->name, m);
 }
 
+/* A node or a port may come free in a moment; what is not placed after a while will not be by waiting. */
+static void stay_unplaced(struct ctl_inst *inst, const char *why) {
+  const struct bt_control *c = inst->service->app->control;
+  int64_t patience_ms = inst->begun_ms + UNPLACED_MS;
+  stay_pending(inst, why);
+  bool any = false;
+  for (struct bt_map_iter it = bt_map_iter(c->nodes); bt_map_next(&it);)
+    any = any || ((struct ctl_node *)it.value)->ready;
+  if (!any)
+    return;
+  if (c->now_ms < patience_ms)
+    ctl_wake(inst->service->app, patience_ms);
+  else if (!inst->service->blocked)
+    inst->service->blocked = bt_asprintf("cannot be placed: %s", why);
+}
+
 /* The gate is asked once for all: what a service waits for, all of its instances wait for. */
 static void assign_pending(struct ctl_service *service) {
   struct bt_control *c = service->app->control;
@@ -242,7 +268,7 @@ static void assign_pending(struct ctl_service *service) {
     if (node)
       assign(inst, node);
     else
-      stay_pending(inst, why);
+      stay_unplaced(inst, why);
   }
 }
 
@@ -430,7 +456,7 @@ static void deployed(struct ctl_app *app) {
   ctl_event(app->control, "info", "app.deployed", app->ns, app->name, app->name, NULL, "%s: revision %d is deployed", app->name, rev->number);
 }
 
-static const char *worst_note(const struct ctl_app *app, enum bt_rollout_state *worst) {
+static const char *worst_note(const struct ctl_app *app, enum bt_rollout_state *worst, char *buf, size_t size) {
   const char *note = NULL;
   *worst = BT_RO_DONE;
   bt_vec_each(&app->services, s) {
@@ -438,6 +464,12 @@ static const char *worst_note(const struct ctl_app *app, enum bt_rollout_state *
     enum bt_rollout_state state = service->roll.state;
     if (!service->spec || state == BT_RO_DONE)
       continue;
+    if (service->blocked && (*worst == BT_RO_DONE || *worst == BT_RO_FRESH || *worst == BT_RO_UPDATING || *worst == BT_RO_START)) {
+      *worst = BT_RO_FAILED;
+      snprintf(buf, size, "%s %s", service->name, service->blocked);
+      note = buf;
+      continue;
+    }
     bool bad = state == BT_RO_PAUSED || state == BT_RO_FAILED || state == BT_RO_ROLLBACK;
     bool have_bad = *worst == BT_RO_PAUSED || *worst == BT_RO_FAILED || *worst == BT_RO_ROLLBACK;
     if (bad || (!have_bad && *worst == BT_RO_DONE)) {
@@ -468,7 +500,8 @@ static void derive_running(struct ctl_app *app) {
 
 static void derive_state(struct ctl_app *app) {
   enum bt_rollout_state worst;
-  const char *note = worst_note(app, &worst);
+  char buf[320];
+  const char *note = worst_note(app, &worst, buf, sizeof buf);
   struct ctl_rev *rev = app->target;
   if (worst == BT_RO_ROLLBACK && ctl_rev_latest(app) == rev) {
     BT_AUTO_FREE char *why = bt_strdup(note);
@@ -511,6 +544,7 @@ void ctl_reconcile(struct ctl_app *app) {
   ctl_res_ensure(app);
   bt_vec_each(&app->target->specs, spec) {
     struct ctl_service *service = ctl_service_get(app, (*spec)->service->name);
+    bt_str_set(&service->blocked, NULL);
     if (bt_service_is_job((*spec)->service))
       step_job(service);
     else

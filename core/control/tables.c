@@ -38,6 +38,7 @@ static void service_free(struct ctl_service *service) {
   bt_vec_free(&service->insts);
   free(service->name);
   free(service->note);
+  free(service->blocked);
   free(service->text);
   free(service);
 }

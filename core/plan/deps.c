@@ -105,3 +105,7 @@ bool bt_deps_met(const struct bt_depend *depend, const struct bt_dep_facts *f, c
   snprintf(why, size, "waits for %s to start", depend->service);
   return false;
 }
+
+bool bt_deps_hopeless(const struct bt_depend *depend, const struct bt_dep_facts *f) {
+  return f->exists && depend->required && f->failing > 0 && (depend->condition != BT_DEP_COMPLETED || f->failed > 0);
+}

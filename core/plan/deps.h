@@ -19,9 +19,12 @@ struct bt_dep_facts {
   int ready;
   int completed;   /* ended with exit code 0 */
   int failed;      /* ended badly for good */
+  int failing;     /* that ended badly, or fail again and again */
   bool updating;   /* old instances are still being replaced */
 };
 /* Whether the condition holds; else why holds "waits for db to be healthy", in words. why: at least 160 bytes. */
 bool bt_deps_met(const struct bt_depend *depend, const struct bt_dep_facts *facts, char *why, size_t size);
+/* Whether a condition that does not hold will not hold by waiting alone: the dependency fails. */
+bool bt_deps_hopeless(const struct bt_depend *depend, const struct bt_dep_facts *facts);
 
 #endif

@@ -33,6 +33,7 @@ struct pass {
   struct bt_rollout_out *out;
   struct slot *slots; /* in->replicas of them */
   int64_t last_ready_ms;
+  int struck; /* slots whose instance counts as failed, of now or before */
 };
 
 static void act(struct pass *p, enum bt_roll_kind kind, int slot, size_t index, const char *reason) {
@@ -48,7 +49,7 @@ static bool in_rollout(const struct pass *p) {
 /* Why an instance counts as failed now, or NULL. */
 static const char *strike_reason(struct pass *p, const struct bt_rollout_inst *i) {
   bool fresh = p->progress->state != BT_RO_UPDATING;
-  if (i->done || i->begun_ms < p->progress->started_ms || !in_rollout(p))
+  if (i->done || (!fresh && i->begun_ms < p->progress->started_ms) || !in_rollout(p))
     return NULL;
   if (!fresh && i->ready_ms && p->in->now_ms > i->ready_ms + p->in->update->monitor_ms)
     return NULL;
@@ -131,6 +132,7 @@ static void look_at_current(struct pass *p, const struct slot *s) {
     act(p, BT_ROLL_STRIKE, i->slot, s->current - 1, why);
     p->progress->failed++;
   }
+  p->struck += i->struck || why;
   if (s->old)
     retire_old(p, s, i);
   else if (!settled(p, i) && !why)
@@ -246,7 +248,7 @@ static void step_other(struct pass *p) {
     enter(p, p->out->outdated > 0 ? BT_RO_UPDATING : BT_RO_FRESH);
   else if (r->state != BT_RO_PAUSED && r->state != BT_RO_ROLLBACK && p->out->outdated > 0 && p->out->waiting == 0)
     enter(p, BT_RO_UPDATING); /* a restart was asked for, or a partner was replaced */
-  if (r->state == BT_RO_FRESH && r->failed > 0)
+  if (r->state == BT_RO_FRESH && p->struck > 0)
     r->state = BT_RO_FAILED;
   if ((r->state == BT_RO_FRESH || r->state == BT_RO_FAILED || r->state == BT_RO_PAUSED) && all_well(p))
     r->state = BT_RO_DONE;

@@ -65,8 +65,9 @@ void sim_check_send(struct sim *s, const json_t *m) {
     sim_bad(s, "an instance is assigned that is not in the tables");
     return;
   }
-  if (!inst->service->spec)
-    return; /* assigned and dropped within one step: an update went back at once */
+  const struct ctl_app *app = inst->service->app;
+  if (!inst->service->spec || (app->target->automatic && app->target->created_ms == s->now_ms))
+    return; /* assigned after the words of a revision that went back within this step */
   bt_vec_each(&inst->service->spec->service->depends, dep) if (!condition_holds(inst->service->app, dep))
       sim_bad(s, "%s is assigned before %s of %s holds", inst->id, bt_condition_name(dep->condition), dep->service);
 }
@@ -106,15 +107,33 @@ static void check_running(struct sim *s, const struct ctl_service *service) {
     sim_bad(s, "%s has %d instances that are well, not %d", service->name, well, service->spec->service->replicas);
 }
 
+/* For the reader of a failure. */
+static void tell_app(struct sim *s, const struct ctl_app *app) {
+  bt_vec_each(&app->services, service) {
+    printf("# %s: %s, gen %d\n", (*service)->name, bt_rollout_name((*service)->roll.state), (*service)->gen);
+    bt_vec_each(&(*service)->insts, i) {
+      const struct ctl_inst *inst = *i;
+      printf("#   %s %s%s%s%s%s gen %d: %s\n", inst->id, bt_state_name((enum bt_state)inst->state), inst->ready ? " ready" : "", inst->struck ? " struck" : "",
+             inst->restarting ? " restarting" : "", inst->ended ? " ended" : "", inst->gen, inst->reason ? inst->reason : "");
+    }
+  }
+  printf("# wakes in %lld ms\n", (long long)(app->wake_ms - s->now_ms));
+}
+
 static void check_app(struct sim *s, const struct ctl_app *app, bool all_well) {
-  if (all_well && app->state != CTL_APP_RUNNING)
-    bt_vec_each(&app->services, service) printf("# %s: %s, wake %lld\n", (*service)->name, bt_rollout_name((*service)->roll.state), (long long)(app->wake_ms - s->now_ms));
+  if (!s->failed && app->state != CTL_APP_RUNNING && (all_well || (app->state != CTL_APP_FAILED && app->state != CTL_APP_DEGRADED)))
+    tell_app(s, app);
   if (all_well && app->state != CTL_APP_RUNNING)
     sim_bad(s, "%s is %s: %s", app->name, ctl_app_state_name(app->state), app->message);
   if (app->state == CTL_APP_RUNNING)
     bt_vec_each(&app->services, service) check_running(s, *service);
-  if (app->state == CTL_APP_REMOVING)
-    sim_bad(s, "%s is still being removed", app->name);
+  if (app->state == CTL_APP_REMOVING || app->state == CTL_APP_DEPLOYING || app->state == CTL_APP_ROLLING_BACK)
+    sim_bad(s, "%s is %s for ever: %s", app->name, ctl_app_state_name(app->state), app->message);
+  const struct ctl_rev *latest = ctl_rev_latest(app);
+  if (latest->state == CTL_REV_RESOLVING || (latest != app->target && latest->state != CTL_REV_FAILED))
+    sim_bad(s, "revision %d of %s is stuck: %s", latest->number, app->name, ctl_rev_state_name(latest->state));
+  bt_vec_each(&app->revs, rev) if ((*rev)->state == CTL_REV_RESOLVING || ((*rev)->state == CTL_REV_ROLLING && *rev != app->target))
+      sim_bad(s, "revision %d of %s is %s, which nobody pursues", (*rev)->number, app->name, ctl_rev_state_name((*rev)->state));
 }
 
 void sim_check_settled(struct sim *s, bool all_well) {

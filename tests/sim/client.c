@@ -96,6 +96,12 @@ json_t *sim_model(struct sim *s, const char *app, bool well) {
   }
   if (json_object_size(services) == 0)
     bt_json_set(services, "api", service(s, well, false));
+  json_t *side = bt_json_obj(services, "web") && bt_json_obj(services, "api") && sim_chance(s, 30) ? bt_json_obj(services, "web") : NULL;
+  if (side && !json_object_get(side, "ports")) { /* web lives in api's network */
+    json_object_del(side, "networks");
+    bt_json_set_int(bt_json_obj(bt_json_obj(services, "api"), "deploy"), "replicas", 1 + (long long)sim_rand(s, 3));
+    bt_json_set_str(side, "network_mode", "service:api");
+  }
   depend(s, services, "migrate", "db", "service_healthy");
   depend(s, services, "api", "db", "service_healthy");
   depend(s, services, "api", "migrate", "service_completed_successfully");

@@ -122,6 +122,10 @@ static void check_start(struct sim *s, const struct sim_box *box) {
             bt_json_int(json_array_get(bt_json_arr(class_of(other), "ports"), 0), "published", 0))
       sim_bad(s, "%s starts while %s has its port", box->id, other->id);
   }
+  const char *shares = bt_json_str(bt_json_obj(box->assignment, "co"), "network");
+  const struct sim_box *with = shares ? bt_map_get(s->boxes, shares) : NULL;
+  if (shares && box->starts == 0 && !(with && with->exists))
+    sim_say(s, "  node: %s starts without %s, whose network it shares", box->id, shares);
   size_t i;
   json_t *network;
   json_array_foreach(bt_json_arr(box->assignment, "networks"), i, network) if (!bt_map_get(s->networks, bt_json_str_or(network, "name", "")))

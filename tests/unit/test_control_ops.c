@@ -328,6 +328,7 @@ static void test_shared_network(void) {
   BT_AUTO_FREE char *one = bt_strdup(app), *two = bt_strdup(app);
   memcpy(strstr(one, "%d"), "11", 2);
   memcpy(strstr(two, "%d"), "22", 2);
+  refused(&k, "app.apply", APP("'vpn':{'image':'v','deploy':{'replicas':0}},'api':{'image':'a','network_mode':'service:vpn'}"), BT_INVALID, "0 replicas");
   apply(&k, one);
   is_int(kit_count(&k, "assign"), 1, "whose network is shared comes first");
   report_one(&k, "vpn", "running", true, 0);
