@@ -241,6 +241,12 @@ const char *bt_yaml_kind_name(enum bt_yaml_kind kind) {
 
 /* --- JSON --- */
 
+/* Keys of a parsed text are UTF-8, those a stage has made of a variable's value may not be: jansson would refuse them. */
+static void set_member(json_t *obj, const char *key, json_t *value) {
+  BT_AUTO_JSON name = bt_json_string(key);
+  bt_json_set(obj, json_string_value(name), value);
+}
+
 json_t *bt_yaml_json(const struct bt_yaml *node) {
   switch (node ? node->kind : BT_YAML_NULL) {
     case BT_YAML_NULL:
@@ -262,7 +268,7 @@ json_t *bt_yaml_json(const struct bt_yaml *node) {
     case BT_YAML_MAP: {
       json_t *obj = json_object();
       for (size_t i = 0; i < node->map.len; i++)
-        bt_json_set(obj, node->map.items[i].key, bt_yaml_json(node->map.items[i].value));
+        set_member(obj, node->map.items[i].key, bt_yaml_json(node->map.items[i].value));
       return obj;
     }
   }

@@ -199,6 +199,12 @@ int bt_compose_env_text(struct bt_load *load, const char *text, size_t len, cons
     bt_diag_error(load->diags, x.loc, "there is a NUL byte in this env file");
     return -1;
   }
+  json_t *utf8 = json_stringn(text, len); /* jansson takes valid UTF-8 only */
+  if (!utf8) {
+    bt_diag_error(load->diags, x.loc, "this env file is no valid UTF-8; save it as UTF-8");
+    return -1;
+  }
+  json_decref(utf8);
   while (next_statement(&x))
     if (read_statement(&x))
       return -1;

@@ -49,5 +49,6 @@ int main(void) {
   reads("A=\"\\0101 \\x\"\n", "A=A \\x;", "escapes");
   reads("A=0123456789\nB=$A$A$A$A$A$A$A$A$A$A\nC=$B$B$B$B$B$B$B$B$B$B\nD=$C$C$C$C$C$C$C$C$C$C\n",
         "/app/.env:4:1: error: the variables expand to too much text\n", "doubling");
+  reads("A=caf\xe9\n", "/app/.env:1:1: error: this env file is no valid UTF-8; save it as UTF-8\n", "Latin-1");
   return done_testing();
 }

@@ -68,6 +68,12 @@ static void test_in_files(void) {
           "errors after the first are told too");
 }
 
+static void test_bytes(void) {
+  static const struct mem_var vars[] = {{"X", "caf\xe9"}, {NULL, NULL}};
+  mem_one("services: {a: {image: x, environment: ['$X=1']}}", vars, "services.a.environment", "{\"caf\xef\xbf\xbd\":\"1\"}",
+          "a variable whose value is no UTF-8 makes no broken name");
+}
+
 static void test_precedence(void) {
   static const struct mem_file files[] = {
       {"/app/compose.yaml", "name: ${P:-x}\nservices: {a: {image: \"$ONE-$TWO-$COMPOSE_PROJECT_NAME\"}}"},
@@ -88,5 +94,6 @@ int main(void) {
   test_limits();
   test_in_files();
   test_precedence();
+  test_bytes();
   return done_testing();
 }
