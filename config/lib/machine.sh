@@ -64,10 +64,22 @@ engine_start() {
   return 1
 }
 
-# A bare machine (a container, a minimal init) may have no cgroup mount, without which the engine refuses to start.
+# A bare machine (a minimal init) may have no cgroup mounts, without which the engine sets no limits: version 2, or where
+# the kernel has given the controllers to version 1, one mount for each of them.
 engine_mounts() {
+  local name
   mountpoint -q /sys/fs/cgroup && return 0
-  mount -t cgroup2 cgroup2 /sys/fs/cgroup && touch "$1/cgroup-mounted"
+  [ -d /sys/fs/cgroup ] || return 0
+  touch "$1/cgroup-mounted"
+  if ! awk '!/^#/ && $2 != 0 { found = 1 } END { exit !found }' /proc/cgroups; then
+    mount -t cgroup2 cgroup2 /sys/fs/cgroup
+    return
+  fi
+  mount -t tmpfs -o mode=755 cgroup /sys/fs/cgroup
+  for name in $(awk '!/^#/ && $4 == 1 { print $1 }' /proc/cgroups); do
+    mkdir -p "/sys/fs/cgroup/$name"
+    mount -t cgroup -o "$name" cgroup "/sys/fs/cgroup/$name" || rmdir "/sys/fs/cgroup/$name"
+  done
 }
 
 # engine_stop DIR: ends the dockerd that engine_start started and removes all that it left. Harmless where there is none.
@@ -106,7 +118,7 @@ engine_traces() {
     done
   rmdir /etc/docker /opt/containerd /run/containerd 2>/dev/null || true
   rm -rf /run/docker.sock /run/docker
-  [ ! -e "$dir/cgroup-mounted" ] || umount /sys/fs/cgroup 2>/dev/null || true
+  [ ! -e "$dir/cgroup-mounted" ] || umount -R /sys/fs/cgroup 2>/dev/null || true
 }
 
 # tree_copy TOP DIR: makes DIR/src the files of the tree at TOP: what git knows or would add; a tree without git whole.

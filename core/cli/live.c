@@ -53,13 +53,14 @@ static bool of_app(const struct live *live, const json_t *object) {
 
 static double elapsed(const struct live *live) { return (double)(bt_clock_mono_ms() - live->begun_ms) / 1000; }
 
-/* One line on standard output for an instance that changed; nothing for what says the same as before. */
+/* One line on standard output for an instance that changed; nothing for what says the same as before, but for its countdown. */
 static void print_change(struct live *live, const char *id, const json_t *instance) {
-  BT_AUTO_FREE char *words = instance ? bt_live_words(instance, NULL, bt_clock_wall_ms()) : bt_strdup("removed");
+  BT_AUTO_FREE char *lasting = instance ? bt_live_words(instance, NULL, INT64_MAX) : bt_strdup("removed");
   const char *before = bt_map_get(live->shown, id);
-  if (live->fancy || bt_streq(before, words) || (!before && !instance))
+  if (live->fancy || bt_streq(before, lasting) || (!before && !instance))
     return;
-  bt_map_set(live->shown, id, bt_strdup(words));
+  BT_AUTO_FREE char *words = instance ? bt_live_words(instance, NULL, bt_clock_wall_ms()) : bt_strdup("removed");
+  bt_map_set(live->shown, id, bt_steal(lasting));
   BT_AUTO_BUF line = {0};
   bt_out_clean(&line, words);
   bt_cli_say("%6.1fs  %-24s  %s\n", elapsed(live), id, line.data);

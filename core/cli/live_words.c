@@ -41,7 +41,10 @@ char *bt_live_words(const json_t *instance, const char *progress, long long now_
   else if (running && !bt_json_bool(instance, "ready", false))
     bt_buf_adds(&b, " (not ready)");
   add_ended(&b, instance);
-  if (error && *error)
+  /* What went wrong before counts only where nothing better came of it. */
+  bool counts = strcmp(state, "failed") == 0 || strcmp(state, "exited") == 0 ||
+                (running && !bt_json_bool(instance, "ready", false));
+  if (error && *error && counts)
     bt_buf_addf(&b, ": %s", error);
   else if (strcmp(state, "pending") == 0 && reason)
     bt_buf_addf(&b, ": %s", reason);
