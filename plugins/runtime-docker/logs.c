@@ -147,9 +147,10 @@ static void copy_in_done(struct rd_op *op, const struct rd_answer *a) {
 static void copy_in_ready(struct rd_op *op) {
   struct copy *c = (struct copy *)op;
   RD_AUTO_FREE url = copy_url(c, "");
-  RD_AUTO_FREE kept = c->kept; /* the host makes its own copy, and the request may end op */
+  char *kept = c->kept; /* the host makes its own copy, and the request may end op */
   c->kept = NULL;
   rd_request(op, &(struct rd_request){.method = "PUT", .path = url, .bytes = c->tar, .nbytes = c->len, .done = copy_in_done});
+  free(kept);
 }
 
 static bool copy_out_data(struct rd_op *op, const void *data, size_t len) { return rd_op_emit(op, BERTH_RUNTIME_STDOUT, data, len); }
