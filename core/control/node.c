@@ -58,7 +58,8 @@ static bool take_facts(struct ctl_inst *inst, const json_t *m) {
   changed |= set_value(inst->oom, bt_json_bool(m, "oom", false));
   changed |= set_value(inst->restarts, bt_json_int(m, "restarts", 0));
   changed |= set_value(inst->failures, bt_json_int(m, "failures", 0));
-  inst->failures_before = BT_MIN(inst->failures_before, inst->failures);
+  if (inst->failures < inst->failures_before)
+    inst->failures_before = 0; /* it was well for a while, and the node counts anew */
   changed |= set_value(inst->next_start_ms, bt_json_int(m, "next_start_ms", 0));
   changed |= set_value(inst->finished_ms, bt_json_int(m, "finished_ms", 0));
   return changed | set_ports(inst, bt_json_arr(m, "ports"));
@@ -97,6 +98,8 @@ static void take_report(struct ctl_inst *inst, const json_t *m) {
   changed |= set_value(inst->ended, (state == BT_ST_EXITED || state == BT_ST_FAILED) && bt_json_bool(m, "final", false));
   if (!changed)
     return;
+  if (inst->ready)
+    bt_str_set(&inst->reason, NULL);
   if (inst->ready != was_ready)
     inst->ready_ms = inst->ready ? c->now_ms : 0;
   ctl_touch_inst(inst);

@@ -105,6 +105,11 @@ static void restart_instance(struct bt_control *c, const struct bt_request *requ
     ctl_reply_err(c, request->id, BT_CONFLICT, "instance %s is %s", id, inst->leaving ? "leaving" : "not on a node yet");
     return;
   }
+  if (inst->ended && bt_service_is_job(inst->spec->service)) {
+    ctl_reply_err(c, request->id, BT_CONFLICT, "instance %s is an attempt of a job that has ended; to run the job again: berth restart %s/%s", id,
+                  inst->service->app->name, inst->service->name);
+    return;
+  }
   if (!request->dry_run) {
     int gen = inst->gen;
     ctl_restart_inst(inst, "a restart was asked for");

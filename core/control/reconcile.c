@@ -48,6 +48,7 @@ static struct bt_rollout_inst view_one(const struct ctl_inst *inst) {
       .leaving = inst->leaving,
       .ready = inst->ready,
       .unhealthy = inst->health == 3,
+      .fell = !inst->restarting && (inst->state == BT_ST_EXITED || inst->state == BT_ST_FAILED) && inst->finished_ms >= inst->begun_ms,
       .done = ctl_inst_done(inst),
       .final = inst->ended && !ctl_inst_done(inst),
       .struck = inst->struck,

@@ -86,7 +86,7 @@ static bool completed(const char *on, const struct bt_dep_facts *f, char *why, s
 bool bt_deps_met(const struct bt_depend *depend, const struct bt_dep_facts *f, char *why, size_t size) {
   if (!f->exists || f->wanted == 0)
     return true; /* required ones were checked when the app was applied; scaled to 0 means nothing to wait for */
-  if (!depend->required && f->failed > 0)
+  if (!depend->required && (f->failed > 0 || f->failing > 0))
     return true;
   if (f->updating) {
     snprintf(why, size, "waits for the update of %s", depend->service);

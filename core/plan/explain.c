@@ -29,7 +29,8 @@ static void explain_end(const struct bt_explain_inst *i, int64_t now_ms, struct 
   out->next = i->oom ? "raise its memory limit" : TRY_LOGS;
   if (i->next_start_ms > 0) {
     out->code = "backoff";
-    bt_buf_addf(&out->text, "%s was restarted %d time%s; next start in %s; ", i->id, i->restarts, i->restarts == 1 ? "" : "s",
+    int times = i->restarts > 0 ? i->restarts : i->failures;
+    bt_buf_addf(&out->text, "%s %s %d time%s; next start in %s; ", i->id, i->restarts > 0 ? "was restarted" : "failed", times, times == 1 ? "" : "s",
                 bt_duration_human(BT_MAX(i->next_start_ms - now_ms, 0), wait));
     add_end(i, &out->text);
   } else if (i->state == BT_ST_EXITED && i->exit_code == 0) {

@@ -57,7 +57,7 @@ static const char *strike_reason(struct pass *p, const struct bt_rollout_inst *i
     return "it ended and its restart policy lets it be";
   if (i->unhealthy)
     return "its health check fails";
-  if (i->failures >= (fresh ? FRESH_FAILURES : 1))
+  if ((!fresh && i->fell) || i->failures >= (fresh ? FRESH_FAILURES : 1))
     return fresh ? "it failed three times in a row" : "it failed while it was watched";
   if (i->assigned_ms && !i->ready) {
     if (p->in->now_ms >= i->assigned_ms + p->in->deadline_ms)

@@ -44,6 +44,7 @@ struct bt_rollout_inst {
   bool restartable; /* old, but only its restart generation: restart in place */
   bool leaving;     /* was asked to go */
   bool ready, unhealthy;
+  bool fell;        /* ended or failed since it was begun, and may start again */
   bool done;        /* ended well and will not start again (a task without restart) */
   bool final;       /* ended badly and will not start again */
   bool struck;      /* counted as failed in this rollout (BT_ROLL_STRIKE before) */
