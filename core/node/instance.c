@@ -10,7 +10,7 @@
 #include "node/internal.h"
 #include "plan/backoff.h"
 
-enum { retry_ms = 2000, start_deadline_ms = 120000 };
+enum { retry_ms = 2000, removal_ms = 300, start_deadline_ms = 120000 };
 
 bool bt_inst_is_job(const struct bt_inst *in) { return bt_json_bool(in->klass, "job", false); }
 
@@ -320,10 +320,19 @@ static void started(void *arg, enum bt_code code, const char *message, json_t *r
   in->op = 0;
   in->busy = false;
   bt_slot_release(in);
-  if (code != BT_OK) {
+  if (code == BT_NOT_FOUND || code == BT_CONFLICT) {
+    /* Somebody removed the container, or is about to (an engine calls that a conflict): make it anew. */
     in->died_busy = false;
+    in->state = BT_INST_PENDING;
     if (code == BT_NOT_FOUND)
       bt_inst_set_container(in, NULL);
+    else
+      bt_inst_retry_in(in, removal_ms);
+    bt_inst_tell(in);
+    if (code == BT_CONFLICT)
+      return;
+  } else if (code != BT_OK) {
+    in->died_busy = false;
     bt_inst_fail(in, message, code == BT_UNAVAILABLE);
   } else if (in->died_busy) {
     in->died_busy = false;

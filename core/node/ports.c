@@ -13,10 +13,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "node/internal.h"
 
-enum { settle_ms = 5, retry_ms = 200, max_reply = 1024 * 1024 };
+enum { settle_ms = 5, retry_ms = 100, spawn_patience_ms = 3000, max_reply = 1024 * 1024 };
 
 struct bt_ports {
   struct bt_agent *agent;
@@ -26,6 +27,7 @@ struct bt_ports {
   struct bt_map *errors; /* "0.0.0.0:8080" -> sentence */
   char *sent;            /* the table as text */
   bool connected;
+  int64_t spawned_ms; /* monotonic; a proxy that was started is given time to listen */
 };
 
 static char *listen_of(const json_t *ingress) {
@@ -117,6 +119,7 @@ static void disconnect(struct bt_ports *ports) {
     bufferevent_free(ports->control);
   ports->control = NULL;
   ports->connected = false;
+  ports->spawned_ms = 0;
   free(ports->sent);
   ports->sent = NULL;
 }
@@ -185,7 +188,11 @@ static void send_table(void *arg) {
     return; /* nothing published, no proxy needed */
   if (!ports->connected && !connect_control(ports)) {
     if (json_array_size(bt_json_arr(message, "set"))) {
-      spawn(ports);
+      int64_t now = bt_clock_mono_ms();
+      if (!ports->spawned_ms || now - ports->spawned_ms > spawn_patience_ms) {
+        spawn(ports);
+        ports->spawned_ms = now;
+      }
       bt_timer_set(ports->timer, retry_ms);
     } else {
       unlink(ports->socket); /* left by a proxy that ended: it may no longer remove it itself */
