@@ -6,6 +6,7 @@
 #include "plan/backoff.h"
 
 #define UNCHECKED_MS 2000
+#define FRESH_UNCHECKED_MS 500
 #define FRESH_FAILURES 3 /* a first instance that failed so often in a row is said to fail; it goes on trying */
 
 static const char *const state_names[] = {"pending", "starting", "updating", "paused", "failed", "rolling-back", "done"};
@@ -216,14 +217,18 @@ static void step_update(struct pass *p) {
   }
 }
 
-/* Whether an instance is well: at once where it never failed, else when it has held out for a while. */
+/* Whether an instance is well: with a check at once, without one when it has held out long enough not to be one that ends as soon
+ * as it starts, and after a failure when the failure is forgiven. */
 static bool well(struct pass *p, const struct bt_rollout_inst *i) {
-  if (i->done || (i->ready && !i->struck))
+  if (i->done)
     return true;
-  int64_t holds_ms = i->ready_ms + BT_MAX(p->in->update->monitor_ms, BT_BACKOFF_WELL_MS);
-  if (i->ready && p->in->now_ms < holds_ms)
-    wake(p, holds_ms);
-  return i->ready && p->in->now_ms >= holds_ms;
+  int64_t hold_ms = i->struck || i->failures > 0 ? BT_MAX(p->in->update->monitor_ms, BT_BACKOFF_WELL_MS)
+                    : p->in->checked             ? 0
+                                                 : FRESH_UNCHECKED_MS;
+  int64_t at = i->ready_ms + hold_ms;
+  if (i->ready && p->in->now_ms < at)
+    wake(p, at);
+  return i->ready && p->in->now_ms >= at;
 }
 
 static bool all_well(struct pass *p) {

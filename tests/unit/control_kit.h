@@ -174,13 +174,14 @@ static inline json_t *kit_list(const struct kit *k, const char *kind, const char
   return list ? list : json_array();
 }
 
-/* Every instance that is assigned and not leaving becomes running and ready. */
+/* Every instance that is assigned and not leaving becomes running and ready, and holds out half a second. */
 static inline void kit_all_run(struct kit *k) {
   BT_AUTO_JSON list = kit_list(k, "instances", NULL);
   size_t i;
   json_t *o;
   json_array_foreach(list, i, o) if (bt_json_str(o, "node") && !bt_json_bool(o, "leaving", false) && !bt_json_bool(o, "ready", false))
       kit_report(k, bt_json_str(o, "instance"), "running", true, 0);
+  kit_tick(k, 500);
 }
 
 /* Everything that was asked to leave is reported as removed. */

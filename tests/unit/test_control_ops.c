@@ -99,6 +99,7 @@ static void test_gates(void) {
   is_int(kit_count(&k, "assign"), 1, "then web");
   reason_is(&k, "web", NULL);
   report_one(&k, "web", "running", true, 0);
+  kit_tick(&k, 500);
   kit_is_state(&k, "shop", "running");
   kit_request(&k, "app.remove", "{'app':'shop'}", false);
   is_int(kit_count(&k, "release"), 1, "down in the reverse order: web first");
@@ -318,6 +319,7 @@ static void test_paused_again(void) {
   k.now += 100;
   report_one(&k, "web", "running", true, 0);
   kit_tick(&k, 10000);
+  kit_tick(&k, 500);
   kit_is_state(&k, "shop", "running");
   kit_end(&k);
 }
@@ -335,6 +337,7 @@ static void test_shared_network(void) {
   BT_AUTO_FREE char *vpn = id_of(&k, "vpn", 0);
   is_str(bt_json_str(bt_json_obj(bt_json_obj(kit_sent(&k, "assign", 0), "instance"), "co"), "network"), vpn, "then who shares it, by instance");
   report_one(&k, "api", "running", true, 0);
+  kit_tick(&k, 500);
   kit_is_state(&k, "shop", "running");
   apply(&k, two);
   ok(kit_count(&k, "release") == 1 && bt_streq(bt_json_str(kit_sent(&k, "release", 0), "instance"), vpn), "it is replaced");
@@ -347,6 +350,7 @@ static void test_shared_network(void) {
   kit_all_run(&k);
   kit_tick(&k, 2000);
   kit_tick(&k, 5000);
+  kit_tick(&k, 500);
   kit_is_state(&k, "shop", "running");
   kit_end(&k);
 }
