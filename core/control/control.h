@@ -37,6 +37,8 @@ int bt_control_load(struct bt_control *control, const char *kind, const char *ke
                     struct bt_err **err) BT_CHECK;
 /* After the last load: the store's revision. */
 void bt_control_loaded(struct bt_control *control, uint64_t revision);
+/* Which nodes are connected is not in the store: takes it over from a control that is about to go. */
+void bt_control_carry_nodes(struct bt_control *c, const struct bt_control *from);
 
 enum bt_input_kind {
   BT_IN_START,     /* the daemon is up: resume what was going on */

@@ -4,6 +4,8 @@
 
 #include <sodium.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/json.h"
@@ -43,9 +45,10 @@ struct bt_executor {
   struct bt_map *writes; /* request id -> struct write */
   struct pending *head, **tail;
   bool delivering;
-  bool broken;           /* a commit was refused: control is ahead of the disk */
+  bool broken;           /* a commit was refused: no step until the store takes changes again */
+  bool ahead;            /* and control holds what was refused */
   bool freeing;
-  struct bt_timer *tick, *turn;
+  struct bt_timer *tick, *turn, *forget;
 };
 
 static void deliver(void *arg);
@@ -132,7 +135,7 @@ static void deliver_one(struct bt_executor *ex, struct pending *p) {
     bt_feed_add(ex->o.feed, p->effects.revision, p->changes.items[i].kind, p->changes.items[i].key, p->changes.items[i].value);
   for (size_t i = 0; i < p->effects.replies.len; i++) {
     struct bt_reply *r = &p->effects.replies.items[i];
-    if (ok || p->effects.revision == 0)
+    if (ok)
       answer(ex, r->request, r->code, r->message, r->result);
     else
       answer(ex, r->request, p->code, p->message, NULL);
@@ -170,16 +173,33 @@ static void deliver(void *arg) {
 
 /* ---------------------------------------------------------------- steps */
 
+static void refuse_pending(struct pending *p, enum bt_code code, const char *message) {
+  p->code = code;
+  bt_str_set(&p->message, message);
+}
+
+static void forget_refused(void *arg);
+
+/* The steps that came after the refused one stand upon what it changed. Those with changes of their own are refused by the store;
+ * the others (nothing to change any more, a dry run) must not be answered as if the change were there. */
+static void commit_refused(struct pending *p, enum bt_code code, const char *message) {
+  struct bt_executor *ex = p->ex;
+  refuse_pending(p, code, message);
+  for (struct pending *later = p->next; later; later = later->next)
+    if (later->effects.revision == 0)
+      refuse_pending(later, code, message);
+  if (ex->broken)
+    return;
+  bt_error("state", "a change could not be made durable: %s", message);
+  ex->broken = ex->ahead = true;
+  bt_timer_set(ex->forget, 0);
+}
+
 static void committed(void *arg, enum bt_code code, const char *message) {
   struct pending *p = arg;
   p->settled = true;
-  p->code = code;
-  if (code != BT_OK) {
-    p->message = bt_strdup(message);
-    if (!p->ex->broken)
-      bt_error("state", "a change could not be made durable: %s", message);
-    p->ex->broken = true;
-  }
+  if (code != BT_OK)
+    commit_refused(p, code, message);
   if (!p->ex->freeing)
     deliver(p->ex);
 }
@@ -288,8 +308,30 @@ void bt_executor_call_done(struct bt_executor *ex, uint64_t id, enum bt_code cod
 
 /* ---------------------------------------------------------------- recovery */
 
-static void rebuild(struct bt_executor *ex) {
+static bool is_under_way(const struct bt_executor *ex, const char *request) {
+  char key[24];
+  for (const struct pending *p = ex->head; p; p = p->next)
+    for (size_t i = 0; i < p->effects.replies.len; i++) {
+      snprintf(key, sizeof key, "%llu", (unsigned long long)p->effects.replies.items[i].request);
+      if (strcmp(key, request) == 0)
+        return true;
+    }
+  return false;
+}
+
+/* Requests that control was still thinking about when it was dropped: nobody else would answer them. */
+static void answer_forgotten(struct bt_executor *ex) {
+  for (struct bt_map_iter it = bt_map_iter(ex->writes); bt_map_next(&it);)
+    if (!is_under_way(ex, it.key))
+      answer(ex, strtoull(it.key, NULL, 10), BT_IO, "the state store refused changes meanwhile: try again", NULL);
+}
+
+/* Control as the disk has it, so that nobody reads what was refused. */
+static void forget_refused(void *arg) {
+  struct bt_executor *ex = arg;
   BT_AUTO_ERR err = NULL;
+  if (!ex->ahead || ex->freeing)
+    return;
   struct bt_control *old = bt_steal(ex->control);
   if (load_control(ex, &err) < 0) {
     bt_error("state", "the state cannot be read again: %s; restart berthd", bt_err_message(err));
@@ -297,7 +339,16 @@ static void rebuild(struct bt_executor *ex) {
     ex->control = old;
     return;
   }
+  bt_control_carry_nodes(ex->control, old);
   bt_control_free(&old);
+  ex->ahead = false;
+  answer_forgotten(ex);
+}
+
+static void resume(struct bt_executor *ex) {
+  forget_refused(ex);
+  if (ex->ahead)
+    return;
   ex->broken = false;
   bt_warn("state", "the store takes changes again; what was not acknowledged is forgotten");
   bt_executor_start(ex);
@@ -306,7 +357,7 @@ static void rebuild(struct bt_executor *ex) {
 
 void bt_executor_health(struct bt_executor *ex, enum bt_store_health health) {
   if (health == BT_STORE_OK && ex->broken)
-    rebuild(ex);
+    resume(ex);
 }
 
 /* ---------------------------------------------------------------- life */
@@ -319,6 +370,7 @@ int bt_executor_new(const struct bt_executor_options *options, struct bt_executo
   ex->server_id = bt_strdup(options->control.server_id);
   ex->tick = bt_timer_new(options->loop, "control: tick", on_tick, ex);
   ex->turn = bt_timer_new(options->loop, "control: deliver", deliver, ex);
+  ex->forget = bt_timer_new(options->loop, "control: forget what was refused", forget_refused, ex);
   if (load_control(ex, err) < 0) {
     bt_executor_free(&ex);
     return -1;
@@ -332,6 +384,7 @@ void bt_executor_stop(struct bt_executor *ex) {
   ex->freeing = true;
   bt_timer_clear(ex->tick);
   bt_timer_clear(ex->turn);
+  bt_timer_clear(ex->forget);
 }
 
 void bt_executor_free(struct bt_executor **pex) {
@@ -347,6 +400,7 @@ void bt_executor_free(struct bt_executor **pex) {
   bt_control_free(&ex->control);
   bt_timer_free(&ex->tick);
   bt_timer_free(&ex->turn);
+  bt_timer_free(&ex->forget);
   free(ex->server_id);
   free(ex);
 }

@@ -1,6 +1,7 @@
 /* Executes the effects of control steps: commits through the store, and delivers replies, messages and calls only once their
- * step is durable, in order. After a refused commit it answers with the refusal, and builds control anew from the store when that
- * takes writes again. Knows what an effect is, not what it means. Loop's thread only. */
+ * step is durable, in order. After a refused commit it answers with the refusal, all that stood upon it included, builds control
+ * anew from the store, so that readers see what is durable, and goes on when the store takes writes again. Knows what an effect
+ * is, not what it means. Loop's thread only. */
 #ifndef BT_CONTROL_EXECUTOR_H
 #define BT_CONTROL_EXECUTOR_H
 

@@ -267,3 +267,15 @@ void ctl_node_down(struct bt_control *c, const char *name) {
   ctl_node_save(c, node);
   ctl_event(c, "warning", "node.disconnected", NULL, NULL, name, NULL, "the connection to node %s ended; its containers run on", name);
 }
+
+void bt_control_carry_nodes(struct bt_control *c, const struct bt_control *from) {
+  for (struct bt_map_iter it = bt_map_iter(from->nodes); bt_map_next(&it);) {
+    const struct ctl_node *was = it.value;
+    struct ctl_node *node = bt_map_get(c->nodes, it.key);
+    if (!node)
+      continue;
+    node->connected = was->connected;
+    node->ready = was->ready;
+    bt_str_set(&node->message, was->message);
+  }
+}
