@@ -181,6 +181,7 @@ static void on_eof(struct pair *p, struct bufferevent *bev) {
 static void flow(struct pair *p) {
   leave_port(p);
   evtimer_del(p->timeout);
+  bufferevent_set_timeouts(p->backend, NULL, NULL); /* it was for the connect alone; a stream may stand still for as long as it likes */
   pump(p->client, p->backend);
   bufferevent_enable(p->backend, EV_READ | EV_WRITE);
   if (p->client_eof && evbuffer_get_length(bufferevent_get_output(p->backend)) == 0)

@@ -35,6 +35,7 @@ static int tcp_listen(int *port) {
 struct backend {
   int fd, port;
   char letter;
+  int pause_ms; /* before it reads */
   pthread_t thread;
 };
 
@@ -43,6 +44,7 @@ static void *serve(void *arg) {
   for (int c; (c = accept(b->fd, NULL, NULL)) >= 0; close(c)) {
     char chunk[65536], text[32];
     long long total = 0;
+    poll(NULL, 0, b->pause_ms);
     for (ssize_t n; (n = read(c, chunk, sizeof chunk)) > 0;)
       total += n;
     int n = snprintf(text, sizeof text, "%c%lld", b->letter, total);
@@ -155,6 +157,10 @@ int main(void) {
   ok(strcmp(first, got) != 0 && strcmp(first + 1, "10") == 0 && strcmp(got + 1, "10") == 0, "in turn: %s %s", first, got);
   ask(port, 5000000, got);
   is_str(got + 1, "5000000", "a large body goes through whole, and half-close is passed on");
+  a.pause_ms = b.pause_ms = 3500; /* longer than a backend may take to accept */
+  ask(port, 40000000, got);
+  is_str(got + 1, "40000000", "a backend that reads nothing for a while loses no connection");
+  a.pause_ms = b.pause_ms = 0;
 
   snprintf(table, sizeof table, "[{\"listen\":\"127.0.0.1:%d\",\"backends\":[\"127.0.0.1:1\",\"127.0.0.1:%d\"]}]", port, b.port);
   set_ok(control, table);
