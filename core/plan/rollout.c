@@ -118,11 +118,11 @@ static void survey(struct pass *p) {
 }
 
 /* The successor stands: the old one may go. Under "continue" it goes even where the successor failed. */
-static void retire_old(struct pass *p, const struct slot *s, const struct bt_rollout_inst *current) {
-  bool go_on = current->struck && p->in->update->on_failure == BT_FAIL_CONTINUE;
+static void retire_old(struct pass *p, const struct slot *s, const struct bt_rollout_inst *current, bool struck) {
+  bool go_on = struck && p->in->update->on_failure == BT_FAIL_CONTINUE;
   if (stands(p, current) || current->done || go_on)
     act(p, BT_ROLL_RELEASE, current->slot, s->old - 1, "its successor is ready");
-  else if (!current->struck)
+  else if (!struck)
     p->out->waiting++;
 }
 
@@ -135,7 +135,7 @@ static void look_at_current(struct pass *p, const struct slot *s) {
   }
   p->struck += i->struck || why;
   if (s->old)
-    retire_old(p, s, i);
+    retire_old(p, s, i, i->struck || why);
   else if (!settled(p, i) && !why)
     p->out->waiting++;
   if (i->begun_ms >= p->progress->started_ms && i->ready_ms > p->last_ready_ms)

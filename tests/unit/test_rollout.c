@@ -208,6 +208,19 @@ static void fail_first(struct world *w) {
   obey(w);
 }
 
+/* A failure beside an old instance is settled in the same look: nothing else may come to cause another one. */
+static void test_failure_start_first(void) {
+  struct world w = running(1);
+  w.order = BT_START_FIRST;
+  w.update.on_failure = BT_FAIL_CONTINUE;
+  step(&w);
+  obey(&w);
+  w.insts[w.n - 1].final = true;
+  step(&w);
+  ok(count(&w, BT_ROLL_STRIKE) == 1 && count(&w, BT_ROLL_RELEASE) == 1 && w.roll.state == BT_RO_DONE, "start-first, continue: done with the failure at once");
+  bt_rollout_out_free(&w.out);
+}
+
 static void test_failures(void) {
   struct world w = running(2);
   fail_first(&w);
@@ -331,6 +344,7 @@ int main(void) {
   test_start_first();
   test_unchecked();
   test_failures();
+  test_failure_start_first();
   test_gate();
   test_restart();
   test_jobs();
