@@ -34,7 +34,7 @@ bench_fail() {
 
 median() { printf '%s\n' "$@" | sort -g | awk '{ v[NR] = $1 } END { print NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2 }'; }
 smallest() { printf '%s\n' "$@" | sort -g | head -n 1; }
-calc() { awk "BEGIN { printf \"%.6g\", $* }"; }
+calc() { awk "BEGIN { printf \"%.6g\", ($*) }"; }
 now_us() { echo "${EPOCHREALTIME/[.,]/}"; }
 since() { calc "($(now_us) - $1) / 1000000"; } # seconds since a now_us
 
@@ -58,6 +58,7 @@ services:
     image: $it:1
     pull_policy: never
     command: [tail, -f, /dev/null]
+    restart: always
     stop_signal: SIGKILL
     deploy: {replicas: $2}
 YAML
