@@ -29,16 +29,23 @@ for round in $(seq 1 "$rounds"); do
   it_start >&2
 done
 
+# label APP: the label of the newest revision that is known.
+label() {
+  local target
+  target=$(api "/v1/namespaces/default/apps/$1" 2>/dev/null | jq '.target // 0')
+  api "/v1/namespaces/default/apps/$1/revisions/${target:-0}" 2>/dev/null | jq -r '.model.services.s.labels.n // 0' | grep . || echo 0
+}
+
 apply 3
 wait_for 60 sh -c "[ \$(curl -sS --unix-socket $socket 'http://berth/v1/namespaces/default/instances?limit=1000' | jq '[.items[] | select(.app == \"busy\" and .state == \"running\")] | length') = 3 ]"
 lost=0
 for client in $(seq 0 $((clients - 1))); do
   acked=$(awk -v c="$client" '$1 == c && $3 < 300 && $2 > m { m = $2 } END { print m + 0 }' "$acks")
-  have=$(api "/v1/namespaces/default/apps/k$client" 2>/dev/null | jq -r '[.. | .labels? | objects | .n // empty] | first // 0')
+  have=$(label "k$client")
   [ "$have" -ge "$acked" ] || { lost=$((lost + 1)); echo "k$client: acknowledged $acked, has $have" >&2; }
   answered=$((answered + $(awk -v c="$client" '$1 == c && $3 < 300' "$acks" | wc -l)))
 done
-known=$(api "/v1/namespaces/default/instances?limit=1000" | jq -r '.items[].id' | sort)
+known=$(api "/v1/namespaces/default/instances?limit=1000" | jq -r '.items[].instance' | sort)
 there=$(docker ps -a --filter label=berth.app=busy --format '{{.Label "berth.instance"}}' | sort)
 duplicates=$(uniq -d <<<"$there" | grep -c .)
 orphans=$(comm -13 <(uniq <<<"$known") <(uniq <<<"$there") | grep -c .)
