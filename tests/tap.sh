@@ -58,6 +58,16 @@ fails() {
   printf '# exit code %d, not %d, of: %s\n# %s\n' $rc "$want" "$*" "${out//$'\n'/$'\n# '}"
 }
 
+# wait_for SECONDS COMMAND… : runs the command until it succeeds; fails when the time is over.
+wait_for() {
+  local until=$((SECONDS + $1))
+  shift
+  until "$@" >/dev/null 2>&1; do
+    [ $SECONDS -lt $until ] || return 1
+    read -rt 0.05 <> <(:) || true
+  done
+}
+
 skip() {
   tap_count=$((tap_count + 1))
   echo "ok $tap_count - $1 # SKIP $2"

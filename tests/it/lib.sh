@@ -17,16 +17,6 @@ unset BERTH_NAMESPACE BERTH_TOKEN_FILE COMPOSE_FILE COMPOSE_PROJECT_NAME COMPOSE
 export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:abort_on_error=0} UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
 trap it_cleanup EXIT
 
-# wait_for SECONDS COMMAND… : runs the command until it succeeds; fails when the time is over.
-wait_for() {
-  local until=$((SECONDS + $1))
-  shift
-  until "$@" >/dev/null 2>&1; do
-    [ $SECONDS -lt $until ] || return 1
-    read -rt 0.05 <> <(:) || true
-  done
-}
-
 # it_config [YAML…] : writes the configuration; lines of YAML are added at the end (entries of "plugins").
 it_config() {
   mkdir -p "$it_dir/policies"

@@ -53,6 +53,10 @@ unlike "$out" $'\033' "no escapes where there is no terminal"
 succeeds "up again changes nothing" timeout 60 berth up
 like "$out" 'nothing to change' "and says so"
 
+tty=$(TERM=xterm script -qec 'env -u NO_COLOR timeout 60 berth up' /dev/null </dev/null)
+like "$tty" $'\033\\[[0-9]+A' "on a terminal the table redraws itself"
+unlike "$(TERM=xterm script -qec 'berth ps' /dev/null </dev/null)" $'\033\\[3' "NO_COLOR takes the colours away"
+
 is "$(berth ls -q)" "$app" "ls names the app"
 is "$(it_json berth ls --format json -- '.[0] | "\(.state) \(.ready)/\(.instances)"')" "running 3/3" "as JSON too"
 is "$(it_json berth ps --format json -- '[.[] | .service] | sort | join(" ")')" "store web web" "ps: the project's instances"

@@ -143,6 +143,7 @@ static void test_words(void) {
       {"{\"state\":\"running\",\"health\":\"healthy\",\"ready\":true}", "running (healthy)", true},
       {"{\"state\":\"running\",\"health\":\"\",\"ready\":true}", "running", true},
       {"{\"state\":\"running\",\"health\":\"\",\"ready\":false}", "running (not ready)", false},
+      {"{\"state\":\"running\",\"health\":\"healthy\",\"ready\":true,\"error\":\"it ended\"}", "running (healthy)", true},
       {"{\"state\":\"exited\",\"exit_code\":0}", "exited", true},
       {"{\"state\":\"exited\",\"exit_code\":3}", "exited, exit code 3", false},
       {"{\"state\":\"failed\",\"exit_code\":137,\"oom\":true}", "failed, out of memory", false},
