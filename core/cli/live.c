@@ -333,8 +333,11 @@ static void tell_unsettled(const struct live *live) {
 static void tell_next(const struct live *live) {
   const char *app = live->options->app, *id, *service = NULL;
   json_t *instance;
-  json_object_foreach(live->instances, id, instance) if (!service && !bt_live_settled(instance)) service =
-      bt_json_str(instance, "service");
+  json_object_foreach(live->instances, id, instance) {
+    bool failed = bt_streq(bt_json_str(instance, "state"), "failed"); /* others may only wait for it */
+    if (!bt_live_settled(instance) && (!service || failed))
+      service = bt_json_str(instance, "service");
+  }
   if (service)
     fprintf(stderr, "Next: berth why %s/%s, berth logs %s/%s\n", app, service, app, service);
   else

@@ -108,6 +108,12 @@ it_cleanup() {
   for id in $(docker ps -aq --filter "label=berth.app" --filter "name=$it"); do
     docker rm -f "$id" >/dev/null 2>&1
   done
+  for id in $(docker network ls -q --filter "name=$it"); do
+    docker network rm "$id" >/dev/null 2>&1
+  done
+  for id in $(docker volume ls -q --filter "name=$it"); do
+    docker volume rm "$id" >/dev/null 2>&1
+  done
   for image in "${it_images[@]}"; do
     docker image rm -f "$image" >/dev/null 2>&1
   done
