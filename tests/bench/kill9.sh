@@ -9,7 +9,7 @@ acks=$it_dir/acks
 : >"$acks"
 
 # One app without containers a client; its label counts. And one app whose replicas go up and down.
-body='{"bundle": null, "compose": "name: k%c\nservices:\n  s:\n    image: '$it':1\n    pull_policy: never\n    labels: {n: \"%n\"}\n    deploy: {replicas: 0}\n"}'
+body='{"bundle": null, "compose": "name: k%c\nservices:\n  s:\n    image: '$it':1\n    pull_policy: never\n    network_mode: none\n    labels: {n: \"%n\"}\n    deploy: {replicas: 0}\n"}'
 body=${body/'"bundle": null, '/}
 apply() {
   jq -n --rawfile compose "$it_dir/busy.yaml" --argjson n "$1" '{compose: ($compose | sub("replicas: [0-9]+"; "replicas: \($n)"))}' |

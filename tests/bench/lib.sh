@@ -64,6 +64,20 @@ services:
 YAML
 }
 
+# Takes the apps down and waits until their networks are gone, too: the engine has few addresses to give.
+bench_end() {
+  local rc=$? app
+  if [ -n "$it_pid" ]; then
+    for app in $(timeout 20 berth ls -q 2>/dev/null); do
+      timeout 60 berth down "$app" --volumes >/dev/null 2>&1
+    done
+    wait_for 20 sh -c "curl -sS --unix-socket $socket http://berth/v1/namespaces/default/networks 2>/dev/null | jq -e '.items | length == 0'"
+  fi
+  (exit $rc)
+  it_cleanup
+}
+trap bench_end EXIT
+
 api() { curl -sS --fail-with-body --unix-socket "$socket" "http://berth$1"; }
 running() { api "/v1/namespaces/default/instances?limit=1000" | jq '[.items[] | select(.state == "running")] | length'; }
 rss_kb() { awk '/^VmRSS:/ { print $2 }' "/proc/$it_pid/status"; }
