@@ -114,7 +114,7 @@ static void strike(struct ctl_inst *inst, const char *reason) {
   const struct ctl_app *app = inst->service->app;
   inst->struck = true;
   ctl_touch_inst(inst);
-  BT_AUTO_FREE char *note = bt_asprintf("%s failed: %s%s%s", inst->id, reason, inst->error ? ": " : "", inst->error ? inst->error : "");
+  BT_AUTO_FREE char *note = bt_asprintf("%s failed: %s%s%s", inst->id, inst->error ? inst->error : "", inst->error ? "; " : "", reason);
   bt_str_set(&inst->service->note, note);
   ctl_event(app->control, "error", "rollout.instance-failed", app->ns, app->name, inst->id, NULL, "%s", note);
 }

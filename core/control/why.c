@@ -88,6 +88,7 @@ static json_t *why_instance(const struct ctl_inst *inst, const char *object, int
   }
   json_t *o = answer_end(&a, e.text.data, e.next);
   bt_buf_free(&e.text);
+  free(e.next);
   return o;
 }
 
@@ -95,15 +96,18 @@ static json_t *why_instance(const struct ctl_inst *inst, const char *object, int
 
 static bool fine(const struct ctl_inst *inst) { return !inst->leaving && (inst->ready || ctl_inst_done(inst)); }
 
-static const char *add_instances(struct answer *a, const struct ctl_service *service) {
-  const char *next = NULL;
+/* What to try for the first of them that knows something; the caller frees. */
+static char *add_instances(struct answer *a, const struct ctl_service *service) {
+  char *next = NULL;
   bt_vec_each(&service->insts, inst) {
     if (fine(*inst))
       continue;
     struct bt_explain e;
     explain(*inst, a->now_ms, &e);
     add_reason(a, e.text.data, since(*inst), e.code);
-    next = next ? next : e.next;
+    if (!next)
+      next = bt_steal(e.next);
+    free(e.next);
     bt_buf_free(&e.text);
   }
   return next;
@@ -145,14 +149,17 @@ static void add_gates(struct answer *a, const struct ctl_service *service) {
   }
 }
 
+static char *go_back(const struct ctl_app *app) {
+  return bt_asprintf("mend it and apply again, or go back: berth rollback %s", app->name);
+}
+
 static json_t *why_service(const struct ctl_service *service, const char *object, int64_t now_ms) {
   struct answer a = answer_start(object, "service", now_ms);
   BT_AUTO_FREE char *summary = service_words(service);
   add_reason(&a, summary, service->roll.started_ms, bt_rollout_name(service->roll.state));
   add_gates(&a, service);
-  const char *next = add_instances(&a, service);
-  if (service->roll.state == BT_RO_PAUSED)
-    next = "mend it and apply again, or go back: berth rollback";
+  BT_AUTO_FREE char *hint = add_instances(&a, service);
+  BT_AUTO_FREE char *next = service->roll.state == BT_RO_PAUSED ? go_back(service->app) : bt_steal(hint);
   return answer_end(&a, summary, next);
 }
 
@@ -161,7 +168,7 @@ static json_t *why_service(const struct ctl_service *service, const char *object
 static json_t *why_app(const struct ctl_app *app, const char *object, int64_t now_ms) {
   struct answer a = answer_start(object, "app", now_ms);
   const struct ctl_rev *latest = ctl_rev_latest(app);
-  const char *next = NULL;
+  BT_AUTO_FREE char *next = NULL;
   BT_AUTO_FREE char *summary =
       bt_asprintf("%s is %s%s%s", app->name, ctl_app_state_name(app->state), app->message ? ": " : "", app->message ? app->message : "");
   add_reason(&a, summary, app->updated_ms, ctl_app_state_name(app->state));
@@ -172,14 +179,15 @@ static json_t *why_app(const struct ctl_app *app, const char *object, int64_t no
   if (latest && latest->state == CTL_REV_FAILED) {
     BT_AUTO_FREE char *text = bt_asprintf("revision %d failed: %s", latest->number, latest->reason ? latest->reason : "no reason given");
     add_reason(&a, text, latest->finished_ms, "revision-failed");
-    next = "mend it and apply again, or go back: berth rollback";
+    next = latest->number > 1 ? go_back(app) : NULL;
   }
   bt_vec_each(&app->services, service) {
     BT_AUTO_FREE char *words = service_words(*service);
     add_reason(&a, words, (*service)->roll.started_ms, bt_rollout_name((*service)->roll.state));
     add_gates(&a, *service);
-    const char *hint = add_instances(&a, *service);
-    next = next ? next : hint;
+    BT_AUTO_FREE char *hint = add_instances(&a, *service);
+    if (!next)
+      next = bt_steal(hint);
   }
   return answer_end(&a, summary, next);
 }
@@ -190,14 +198,14 @@ static json_t *why_resource(const struct bt_control *c, const struct ctl_res *re
   struct answer a = answer_start(object, res->kind == CTL_VOLUME ? "volume" : "network", now_ms);
   const struct ctl_app *app = res->app ? ctl_app_find(c, res->ns, res->app) : NULL;
   BT_AUTO_FREE char *summary = NULL;
-  const char *next = NULL;
+  BT_AUTO_FREE char *next = NULL;
   if (res->dropping) {
     summary = bt_asprintf("%s is being removed%s%s", res->name, res->error ? ": " : "", res->error ? res->error : "");
   } else if (app) {
     summary = bt_asprintf("%s is there for app %s", res->name, app->name);
   } else {
     summary = bt_asprintf("%s was kept when app %s was removed, since its data may be needed", res->name, res->app ? res->app : "?");
-    next = "to remove it with its data: berth volume rm";
+    next = bt_asprintf("to remove it with its data: berth volume rm %s", res->name);
   }
   add_reason(&a, summary, res->created_ms, res->dropping ? "removing" : app ? "present" : "kept");
   return answer_end(&a, summary, next);

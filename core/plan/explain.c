@@ -5,7 +5,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
-#define TRY_LOGS "look at its last output: berth logs"
+static char *try_logs(const struct bt_explain_inst *i) { return bt_asprintf("look at its last output: berth logs %s", i->id); }
 
 /* "exit code 137 (out of memory): the last output" */
 static void add_end(const struct bt_explain_inst *i, struct bt_buf *text) {
@@ -26,16 +26,16 @@ static void add_end(const struct bt_explain_inst *i, struct bt_buf *text) {
 
 static void explain_end(const struct bt_explain_inst *i, int64_t now_ms, struct bt_explain *out) {
   char wait[32];
-  out->next = i->oom ? "raise its memory limit" : TRY_LOGS;
+  bool well = i->next_start_ms <= 0 && i->state == BT_ST_EXITED && i->exit_code == 0;
+  out->next = well ? NULL : i->oom ? bt_strdup("raise its memory limit") : try_logs(i);
   if (i->next_start_ms > 0) {
     out->code = "backoff";
     int times = i->restarts > 0 ? i->restarts : i->failures;
     bt_buf_addf(&out->text, "%s %s %d time%s; next start in %s; ", i->id, i->restarts > 0 ? "was restarted" : "failed", times, times == 1 ? "" : "s",
                 bt_duration_human(BT_MAX(i->next_start_ms - now_ms, 0), wait));
     add_end(i, &out->text);
-  } else if (i->state == BT_ST_EXITED && i->exit_code == 0) {
+  } else if (well) {
     out->code = "completed";
-    out->next = NULL;
     bt_buf_addf(&out->text, "%s ended well, and its restart policy (%s) lets it be", i->id, i->job ? "a job" : i->restart);
   } else {
     out->code = "ended";
@@ -52,7 +52,7 @@ static void explain_running(const struct bt_explain_inst *i, struct bt_explain *
     return;
   }
   out->code = "not-ready";
-  out->next = TRY_LOGS;
+  out->next = try_logs(i);
   bt_buf_addf(&out->text, "%s runs on %s, but is not ready: ", i->id, i->node);
   if (bt_streq(i->health, "unhealthy"))
     bt_buf_adds(&out->text, "its health check fails");

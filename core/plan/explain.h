@@ -25,10 +25,10 @@ struct bt_explain_inst {
 struct bt_explain {
   struct bt_buf text;
   const char *code; /* a literal: "waiting", "backoff", "ended", "not-ready", "ready", … */
-  const char *next; /* what to try; a literal or NULL */
+  char *next;       /* what to try; the caller frees; NULL: nothing */
 };
 
-/* Fills out (bt_buf_free out->text). */
+/* Fills out (bt_buf_free out->text, free out->next). */
 void bt_explain_instance(const struct bt_explain_inst *inst, int64_t now_ms, struct bt_explain *out);
 
 #endif

@@ -55,7 +55,7 @@ static const char *strike_reason(struct pass *p, const struct bt_rollout_inst *i
   if (!fresh && i->ready_ms && p->in->now_ms > i->ready_ms + p->in->update->monitor_ms)
     return NULL;
   if (i->final)
-    return "it ended and its restart policy lets it be";
+    return "its restart policy lets it be";
   if (i->unhealthy)
     return "its health check fails";
   if ((!fresh && i->fell) || i->failures >= (fresh ? FRESH_FAILURES : 1))

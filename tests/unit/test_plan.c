@@ -158,6 +158,8 @@ static void explained(struct bt_explain_inst inst, const char *want) {
   inst.restart = inst.restart ? inst.restart : "any";
   bt_explain_instance(&inst, 100000, &e);
   is_str(e.text.data, want, want);
+  ok(!e.next || bt_ends(e.next, " i") || inst.oom, "what to try names the instance");
+  free(e.next);
   bt_buf_free(&e.text);
 }
 
