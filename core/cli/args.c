@@ -14,6 +14,18 @@ const struct bt_verb *bt_verb_find(const char *first, const char *second, int *u
   return NULL;
 }
 
+bool bt_verb_in_group(const struct bt_verb *verb, const char *word) {
+  size_t n = strlen(word);
+  return strncmp(verb->name, word, n) == 0 && verb->name[n] == ' ';
+}
+
+bool bt_verb_is_group(const char *word) {
+  for (const struct bt_verb *v = bt_verbs; v->name; v++)
+    if (bt_verb_in_group(v, word))
+      return true;
+  return false;
+}
+
 void bt_verb_each_option(const struct bt_verb *verb, void (*fn)(void *arg, const struct bt_option *option), void *arg) {
   const struct bt_option *tables[] = {verb ? verb->options : NULL, verb && verb->lists ? bt_options_list : NULL,
                                       bt_options_all};
@@ -122,20 +134,47 @@ static int read_letters(struct bt_args *args, const char *letters, struct words 
 
 /* ---------------------------------------------------------------- verbs */
 
+/* Verbs that people know from other tools, and what does their work here. */
+static const struct {
+  const char *word, *instead;
+} elsewhere[] = {{"build", "\"berth up --build\" builds and deploys"},
+                 {"cp", "\"berth exec\" runs a command such as tar in an instance"},
+                 {"create", "\"berth up\" creates and starts"},
+                 {"images", "\"berth history --format json\" has the image of each service"},
+                 {"kill", "\"berth restart\" stops and starts, \"berth scale SERVICE=0\" stops"},
+                 {"port", "\"berth ps\" shows the ports"},
+                 {"pull", "\"berth up\" pulls what is missing, and as pull_policy says"},
+                 {"rm", "\"berth down\" removes an app, \"berth scale SERVICE=0\" a service's instances"},
+                 {"run", "\"berth exec\" runs a command in an instance; a task of its own is a service with deploy.mode replicated-job"},
+                 {"start", "\"berth up\" starts an app, \"berth scale SERVICE=N\" a service"},
+                 {"stats", "\"berth top\" shows what instances use"},
+                 {"status", "\"berth ls\" lists apps, \"berth ps\" instances"},
+                 {"stop", "\"berth scale SERVICE=0\" stops a service, \"berth down\" an app"},
+                 {"watch", "\"berth events -f\" follows what happens, \"berth up --build\" deploys a change"}};
+
+static const char *what_instead(const char *word) {
+  for (size_t i = 0; i < BT_COUNT(elsewhere); i++)
+    if (strcmp(elsewhere[i].word, word) == 0)
+      return elsewhere[i].instead;
+  return NULL;
+}
+
 static int unknown_verb(const char *word, const char *second, struct bt_err **err) {
   struct bt_nearest near = bt_nearest_start(word);
   BT_AUTO_BUF group = {0};
-  size_t n = strlen(word);
   for (const struct bt_verb *v = bt_verbs; v->name; v++) {
     if (v->group)
       bt_nearest_try(&near, v->name);
-    if (strncmp(v->name, word, n) == 0 && v->name[n] == ' ')
+    if (bt_verb_in_group(v, word))
       bt_buf_addf(&group, "%s\"berth %s\"", group.len ? ", " : "", v->name);
   }
   if (group.len && second)
     return bt_err_set(err, BT_INVALID, "there is no \"berth %s %s\", but %s", word, second, group.data);
   if (group.len)
     return bt_err_set(err, BT_INVALID, "\"berth %s\" needs one word more: %s", word, group.data);
+  const char *instead = what_instead(word);
+  if (instead)
+    return bt_err_set(err, BT_INVALID, "there is no \"berth %s\": %s", word, instead);
   char hint[96];
   return bt_err_set(err, BT_INVALID, "there is no \"berth %s\"%s See \"berth --help\"", word,
                     near.best ? bt_nearest_hint(near.best, hint) : ".");
@@ -145,6 +184,10 @@ static int read_verb(struct bt_args *args, const char *word, struct words *words
   const char *second = words->next < words->end && **words->next != '-' ? *words->next : NULL;
   int used = 1;
   args->verb = bt_verb_find(word, second, &used);
+  if (!args->verb && !second && words->next < words->end && bt_verb_is_group(word)) {
+    args->group = word; /* fine with --help */
+    return 0;
+  }
   if (!args->verb)
     return unknown_verb(word, second, err);
   words->next += used - 1;
@@ -153,6 +196,8 @@ static int read_verb(struct bt_args *args, const char *word, struct words *words
 
 static int check_count(const struct bt_args *args, struct bt_err **err) {
   const struct bt_verb *v = args->verb;
+  if (!v && args->group && !bt_args_has(args, "help"))
+    return unknown_verb(args->group, NULL, err);
   if (!v || bt_args_has(args, "help"))
     return 0;
   int n = (int)args->rest.len;

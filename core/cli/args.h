@@ -65,6 +65,7 @@ struct bt_arg {
 /* Zero-initialise. */
 struct bt_args {
   const struct bt_verb *verb; /* NULL where none was named */
+  const char *group;          /* "secret" of "secret --help", which names no verb yet; borrowed from argv */
   BT_VEC(struct bt_arg) given;
   struct bt_strs rest;        /* the arguments */
 };
@@ -85,6 +86,9 @@ void bt_args_list(const struct bt_args *args, const char *name, struct bt_strs *
 
 /* The verb named by the words at *argv (one or two of them); *used says how many. NULL where there is none. */
 const struct bt_verb *bt_verb_find(const char *first, const char *second, int *used);
+/* Is it a first word that needs a second, and is the verb one of its family? ("secret" and "secret put") */
+bool bt_verb_is_group(const char *word);
+bool bt_verb_in_group(const struct bt_verb *verb, const char *word);
 /* Calls fn for each option of a verb: its own, then those of lists, then those of all. */
 void bt_verb_each_option(const struct bt_verb *verb, void (*fn)(void *arg, const struct bt_option *option), void *arg);
 

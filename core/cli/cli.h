@@ -66,5 +66,7 @@ BT_VERB(help);
 
 /* Help of one verb, or of all where verb is NULL, on standard output. */
 void bt_help_print(const struct bt_verb *verb);
+/* The verbs that begin with this word: "secret". */
+void bt_help_group(const char *word);
 
 #endif

@@ -39,7 +39,7 @@ static void show(const struct bt_cli *cli, const json_t *event) {
   bt_clock_format(bt_json_time(event, json_object_get(event, "time_ms") ? "time_ms" : "time"), time);
   bt_out_clean(&clean, bt_json_str_or(event, "message", ""));
   bt_out_color(&out, fancy, BT_DIM, time);
-  bt_buf_addf(&out, "  %-20s  ", bt_json_str_or(event, "type", ""));
+  bt_buf_addf(&out, "  %-24s  ", bt_json_str_or(event, "type", ""));
   bt_out_color(&out, fancy, bt_out_state_color(severity), clean.data ? clean.data : "");
   bt_buf_addc(&out, '\n');
   bt_out_write(STDOUT_FILENO, &out);

@@ -34,7 +34,7 @@ static void add_option(void *arg, const struct bt_option *option) {
     bt_buf_addf(&left, "      --%s", option->name);
   if (option->value)
     bt_buf_addf(&left, " %s", option->value);
-  bt_buf_addf(arg, "%-31s %s\n", left.data, option->doc);
+  bt_buf_addf(arg, "%-34s %s\n", left.data, option->doc);
 }
 
 static void add_verb(struct bt_buf *b, const struct bt_verb *verb) {
@@ -58,11 +58,22 @@ static void add_all(struct bt_buf *b) {
       bt_buf_addf(b, "\n%s:\n", v->group);
     group = v->group;
     BT_AUTO_FREE char *left = bt_asprintf("%s %s", v->name, v->args);
-    bt_buf_addf(b, "  %-29s %s\n", left, v->summary);
+    bt_buf_addf(b, "  %-32s %s\n", left, v->summary);
   }
   bt_buf_adds(b, "\nOptions of every verb:\n");
   bt_verb_each_option(NULL, add_option, b);
   bt_buf_adds(b, "\n\"berth VERB --help\" tells more, and so does \"man berth\".\n");
+}
+
+void bt_help_group(const char *word) {
+  BT_AUTO_BUF b = {0};
+  for (const struct bt_verb *v = bt_verbs; v->name; v++)
+    if (bt_verb_in_group(v, word)) {
+      BT_AUTO_FREE char *left = bt_asprintf("berth %s %s", v->name, v->args);
+      bt_buf_addf(&b, "%-32s %s\n", left, v->summary);
+    }
+  bt_buf_addf(&b, "\n\"berth %s VERB --help\" tells more.\n", word);
+  bt_out_write(STDOUT_FILENO, &b);
 }
 
 void bt_help_print(const struct bt_verb *verb) {
@@ -78,6 +89,10 @@ int bt_verb_help(struct bt_cli *cli, struct bt_err **err) {
   const struct bt_strs *rest = &cli->args.rest;
   int used;
   const struct bt_verb *verb = rest->len ? bt_verb_find(rest->items[0], rest->len > 1 ? rest->items[1] : NULL, &used) : NULL;
+  if (rest->len == 1 && !verb && bt_verb_is_group(rest->items[0])) {
+    bt_help_group(rest->items[0]);
+    return 0;
+  }
   if (rest->len && !verb)
     return bt_err_set(err, BT_INVALID, "there is no \"berth %s\". See \"berth --help\"", rest->items[0]);
   bt_help_print(verb);

@@ -73,6 +73,22 @@ static const json_t *lookup(const json_t *object, const char *key) {
   return json_object_get(json_object_get(object, head), dot + 1);
 }
 
+static bool runs(const json_t *instance) {
+  const char *state = bt_json_str_or(instance, "state", "");
+  return strcmp(state, "running") == 0 || strcmp(state, "stopping") == 0;
+}
+
+/* What once went wrong is no news of an instance that is ready. */
+static const char *note(const json_t *instance) {
+  static const char *const keys[] = {"error", "reason", "message"};
+  for (size_t i = 0; i < BT_COUNT(keys) && !bt_json_bool(instance, "ready", false); i++) {
+    const char *text = bt_json_str(instance, keys[i]);
+    if (text && *text)
+      return text;
+  }
+  return "";
+}
+
 static void add_cell(struct bt_table *table, const struct bt_column *column, const json_t *item) {
   const json_t *value = lookup(item, column->key);
   const char *text = json_string_value(value);
@@ -90,6 +106,12 @@ static void add_cell(struct bt_table *table, const struct bt_column *column, con
     return;
   case BT_CELL_BYTES:
     bt_table_add(table, json_is_number(value) ? bt_out_bytes((long long)json_number_value(value), buf) : "", BT_PLAIN);
+    return;
+  case BT_CELL_UP:
+    bt_table_add(table, runs(item) ? bt_out_age(bt_json_time(item, column->key), buf) : "", BT_PLAIN);
+    return;
+  case BT_CELL_NOTE:
+    bt_table_add(table, note(item), BT_PLAIN);
     return;
   case BT_CELL_DIGEST:
     add_digest(table, text);
@@ -173,8 +195,8 @@ int bt_verb_ps(struct bt_cli *cli, struct bt_err **err) {
   static const struct bt_column columns[] = {
       {"APP", "app", BT_CELL_TEXT},         {"SERVICE", "service", BT_CELL_TEXT},   {"INSTANCE", "instance", BT_CELL_TEXT},
       {"NODE", "node", BT_CELL_TEXT},       {"STATE", "state", BT_CELL_STATE},      {"HEALTH", "health", BT_CELL_STATE},
-      {"UP", "started_at", BT_CELL_AGE},    {"RESTARTS", "restarts", BT_CELL_TEXT}, {"DIGEST", "digest", BT_CELL_DIGEST},
-      {"PORTS", "ports", BT_CELL_PORTS},    {"ERROR", "error", BT_CELL_TEXT},       {NULL, NULL, BT_CELL_TEXT}};
+      {"UP", "started_at", BT_CELL_UP},    {"RESTARTS", "restarts", BT_CELL_TEXT}, {"DIGEST", "digest", BT_CELL_DIGEST},
+      {"PORTS", "ports", BT_CELL_PORTS},    {"NOTE", "error", BT_CELL_NOTE},       {NULL, NULL, BT_CELL_TEXT}};
   BT_AUTO_JSON items = NULL;
   if (bt_target_instances(cli, &items, NULL, err))
     return -1;

@@ -11,6 +11,8 @@ enum bt_cell {
   BT_CELL_BYTES,
   BT_CELL_DIGEST, /* its first twelve digits */
   BT_CELL_PORTS,
+  BT_CELL_UP,     /* an age, of what runs only */
+  BT_CELL_NOTE,   /* the instance's error, else why it waits or leaves, else its message */
   BT_CELL_JOINED  /* array of strings */
 };
 

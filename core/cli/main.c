@@ -18,6 +18,10 @@ static int run(struct bt_cli *cli, struct bt_err **err) {
     bt_cli_say("berth %s\n", PACKAGE_VERSION);
     return 0;
   }
+  if (cli->args.group) {
+    bt_help_group(cli->args.group);
+    return 0;
+  }
   if (!verb || bt_args_has(&cli->args, "help")) {
     bt_help_print(verb);
     return verb || bt_args_has(&cli->args, "help") ? 0 : bt_code_exit(BT_INVALID);

@@ -85,6 +85,8 @@ static void print_why(const json_t *why) {
   json_t *reason;
   json_array_foreach(bt_json_arr(why, "reasons"), i, reason) {
     char age[32];
+    if (bt_streq(bt_json_str(reason, "text"), bt_json_str(why, "summary")))
+      continue; /* said already; scripts get it, for its time and code */
     bt_buf_adds(&out, "  - ");
     bt_out_clean(&out, bt_json_str_or(reason, "text", ""));
     if (*bt_out_age(bt_json_time(reason, "since"), age))

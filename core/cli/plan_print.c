@@ -9,8 +9,12 @@ static const struct {
   enum bt_color color;
 } actions[] = {{"create", "+", BT_GREEN}, {"update", "~", BT_YELLOW}, {"scale", "~", BT_YELLOW}, {"remove", "-", BT_RED}, {"keep", " ", BT_DIM}};
 
+/* Lists and maps come as texts of JSON: quoted once more they would be hard to read. */
 static void add_value(struct bt_buf *b, const json_t *value) {
-  BT_AUTO_FREE char *text = value && !json_is_null(value) ? json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT) : bt_strdup("(none)");
+  const char *string = json_string_value(value);
+  BT_AUTO_FREE char *text = !value || json_is_null(value)          ? bt_strdup("(none)")
+                            : string && (string[0] == '[' || string[0] == '{') ? bt_strdup(string)
+                                                                : json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
   BT_AUTO_BUF clean = {0};
   bt_out_clean(&clean, text ? text : "?");
   bt_buf_adds(b, clean.data);
@@ -43,12 +47,15 @@ static void add_step(const json_t *step, const char *sign, enum bt_color color, 
     bt_buf_addf(&line, " (%lld instance%s)", instances, instances == 1 ? "" : "s");
   bt_out_color(out, fancy, color, line.data);
   const char *reason = bt_json_str(step, "reason");
-  if (reason && *reason) {
+  const json_t *changes = bt_json_arr(step, "changes");
+  bool repeats = reason && json_array_size(changes) && /* "image changed from a to b; …": what the lines below say */
+                 bt_starts(reason, bt_json_str_or(json_array_get(changes, 0), "path", "?"));
+  if (reason && *reason && !repeats) {
     bt_buf_adds(out, ": ");
     bt_out_clean(out, reason);
   }
   bt_buf_addc(out, '\n');
-  add_changes(bt_json_arr(step, "changes"), fancy, out);
+  add_changes(changes, fancy, out);
 }
 
 size_t bt_plan_print(const json_t *plan, bool all, bool fancy, struct bt_buf *out) {

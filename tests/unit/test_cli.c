@@ -73,7 +73,15 @@ static void test_args_refused(void) {
   refused("up --zzzzzzzzz", "unknown option --zzzzzzzzz. See \"berth up --help\"");
   refused("up -x", "unknown option -x. See \"berth up --help\"");
   refused("lss", "there is no \"berth lss\"; did you mean \"ls\"? See \"berth --help\"");
+  refused("stop", "there is no \"berth stop\": \"berth scale SERVICE=0\" stops a service, \"berth down\" an app");
   refused("secret", "\"berth secret\" needs one word more: \"berth secret ls\", \"berth secret put\", \"berth secret rm\"");
+  refused("volume -q", "unknown option -q. See \"berth --help\"");
+  refused("volume -n team", "\"berth volume\" needs one word more: \"berth volume ls\", \"berth volume rm\"");
+  struct bt_args family = {0};
+  BT_AUTO_FREE char *complaint = NULL;
+  parse("secret --help", &family, &complaint);
+  ok(!complaint && bt_streq(family.group, "secret") && !family.verb, "help of a family of verbs");
+  bt_args_free(&family);
   refused("secret get x", "there is no \"berth secret get\", but \"berth secret ls\", \"berth secret put\", \"berth secret rm\"");
   refused("up --file", "--file needs a value: --file FILE");
   refused("up --build=yes", "--build takes no value");
@@ -131,6 +139,12 @@ static void test_plan(void) {
   BT_AUTO_BUF out = {0};
   is_int(bt_plan_print(plan, false, false, &out), 1, "one step changes something");
   is_str(out.data, "  ~ update service web (2 instances): its image changed\n      image: \"a:1\" -> \"a:2\"\n", "in words");
+  BT_AUTO_JSON several = json_pack("[{s:s,s:s,s:s,s:s,s:[{s:s,s:s,s:s}]}]", "action", "update", "kind", "service", "name", "web",
+                                   "reason", "command changed from [\"a\"] to [\"b\"]", "changes", "path", "command", "from",
+                                   "[\"a\"]", "to", "[\"b\"]");
+  bt_buf_truncate(&out, 0);
+  bt_plan_print(several, false, false, &out);
+  is_str(out.data, "  ~ update service web\n      command: [\"a\"] -> [\"b\"]\n", "what changed is said once, and lists as they are");
   bt_plan_print(plan, true, false, &out);
   ok(strstr(out.data, "    keep volume data\n"), "what stays, where asked");
 }
