@@ -261,11 +261,11 @@ static void assign_pending(struct ctl_service *service) {
       continue;
     if (open < 0)
       open = gate(service, false, why, sizeof why);
-    if (!open || !partners_placed(inst, why, sizeof why)) {
+    if (!open) {
       stay_pending(inst, why);
       continue;
     }
-    struct ctl_node *node = choose_node(c, inst->spec->service, why, sizeof why);
+    struct ctl_node *node = !partners_placed(inst, why, sizeof why) ? NULL : choose_node(c, inst->spec->service, why, sizeof why);
     if (node)
       assign(inst, node);
     else

@@ -257,7 +257,14 @@ void ctl_put(struct bt_control *c, const char *kind, const char *key, json_t *va
 
 void ctl_del(struct bt_control *c, const char *kind, const char *key) { bt_batch_del(&c->fx->batch, kind, key); }
 
+/* Nothing goes to a node before its hello: an agent that started anew would take a release of what it does not know yet for done.
+ * The hello is answered with all that stands out. */
 void ctl_send(struct bt_control *c, const char *node, json_t *message_steal) {
+  const struct ctl_node *to = bt_map_get(c->nodes, node);
+  if (!to || !to->connected) {
+    json_decref(message_steal);
+    return;
+  }
   bt_vec_push(&c->fx->sends, ((struct bt_send){.node = bt_strdup(node), .message = message_steal}));
 }
 

@@ -381,6 +381,19 @@ static void test_old_revision(void) {
   kit_end(&k);
 }
 
+static void test_before_hello(void) {
+  struct kit k = fresh();
+  apply(&k, APP(WEB("")));
+  kit_all_run(&k);
+  kit_reload(&k);
+  kit_request(&k, "app.remove", "{'app':'shop'}", false);
+  is_int(k.fx.sends.len, 0, "after a start a node is told nothing before its hello");
+  kit_hello(&k);
+  ok(kit_count(&k, "sync") == 1 && kit_count(&k, "release") == 1, "then of what it does not know yet, and that it goes");
+  is_int(json_array_size(bt_json_arr(kit_sent(&k, "sync", 0), "instances")), 1, "so that it is ended in good order");
+  kit_end(&k);
+}
+
 static void test_no_node(void) {
   struct kit k;
   kit_start(&k);
@@ -475,6 +488,7 @@ int main(void) {
   test_paused_again();
   test_shared_network();
   test_old_revision();
+  test_before_hello();
   test_no_node();
   test_namespace();
   test_pages();
