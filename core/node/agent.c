@@ -26,7 +26,12 @@ bool bt_agent_feature(const struct bt_agent *agent, const char *feature) {
   return false;
 }
 
-void bt_agent_send(struct bt_agent *agent, json_t *message_steal) { agent->o.send(agent->o.arg, message_steal); }
+void bt_agent_send(struct bt_agent *agent, json_t *message_steal) {
+  if (agent->stopping)
+    json_decref(message_steal);
+  else
+    agent->o.send(agent->o.arg, message_steal);
+}
 
 /* ---------------------------------------------------------------- slots */
 
@@ -120,9 +125,9 @@ static void send_status(struct bt_agent *agent, bool ready, const char *message)
 /* ---------------------------------------------------------------- what the engine has */
 
 static void orphan_removed(void *arg, enum bt_code code, const char *message, json_t *result) {
-  (void)arg;
+  struct bt_agent *agent = arg;
   (void)result;
-  if (code != BT_OK && code != BT_NOT_FOUND)
+  if (code != BT_OK && code != BT_NOT_FOUND && !agent->stopping)
     bt_warn("node", "a left-over container could not be removed: %s", message);
 }
 
@@ -256,7 +261,6 @@ static size_t events_emit(void *arg, int channel, const void *data, size_t len) 
 static void events_done(void *arg, enum bt_code code, const char *message, json_t *result) {
   struct bt_agent *agent = arg;
   (void)result;
-  agent->events_op = 0;
   if (agent->stopping)
     return;
   agent->connected = false;
@@ -281,7 +285,7 @@ static void informed(void *arg, enum bt_code code, const char *message, json_t *
   struct bt_plugin_call call = {
       .method = "runtime.events", .deadline_ms = -1, .emit = events_emit, .done = events_done, .arg = agent};
   agent->events_entry = bt_agent_runtime(agent);
-  agent->events_op = bt_agent_call(agent, events, &call, &req);
+  bt_agent_call(agent, events, &call, &req);
 }
 
 static void connect_engine(void *arg) {
@@ -410,8 +414,7 @@ void bt_agent_free(struct bt_agent **pagent) {
   if (!agent)
     return;
   agent->stopping = true;
-  if (agent->events_op)
-    bt_plugin_abandon(agent->events_entry, agent->events_op);
+  bt_plugins_end_owned(agent->o.plugins, agent);
   bt_streams_free(agent);
   bt_content_sweep(agent);
   bt_ports_free(&agent->ports);

@@ -7,31 +7,19 @@
 enum { hook_deadline_ms = 60000 };
 
 struct hook_run {
-  struct bt_inst *in; /* NULL: the instance is gone */
+  struct bt_inst *in; /* busy until the end, so it is not freed before */
   json_t *list;
   size_t next;
   void (*done)(struct bt_inst *in, const char *error);
 };
 
-/* Runs in flight, to be cut from an instance that is freed. One server has few at a time. */
-static BT_VEC(struct hook_run *) runs;
-
 static void run_end(struct hook_run *run, const char *error) {
   struct bt_inst *in = run->in;
-  for (size_t i = 0; i < runs.len; i++)
-    if (runs.items[i] == run) {
-      bt_vec_remove(&runs, i);
-      break;
-    }
-  if (!runs.len)
-    bt_vec_free(&runs);
   void (*done)(struct bt_inst *, const char *) = run->done;
   json_decref(run->list);
   free(run);
-  if (in) {
-    in->op = 0;
-    done(in, error);
-  }
+  in->op = 0;
+  done(in, error);
 }
 
 static void run_next(struct hook_run *run);
@@ -57,7 +45,7 @@ static char *hook_command(json_t *command) {
 
 static void run_next(struct hook_run *run) {
   json_t *hook = json_array_get(run->list, run->next++);
-  if (!run->in || !hook) {
+  if (!hook) {
     run_end(run, NULL);
     return;
   }
@@ -85,12 +73,5 @@ void bt_hooks_run(struct bt_inst *in, const char *which, void (*done)(struct bt_
   run->in = in;
   run->list = json_incref(list);
   run->done = done;
-  bt_vec_push(&runs, run);
   run_next(run);
-}
-
-void bt_hooks_forget(struct bt_inst *in) {
-  for (size_t i = 0; i < runs.len; i++)
-    if (runs.items[i]->in == in)
-      runs.items[i]->in = NULL;
 }

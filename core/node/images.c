@@ -145,7 +145,7 @@ static void ask_registry(struct resolve *r) {
   const struct berth_registry *table = bt_plugin_methods(entry, BERTH_REGISTRY);
   struct berth_registry_resolve req = {sizeof req, .image = r->canonical, .platform = bt_json_str(r->args, "platform")};
   struct bt_plugin_call call = {
-      .method = "registry.resolve", .deadline_ms = registry_deadline_ms, .done = registry_answer, .arg = r};
+      .method = "registry.resolve", .deadline_ms = registry_deadline_ms, .done = registry_answer, .arg = r, .owner = r->agent};
   bt_plugin_invoke(entry, table, resolve, &call, &req);
 }
 

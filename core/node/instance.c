@@ -75,7 +75,6 @@ void bt_inst_free(struct bt_inst *in) {
   if (in->op)
     bt_plugin_abandon(bt_agent_runtime(in->agent), in->op);
   bt_probes_stop(in);
-  bt_hooks_forget(in);
   bt_inst_set_container(in, NULL);
   for (size_t i = 0; i < in->agent->queue.len; i++)
     if (in->agent->queue.items[i] == in) {

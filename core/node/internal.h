@@ -105,7 +105,6 @@ struct bt_agent {
   bool connected;            /* the engine answers and the event stream stands */
   bool synced;               /* a sync came since the last hello */
   bool stopping;
-  berth_op events_op;
   struct bt_plugin *events_entry;
   int slots;                 /* in use */
   BT_VEC(struct bt_inst *) queue;
@@ -119,14 +118,17 @@ struct bt_agent {
 /* ---- agent.c ---- */
 struct bt_plugin *bt_agent_runtime(struct bt_agent *agent); /* NULL where no runtime plug-in runs */
 bool bt_agent_feature(const struct bt_agent *agent, const char *feature);
-/* Starts a runtime method; the macro hides entry and table. call is a struct bt_plugin_call. Gives the op. */
+/* Starts a runtime method; the macro hides entry and table. call is a struct bt_plugin_call, which gets the agent as its owner.
+ * Gives the op. */
 #define bt_agent_call(agent, method, call, ...)                                                             \
   ({                                                                                                        \
+    struct bt_plugin_call *ac_call_ = (call);                                                               \
+    ac_call_->owner = (agent);                                                                              \
     struct bt_plugin *ac_entry_ = bt_agent_runtime(agent);                                                  \
     const struct berth_runtime *ac_rt_ = ac_entry_ ? bt_plugin_methods(ac_entry_, BERTH_RUNTIME) : NULL;    \
-    bt_plugin_invoke(ac_entry_, ac_rt_, method, (call)__VA_OPT__(, ) __VA_ARGS__);                          \
+    bt_plugin_invoke(ac_entry_, ac_rt_, method, ac_call_ __VA_OPT__(, ) __VA_ARGS__);                       \
   })
-void bt_agent_send(struct bt_agent *agent, json_t *message_steal);
+void bt_agent_send(struct bt_agent *agent, json_t *message_steal); /* to nobody once the agent is being freed */
 void bt_agent_step_all(struct bt_agent *agent);
 
 /* ---- slots (agent.c): at most o.concurrency engine operations that change something at once ---- */
@@ -195,7 +197,6 @@ void bt_probes_stop(struct bt_inst *in);
 
 /* ---- hooks.c: runs the commands one after the other in the container, then done (ok false with the sentence) ---- */
 void bt_hooks_run(struct bt_inst *in, const char *which, void (*done)(struct bt_inst *in, const char *error));
-void bt_hooks_forget(struct bt_inst *in);
 
 /* ---- ports.c: the table of the port proxy ---- */
 struct bt_ports *bt_ports_new(struct bt_agent *agent);

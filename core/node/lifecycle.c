@@ -73,6 +73,8 @@ static void stop_container(struct bt_inst *in) {
 
 static void pre_stop_done(struct bt_inst *in, const char *error) {
   in->busy = false;
+  if (in->agent->stopping)
+    return;
   if (error)
     bt_warn("node", "%s: pre_stop hook: %s", in->id, error);
   if (in->running)

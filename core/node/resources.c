@@ -268,7 +268,7 @@ static void image_inspected(void *arg, enum bt_code code, const char *message, j
   const struct berth_registry *table = bt_plugin_methods(registry, BERTH_REGISTRY);
   struct berth_registry_credentials req = {sizeof req, .image = img->name};
   struct bt_plugin_call call = {
-      .method = "registry.credentials", .deadline_ms = 15000, .done = image_credentials, .arg = img};
+      .method = "registry.credentials", .deadline_ms = 15000, .done = image_credentials, .arg = img, .owner = img->agent};
   bt_plugin_invoke(registry, table, credentials, &call, &req);
 }
 

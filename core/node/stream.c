@@ -9,7 +9,7 @@
 enum { stats_deadline_ms = 10000, prune_deadline_ms = 300000 };
 
 struct bt_stream {
-  struct bt_agent *agent;
+  struct bt_agent *agent; /* NULL once freed */
   uint64_t handle;
   struct bt_stream_callbacks cb;
   struct bt_plugin *entry;
@@ -33,7 +33,8 @@ static struct bt_stream *stream_at(struct bt_agent *agent, uint64_t handle) {
 static void stream_end(struct bt_stream *s, enum bt_code code, const char *message, const json_t *result) {
   char key[24];
   key_of(s->handle, key);
-  bt_map_del(s->agent->streams, key);
+  if (s->agent)
+    bt_map_del(s->agent->streams, key);
   if (s->cb.done)
     s->cb.done(s->cb.arg, code, message, result);
   json_decref(s->items);
@@ -247,9 +248,6 @@ void bt_stream_cancel(struct bt_agent *agent, uint64_t handle) {
 void bt_streams_free(struct bt_agent *agent) {
   for (struct bt_map_iter it = bt_map_iter(agent->streams); bt_map_next(&it);) {
     struct bt_stream *s = it.value;
-    if (s->op)
-      bt_plugin_abandon(s->entry, s->op);
-    if (!s->waiting && !s->message)
-      stream_end(s, BT_CANCELLED, "the server stops", NULL);
+    s->agent = NULL; /* its calls have ended: the end is on its way through the loop */
   }
 }

@@ -21,6 +21,7 @@ uint64_t bt_stream_open(struct bt_agent *agent, const char *op, const char *name
 size_t bt_stream_input(struct bt_agent *agent, uint64_t handle, const void *data, size_t len);
 void bt_stream_resize(struct bt_agent *agent, uint64_t handle, int rows, int cols);
 void bt_stream_cancel(struct bt_agent *agent, uint64_t handle);
+/* The agent is being freed and its calls have ended: lets go of the streams whose end is still on its way. */
 void bt_streams_free(struct bt_agent *agent);
 
 #endif

@@ -265,6 +265,20 @@ void bt_plugin_abandon(struct bt_plugin *entry, berth_op id) {
     release(op);
 }
 
+void bt_plugins_end_owned(struct bt_plugins *plugins, const void *owner) {
+  for (uint32_t i = 0; i < plugins->ops.slots.len; i++) {
+    bt_inbox_lock();
+    struct bt_op *op = bt_slots_at(&plugins->ops.slots, i);
+    bt_inbox_unlock();
+    if (!op || op->call.owner != owner || op->answered)
+      continue;
+    berth_op id = op->id;
+    answer(op, BT_CANCELLED, "its caller is going down", NULL);
+    if (op_get(plugins, id) == op && !op->cancelled)
+      release(op);
+  }
+}
+
 /* ---------------------------------------------------------------- delivery */
 
 static void deliver_emit(struct bt_plugins *plugins, struct bt_op *op, const struct bt_op_message *m) {

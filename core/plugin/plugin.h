@@ -149,6 +149,7 @@ struct bt_plugin_call {
    * plug-in gave none; NULL where code is not BT_OK. message: a sentence, "" where code is BT_OK. */
   void (*done)(void *arg, enum bt_code code, const char *message, json_t *result);
   void *arg;
+  const void *owner; /* for bt_plugins_end_owned; NULL: nobody */
 };
 
 /* The table of an interface (struct berth_runtime …), or NULL where the entry does not run or lacks it. Ask anew for each
@@ -167,6 +168,9 @@ void bt_plugin_refuse(struct bt_plugin *entry, berth_op op, enum bt_code code, c
 void bt_plugin_cancel(struct bt_plugin *entry, berth_op op);
 /* As cancel, but done does not come either: for callers that are being freed. */
 void bt_plugin_abandon(struct bt_plugin *entry, berth_op op);
+/* The owner of calls is about to be freed: those that are open end with BT_CANCELLED before this returns (the one case where
+ * done comes from inside), and their plug-ins' cancel() is called. */
+void bt_plugins_end_owned(struct bt_plugins *plugins, const void *owner);
 
 /* Starts the call and invokes table->method(self, op, …). An absent table or method ends it with BT_UNSUPPORTED. Gives the
  * op, for cancel and for methods that speak about an op (input, resize). */

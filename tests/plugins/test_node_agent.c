@@ -213,12 +213,28 @@ static void test_life(void) {
   ok(wait > 0 && wait <= longest, "at most %lld ms: %lld ms", (long long)longest, (long long)wait);
 }
 
+static bool never(void) { return false; }
+
+/* What it asked of the engine is still on its way when it ends: the answers must not find what is freed. */
+static void test_end_while_asking(void) {
+  BT_AUTO_JSON web = class_of("exec sleep 1000", 0);
+  start_agent();
+  ok(run_until(said_hello), "an agent that is to end early says hello");
+  tell(sync_message(web, NULL));
+  bt_agent_free(&T.agent);
+  bt_timer_set(T.patience, 500);
+  T.until = never;
+  bt_loop_run(T.loop);
+  ok(!T.agent, "it ended while its calls were open");
+}
+
 static void test_adoption(void) {
   BT_AUTO_JSON web = class_of("mkdir -p /www; hostname >/www/id; cat /run/secrets/pw >/www/pw; exec httpd -f -p 80 -h /www", T.port);
   BT_AUTO_FREE char *id = bt_strdup(bt_json_str(report("w1"), "container_id"));
   BT_AUTO_FREE char *started = bt_asprintf("%lld", bt_json_int(report("w1"), "started_ms", 0));
   bt_agent_free(&T.agent);
   ok(port_serves(), "without the agent the port goes on");
+  test_end_while_asking();
   bt_map_free(&T.reports);
   T.reports = bt_map_new(decref);
   start_agent();
