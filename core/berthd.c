@@ -137,7 +137,7 @@ static void on_reload(void *arg) {
   bt_config_diff(d->config, now, &live, &fixed);
   bt_config_adopt(d->config, now);
   bt_log_setup((enum bt_log_level)d->config->log.level, d->config->log.format == BT_LOG_JSON);
-  bt_daemon_load_plugins(d);
+  bt_daemon_reload(d);
   log_list("changed", &live, BT_LOG_INFO);
   log_list("needs a restart of berthd and was left as it is", &fixed, BT_LOG_WARN);
   bt_info("berthd", "configuration reloaded");

@@ -125,7 +125,6 @@ static int open_api(struct bt_daemon *d, struct bt_err **err) {
                                  .pool = d->pool,
                                  .feed = d->feed,
                                  .policy = d->policy,
-                                 .policy_dir = d->config->policies.dir,
                                  .seal = d->seal,
                                  .plugins = d->plugins,
                                  .version = PACKAGE_VERSION,
@@ -182,6 +181,8 @@ static int open_agent(struct bt_daemon *d, struct bt_err **err) {
                                      .run_dir = d->config->run_dir,
                                      .labels = labels,
                                      .concurrency = (int)d->config->node.concurrency,
+                                     .reserve_cpus = (double)d->config->node.reserve_nano_cpus / 1e9,
+                                     .reserve_memory = d->config->node.reserve_memory,
                                      .loop = d->loop,
                                      .plugins = d->plugins,
                                      .pool = d->pool,
@@ -193,7 +194,17 @@ static int open_agent(struct bt_daemon *d, struct bt_err **err) {
   return bt_agent_new(&options, &d->agent, err);
 }
 
-void bt_daemon_load_plugins(struct bt_daemon *d) {
+/* What a reload may change of the node. */
+static void tune_agent(struct bt_daemon *d) {
+  BT_AUTO_JSON labels = labels_json(d->config->node.labels);
+  struct bt_agent_options options = {.labels = labels,
+                                     .concurrency = (int)d->config->node.concurrency,
+                                     .reserve_cpus = (double)d->config->node.reserve_nano_cpus / 1e9,
+                                     .reserve_memory = d->config->node.reserve_memory};
+  bt_agent_tune(d->agent, &options);
+}
+
+static void load_plugins(struct bt_daemon *d) {
   size_t n = d->config->plugins.len;
   struct bt_plugin_entry *entries = bt_newn(struct bt_plugin_entry, n + 1);
   for (size_t i = 0; i < n; i++) {
@@ -234,10 +245,41 @@ static int open_state(struct bt_daemon *d, struct bt_err **err) {
   return bt_executor_new(&options, &d->executor, err);
 }
 
+static struct bt_policy_limits policy_limits(const struct bt_config *config) {
+  return (struct bt_policy_limits){.timeout_ms = (int)(config->policies.timeout / 1000000),
+                                   .max_memory = (size_t)config->policies.memory};
+}
+
 static int open_policies(struct bt_daemon *d, struct bt_err **err) {
-  struct bt_policy_limits limits = {.timeout_ms = (int)(d->config->policies.timeout / 1000000),
-                                    .max_memory = (size_t)d->config->policies.memory};
+  struct bt_policy_limits limits = policy_limits(d->config);
   return bt_policy_load(d->config->policies.dir, &limits, &d->policy, err);
+}
+
+struct policy_job {
+  struct bt_policy *policy;
+  struct bt_policy_limits limits;
+  char *dir;
+};
+
+/* In a worker: a check that is going on holds the policies for as long as its limits let it. */
+static void reload_policies(void *arg) {
+  struct policy_job *job = arg;
+  bt_policy_configure(job->policy, job->dir, &job->limits);
+  bt_policy_refresh(job->policy, NULL);
+}
+
+static void policies_reloaded(void *arg) {
+  struct policy_job *job = arg;
+  free(job->dir);
+  free(job);
+}
+
+void bt_daemon_reload(struct bt_daemon *d) {
+  struct policy_job *job = bt_new(struct policy_job);
+  *job = (struct policy_job){d->policy, policy_limits(d->config), bt_strdup(d->config->policies.dir)};
+  bt_pool_run(d->pool, "reload the policies", reload_policies, policies_reloaded, job);
+  tune_agent(d);
+  load_plugins(d);
 }
 
 static char *node_name(const struct bt_config *config) {
@@ -267,7 +309,7 @@ int bt_daemon_open(struct bt_daemon *d, struct bt_err **err) {
   open_plugins(d);
   if (open_agent(d, err) < 0 || open_api(d, err) < 0)
     return -1;
-  bt_daemon_load_plugins(d);
+  load_plugins(d);
   bt_executor_start(d->executor);
   bt_agent_start(d->agent);
   return 0;

@@ -43,7 +43,7 @@ struct bt_daemon {
 /* berthd.c: builds everything, runs until SIGTERM or SIGINT. */
 int bt_daemon_open(struct bt_daemon *d, struct bt_err **err) BT_CHECK;
 void bt_daemon_close(struct bt_daemon *d); /* containers run on */
-void bt_daemon_load_plugins(struct bt_daemon *d);
+void bt_daemon_reload(struct bt_daemon *d);          /* puts the live fields of d->config into force */
 
 /* berthd_services.c */
 void bt_daemon_plugin_server(struct bt_daemon *d);            /* fills d->plugin_server */

@@ -239,7 +239,6 @@ int bt_api_new(const struct bt_api_server *server, const struct bt_api_options *
   json_object_seed(0); /* before two threads make objects at once */
   struct bt_api *api = bt_new(struct bt_api);
   api->s = *server;
-  pthread_mutex_init(&api->policy_lock, NULL);
   api->pump = bt_timer_new(server->loop, "api-watch", on_pump, api);
   api->router = bt_router_new();
   for (size_t i = 0; i < BT_COUNT(tables); i++)
@@ -264,7 +263,6 @@ void bt_api_free(struct bt_api **papi) {
     bt_auth_free(&api->auth);
   SSL_CTX_free(api->tls);
   bt_timer_free(&api->pump);
-  pthread_mutex_destroy(&api->policy_lock);
   free(api);
 }
 

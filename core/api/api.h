@@ -60,8 +60,7 @@ struct bt_api_server {
   struct bt_loop *loop;
   struct bt_pool *pool;
   struct bt_feed *feed;
-  struct bt_policy *policy;   /* used in the admission worker only, one at a time */
-  const char *policy_dir;     /* of POST /v1/policies/test; NULL: not offered */
+  struct bt_policy *policy;   /* used in workers only; NULL: none */
   struct bt_seal *seal;
   struct bt_plugins *plugins;
   const char *version, *server_id;

@@ -2,8 +2,6 @@
 #ifndef BT_API_INTERNAL_H
 #define BT_API_INTERNAL_H
 
-#include <pthread.h>
-
 #include "api/api.h"
 #include "api/auth.h"
 #include "api/problem.h"
@@ -19,7 +17,6 @@ struct bt_api {
   struct bt_auth *auth;
   SSL_CTX *tls;
   struct bt_timer *pump;         /* delivers what is due to watchers */
-  pthread_mutex_t policy_lock;   /* bt_policy is for one thread at a time, and the workers are several */
   struct bt_watch_stream *streams; /* open ones of res_watch.c */
 };
 

@@ -54,10 +54,10 @@ static void get_plugins(struct bt_api *api, struct bt_exchange *x) {
   bt_reply_json(x, 200, page(api->s.plugins ? bt_plugins_json(api->s.plugins) : json_array()));
 }
 
-/* ---------------------------------------------------------------- policies: always in a worker, under their lock */
+/* ---------------------------------------------------------------- policies: always in a worker */
 
 struct policies {
-  struct bt_api *api;
+  struct bt_policy *policy;
   struct bt_exchange *x;
   json_t *list;
   struct bt_err *err;
@@ -65,13 +65,8 @@ struct policies {
 
 static void policies_work(void *arg) {
   struct policies *p = arg;
-  pthread_mutex_lock(&p->api->policy_lock);
-  BT_AUTO_ERR err = NULL;
-  if (bt_policy_refresh(p->api->s.policy, &err) < 0) {
-    /* said in the list itself */
-  }
-  p->list = bt_policy_list(p->api->s.policy);
-  pthread_mutex_unlock(&p->api->policy_lock);
+  bt_policy_refresh(p->policy, NULL); /* what is broken stands in the list */
+  p->list = bt_policy_list(p->policy);
 }
 
 static void policies_done(void *arg) {
@@ -86,13 +81,13 @@ static void get_policies(struct bt_api *api, struct bt_exchange *x) {
     return;
   }
   struct policies *p = bt_new(struct policies);
-  *p = (struct policies){.api = api, .x = x};
+  *p = (struct policies){.policy = api->s.policy, .x = x};
   bt_pool_run(api->s.pool, "policies", policies_work, policies_done, p);
 }
 
 static void test_work(void *arg) {
   struct policies *p = arg;
-  if (bt_policy_test(p->api->s.policy_dir, NULL, &p->list, &p->err) < 0)
+  if (bt_policy_test_own(p->policy, &p->list, &p->err) < 0)
     p->list = NULL;
 }
 
@@ -107,12 +102,12 @@ static void test_done(void *arg) {
 }
 
 static void test_policies(struct bt_api *api, struct bt_exchange *x) {
-  if (!api->s.policy_dir) {
+  if (!api->s.policy) {
     bt_problem(x, BT_UNSUPPORTED, "this server has no folder of policies");
     return;
   }
   struct policies *p = bt_new(struct policies);
-  *p = (struct policies){.api = api, .x = x};
+  *p = (struct policies){.policy = api->s.policy, .x = x};
   bt_pool_run(api->s.pool, "policy tests", test_work, test_done, p);
 }
 

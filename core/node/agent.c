@@ -51,12 +51,8 @@ bool bt_slot_take(struct bt_inst *in) {
   return false;
 }
 
-void bt_slot_release(struct bt_inst *in) {
-  struct bt_agent *agent = in->agent;
-  if (!in->holds_slot)
-    return;
-  in->holds_slot = false;
-  agent->slots--;
+/* Whoever waits for a slot, as far as there are free ones. */
+static void start_queued(struct bt_agent *agent) {
   while (agent->queue.len && agent->slots < agent->o.concurrency) {
     struct bt_inst *next = agent->queue.items[0];
     bt_vec_remove(&agent->queue, 0);
@@ -74,6 +70,15 @@ void bt_slot_release(struct bt_inst *in) {
   }
 }
 
+void bt_slot_release(struct bt_inst *in) {
+  struct bt_agent *agent = in->agent;
+  if (!in->holds_slot)
+    return;
+  in->holds_slot = false;
+  agent->slots--;
+  start_queued(agent);
+}
+
 void bt_agent_step_all(struct bt_agent *agent) {
   for (struct bt_map_iter it = bt_map_iter(agent->instances); bt_map_next(&it);)
     bt_inst_step(it.value);
@@ -85,8 +90,11 @@ static json_t *node_json(const struct bt_agent *agent) {
   json_t *node = json_object();
   bt_json_set_str(node, "name", agent->node_name);
   json_object_set(node, "labels", agent->labels);
-  json_object_set(node, "cpus", json_object_get(agent->info, "cpus"));
-  json_object_set(node, "memory", json_object_get(agent->info, "memory"));
+  /* Never down to 0, which would say that it is not known. */
+  double cpus = bt_json_num(agent->info, "cpus", 0);
+  long long memory = bt_json_int(agent->info, "memory", 0);
+  bt_json_set(node, "cpus", json_real(cpus > 0 ? BT_MAX(cpus - agent->o.reserve_cpus, 0.001) : 0));
+  bt_json_set_int(node, "memory", memory > 0 ? BT_MAX(memory - agent->o.reserve_memory, 1) : 0);
   static const char *const kept[][2] = {{"os", "os"},
                                         {"arch", "arch"},
                                         {"platform", "platform"},
@@ -376,16 +384,23 @@ void bt_agent_message(struct bt_agent *agent, const json_t *message) {
 
 static void free_inst(void *p) { bt_inst_free(p); }
 
+/* What a reload of the configuration may change. */
+static void take_options(struct bt_agent *agent, const struct bt_agent_options *options) {
+  agent->o.concurrency = options->concurrency > 0 ? options->concurrency : default_concurrency;
+  agent->o.reserve_cpus = options->reserve_cpus;
+  agent->o.reserve_memory = options->reserve_memory;
+  json_decref(agent->labels);
+  agent->labels = options->labels ? json_deep_copy(options->labels) : json_object();
+}
+
 int bt_agent_new(const struct bt_agent_options *options, struct bt_agent **out, struct bt_err **err) {
   struct bt_agent *agent = bt_new(struct bt_agent);
   agent->o = *options;
-  if (agent->o.concurrency <= 0)
-    agent->o.concurrency = default_concurrency;
+  take_options(agent, options);
   agent->node_name = bt_strdup(options->node_name);
   agent->server_id = bt_strdup(options->server_id);
   agent->run_dir = bt_strdup(options->run_dir);
   agent->portd = bt_strdup(options->portd);
-  agent->labels = options->labels ? json_deep_copy(options->labels) : json_object();
   agent->instances = bt_map_new(free_inst);
   agent->by_container = bt_map_new(NULL);
   agent->networks = bt_map_new(bt_resource_free);
@@ -401,6 +416,12 @@ int bt_agent_new(const struct bt_agent_options *options, struct bt_agent **out, 
 void bt_agent_hello(struct bt_agent *agent) {
   if (agent->connected)
     send_hello(agent);
+}
+
+void bt_agent_tune(struct bt_agent *agent, const struct bt_agent_options *options) {
+  take_options(agent, options);
+  start_queued(agent);
+  bt_agent_hello(agent);
 }
 
 const json_t *bt_agent_info(const struct bt_agent *agent) { return agent->info; }

@@ -20,6 +20,8 @@ struct bt_agent_options {
   const char *run_dir;         /* "/run/berth": secrets (tmpfs), sockets */
   const json_t *labels;        /* of the node; an object of strings */
   int concurrency;             /* engine operations at once; 0: 8 */
+  double reserve_cpus;         /* kept back from instances */
+  int64_t reserve_memory;      /* bytes */
   struct bt_loop *loop;
   struct bt_plugins *plugins;
   struct bt_pool *pool;
@@ -34,6 +36,8 @@ struct bt_agent_options {
 int bt_agent_new(const struct bt_agent_options *options, struct bt_agent **out, struct bt_err **err) BT_CHECK;
 void bt_agent_start(struct bt_agent *agent);  /* connects to the engine, then sends "hello" */
 void bt_agent_free(struct bt_agent **agent);  /* containers run on */
+/* Takes over labels, concurrency and what is kept back, and tells the server where it is connected. Running instances stay. */
+void bt_agent_tune(struct bt_agent *agent, const struct bt_agent_options *options);
 void bt_agent_message(struct bt_agent *agent, const json_t *message);
 void bt_agent_hello(struct bt_agent *agent);  /* says hello again: the server forgot what it knew */
 const json_t *bt_agent_info(const struct bt_agent *agent); /* of the runtime (berth_runtime.info); NULL before it answered */

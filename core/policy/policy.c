@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "policy/file.h"
 #include "policy/folder.h"
@@ -24,6 +25,7 @@ struct set {
 };
 
 struct bt_policy {
+  pthread_mutex_t use;              /* of all but rows */
   char *dir, *print; /* print: names, sizes and times of the files as they were last read */
   struct bt_policy_limits limits;
   struct set force;                 /* in force; with broken files only after the first load */
@@ -74,6 +76,7 @@ static int read_folder(const char *dir, const struct bt_policy_limits *limits, s
 
 int bt_policy_load(const char *dir, const struct bt_policy_limits *limits, struct bt_policy **out, struct bt_err **err) {
   struct bt_policy *policy = bt_new(struct bt_policy);
+  pthread_mutex_init(&policy->use, NULL);
   pthread_mutex_init(&policy->lock, NULL);
   policy->dir = bt_strdup(dir);
   if (limits)
@@ -83,6 +86,8 @@ int bt_policy_load(const char *dir, const struct bt_policy_limits *limits, struc
     return -1;
   }
   publish(policy);
+  bt_vec_each(&policy->force.broken, broken)
+      bt_error("policy", "%s; every change is refused until it is mended", broken->error);
   *out = policy;
   return 0;
 }
@@ -96,6 +101,7 @@ void bt_policy_free(struct bt_policy **ppolicy) {
   bt_vec_free(&policy->broken);
   json_decref(policy->rows);
   pthread_mutex_destroy(&policy->lock);
+  pthread_mutex_destroy(&policy->use);
   free(policy->dir);
   free(policy->print);
   free(policy);
@@ -117,7 +123,16 @@ static int keep_old(struct bt_policy *policy, struct set *fresh, struct bt_err *
   return -1;
 }
 
-int bt_policy_refresh(struct bt_policy *policy, struct bt_err **err) {
+void bt_policy_configure(struct bt_policy *policy, const char *dir, const struct bt_policy_limits *limits) {
+  pthread_mutex_lock(&policy->use);
+  bt_str_set(&policy->dir, dir);
+  policy->limits = *limits;
+  bt_str_set(&policy->print, NULL); /* no folder looks like this: the next refresh reads all anew */
+  pthread_mutex_unlock(&policy->use);
+}
+
+/* bt_policy_refresh, under the lock. */
+static int refresh(struct bt_policy *policy, struct bt_err **err) {
   BT_AUTO_STRS names = {0};
   BT_AUTO_FREE char *print = NULL;
   if (bt_policy_folder(policy->dir, false, &names, &print, err) < 0)
@@ -141,6 +156,28 @@ int bt_policy_refresh(struct bt_policy *policy, struct bt_err **err) {
   return 1;
 }
 
+int bt_policy_refresh(struct bt_policy *policy, struct bt_err **perr) {
+  BT_AUTO_ERR err = NULL;
+  pthread_mutex_lock(&policy->use);
+  int rc = refresh(policy, &err);
+  if (rc < 0)
+    bt_error("policy", "%s", bt_err_message(err));
+  else if (rc > 0)
+    bt_info("policy", "%zu policies of %s are in force", policy->force.files.len, policy->dir);
+  pthread_mutex_unlock(&policy->use);
+  if (perr)
+    *perr = bt_steal(err);
+  return rc;
+}
+
+int bt_policy_test_own(struct bt_policy *policy, json_t **results, struct bt_err **err) {
+  pthread_mutex_lock(&policy->use);
+  BT_AUTO_FREE char *dir = bt_strdup(policy->dir);
+  struct bt_policy_limits limits = policy->limits;
+  pthread_mutex_unlock(&policy->use);
+  return bt_policy_test(dir, &limits, results, err);
+}
+
 /* ---- a check ---- */
 
 static int turns(struct bt_policy *policy, bool mutate, const json_t *context, int64_t until_us, struct bt_verdict *verdict,
@@ -151,9 +188,8 @@ static int turns(struct bt_policy *policy, bool mutate, const json_t *context, i
   return 0;
 }
 
-int bt_policy_check(struct bt_policy *policy, const json_t *model, const json_t *context, struct bt_verdict *out,
-                    struct bt_err **err) {
-  *out = (struct bt_verdict){0};
+/* bt_policy_check, under the lock. */
+static int ask(struct bt_policy *policy, const json_t *model, const json_t *context, struct bt_verdict *out, struct bt_err **err) {
   if (policy->force.broken.len)
     return bt_err_set(err, BT_DENIED, "the policies cannot be asked, so every change is refused: %s",
                       policy->force.broken.items[0].error);
@@ -166,6 +202,15 @@ int bt_policy_check(struct bt_policy *policy, const json_t *model, const json_t 
   publish(policy);
   if (rc < 0)
     bt_verdict_free(out);
+  return rc;
+}
+
+int bt_policy_check(struct bt_policy *policy, const json_t *model, const json_t *context, struct bt_verdict *out,
+                    struct bt_err **err) {
+  *out = (struct bt_verdict){0};
+  pthread_mutex_lock(&policy->use);
+  int rc = ask(policy, model, context, out, err);
+  pthread_mutex_unlock(&policy->use);
   return rc;
 }
 

@@ -1,7 +1,8 @@
 /* Lua policies: a folder of *.lua files that may refuse, warn about or change what is about to be written. Lua 5.4 in a sandbox (no
  * io, os, debug, load, require of files; text chunks only), 32 MiB a policy and 100 ms a request: over either the call is stopped
- * and the request refused (fail closed). One bt_policy is used by one thread at a time (the admission worker), but for its list; reload
- * makes a new one aside and swaps it in whole: a file that does not compile keeps the last good set in force, and says so.
+ * and the request refused (fail closed). Any thread may use a bt_policy: one works with it at a time, the others wait, but for its
+ * list. A reload makes a new set aside and swaps it in whole: a file that does not compile keeps the last good set in force, and
+ * says so.
  *
  * What a policy file looks like: see config/docs/policies.md . What a rule cannot do, and why, is in box.h.
  *
@@ -28,8 +29,10 @@ struct bt_policy_limits {
  * every check is refused until they are mended, naming file:line. */
 int bt_policy_load(const char *dir, const struct bt_policy_limits *limits, struct bt_policy **out, struct bt_err **err) BT_CHECK;
 void bt_policy_free(struct bt_policy **policy);
+/* Another folder, other limits: in force from the next refresh on (the time limit at once). Waits for a check that is going on. */
+void bt_policy_configure(struct bt_policy *policy, const char *dir, const struct bt_policy_limits *limits);
 /* Re-reads the folder where something in it changed (names, sizes, times). 1: reloaded; 0: nothing changed; -1: broken: the
- * old set stays in force, the sentence is also in bt_policy_list. */
+ * old set stays in force, the sentence is also in bt_policy_list. What came of a change is logged. */
 int bt_policy_refresh(struct bt_policy *policy, struct bt_err **err);
 
 struct bt_verdict {
@@ -49,6 +52,8 @@ void bt_verdict_free(struct bt_verdict *verdict);
 /* [{"name","file","status":"ok"|"broken","error","hooks":["validate_service",…],"calls","denials","last_ms"}]
  * as it was after the last load, refresh or check. Any thread, also while another one checks. */
 json_t *bt_policy_list(struct bt_policy *policy);
+/* Runs the tests of the folder that is in force, under its limits; any thread. */
+int bt_policy_test_own(struct bt_policy *policy, json_t **results, struct bt_err **err) BT_CHECK;
 /* Runs the table-driven tests beside the policies (dir/?*_test.lua): TAP-like results [{"file","name","ok","message"}]. */
 int bt_policy_test(const char *dir, const struct bt_policy_limits *limits, json_t **results, struct bt_err **err) BT_CHECK;
 
