@@ -24,7 +24,7 @@ static void check_version(json_t *checks, const json_t *version) {
   const char *server = bt_json_str_or(version, "version", "unknown");
   BT_AUTO_FREE char *detail = bt_asprintf("server %s, command %s", server, PACKAGE_VERSION);
   bool same = strcmp(server, PACKAGE_VERSION) == 0;
-  add(checks, "versions", same ? "ok" : "warn", detail, same ? NULL : "install the same version of berth and berthd");
+  add(checks, "versions", same ? "ok" : "warning", detail, same ? NULL : "install the same version of berth and berthd");
 }
 
 static void ask_server(struct bt_cli *cli, json_t *checks) {
@@ -32,13 +32,13 @@ static void ask_server(struct bt_cli *cli, json_t *checks) {
   BT_AUTO_JSON version = NULL;
   BT_AUTO_JSON report = NULL;
   if (bt_cli_get(cli, "/v1/version", &version, &err)) {
-    add(checks, "server", "fail", bt_err_message(err), "berthd --config /etc/berth/berthd.yaml");
+    add(checks, "server", "error", bt_err_message(err), "berthd --config /etc/berth/berthd.yaml");
     return;
   }
   add(checks, "server", "ok", cli->conn->shown, NULL);
   check_version(checks, version);
   if (bt_conn_call(cli->conn, "GET", "/v1/doctor", NULL, doctor_timeout_ms, &report, &err))
-    add(checks, "doctor", "fail", bt_err_message(err), NULL);
+    add(checks, "doctor", "error", bt_err_message(err), NULL);
   else
     json_array_extend(checks, json_is_array(report) ? report : bt_json_arr(report, "items"));
 }
@@ -56,7 +56,7 @@ int bt_verb_doctor(struct bt_cli *cli, struct bt_err **err) {
   json_t *check;
   json_array_foreach(checks, i, check) {
     const char *status = bt_json_str_or(check, "status", "");
-    failed += strcmp(status, "ok") && strcmp(status, "warn") && strcmp(status, "skip");
+    failed += strcmp(status, "ok") && strcmp(status, "warning");
   }
   return failed ? BT_EXIT_NO : 0;
 }

@@ -20,21 +20,39 @@ static void add_value(struct bt_buf *b, const json_t *value) {
   bt_buf_adds(b, clean.data);
 }
 
+static bool is_told(const json_t *value) { return value && !json_is_null(value); }
+
+/* "PATH: FROM -> TO"; values that may be secrets are not told. */
+static void add_change(const char *before, const json_t *change, bool told, bool fancy, struct bt_buf *out) {
+  BT_AUTO_BUF line = {0};
+  const json_t *from = json_object_get(change, "from"), *to = json_object_get(change, "to");
+  bt_buf_adds(&line, before);
+  bt_out_clean(&line, bt_json_str_or(change, "path", ""));
+  if (told && (is_told(from) || is_told(to))) {
+    bt_buf_adds(&line, ": ");
+    add_value(&line, from);
+    bt_buf_adds(&line, " -> ");
+    add_value(&line, to);
+  }
+  bt_out_color(out, fancy, BT_DIM, line.data);
+  bt_buf_addc(out, '\n');
+}
+
 static void add_changes(const json_t *changes, bool fancy, struct bt_buf *out) {
   size_t i;
   json_t *change;
+  json_array_foreach(changes, i, change) add_change("      ", change, true, fancy, out);
+}
+
+void bt_plan_policies(const json_t *changes, bool fancy, struct bt_buf *out) {
+  size_t i;
+  json_t *change;
   json_array_foreach(changes, i, change) {
-    BT_AUTO_BUF line = {0};
-    const json_t *from = json_object_get(change, "from"), *to = json_object_get(change, "to");
-    bool told = (from && !json_is_null(from)) || (to && !json_is_null(to)); /* values that may be secrets are not */
-    bt_buf_addf(&line, "      %s%s", bt_json_str_or(change, "path", ""), told ? ": " : "");
-    if (told) {
-      add_value(&line, from);
-      bt_buf_adds(&line, " -> ");
-      add_value(&line, to);
-    }
-    bt_out_color(out, fancy, BT_DIM, line.data);
-    bt_buf_addc(out, '\n');
+    BT_AUTO_BUF who = {0};
+    bt_buf_adds(&who, "    policy ");
+    bt_out_clean(&who, bt_json_str_or(change, "policy", "?"));
+    bt_buf_adds(&who, " changes ");
+    add_change(who.data, change, !strstr(bt_json_str_or(change, "path", ""), ".environment"), fancy, out);
   }
 }
 

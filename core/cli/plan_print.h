@@ -10,5 +10,7 @@
 /* Adds one line per step of plan (control's result, control/control.h) with its changes below it; steps that keep what is there only
  * where all is true. Returns how many steps change something. */
 size_t bt_plan_print(const json_t *plan, bool all, bool fancy, struct bt_buf *out);
+/* One line per change that a policy made to the app (policy_changes of an apply's result): which policy, where, from what to what. */
+void bt_plan_policies(const json_t *changes, bool fancy, struct bt_buf *out);
 
 #endif
