@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
@@ -109,6 +110,7 @@ static void harden(void) {
   prctl(PR_SET_DUMPABLE, 0);
   umask(077);
   signal(SIGPIPE, SIG_IGN);
+  mallopt(M_ARENA_MAX, 2); /* threads are few and allocate little: an arena each would only cost memory */
   if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
     files.rlim_cur = files.rlim_max;
     setrlimit(RLIMIT_NOFILE, &files);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -14,6 +15,14 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "daemon.h"
+
+enum { settle_ms = 2000 };
+
+/* A deployment leaves the heap full of holes: what it took for a moment is worth several times what it keeps. */
+static void give_back(void *arg) {
+  (void)arg;
+  malloc_trim(0);
+}
 
 /* ---------------------------------------------------------------- server and node, in one process */
 
@@ -31,6 +40,7 @@ struct uplink {
 /* Through the loop, so that neither side runs inside the other. */
 static void uplink(void *arg) {
   struct uplink *u = arg;
+  bt_timer_set(u->d->trim, settle_ms);
   if (bt_streq(bt_json_str(u->message, "type"), "progress")) {
     if (u->d->api)
       bt_api_progress(u->d->api, u->message);
@@ -302,6 +312,7 @@ int bt_daemon_open(struct bt_daemon *d, struct bt_err **err) {
   d->node_name = node_name(d->config);
   d->portd = find_portd();
   d->loop = bt_loop_new();
+  d->trim = bt_timer_new(d->loop, "daemon: give memory back", give_back, d);
   d->pool = bt_pool_new(d->loop, 4);
   d->http = bt_http_new(d->loop);
   if (open_run_dir(d->config->run_dir, err) < 0 || open_state(d, err) < 0 || open_policies(d, err) < 0)
@@ -333,6 +344,7 @@ void bt_daemon_close(struct bt_daemon *d) {
   bt_seal_free(&d->seal);
   bt_http_free(&d->http);
   json_decref(d->stats);
+  bt_timer_free(&d->trim);
   bt_loop_free(&d->loop);
   free(d->node_name);
   free(d->portd);

@@ -37,7 +37,7 @@ struct bt_daemon {
   struct bt_api *api;
   json_t *stats;          /* the last statistics of all instances, for metrics */
   int64_t stats_ms;       /* monotonic; when they were read */
-  int lock_fd;
+  struct bt_timer *trim;  /* gives free memory back to the system once a burst is over */
 };
 
 /* berthd.c: builds everything, runs until SIGTERM or SIGINT. */

@@ -193,18 +193,23 @@ static void good_long_enough(void *arg) {
   bt_inst_tell(in);
 }
 
+static void watch_for_good(struct bt_inst *in, bool wanted) {
+  if (!wanted) {
+    bt_timer_free(&in->good);
+    return;
+  }
+  if (!in->good)
+    in->good = bt_timer_new(in->agent->o.loop, "node: instance is good", good_long_enough, in);
+  bt_timer_set(in->good, BT_BACKOFF_WELL_MS);
+}
+
 void bt_inst_refresh_ready(struct bt_inst *in) {
   bool healthy = !bt_json_bool(in->klass, "healthcheck", false) || in->health == BT_HEALTH_HEALTHY;
   bool ready = in->running && !in->want_gone && in->state == BT_INST_RUNNING && healthy && in->startup_ok && in->readiness_ok;
   if (ready != in->ready) {
     in->ready = ready;
     in->ready_since_ms = ready ? bt_clock_wall_ms() : 0;
-    if (!in->good)
-      in->good = bt_timer_new(in->agent->o.loop, "node: instance is good", good_long_enough, in);
-    if (ready && (in->failures || in->error))
-      bt_timer_set(in->good, BT_BACKOFF_WELL_MS);
-    else
-      bt_timer_clear(in->good);
+    watch_for_good(in, ready && (in->failures || in->error));
   }
   bt_inst_tell(in);
 }
@@ -226,6 +231,7 @@ void bt_inst_running(struct bt_inst *in, int64_t started_ms) {
   in->oom = false;
   in->started_once = true;
   in->state = BT_INST_RUNNING;
+  bt_timer_free(&in->timer); /* hardly ever wanted while it runs */
   json_t *probes = bt_json_obj(in->klass, "probes");
   in->startup_ok = !json_object_get(probes, "startup");
   in->readiness_ok = !json_object_get(probes, "readiness");
@@ -249,7 +255,7 @@ static void observe_networks(struct bt_inst *in, const json_t *container) {
   json_t *ports = bt_json_arr(container, "ports");
   if (ports) {
     json_decref(in->ports);
-    in->ports = json_incref(ports);
+    in->ports = json_array_size(ports) ? json_incref(ports) : NULL;
   }
 }
 
