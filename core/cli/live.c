@@ -175,6 +175,19 @@ static void replace_object(json_t **slot, const json_t *value) {
   *slot = value ? json_deep_copy(value) : NULL;
 }
 
+/* Above the lines that are redrawn, so that it stays. */
+static void print_warning(struct live *live, const json_t *event) {
+  BT_AUTO_BUF out = {0};
+  if (live->drawn)
+    bt_buf_addf(&out, "\033[%zuA\033[J", live->drawn);
+  bt_buf_adds(&out, "warning: ");
+  bt_buf_adds(&out, bt_json_str_or(event, "message", ""));
+  bt_buf_adds(&out, "\n");
+  live->drawn = 0;
+  bt_out_write(live->fancy ? STDOUT_FILENO : STDERR_FILENO, &out);
+  draw(live);
+}
+
 /* A change from the watch: the object itself, or null where it is gone ("ns/app/…/id" is its key then). */
 static void change(struct live *live, const char *kind, const json_t *data) {
   const char *key = bt_json_str_or(data, "key", "");
@@ -186,6 +199,8 @@ static void change(struct live *live, const char *kind, const json_t *data) {
   } else if (value && of_app(live, value) && strcmp(kind, "revision") == 0 &&
              bt_json_int(value, "revision", -1) == live->options->revision) {
     ask_soon(live); /* after its instances: they may come later in the same batch */
+  } else if (value && of_app(live, value) && strcmp(bt_json_str_or(value, "type", ""), "instance.warning") == 0) {
+    print_warning(live, value);
   } else if (!value && strcmp(kind, "app") == 0 && live->gone) {
     ask_soon(live); /* perhaps ours */
   }
@@ -393,7 +408,7 @@ static void begin(struct live *live) {
   at_work = live;
   bt_loop_on_signal(loop, SIGINT, on_interrupt, NULL);
   bt_loop_on_signal(loop, SIGTERM, on_interrupt, NULL);
-  bt_conn_stream(live->cli->conn, &(struct bt_conn_stream){.path = "/v1/watch?kinds=app,revision,instance",
+  bt_conn_stream(live->cli->conn, &(struct bt_conn_stream){.path = "/v1/watch?kinds=app,revision,instance,event",
                                                            .accept = "text/event-stream",
                                                            .data = on_bytes, .end = on_end, .arg = live});
   bt_timer_set(live->poll, 0);

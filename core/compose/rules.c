@@ -129,6 +129,15 @@ static void check_volumes_from(struct bt_load *load, const char *name, const str
                     from->seq.items[i]->text);
 }
 
+/* A link is a name in a network that both join; who lives in another's network uses that other's. */
+static void check_links(struct bt_load *load, const char *name, const struct bt_yaml *service) {
+  const struct bt_yaml *links = bt_yaml_get(service, "links"), *mode = bt_yaml_get(service, "network_mode");
+  if (links && links->kind == BT_YAML_SEQ && links->seq.len && mode && mode->text && !bt_starts(mode->text, "service:"))
+    bt_diag_error(load->diags, links->seq.items[0]->loc,
+                  "services.%s has links, but with \"network_mode: %.80s\" it joins no network of the app, where their names are known; remove one of them",
+                  name, mode->text);
+}
+
 /* ---- between services ---- */
 
 static bool any_ip(const char *ip) { return !*ip || bt_streq(ip, "0.0.0.0") || bt_streq(ip, "::"); }
@@ -168,6 +177,7 @@ void bt_compose_check_rules(struct bt_load *load, const struct bt_yaml *tree) {
     check_mode(load, pair->key, pair->value);
     check_builds(load, pair->key, pair->value);
     check_volumes_from(load, pair->key, pair->value);
+    check_links(load, pair->key, pair->value);
     const struct bt_yaml *ports = bt_yaml_get(pair->value, "ports");
     for (size_t i = 0; ports && ports->kind == BT_YAML_SEQ && i < ports->seq.len; i++)
       check_published(load, published, pair->key, ports->seq.items[i]);

@@ -20,8 +20,7 @@ static const struct ctl_inst *partner(const struct ctl_inst *inst, const char *s
 
 const struct ctl_inst *ctl_partner(const struct ctl_inst *inst, const char *service) { return partner(inst, service); }
 
-/* "links: [db:database]" of others make this service answer to the alias. */
-static void add_link_aliases(json_t *aliases, const struct ctl_spec *spec) {
+void ctl_link_aliases(const struct ctl_spec *spec, json_t *aliases) {
   bt_vec_each(&spec->rev->specs, other) {
     size_t i;
     json_t *item;
@@ -44,7 +43,7 @@ static json_t *network_json(const struct ctl_spec *spec, const struct bt_net_use
   json_t *own = bt_json_arr(use->json, "aliases");
   if (own)
     json_array_extend(aliases, own);
-  add_link_aliases(aliases, spec);
+  ctl_link_aliases(spec, aliases);
   bt_json_set(n, "aliases", aliases);
   for (size_t i = 0; i < BT_COUNT(keys); i++) {
     json_t *value = json_object_get(use->json, keys[i]);

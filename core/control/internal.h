@@ -274,6 +274,8 @@ char *ctl_volume_name(const struct ctl_rev *rev, const char *key, bool *external
 
 /* ---- assignment.c ---- */
 json_t *ctl_assignment(const struct ctl_inst *inst);
+/* Adds the names that links of other services of the revision give this one ("links: [db:database]"). */
+void ctl_link_aliases(const struct ctl_spec *spec, json_t *aliases);
 /* The instance of another service of the app whose namespaces it shares; NULL where there is none yet. */
 const struct ctl_inst *ctl_partner(const struct ctl_inst *inst, const char *service);
 

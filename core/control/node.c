@@ -117,6 +117,14 @@ static void report(struct bt_control *c, const char *node, const json_t *m) {
     take_report(inst, m);
 }
 
+/* The engine leaves something of the file out: that is told, not kept. */
+static void warning(struct bt_control *c, const char *node, const json_t *m) {
+  const struct ctl_inst *inst = bt_map_get(c->instances, bt_json_str_or(m, "instance", ""));
+  const char *text = bt_json_str(m, "text");
+  if (inst && text && bt_streq(inst->node, node))
+    ctl_event(c, "warning", "instance.warning", inst->service->app->ns, inst->service->app->name, inst->id, NULL, "%s: %s", inst->id, text);
+}
+
 /* ---- hello and sync ---- */
 
 static json_t *resource_json(const struct ctl_res *res) {
@@ -252,6 +260,8 @@ void ctl_node_message(struct bt_control *c, const char *node, const json_t *m) {
     hello(c, node, m);
   else if (bt_streq(type, "report"))
     report(c, node, m);
+  else if (bt_streq(type, "warning"))
+    warning(c, node, m);
   else if (bt_streq(type, "dropped"))
     ctl_res_dropped(c, m);
   else if (bt_streq(type, "node"))

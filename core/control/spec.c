@@ -54,7 +54,8 @@ static json_t *mount_json(const struct ctl_spec *spec, const struct bt_volume_us
   copy_key(m, "subpath", volume, "subpath");
   copy_key(m, "propagation", bind, "propagation");
   copy_key(m, "selinux", bind, "selinux");
-  copy_key(m, "create_host_path", bind, "create_host_path");
+  if (bind) /* the canonical form leaves the default out */
+    bt_json_set_bool(m, "create_host_path", bt_json_bool(bind, "create_host_path", true));
   copy_key(m, "tmpfs_size", tmpfs, "size");
   copy_key(m, "tmpfs_mode", tmpfs, "mode");
   return m;
@@ -135,6 +136,16 @@ static json_t *labels_json(const struct ctl_spec *spec) {
   return labels;
 }
 
+/* "host", "private", "shareable"; another service's is a matter of each instance (ctl_assignment). */
+static void add_namespaces(json_t *cls, const struct bt_service *s) {
+  static const char *const keys[] = {"pid", "ipc"};
+  for (size_t i = 0; i < BT_COUNT(keys); i++) {
+    const char *mode = bt_json_str(s->json, keys[i]);
+    if (mode && *mode && !bt_starts(mode, "service:"))
+      bt_json_set_str(cls, keys[i], mode);
+  }
+}
+
 static json_t *build_class(const struct ctl_spec *spec) {
   const struct bt_service *s = spec->service;
   json_t *cls = json_object(), *mounts = json_array(), *hooks = json_object();
@@ -146,6 +157,7 @@ static json_t *build_class(const struct ctl_spec *spec) {
   add_ports(cls, s);
   if (s->network_mode)
     bt_json_set_str(cls, "network_mode", s->network_mode);
+  add_namespaces(cls, s);
   bt_json_set(cls, "restart", restart_json(s));
   bt_json_set_bool(cls, "job", bt_service_is_job(s));
   json_t *probes = bt_json_obj(bt_json_obj(s->json, "x-berth"), "probes");
@@ -188,6 +200,15 @@ static void add_fingerprints(json_t *input, const struct ctl_spec *spec) {
   bt_json_set(input, "contents", prints);
 }
 
+/* The aliases that links of others give it. */
+static void add_link_aliases(json_t *input, const struct ctl_spec *spec) {
+  json_t *aliases = json_array();
+  ctl_link_aliases(spec, aliases);
+  if (json_array_size(aliases))
+    json_object_set(input, "links", aliases);
+  json_decref(aliases);
+}
+
 /* Hex of a hash over all that makes a container what it is. Equal hash, equal container. */
 static char *class_hash(const struct ctl_spec *spec, const json_t *cls) {
   static const char *const parts[] = {"mounts", "secrets", "configs", "ports", "ingress", "network_mode", "restart", "job",
@@ -200,6 +221,7 @@ static char *class_hash(const struct ctl_spec *spec, const json_t *cls) {
   if (spec->rev->salt)
     bt_json_set_int(input, "salt", spec->rev->salt);
   add_fingerprints(input, spec);
+  add_link_aliases(input, spec);
   json_t *networks = json_array();
   bt_vec_each(&spec->service->networks, use) {
     bool external;

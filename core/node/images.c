@@ -104,7 +104,8 @@ static void local_answer(void *arg, enum bt_code code, const char *message, json
 }
 
 static void ask_local(struct resolve *r) {
-  struct berth_runtime_image req = {sizeof req, .image = bt_json_str_or(r->args, "image", "")};
+  struct berth_runtime_image req = {
+      sizeof req, .image = bt_json_str_or(r->args, "image", ""), .platform = bt_json_str(r->args, "platform")};
   struct bt_plugin_call call = {
       .method = "runtime.image_inspect", .deadline_ms = local_deadline_ms, .done = local_answer, .arg = r};
   if (!bt_agent_runtime(r->agent)) {

@@ -418,12 +418,26 @@ static void name_owner(void *arg, enum bt_code code, const char *message, json_t
   }
 }
 
+/* What the engine leaves out of what was asked for. */
+static void tell_warnings(struct bt_inst *in, const json_t *result) {
+  size_t i;
+  json_t *warning;
+  json_array_foreach(bt_json_arr(result, "warnings"), i, warning) {
+    json_t *o = json_object();
+    bt_json_set_str(o, "type", "warning");
+    bt_json_set_str(o, "instance", in->id);
+    bt_json_set_str(o, "text", json_string_value(warning));
+    bt_agent_send(in->agent, o);
+  }
+}
+
 static void created(void *arg, enum bt_code code, const char *message, json_t *result) {
   struct bt_inst *in = arg;
   in->op = 0;
   in->busy = false;
   if (code == BT_OK) {
     bt_inst_set_container(in, bt_json_str(result, "id"));
+    tell_warnings(in, result);
     if (in->want_gone || in->agent->stopping) {
       bt_slot_release(in);
       bt_inst_step(in);

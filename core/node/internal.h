@@ -85,7 +85,8 @@ struct bt_resource {
 /* An image that instances wait for. */
 struct bt_image {
   struct bt_agent *agent;
-  char *name;              /* what the assignment runs */
+  char *name;              /* what the assignment runs: a digest, an id, which are of one platform */
+  char *platform;          /* as first asked for; NULL: the machine's */
   char *id;                /* on the engine once present */
   char *error;
   enum bt_code code;

@@ -184,6 +184,7 @@ int bt_resources_ready(struct bt_inst *in, const char **why) {
 void bt_image_free(void *p) {
   struct bt_image *img = p;
   free(img->name);
+  free(img->platform);
   free(img->id);
   free(img->error);
   free(img);
@@ -233,7 +234,7 @@ static size_t image_progress(void *arg, int channel, const void *data, size_t le
 
 static void pull_with(struct bt_image *img, const json_t *auth) {
   BT_AUTO_FREE char *auth_json = auth && bt_json_str(auth, "server") ? bt_json_text(auth) : NULL;
-  struct berth_runtime_image req = {sizeof req, .image = img->name, .auth_json = auth_json};
+  struct berth_runtime_image req = {sizeof req, .image = img->name, .platform = img->platform, .auth_json = auth_json};
   struct bt_plugin_call call = {.method = "runtime.image_pull",
                                 .deadline_ms = pull_deadline_ms,
                                 .emit = image_progress,
@@ -280,6 +281,7 @@ int bt_image_ready(struct bt_inst *in, const char **id, const char **why) {
     img = bt_new(struct bt_image);
     img->agent = agent;
     img->name = bt_strdup(name);
+    img->platform = bt_strdup(bt_json_str(bt_json_obj(in->klass, "service"), "platform"));
     bt_map_set(agent->images, name, img);
   }
   *id = img->id;
@@ -292,7 +294,7 @@ int bt_image_ready(struct bt_inst *in, const char **id, const char **why) {
   if (img->state == BT_IMG_BUSY)
     return 0;
   img->state = BT_IMG_BUSY;
-  struct berth_runtime_image req = {sizeof req, .image = img->name};
+  struct berth_runtime_image req = {sizeof req, .image = img->name, .platform = img->platform};
   struct bt_plugin_call call = {
       .method = "runtime.image_inspect", .deadline_ms = 15000, .done = image_inspected, .arg = img};
   bt_agent_call(agent, image_inspect, &call, &req);

@@ -29,6 +29,7 @@ static void limits_deploy(struct rd_spec *s) {
 
 /* ---------------------------------------------------------------- block I/O */
 
+/* The canonical model names the members as the engine does ("Path", "Rate"), a file as Compose does ("path", "rate"). */
 static void blkio_list(struct rd_spec *s, const json_t *config, const char *key, const char *engine, const char *member,
                        const char *engine_member) {
   const json_t *list = rd_arr(config, key);
@@ -38,11 +39,12 @@ static void blkio_list(struct rd_spec *s, const json_t *config, const char *key,
   json_object_set_new(s->host, engine, out);
   size_t i;
   json_array_foreach(list, i, v) {
-    const char *path = rd_str(v, "path");
+    const char *path = rd_str(v, "Path") ? rd_str(v, "Path") : rd_str(v, "path");
     if (!path)
       rd_spec_error(s, BERTH_INVALID, "blkio_config.%s: an entry names no path", key);
     else
-      json_array_append_new(out, json_pack("{s:s, s:I}", "Path", path, engine_member, (json_int_t)rd_int(v, member, 0)));
+      json_array_append_new(out, json_pack("{s:s, s:I}", "Path", path, engine_member,
+                                           (json_int_t)rd_int(v, engine_member, rd_int(v, member, 0))));
   }
 }
 
