@@ -52,17 +52,22 @@ static json_t *volume_options(struct rd_spec *s, const json_t *m, const char *so
   return o;
 }
 
-/* The mode is an integer, or octal text ("1777"). */
-static json_t *tmpfs_options(const json_t *m) {
-  json_t *o = json_object();
+/* The mode is an integer, or octal text ("1777"). In the engine's map of tmpfs rather than among its mounts, of which
+ * volumes_from of another container takes each for a volume and fails. */
+static void tmpfs_add(struct rd_spec *s, const json_t *m, const char *target) {
   const json_t *mode = json_object_get(m, "tmpfs_mode");
+  RD_AUTO_BUF text = {0};
+  if (rd_bool(m, "read_only", false))
+    rd_buf_adds(&text, "ro");
   if (rd_int(m, "tmpfs_size", 0) > 0)
-    json_object_set_new(o, "SizeBytes", json_integer(rd_int(m, "tmpfs_size", 0)));
-  if (json_is_string(mode))
-    json_object_set_new(o, "Mode", json_integer(strtol(json_string_value(mode), NULL, 8)));
-  else if (json_is_integer(mode))
-    json_object_set(o, "Mode", (json_t *)(uintptr_t)mode);
-  return o;
+    rd_buf_addf(&text, "%ssize=%lld", text.len ? "," : "", (long long)rd_int(m, "tmpfs_size", 0));
+  if (json_is_string(mode) || json_is_integer(mode))
+    rd_buf_addf(&text, "%smode=%lo", text.len ? "," : "",
+                json_is_string(mode) ? strtol(json_string_value(mode), NULL, 8) : (long)json_integer_value(mode));
+  json_t *map = json_object_get(s->host, "Tmpfs");
+  if (!map)
+    json_object_set_new(s->host, "Tmpfs", map = json_object());
+  json_object_set_new(map, target, json_string(text.len ? text.data : ""));
 }
 
 static void mount_add(struct rd_spec *s, json_t *list, const json_t *m) {
@@ -80,14 +85,18 @@ static void mount_add(struct rd_spec *s, json_t *list, const json_t *m) {
     bind_add(s, m, source, target);
     return;
   }
+  if (tmpfs) {
+    tmpfs_add(s, m, target);
+    return;
+  }
   json_t *out = json_pack("{s:s, s:s}", "Type", type, "Target", target);
-  if (*source && !tmpfs)
+  if (*source)
     json_object_set_new(out, "Source", json_string(source));
   if (rd_bool(m, "read_only", false))
     json_object_set_new(out, "ReadOnly", json_true());
-  json_t *options = bind ? bind_options(s, m) : volume ? volume_options(s, m, source) : tmpfs_options(m);
+  json_t *options = bind ? bind_options(s, m) : volume_options(s, m, source);
   if (json_object_size(options))
-    json_object_set(out, bind ? "BindOptions" : volume ? "VolumeOptions" : "TmpfsOptions", options);
+    json_object_set(out, bind ? "BindOptions" : "VolumeOptions", options);
   json_decref(options);
   json_array_append_new(list, out);
 }
@@ -97,7 +106,9 @@ static void mounts_tmpfs(struct rd_spec *s) {
   RD_AUTO_JSON list = rd_spec_strings(json_object_get(s->service, "tmpfs"));
   if (!json_array_size(list))
     return;
-  json_t *out = json_object(), *v;
+  json_t *out = json_object_get(s->host, "Tmpfs"), *v;
+  if (!out)
+    json_object_set_new(s->host, "Tmpfs", out = json_object());
   size_t i;
   json_array_foreach(list, i, v) {
     RD_AUTO_FREE path = rd_strdup(json_string_value(v));
@@ -106,7 +117,6 @@ static void mounts_tmpfs(struct rd_spec *s) {
       *colon = 0;
     json_object_set_new(out, path, json_string(colon ? colon + 1 : ""));
   }
-  json_object_set_new(s->host, "Tmpfs", out);
 }
 
 void rd_spec_mounts(struct rd_spec *s, const json_t *spec) {

@@ -213,8 +213,8 @@ static void test_mounts(void) {
           "HostConfig/Binds", "[\"/a:/b:ro,z\"]");
   spec_is(142, "{\"image\":\"i\",\"mounts\":[{\"type\":\"bind\",\"source\":\"/a:c\",\"target\":\"/b\",\"create_host_path\":true}]}", "HostConfig/Mounts",
           "[{\"Type\":\"bind\",\"Source\":\"/a:c\",\"Target\":\"/b\",\"BindOptions\":{\"CreateMountpoint\":true}}]");
-  spec_is(141, "{\"image\":\"i\",\"mounts\":[{\"type\":\"tmpfs\",\"target\":\"/t\",\"tmpfs_size\":1024,\"tmpfs_mode\":\"1777\"}]}", "HostConfig/Mounts",
-          "[{\"Type\":\"tmpfs\",\"Target\":\"/t\",\"TmpfsOptions\":{\"SizeBytes\":1024,\"Mode\":1023}}]");
+  spec_is(141, "{\"image\":\"i\",\"mounts\":[{\"type\":\"tmpfs\",\"target\":\"/t\",\"tmpfs_size\":1024,\"tmpfs_mode\":\"1777\"}]}", "HostConfig/Tmpfs",
+          "{\"/t\":\"size=1024,mode=1777\"}");
   spec_is(145, "{\"image\":\"i\",\"mounts\":[{\"type\":\"volume\",\"source\":\"v\",\"target\":\"/v\",\"subpath\":\"a/b\"}]}", "HostConfig/Mounts/0/VolumeOptions",
           "{\"Subpath\":\"a/b\"}");
   spec_is(141, "{\"image\":\"i\",\"volumes_from\":[\"abc:ro\"],\"pid\":\"host\",\"ipc\":\"shareable\"}", "HostConfig",
