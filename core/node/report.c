@@ -37,7 +37,8 @@ json_t *bt_inst_report(const struct bt_inst *in) {
   bt_json_set_str(o, "type", "report");
   bt_json_set_str(o, "instance", in->id);
   bt_json_set_str(o, "state", state_names[in->state]);
-  bt_json_set_bool(o, "ready", in->ready);
+  const char *port_error = in->running ? bt_ports_error(in->agent, in) : NULL;
+  bt_json_set_bool(o, "ready", in->ready && !port_error); /* nobody can reach it where it should be */
   bt_json_set_str(o, "health", health_names[in->health]);
   bt_json_set_str(o, "container_id", in->container_id);
   bt_json_set_str(o, "image_id", in->image_id);
@@ -46,8 +47,7 @@ json_t *bt_inst_report(const struct bt_inst *in) {
     bt_json_set_int(o, "exit_code", in->exit_code);
   if (in->oom)
     bt_json_set_bool(o, "oom", true);
-  const char *port_error = in->running ? bt_ports_error(in->agent, in) : NULL;
-  bt_json_set_str(o, "error", in->error ? in->error : port_error);
+  bt_json_set_str(o, "error", port_error ? port_error : in->error);
   bt_json_set_int(o, "restarts", in->restarts);
   bt_json_set_int(o, "failures", in->failures);
   if (!in->running)

@@ -65,7 +65,8 @@ static void compare(json_t *changes, const char *path, json_t *from, json_t *to)
     return;
   if ((!from || json_is_null(from)) && (!to || json_is_null(to)))
     return;
-  if (json_is_object(from) && json_is_object(to))
+  bool parts = bt_streq(path, "deploy"); /* whose replicas alone may be what changed */
+  if ((json_is_object(from) || (!from && parts)) && (json_is_object(to) || (!to && parts)))
     compare_objects(changes, path, from, to);
   else if (json_is_object(to) && !from && json_object_size(to) > 0 && hides_values(path))
     compare_objects(changes, path, NULL, to);

@@ -45,6 +45,12 @@ static void explain_end(const struct bt_explain_inst *i, int64_t now_ms, struct 
   }
 }
 
+static void explain_port(const struct bt_explain_inst *i, struct bt_explain *out) {
+  bt_buf_adds(&out->text, i->error);
+  free(out->next);
+  out->next = bt_strdup("end what holds the port (ss -ltnp), or publish another one; Berth tries again every 5 s");
+}
+
 static void explain_running(const struct bt_explain_inst *i, struct bt_explain *out) {
   if (i->ready) {
     out->code = "ready";
@@ -58,6 +64,8 @@ static void explain_running(const struct bt_explain_inst *i, struct bt_explain *
     bt_buf_adds(&out->text, "its health check fails");
   else if (i->healthcheck && !bt_streq(i->health, "healthy"))
     bt_buf_adds(&out->text, "its health check has not passed yet");
+  else if (i->error && bt_starts(i->error, "port "))
+    explain_port(i, out);
   else if (i->readiness)
     bt_buf_adds(&out->text, "its readiness probe does not pass");
   else
