@@ -204,8 +204,8 @@ static int check_count(const struct bt_args *args, struct bt_err **err) {
   if (n < v->min)
     return bt_err_set(err, BT_INVALID, "an argument is missing: berth %s %s", v->name, v->args);
   if (v->max >= 0 && n > v->max)
-    return bt_err_set(err, BT_INVALID, "\"%s\" is one argument too many: berth %s %s", args->rest.items[v->max], v->name,
-                      v->args);
+    return bt_err_set(err, BT_INVALID, "\"%s\" is one argument too many: berth %s%s%s", args->rest.items[v->max], v->name,
+                      *v->args ? " " : "", v->args);
   return 0;
 }
 

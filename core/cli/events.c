@@ -105,6 +105,13 @@ static int follow(struct bt_cli *cli, const char *url, struct bt_err **err) {
   return events.err ? bt_err_move(err, events.err) : 0;
 }
 
+/* No events of an app: of one that is not there, or whose events are no longer kept? */
+static int check_app(struct bt_cli *cli, const char *app, struct bt_err **err) {
+  BT_AUTO_JSON object = NULL;
+  BT_AUTO_FREE char *path = bt_cli_path(cli, "apps", app, NULL);
+  return bt_cli_get(cli, path, &object, err);
+}
+
 int bt_verb_events(struct bt_cli *cli, struct bt_err **err) {
   BT_AUTO_BUF url = {0};
   const struct bt_args *args = &cli->args;
@@ -123,5 +130,5 @@ int bt_verb_events(struct bt_cli *cli, struct bt_err **err) {
   size_t i;
   json_t *event;
   json_array_foreach(items, i, event) show(cli, event);
-  return 0;
+  return json_array_size(items) || !args->rest.len ? 0 : check_app(cli, args->rest.items[0], err);
 }

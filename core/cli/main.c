@@ -12,8 +12,18 @@ static int fail(struct bt_err *err) {
   return bt_code_exit(bt_err_code(err));
 }
 
+/* What would not even make a path: the server's words for that would be no help. */
+static int check_namespace(const char *name, struct bt_err **err) {
+  size_t n = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_-");
+  if (n && !name[n])
+    return 0;
+  return bt_err_set(err, BT_INVALID, "\"%s\" is no name of a namespace: it has lower-case letters, digits, - and _", name);
+}
+
 static int run(struct bt_cli *cli, struct bt_err **err) {
   const struct bt_verb *verb = cli->args.verb;
+  if (check_namespace(cli->namespace_, err))
+    return -1;
   if (bt_args_has(&cli->args, "version")) {
     bt_cli_say("berth %s\n", PACKAGE_VERSION);
     return 0;

@@ -1,6 +1,8 @@
 /* "berth policy test": runs the tests beside the policies of a folder, here, without a server. */
 #include "config.h"
 
+#include <sys/stat.h>
+
 #include "base/json.h"
 #include "cli/cli.h"
 #include "policy/policy.h"
@@ -8,6 +10,9 @@
 int bt_verb_policy_test(struct bt_cli *cli, struct bt_err **err) {
   const char *dir = cli->args.rest.len ? cli->args.rest.items[0] : ".";
   BT_AUTO_JSON results = NULL;
+  struct stat st;
+  if (stat(dir, &st) || !S_ISDIR(st.st_mode))
+    return bt_err_set(err, BT_NOT_FOUND, "there is no folder %s", dir);
   if (bt_policy_test(dir, NULL, &results, err))
     return -1;
   size_t i, failed = 0, total = json_array_size(results);
@@ -27,6 +32,8 @@ int bt_verb_policy_test(struct bt_cli *cli, struct bt_err **err) {
     }
     bt_cli_say("%s\n", line.data);
   }
+  if (!total)
+    bt_cli_note("there are no tests in %s: they are in files whose names end with _test.lua", dir);
   if (cli->json)
     bt_out_json(results);
   else

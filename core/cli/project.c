@@ -200,6 +200,14 @@ json_t *bt_project_bundle(const struct bt_project *project) {
 
 /* ---------------------------------------------------------------- the app that is meant */
 
+/* A file that was named and cannot be read names no app: the folder's own would be another one. */
+static int check_read(const struct bt_project *project, struct bt_err **err) {
+  bt_vec_each(&project->options.files, path)
+    if (!bt_map_get(project->files, *path))
+      return bt_err_set(err, BT_NOT_FOUND, "%s cannot be read, so it is not known which app is meant", *path);
+  return 0;
+}
+
 int bt_project_app(const struct bt_args *args, char **out, struct bt_err **err) {
   *out = bt_strdup(bt_args_text(args, "project-name"));
   if (*out)
@@ -214,8 +222,10 @@ int bt_project_app(const struct bt_args *args, char **out, struct bt_err **err) 
   /* Only the name is wanted, so what is wrong in the rest of the file does not matter here. */
   struct bt_project project = {.options = {.skip_berth_checks = true, .keep_inactive = true}};
   int rc = bt_project_options(args, &project, err);
-  if (rc == 0)
+  if (rc == 0) {
     (void)!bt_project_load(&project);
+    rc = check_read(&project, err);
+  }
   *out = rc == 0 ? bt_strdup(project.result.name) : NULL;
   if (rc == 0 && !*out)
     rc = bt_diags_err(&project.result.diags, err);
