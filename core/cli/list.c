@@ -32,10 +32,25 @@ static void add_text(struct bt_table *table, const json_t *value) {
     bt_table_add(table, "", BT_PLAIN);
 }
 
+/* An engine publishes each port for IPv4 and for IPv6: one of them says enough. */
+static bool is_twin(const json_t *ports, const json_t *port) {
+  size_t i;
+  json_t *other;
+  if (!bt_streq(bt_json_str(port, "host_ip"), "::"))
+    return false;
+  json_array_foreach(ports, i, other) if (bt_streq(bt_json_str(other, "host_ip"), "0.0.0.0") &&
+                                          json_equal(json_object_get(other, "published"), json_object_get(port, "published")) &&
+                                          json_equal(json_object_get(other, "target"), json_object_get(port, "target")) &&
+                                          bt_streq(bt_json_str(other, "protocol"), bt_json_str(port, "protocol"))) return true;
+  return false;
+}
+
 void bt_list_ports(const json_t *ports, struct bt_buf *out) {
   size_t i;
   json_t *port;
   json_array_foreach(ports, i, port) {
+    if (is_twin(ports, port))
+      continue;
     const json_t *published = json_object_get(port, "published");
     const char *ip = bt_json_str(port, "host_ip"), *protocol = bt_json_str_or(port, "protocol", "tcp");
     bt_buf_adds(out, out->len ? " " : "");
@@ -179,13 +194,15 @@ static int list_in_namespace(struct bt_cli *cli, const char *kind, const struct 
 int bt_verb_ls(struct bt_cli *cli, struct bt_err **err) {
   static const struct bt_column columns[] = {
       {"APP", "app", BT_CELL_TEXT},           {"REVISION", "revision", BT_CELL_TEXT}, {"STATE", "state", BT_CELL_STATE},
-      {"READY", "ready", BT_CELL_TEXT},       {"INSTANCES", "instances", BT_CELL_TEXT},
+      {"READY", "ready", BT_CELL_TEXT},       {"COMPLETED", "completed", BT_CELL_TEXT},
+      {"INSTANCES", "instances", BT_CELL_TEXT},
       {"UPDATED", "updated_at", BT_CELL_AGE}, {"MESSAGE", "message", BT_CELL_TEXT},   {NULL, NULL, BT_CELL_TEXT}};
   if (!bt_args_has(&cli->args, "all-namespaces"))
     return list_in_namespace(cli, "apps", columns, "app", err);
   static const struct bt_column everywhere[] = {
       {"NAMESPACE", "namespace", BT_CELL_TEXT}, {"APP", "app", BT_CELL_TEXT},     {"REVISION", "revision", BT_CELL_TEXT},
-      {"STATE", "state", BT_CELL_STATE},        {"READY", "ready", BT_CELL_TEXT},   {"INSTANCES", "instances", BT_CELL_TEXT},
+      {"STATE", "state", BT_CELL_STATE},        {"READY", "ready", BT_CELL_TEXT},   {"COMPLETED", "completed", BT_CELL_TEXT},
+      {"INSTANCES", "instances", BT_CELL_TEXT},
       {"UPDATED", "updated_at", BT_CELL_AGE},   {"MESSAGE", "message", BT_CELL_TEXT},
       {NULL, NULL, BT_CELL_TEXT}};
   return list(cli, "/v1/apps", everywhere, "app", err);

@@ -59,6 +59,27 @@ static void add_row(struct top *top, struct bt_table *table, const json_t *insta
   bt_table_addf(table, "%lld", bt_json_int(sample, "pids", 0));
 }
 
+static bool sampled(const json_t *items, const char *id) {
+  size_t i;
+  json_t *sample;
+  json_array_foreach(items, i, sample) if (bt_streq(bt_json_str(sample, "instance"), id)) return true;
+  return false;
+}
+
+/* What runs and has no figures (the engine gave none) is a row all the same. */
+static void add_unknown(const struct top *top, struct bt_table *table, const json_t *items) {
+  size_t i;
+  json_t *instance;
+  json_array_foreach(top->wanted, i, instance) {
+    if (!bt_streq(bt_json_str(instance, "state"), "running") || sampled(items, bt_json_str(instance, "instance")))
+      continue;
+    BT_AUTO_FREE char *label = bt_target_label(instance, top->here);
+    bt_table_add(table, label, BT_PLAIN);
+    for (int column = 1; column < (int)table->ncolumns; column++)
+      bt_table_add(table, NULL, BT_PLAIN);
+  }
+}
+
 static void show(struct top *top, const json_t *items) {
   static const char *const head[] = {"INSTANCE", "CPU", "MEMORY", "NET IN / OUT", "DISK READ / WRITE", "PIDS"};
   BT_AUTO_TABLE table = {0};
@@ -71,6 +92,7 @@ static void show(struct top *top, const json_t *items) {
     if (instance)
       add_row(top, &table, instance, sample);
   }
+  add_unknown(top, &table, items);
   if (top->again)
     bt_buf_adds(&out, "\033[H\033[J");
   bt_table_render(&table, bt_out_width(STDOUT_FILENO), bt_out_fancy(STDOUT_FILENO), &out);

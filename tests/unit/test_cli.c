@@ -87,7 +87,7 @@ static void test_args_refused(void) {
   refused("up --build=yes", "--build takes no value");
   refused("ls --format yaml", "--format takes table|json, not \"yaml\"");
   refused("exec web", "an argument is missing: berth exec OBJECT COMMAND [ARG...]");
-  refused("ls shop", "\"shop\" is one argument too many: berth ls ");
+  refused("ls shop", "\"shop\" is one argument too many: berth ls");
 }
 
 static void test_verbs(void) {
