@@ -90,16 +90,16 @@ like "$(berth why "$(instances "${app}f" '.[0].instance')")" 'next start|again i
 succeeds "down" timeout 60 berth down "${app}f"
 
 # --- a published port that somebody else holds
-port=$((30000 + $$ % 10000))
-busybox httpd -f -p "127.0.0.1:$port" &
+held=$((41000 + $$ % 10000))
+busybox httpd -f -p "127.0.0.1:$held" &
 holder=$!
-wait_for 5 eval "(exec 3<>/dev/tcp/127.0.0.1/$port)"
+wait_for 5 eval "(exec 3<>/dev/tcp/127.0.0.1/$held)"
 cat >port.yaml <<YAML
 name: ${app}p
 services:
-  web: {image: $image, command: [sleep, "100"], init: true, stop_grace_period: 0s, ports: ["127.0.0.1:$port:80"]}
+  web: {image: $image, command: [sleep, "100"], init: true, stop_grace_period: 0s, ports: ["127.0.0.1:$held:80"]}
 YAML
-like "$(timeout 30 berth up -f port.yaml --wait-timeout 3s 2>&1)" "port 127.0.0.1:$port cannot be served" "an app that nobody can reach is not up"
+like "$(timeout 30 berth up -f port.yaml --wait-timeout 3s 2>&1)" "port 127.0.0.1:$held cannot be served" "an app that nobody can reach is not up"
 like "$(berth why "${app}p/web")" "cannot be served.*Address already in use" "and why says so"
 kill "$holder"
 wait "$holder" 2>/dev/null
