@@ -319,6 +319,44 @@ static void hooks_done(struct bt_inst *in, const char *error) {
 
 /* ---------------------------------------------------------------- the way up */
 
+static void discarded(void *arg, enum bt_code code, const char *message, json_t *result) {
+  struct bt_inst *in = arg;
+  (void)message, (void)result;
+  in->op = 0;
+  in->busy = false;
+  if (code == BT_OK || code == BT_NOT_FOUND)
+    bt_inst_set_container(in, NULL);
+  BT_AUTO_FREE char *why = bt_strdup(in->error);
+  bt_inst_fail(in, why, true);
+}
+
+static void looked_for(void *arg, enum bt_code code, const char *message, json_t *result) {
+  struct bt_inst *in = arg;
+  (void)message, (void)result;
+  in->op = 0;
+  if (code == BT_OK && in->container_id) {
+    struct berth_runtime_container req = {sizeof req, .id = in->container_id, .force = true, .volumes = true};
+    struct bt_plugin_call call = {.method = "runtime.remove", .deadline_ms = 60000, .done = discarded, .arg = in};
+    in->op = bt_agent_call(in->agent, remove, &call, &req);
+    return;
+  }
+  in->busy = false;
+  bt_inst_set_container(in, NULL);
+  bt_str_set(&in->error, NULL);
+  bt_inst_step(in);
+}
+
+/* Something was not found: the container, and then it is made anew at once; or what it hangs on. A container remembers the id of a
+ * network, so once that was removed and made again, the container never starts again, and another one takes its place. */
+static void look_for(struct bt_inst *in, const char *why) {
+  bt_str_set(&in->error, why);
+  bt_resources_doubt(in);
+  struct berth_runtime_container req = {sizeof req, .id = in->container_id};
+  struct bt_plugin_call call = {.method = "runtime.inspect", .deadline_ms = 15000, .done = looked_for, .arg = in};
+  in->busy = true;
+  in->op = bt_agent_call(in->agent, inspect, &call, &req);
+}
+
 static void started(void *arg, enum bt_code code, const char *message, json_t *result) {
   struct bt_inst *in = arg;
   (void)result;
@@ -330,15 +368,15 @@ static void started(void *arg, enum bt_code code, const char *message, json_t *r
     in->died_busy = false;
     in->state = BT_INST_PENDING;
     if (code == BT_NOT_FOUND)
-      bt_inst_set_container(in, NULL);
+      look_for(in, message);
     else
       bt_inst_retry_in(in, removal_ms);
     bt_inst_tell(in);
-    if (code == BT_CONFLICT)
-      return;
+    return;
   } else if (code != BT_OK) {
     in->died_busy = false;
     bt_inst_fail(in, message, code == BT_UNAVAILABLE);
+    bt_resources_doubt(in);
   } else if (in->died_busy) {
     in->died_busy = false;
     in->running = true;
@@ -460,6 +498,7 @@ static void created(void *arg, enum bt_code code, const char *message, json_t *r
   if (code == BT_NOT_FOUND)
     bt_image_forget(in->agent, bt_json_str_or(bt_inst_doc(in), "image", ""));
   bt_inst_fail(in, message, code == BT_UNAVAILABLE);
+  bt_resources_doubt(in);
 }
 
 static void create(struct bt_inst *in, const char *image_id) {

@@ -186,6 +186,8 @@ void bt_resource_drop(struct bt_agent *agent, bool volume, const char *name);
 void bt_resource_free(void *resource);
 /* 1 all are there; 0 not yet (a step comes when they are); -1 one failed: the sentence is in *why (borrowed). */
 int bt_resources_ready(struct bt_inst *in, const char **why);
+/* It could not start: looks whether its networks and volumes are still there, and makes anew what somebody removed. */
+void bt_resources_doubt(struct bt_inst *in);
 void bt_resources_recheck(struct bt_agent *agent); /* after the engine came back */
 /* 1 present (*id borrowed); 0 on the way; -1 failed. */
 int bt_image_ready(struct bt_inst *in, const char **id, const char **why);

@@ -179,6 +179,23 @@ int bt_resources_ready(struct bt_inst *in, const char **why) {
   return all;
 }
 
+static void doubt(struct bt_resource *r) {
+  if (!r || r->drop || r->state != BT_RES_READY)
+    return;
+  r->state = BT_RES_UNKNOWN;
+  resource_step(r);
+}
+
+void bt_resources_doubt(struct bt_inst *in) {
+  size_t i;
+  json_t *o;
+  json_array_foreach(bt_json_arr(bt_inst_doc(in), "networks"), i, o)
+    doubt(bt_map_get(in->agent->networks, bt_json_str_or(o, "name", "")));
+  json_array_foreach(bt_json_arr(in->klass, "mounts"), i, o)
+    if (bt_streq(bt_json_str(o, "type"), "volume"))
+      doubt(bt_map_get(in->agent->volumes, bt_json_str_or(o, "source", "")));
+}
+
 /* ---------------------------------------------------------------- images */
 
 void bt_image_free(void *p) {

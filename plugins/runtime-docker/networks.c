@@ -11,7 +11,11 @@ struct thing {
   char *name, *label;
   json_t *spec, *labels;
   bool again; /* somebody else made it between our look and our create */
+  bool made;
   int tries;
+  json_t *twins; /* ids of the networks of this name that are Berth's own, the newest first */
+  size_t at, left, kept;
+  void (*parted)(struct rd_op *op);
 };
 
 static void thing_drop(struct rd_op *op) {
@@ -20,6 +24,7 @@ static void thing_drop(struct rd_op *op) {
   free(t->label);
   json_decref(t->spec);
   json_decref(t->labels);
+  json_decref(t->twins);
 }
 
 static json_t *object_of(const char *text) {
@@ -94,6 +99,84 @@ static json_t *network_body(const struct thing *t) {
   return body;
 }
 
+/* ---- several of one name. The engine makes two where two requests come at once: ours, and one of a server that was killed
+ * while it waited. Nothing can use or remove them by name any more. ---- */
+
+static bool is_ambiguous(const struct rd_answer *a) {
+  RD_AUTO_FREE sentence = !a->code && a->status == 400 ? rd_sentence(a->body, a->len) : NULL;
+  return sentence && strstr(sentence, "is ambiguous");
+}
+
+static bool has_labels(const json_t *there, const json_t *wanted) {
+  const char *key;
+  json_t *value;
+  json_object_foreach((json_t *)(uintptr_t)wanted, key, value)
+    if (!rd_eq(rd_str(there, key), json_string_value(value)))
+      return false;
+  return rd_str(there, "berth.network") != NULL;
+}
+
+static void add_twin(struct thing *t, const json_t *network) {
+  size_t i = 0;
+  while (i < json_array_size(t->twins) && strcmp(rd_str_or(network, "Created", ""), rd_str_or(json_array_get(t->twins, i), "Created", "")) < 0)
+    i++;
+  json_array_insert(t->twins, i, (json_t *)(uintptr_t)network);
+}
+
+static void part_next(struct rd_op *op);
+
+static void twin_removed(struct rd_op *op, const struct rd_answer *a) {
+  struct thing *t = (struct thing *)op;
+  if (a->code) {
+    rd_answer_fail(op, a);
+    return;
+  }
+  if (a->status < 300 || a->status == 404)
+    t->left--;
+  part_next(op);
+}
+
+/* From the newest on, until as many are left as shall be; one that containers use stays. */
+static void part_next(struct rd_op *op) {
+  struct thing *t = (struct thing *)op;
+  if (t->left <= t->kept || t->at == json_array_size(t->twins)) {
+    if (t->left > t->kept)
+      rd_op_fail(op, BERTH_CONFLICT, "%s: there are %zu of that name, and they are in use: remove all but one", op->subject, t->left);
+    else
+      t->parted(op);
+    return;
+  }
+  RD_AUTO_FREE path = rd_path("/networks/", rd_str_or(json_array_get(t->twins, t->at++), "Id", ""), "");
+  rd_request(op, &(struct rd_request){.method = "DELETE", .path = path, .done = twin_removed});
+}
+
+static void twins_listed(struct rd_op *op, const struct rd_answer *a) {
+  struct thing *t = (struct thing *)op;
+  if (!rd_answer_good(op, a))
+    return;
+  json_decref(t->twins);
+  t->twins = json_array();
+  t->at = t->left = 0;
+  size_t i;
+  json_t *network;
+  json_array_foreach(a->json, i, network) {
+    if (!rd_eq(rd_str(network, "Name"), t->name))
+      continue;
+    t->left++;
+    if (has_labels(rd_obj(network, "Labels"), t->labels))
+      add_twin(t, network);
+  }
+  part_next(op);
+}
+
+static void part_twins(struct thing *t, size_t kept, void (*parted)(struct rd_op *op)) {
+  t->kept = kept;
+  t->parted = parted;
+  RD_AUTO_FREE filters = rd_filters(NULL, "name", t->name);
+  RD_AUTO_FREE path = rd_asprintf("/networks?%s", filters);
+  rd_request(&t->op, &(struct rd_request){.method = "GET", .path = path, .max_body = 16 << 20, .done = twins_listed});
+}
+
 static void network_look(struct rd_op *op);
 
 static void network_created(struct rd_op *op, const struct rd_answer *a) {
@@ -105,12 +188,16 @@ static void network_created(struct rd_op *op, const struct rd_answer *a) {
   }
   if (!rd_answer_good(op, a))
     return;
-  const char *id = rd_str(a->json, "Id");
-  rd_op_done(op, json_pack("{s:s, s:b}", "id", id ? id : rd_str_or(a->json, "ID", t->name), "created", 1));
+  t->made = true;
+  network_look(op); /* is it the only one of its name? */
 }
 
 static void network_seen(struct rd_op *op, const struct rd_answer *a) {
   struct thing *t = (struct thing *)op;
+  if (is_ambiguous(a) && t->tries++ < 3) {
+    part_twins(t, 1, network_look);
+    return;
+  }
   if (!a->code && a->status == 404) {
     if (external_missing(t))
       return;
@@ -128,7 +215,7 @@ static void network_seen(struct rd_op *op, const struct rd_answer *a) {
   if (why)
     rd_op_fail(op, BERTH_CONFLICT, "%s: one of that name is there, but %s: remove it, or choose another name", op->subject, why);
   else
-    rd_op_done(op, json_pack("{s:s, s:b}", "id", rd_str_or(a->json, "Id", ""), "created", 0));
+    rd_op_done(op, json_pack("{s:s, s:b}", "id", rd_str_or(a->json, "Id", rd_str_or(a->json, "ID", "")), "created", t->made));
 }
 
 static void network_look(struct rd_op *op) {
@@ -146,6 +233,10 @@ static void network_remove_ready(struct rd_op *op);
 static void network_removed(struct rd_op *op, const struct rd_answer *a) {
   enum { most_tries = 5 };
   struct thing *t = (struct thing *)op;
+  if (is_ambiguous(a) && t->tries++ < 3) {
+    part_twins(t, 0, network_remove_ready);
+    return;
+  }
   RD_AUTO_FREE sentence = !a->code && a->status >= 400 ? rd_sentence(a->body, a->len) : NULL;
   if (sentence && strstr(sentence, "has active endpoints")) {
     if (t->tries++ < most_tries)
