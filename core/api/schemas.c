@@ -43,7 +43,7 @@ static const struct member members[] = {
     {"PolicyTest", "ok", "!boolean", "Passed"},
     {"PolicyTest", "message", "string?", "Why not"},
     {"Policy", "hooks", "array", "Hooks that it has"},
-    {"Namespace", "name", "!string", "Namespace"},
+    {"Namespace", "namespace", "!string", "Namespace"},
     {"Node", "node", "!string", "Node"},
     {"Node", "status", "!string", "ready, unavailable or disconnected"},
     {"Node", "message", "string?", "Why it is not ready"},

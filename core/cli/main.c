@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "cli/cli.h"
+#include "cli/out.h"
 
 static int fail(struct bt_err *err) {
   bt_cli_note("%s", bt_err_message(err));
@@ -51,6 +52,8 @@ int main(int argc, char **argv) {
     cli.quiet = bt_args_has(&cli.args, "quiet");
     rc = run(&cli, &err);
   }
+  if (rc == 0 && bt_out_lost()) /* whoever reads the output must not take a part for the whole */
+    rc = bt_err_errno(&err, BT_IO, bt_out_lost(), "cannot write the output");
   if (rc < 0)
     rc = fail(err);
   bt_conn_free(&cli.conn);

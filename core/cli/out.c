@@ -187,13 +187,23 @@ void bt_table_free(struct bt_table *table) {
 
 /* ---------------------------------------------------------------- the rest */
 
+static int lost;
+
 void bt_out_write(int fd, const struct bt_buf *b) {
   for (size_t at = 0; at < b->len;) {
     ssize_t n = write(fd, b->data + at, b->len - at);
-    if (n < 0 && errno != EINTR && errno != EAGAIN)
+    if (n < 0 && errno != EINTR && errno != EAGAIN) {
+      lost = lost ? lost : errno;
       return;
+    }
     at += n > 0 ? (size_t)n : 0;
   }
+}
+
+int bt_out_lost(void) {
+  if (fflush(stdout) != 0 && !lost)
+    lost = errno;
+  return lost;
 }
 
 void bt_out_json(const json_t *value) {

@@ -25,6 +25,8 @@ size_t bt_out_columns(const char *text);
 enum bt_color bt_out_state_color(const char *word);
 /* Writes all of b to fd; what cannot be written (a closed pipe) is dropped. */
 void bt_out_write(int fd, const struct bt_buf *b);
+/* errno of the first write that failed (a full disk, say), 0 where all went out. */
+int bt_out_lost(void);
 
 /* A table whose cells are copied and cleaned. Columns are as wide as their widest cell; trailing blanks are left out. Zero-
  * initialise; ncolumns is fixed by bt_table_head. */

@@ -113,7 +113,6 @@ struct stats_of {
 static void stats_done(void *arg, enum bt_code code, const char *message, json_t *result) {
   struct stats_of *one = arg;
   struct bt_stream *s = one->s;
-  (void)message;
   if (code == BT_OK) {
     json_t *o = json_copy(result);
     bt_json_set_str(o, "instance", one->instance);
@@ -127,10 +126,12 @@ static void stats_done(void *arg, enum bt_code code, const char *message, json_t
   free(one->app);
   free(one->service);
   free(one);
-  if (--s->waiting == 0) {
-    BT_AUTO_JSON all = json_pack("{sO}", "items", s->items);
-    stream_end(s, BT_OK, "", all);
-  }
+  if (--s->waiting)
+    return;
+  /* Who has just ended has no figures; that the engine has none for anybody is to be said. */
+  bool lost = json_array_size(s->items) == 0 && code != BT_OK && code != BT_NOT_FOUND && code != BT_CONFLICT;
+  BT_AUTO_JSON all = json_pack("{sO}", "items", s->items);
+  stream_end(s, lost ? code : BT_OK, lost ? message : "", lost ? NULL : all);
 }
 
 static void ask_stats(struct bt_stream *s, struct bt_inst *in) {
