@@ -3,7 +3,7 @@
 #include "control/internal.h"
 
 /* The instance of another service that one shares something with: the same slot, else the last one there is. */
-static const struct ctl_inst *partner(const struct ctl_inst *inst, const char *service) {
+const struct ctl_inst *ctl_partner(const struct ctl_inst *inst, const char *service) {
   const struct ctl_service *other = service ? ctl_service_find(inst->service->app, service) : NULL;
   const struct ctl_inst *best = NULL;
   if (other)
@@ -17,8 +17,6 @@ static const struct ctl_inst *partner(const struct ctl_inst *inst, const char *s
     }
   return best;
 }
-
-const struct ctl_inst *ctl_partner(const struct ctl_inst *inst, const char *service) { return partner(inst, service); }
 
 void ctl_link_aliases(const struct ctl_spec *spec, json_t *aliases) {
   bt_vec_each(&spec->rev->specs, other) {
@@ -70,7 +68,7 @@ static json_t *networks_json(const struct ctl_spec *spec) {
 }
 
 static void set_partner(json_t *o, const char *key, const struct ctl_inst *inst, const char *service) {
-  const struct ctl_inst *with = partner(inst, service);
+  const struct ctl_inst *with = ctl_partner(inst, service);
   if (with)
     bt_json_set_str(o, key, with->id);
 }
@@ -78,7 +76,7 @@ static void set_partner(json_t *o, const char *key, const struct ctl_inst *inst,
 static json_t *volumes_from_json(const struct ctl_inst *inst) {
   json_t *list = json_array();
   bt_vec_each(&inst->spec->service->volumes_from, from) {
-    const struct ctl_inst *with = partner(inst, from->service);
+    const struct ctl_inst *with = ctl_partner(inst, from->service);
     if (!with)
       continue;
     json_t *item = json_object();

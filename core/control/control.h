@@ -103,9 +103,9 @@ struct bt_send {
 };
 
 /* What the daemon does through plug-ins and answers with BT_IN_CALL_DONE. A lost call (crash) is made again after a start.
- * "image.resolve" {image, platform, policy: "missing"|"always"|"never"|"build"|"refresh", current: pinned or null}
+ * "image.resolve" {image, platform, policy: "missing"|"always"|"never"|"refresh", current: pinned or null}
  *      -> {"pinned": "repo@sha256:…" or "sha256:…" (local id), "digest": "sha256:…", "source": "local"|"registry"|"kept"}
- * "image.build"   {build: canonical build object, tags: […], force: bool} -> {"pinned": "sha256:…", "digest": …} */
+ * "image.build"   {namespace, app, service, build: canonical build object, tags: […], force: bool} -> {"pinned": "sha256:…", "digest": …} */
 struct bt_call {
   uint64_t id;
   const char *kind; /* a literal */

@@ -81,6 +81,10 @@ static void call_resolve(struct bt_control *c, const struct ctl_spec *spec, stru
 
 static void call_build(struct bt_control *c, const struct ctl_spec *spec, struct ctl_check *check, bool force) {
   json_t *args = json_object(), *tags = json_array(), *more = bt_json_arr(spec->service->build, "tags");
+  const struct ctl_app *app = spec->rev->app;
+  bt_json_set_str(args, "namespace", app->ns);
+  bt_json_set_str(args, "app", app->name);
+  bt_json_set_str(args, "service", spec->service->name);
   json_object_set(args, "build", spec->service->build);
   json_array_append_new(tags, json_string(spec->image));
   if (more)

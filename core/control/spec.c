@@ -4,8 +4,6 @@
 
 #include "control/internal.h"
 
-static void set_duration(json_t *obj, const char *key, int64_t ms) { bt_json_set_int(obj, key, ms); }
-
 /* A name of the model on the engine. "app_key" is Compose's own default, so it gets the namespace in front; a name that the user
  * chose stays as it is. */
 static char *engine_name(const struct ctl_rev *rev, const char *kind, const char *key, bool *external) {
@@ -116,9 +114,9 @@ static void add_grants(json_t *cls, const struct ctl_spec *spec) {
 static json_t *restart_json(const struct bt_service *s) {
   json_t *r = json_object();
   bt_json_set_str(r, "condition", bt_service_is_job(s) ? "none" : s->restart.condition);
-  set_duration(r, "delay_ms", s->restart.delay_ms);
+  bt_json_set_int(r, "delay_ms", s->restart.delay_ms);
   bt_json_set_int(r, "max_attempts", s->restart.max_attempts);
-  set_duration(r, "window_ms", s->restart.window_ms);
+  bt_json_set_int(r, "window_ms", s->restart.window_ms);
   return r;
 }
 
@@ -163,7 +161,7 @@ static json_t *build_class(const struct ctl_spec *spec) {
   json_t *probes = bt_json_obj(bt_json_obj(s->json, "x-berth"), "probes");
   bt_json_set(cls, "probes", probes ? json_incref(probes) : json_object());
   bt_json_set_bool(cls, "healthcheck", s->healthcheck);
-  set_duration(cls, "stop_grace_ms", s->stop_grace_ms);
+  bt_json_set_int(cls, "stop_grace_ms", s->stop_grace_ms);
   copy_key(hooks, "post_start", s->json, "post_start");
   copy_key(hooks, "pre_stop", s->json, "pre_stop");
   bt_json_set(cls, "hooks", hooks);

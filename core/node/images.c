@@ -34,7 +34,7 @@ struct resolve {
   struct bt_image_ref ref;
   char *canonical;
   bool registry_first;   /* always, refresh */
-  bool local_only;       /* never, build */
+  bool local_only;       /* never, or named by its id */
   bool registry_tried;
   enum bt_code registry_code;
   char *registry_message;
@@ -181,7 +181,7 @@ void bt_image_resolve(struct bt_agent *agent, const json_t *args, done_fn *done,
     r->canonical = bt_image_canonical(&r->ref);
   const char *policy = bt_json_str_or(args, "policy", "missing");
   r->registry_first = bt_streq(policy, "always") || bt_streq(policy, "refresh");
-  r->local_only = local_id || bt_streq(policy, "never") || bt_streq(policy, "build");
+  r->local_only = local_id || bt_streq(policy, "never");
   if (r->registry_first)
     ask_registry(r);
   else

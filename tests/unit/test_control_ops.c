@@ -251,6 +251,10 @@ static void test_build(void) {
   uint64_t call = k.fx.calls.items[0].id;
   kit_step(&k, (struct bt_input){.kind = BT_IN_CALL_DONE, .call = call, .code = BT_NOT_FOUND, .text = "no"});
   ok(k.fx.calls.len == 1 && bt_streq(k.fx.calls.items[0].kind, "image.build"), "no: build it");
+  const json_t *args = k.fx.calls.items[0].args;
+  ok(bt_streq(bt_json_str(args, "namespace"), "default") && bt_streq(bt_json_str(args, "app"), "shop") &&
+         bt_streq(bt_json_str(args, "service"), "api"),
+     "for whom: its progress and its failure name them");
   BT_AUTO_JSON result = kit_json("{\"pinned\":\"sha256:1\",\"digest\":\"sha256:1\"}");
   kit_step(&k, (struct bt_input){.kind = BT_IN_CALL_DONE, .call = k.fx.calls.items[0].id, .code = BT_OK, .result = result});
   const json_t *a = bt_json_obj(kit_sent(&k, "assign", 0), "instance");
