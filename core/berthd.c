@@ -85,16 +85,11 @@ static struct bt_config *load_config(const char *path, bool must_exist) {
 }
 
 static int check_all(const struct bt_config *config) {
-  size_t n = config->plugins.len;
-  struct bt_plugin_entry *entries = bt_newn(struct bt_plugin_entry, n + 1);
-  for (size_t i = 0; i < n; i++) {
-    const struct bt_config_plugin *p = &config->plugins.items[i];
-    entries[i] = (struct bt_plugin_entry){p->name, p->path ? p->path : p->plugin, p->config, p->config_tree};
-  }
+  size_t n;
+  BT_AUTO_FREE struct bt_plugin_entry *entries = bt_daemon_entries(config, &n);
   BT_AUTO_DIAGS diags = {0};
   const char *dirs[] = {config->plugin_dir, NULL};
   bt_plugins_check(entries, n, config->plugin_dir ? dirs : NULL, &diags);
-  free(entries);
   BT_AUTO_FREE char *text = bt_diags_text(&diags);
   fputs(text, stderr);
   if (diags.errors)

@@ -145,17 +145,7 @@ static void instance_stats(const struct collect *c, const json_t *items) {
 }
 
 static void instance_metrics(const struct collect *c) {
-  struct bt_control *control = bt_executor_control(c->d->executor);
-  BT_AUTO_JSON all = json_array();
-  BT_AUTO_FREE char *cursor = NULL;
-  do {
-    struct bt_query query = {.limit = 5000, .cursor = cursor};
-    char *next = NULL;
-    BT_AUTO_JSON page = bt_control_list(control, "instances", &query, &next, NULL);
-    json_array_extend(all, page);
-    free(cursor);
-    cursor = next;
-  } while (cursor);
+  BT_AUTO_JSON all = bt_daemon_list(c->d, "instances", 0);
   instance_states(c, all);
   instance_stats(c, c->d->stats);
 }

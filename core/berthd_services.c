@@ -146,6 +146,21 @@ static void publish(void *arg, const char *entry, const char *type, const char *
   bt_executor_write(d->executor, "event.add", args, "system", false, ignore, NULL);
 }
 
+json_t *bt_daemon_list(struct bt_daemon *d, const char *kind, uint64_t after) {
+  const struct bt_control *control = bt_executor_control(d->executor);
+  json_t *all = json_array();
+  BT_AUTO_FREE char *cursor = NULL;
+  do {
+    struct bt_query query = {.after = after, .limit = 5000, .cursor = cursor};
+    char *next = NULL;
+    BT_AUTO_JSON page = bt_control_list(control, kind, &query, &next, NULL);
+    json_array_extend(all, page);
+    free(cursor);
+    cursor = next;
+  } while (cursor);
+  return all;
+}
+
 /* Nothing is missing where the oldest event that is kept is not younger than "after", or is the very first. */
 static json_t *past_events(void *arg, uint64_t after, bool *complete) {
   struct bt_daemon *d = arg;
@@ -155,17 +170,7 @@ static json_t *past_events(void *arg, uint64_t after, bool *complete) {
   const json_t *o = json_array_get(oldest, 0);
   *complete = after <= bt_control_revision(control) &&
               (!o || bt_json_int(o, "id", 0) == 1 || (uint64_t)bt_json_int(o, "revision", 0) <= after);
-  json_t *all = json_array();
-  BT_AUTO_FREE char *cursor = NULL;
-  do {
-    struct bt_query query = {.after = after, .limit = 5000, .cursor = cursor};
-    char *next = NULL;
-    BT_AUTO_JSON page = bt_control_list(control, "events", &query, &next, NULL);
-    json_array_extend(all, page);
-    free(cursor);
-    cursor = next;
-  } while (cursor);
-  return all;
+  return bt_daemon_list(d, "events", after);
 }
 
 static void query(void *arg, const char *path,

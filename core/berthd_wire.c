@@ -65,9 +65,11 @@ struct call {
   uint64_t id;
 };
 
+/* What our own end cut off is no answer: control asks again at the next start. */
 static void call_done(void *arg, enum bt_code code, const char *message, const json_t *result) {
   struct call *c = arg;
-  bt_executor_call_done(c->d->executor, c->id, code, message, result);
+  if (!c->d->closing)
+    bt_executor_call_done(c->d->executor, c->id, code, message, result);
   free(c);
 }
 
@@ -214,16 +216,21 @@ static void tune_agent(struct bt_daemon *d) {
   bt_agent_tune(d->agent, &options);
 }
 
-static void load_plugins(struct bt_daemon *d) {
-  size_t n = d->config->plugins.len;
-  struct bt_plugin_entry *entries = bt_newn(struct bt_plugin_entry, n + 1);
-  for (size_t i = 0; i < n; i++) {
-    const struct bt_config_plugin *p = &d->config->plugins.items[i];
+struct bt_plugin_entry *bt_daemon_entries(const struct bt_config *config, size_t *n) {
+  *n = config->plugins.len;
+  struct bt_plugin_entry *entries = bt_newn(struct bt_plugin_entry, *n + 1);
+  for (size_t i = 0; i < *n; i++) {
+    const struct bt_config_plugin *p = &config->plugins.items[i];
     entries[i] = (struct bt_plugin_entry){
         .name = p->name, .plugin = p->path ? p->path : p->plugin, .config = p->config, .places = p->config_tree};
   }
+  return entries;
+}
+
+static void load_plugins(struct bt_daemon *d) {
+  size_t n;
+  BT_AUTO_FREE struct bt_plugin_entry *entries = bt_daemon_entries(d->config, &n);
   bt_plugins_load(d->plugins, entries, n);
-  free(entries);
 }
 
 static void open_plugins(struct bt_daemon *d) {
@@ -328,6 +335,7 @@ int bt_daemon_open(struct bt_daemon *d, struct bt_err **err) {
 
 /* The API first, so that nobody asks any more; then the node, whose containers run on; then the store, which flushes. */
 void bt_daemon_close(struct bt_daemon *d) {
+  d->closing = true;
   bt_api_free(&d->api);
   bt_agent_free(&d->agent);
   bt_plugins_free(&d->plugins);

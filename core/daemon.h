@@ -38,12 +38,15 @@ struct bt_daemon {
   json_t *stats;          /* the last statistics of all instances, for metrics */
   int64_t stats_ms;       /* monotonic; when they were read */
   struct bt_timer *trim;  /* gives free memory back to the system once a burst is over */
+  bool closing;
 };
 
-/* berthd.c: builds everything, runs until SIGTERM or SIGINT. */
+/* berthd_wire.c: builds everything from d->config and d->config_file; also after a failure, bt_daemon_close ends it. */
 int bt_daemon_open(struct bt_daemon *d, struct bt_err **err) BT_CHECK;
 void bt_daemon_close(struct bt_daemon *d); /* containers run on */
 void bt_daemon_reload(struct bt_daemon *d);          /* puts the live fields of d->config into force */
+/* The plug-ins of a configuration, borrowed from it; the caller frees. */
+struct bt_plugin_entry *bt_daemon_entries(const struct bt_config *config, size_t *n);
 
 /* berthd_services.c */
 void bt_daemon_plugin_server(struct bt_daemon *d);            /* fills d->plugin_server */
@@ -51,6 +54,9 @@ void bt_daemon_kv_end(struct bt_daemon *d);                   /* after the execu
 int bt_daemon_content(void *arg, const char *namespace_, const char *key, void **data, size_t *len, struct bt_err **err);
 json_t *bt_daemon_status(void *arg);                          /* GET /v1/server */
 void bt_daemon_doctor(void *arg, void (*done)(void *done_arg, json_t *report_steal), void *done_arg);
+
+/* All pages of bt_control_list in one new array. after: as of struct bt_query. */
+json_t *bt_daemon_list(struct bt_daemon *d, const char *kind, uint64_t after);
 
 /* berthd_metrics.c: berth.host.metrics/1.collect */
 void bt_daemon_collect(void *arg, int64_t max_age_ms, void (*sample)(void *done_arg, const struct berth_metric_sample *sample),
