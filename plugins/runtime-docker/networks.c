@@ -1,5 +1,9 @@
 /* Networks and volumes: ensure, remove, list. What is there is left as it is; where it is not what was asked for, that is
- * said instead of being used all the same. */
+ * said instead of being used all the same.
+ *
+ * Several networks may bear one name: the engine's CheckDuplicate does not see what is still being made, say for a server
+ * that was killed. From then on everything by that name fails, so networks are looked up by list and used by id, and of
+ * several one stays. Only what carries a label of ours ("berth.…") is ever removed. */
 #include "config.h"
 #include "engine.h"
 
@@ -10,21 +14,27 @@ struct thing {
   struct rd_op op;
   char *name, *label;
   json_t *spec, *labels;
-  bool again; /* somebody else made it between our look and our create */
-  bool made;
+  bool again;      /* somebody else made it between our look and our create */
+  char *made;      /* the id of the network that we made */
+  json_t *found;   /* networks of exactly that name */
+  json_t *kept;    /* the one of them that stays; NULL: none does */
+  size_t at;       /* the one of found that is being looked at or removed */
+  json_t *cut;     /* names of the endpoints that are in the way of it */
+  char *living;    /* a container that uses it */
   int tries;
-  json_t *twins; /* ids of the networks of this name that are Berth's own, the newest first */
-  size_t at, left, kept;
-  void (*parted)(struct rd_op *op);
 };
 
 static void thing_drop(struct rd_op *op) {
   struct thing *t = (struct thing *)op;
   free(t->name);
   free(t->label);
+  free(t->made);
+  free(t->living);
   json_decref(t->spec);
   json_decref(t->labels);
-  json_decref(t->twins);
+  json_decref(t->found);
+  json_decref(t->kept);
+  json_decref(t->cut);
 }
 
 static json_t *object_of(const char *text) {
@@ -99,85 +109,244 @@ static json_t *network_body(const struct thing *t) {
   return body;
 }
 
-/* ---- several of one name. The engine makes two where two requests come at once: ours, and one of a server that was killed
- * while it waited. Nothing can use or remove them by name any more. ---- */
+/* ---- those of one name ---- */
 
-static bool is_ambiguous(const struct rd_answer *a) {
-  RD_AUTO_FREE sentence = !a->code && a->status == 400 ? rd_sentence(a->body, a->len) : NULL;
-  return sentence && strstr(sentence, "is ambiguous");
-}
-
-static bool has_labels(const json_t *there, const json_t *wanted) {
+static bool is_ours(const json_t *network) {
   const char *key;
   json_t *value;
-  json_object_foreach((json_t *)(uintptr_t)wanted, key, value)
-    if (!rd_eq(rd_str(there, key), json_string_value(value)))
-      return false;
-  return rd_str(there, "berth.network") != NULL;
-}
-
-static void add_twin(struct thing *t, const json_t *network) {
-  size_t i = 0;
-  while (i < json_array_size(t->twins) && strcmp(rd_str_or(network, "Created", ""), rd_str_or(json_array_get(t->twins, i), "Created", "")) < 0)
-    i++;
-  json_array_insert(t->twins, i, (json_t *)(uintptr_t)network);
-}
-
-static void part_next(struct rd_op *op);
-
-static void twin_removed(struct rd_op *op, const struct rd_answer *a) {
-  struct thing *t = (struct thing *)op;
-  if (a->code) {
-    rd_answer_fail(op, a);
-    return;
+  json_object_foreach(rd_obj(network, "Labels"), key, value) {
+    (void)value;
+    if (rd_starts(key, "berth."))
+      return true;
   }
-  if (a->status < 300 || a->status == 404)
-    t->left--;
-  part_next(op);
+  return false;
 }
 
-/* From the newest on, until as many are left as shall be; one that containers use stays. */
-static void part_next(struct rd_op *op) {
-  struct thing *t = (struct thing *)op;
-  if (t->left <= t->kept || t->at == json_array_size(t->twins)) {
-    if (t->left > t->kept)
-      rd_op_fail(op, BERTH_CONFLICT, "%s: there are %zu of that name, and they are in use: remove all but one", op->subject, t->left);
-    else
-      t->parted(op);
-    return;
-  }
-  RD_AUTO_FREE path = rd_path("/networks/", rd_str_or(json_array_get(t->twins, t->at++), "Id", ""), "");
-  rd_request(op, &(struct rd_request){.method = "DELETE", .path = path, .done = twin_removed});
+/* Asks for all networks of t's name. The filter is a regular expression that the engine looks for anywhere in a name. */
+static void networks_ask(struct rd_op *op, void (*done)(struct rd_op *op, const struct rd_answer *a)) {
+  struct rd_buf pattern = {0};
+  rd_buf_adds(&pattern, "^");
+  for (const char *p = ((struct thing *)op)->name; *p; p++)
+    rd_buf_addf(&pattern, "%s%c", strchr("\\.+*?()|[]{}^$", *p) ? "\\" : "", *p);
+  rd_buf_adds(&pattern, "$");
+  RD_AUTO_FREE text = rd_buf_steal(&pattern);
+  RD_AUTO_FREE filters = rd_filters(NULL, "name", text);
+  RD_AUTO_FREE path = rd_asprintf("/networks?%s", filters);
+  rd_request(op, &(struct rd_request){.method = "GET", .path = path, .max_body = 16 << 20, .done = done});
 }
 
-static void twins_listed(struct rd_op *op, const struct rd_answer *a) {
-  struct thing *t = (struct thing *)op;
-  if (!rd_answer_good(op, a))
-    return;
-  json_decref(t->twins);
-  t->twins = json_array();
-  t->at = t->left = 0;
+/* Takes the answer to networks_ask; ours_only leaves out those of others. */
+static void networks_take(struct thing *t, const struct rd_answer *a, bool ours_only) {
+  json_decref(t->found);
+  t->found = json_array();
+  t->at = 0;
   size_t i;
   json_t *network;
-  json_array_foreach(a->json, i, network) {
-    if (!rd_eq(rd_str(network, "Name"), t->name))
-      continue;
-    t->left++;
-    if (has_labels(rd_obj(network, "Labels"), t->labels))
-      add_twin(t, network);
-  }
-  part_next(op);
+  json_array_foreach(a->json, i, network)
+    if (rd_eq(rd_str(network, "Name"), t->name) && (!ours_only || is_ours(network)))
+      json_array_append(t->found, network);
 }
 
-static void part_twins(struct thing *t, size_t kept, void (*parted)(struct rd_op *op)) {
-  t->kept = kept;
-  t->parted = parted;
-  RD_AUTO_FREE filters = rd_filters(NULL, "name", t->name);
-  RD_AUTO_FREE path = rd_asprintf("/networks?%s", filters);
-  rd_request(&t->op, &(struct rd_request){.method = "GET", .path = path, .max_body = 16 << 20, .done = twins_listed});
+static char *network_path(const struct thing *t, const char *suffix) {
+  return rd_path("/networks/", rd_str(json_array_get(t->found, t->at), "Id"), suffix);
 }
+
+/* ---- removing all of t->found but t->kept ---- */
+
+static void network_delete(struct rd_op *op);
+static void networks_removed(struct thing *t);
+
+static void networks_next(struct thing *t) {
+  t->at++;
+  t->tries = 0;
+  networks_removed(t);
+}
+
+static void endpoints_next(struct thing *t);
+
+static void endpoint_cut(struct rd_op *op, const struct rd_answer *a) {
+  (void)a; /* whether it helped, the next removal tells */
+  endpoints_next((struct thing *)op);
+}
+
+/* Only what no running container stands behind is cut: the engine sometimes keeps an endpoint of one that is long gone. */
+static void endpoint_seen(struct rd_op *op, const struct rd_answer *a) {
+  struct thing *t = (struct thing *)op;
+  json_t *first = json_array_get(t->cut, 0);
+  const char *name = json_string_value(first);
+  bool gone = !a->code && a->status == 404;
+  if (!gone && (a->code || a->status >= 400 || rd_bool(rd_obj(a->json, "State"), "Running", true))) {
+    rd_set(&t->living, rd_strdup(name));
+    json_array_remove(t->cut, 0);
+    endpoints_next(t);
+    return;
+  }
+  rd_log(op->self, BERTH_LOG_WARN, "%s: the engine keeps an endpoint of %s, which does not run: it is disconnected by force", op->subject, name);
+  RD_AUTO_JSON body = json_pack("{s:O, s:b}", "Container", first, "Force", 1);
+  json_array_remove(t->cut, 0);
+  RD_AUTO_FREE path = network_path(t, "/disconnect");
+  rd_request(op, &(struct rd_request){.method = "POST", .path = path, .body = body, .done = endpoint_cut});
+}
+
+static void endpoints_next(struct thing *t) {
+  if (!json_array_size(t->cut)) {
+    rd_op_after(&t->op, 50 << t->tries, network_delete);
+    return;
+  }
+  RD_AUTO_FREE path = rd_path("/containers/", json_string_value(json_array_get(t->cut, 0)), "/json");
+  rd_request(&t->op, &(struct rd_request){.method = "GET", .path = path, .done = endpoint_seen});
+}
+
+static void endpoints_found(struct rd_op *op, const struct rd_answer *a) {
+  struct thing *t = (struct thing *)op;
+  json_decref(t->cut);
+  t->cut = json_array();
+  rd_set(&t->living, NULL);
+  const char *key;
+  json_t *endpoint;
+  json_object_foreach(rd_obj(a->json, "Containers"), key, endpoint) {
+    (void)key;
+    if (*rd_str_or(endpoint, "Name", ""))
+      json_array_append(t->cut, json_object_get(endpoint, "Name"));
+  }
+  endpoints_next(t);
+}
+
+/* An endpoint of a container that was just removed may linger for a moment; what lingers longer is cut off. */
+static void endpoints_in_the_way(struct thing *t, const char *sentence) {
+  enum { patient_tries = 2, most_tries = 5 };
+  if (t->tries++ >= most_tries) {
+    if (t->living)
+      rd_op_fail(&t->op, BERTH_CONFLICT, "%s: containers still use it, %s for one: %s", t->op.subject, t->living, sentence);
+    else
+      rd_op_fail(&t->op, BERTH_CONFLICT, "%s: the engine keeps endpoints of containers that are gone, until it is restarted: %s", t->op.subject, sentence);
+  } else if (t->tries <= patient_tries) {
+    rd_op_after(&t->op, 50 << t->tries, network_delete);
+  } else {
+    RD_AUTO_FREE path = network_path(t, "");
+    rd_request(&t->op, &(struct rd_request){.method = "GET", .path = path, .done = endpoints_found});
+  }
+}
+
+static void network_deleted(struct rd_op *op, const struct rd_answer *a) {
+  struct thing *t = (struct thing *)op;
+  RD_AUTO_FREE sentence = !a->code && a->status >= 400 ? rd_sentence(a->body, a->len) : NULL;
+  if (sentence && strstr(sentence, "has active endpoints"))
+    endpoints_in_the_way(t, sentence);
+  else if ((!a->code && a->status == 404) || rd_answer_good(op, a))
+    networks_next(t);
+}
+
+static void network_delete(struct rd_op *op) {
+  RD_AUTO_FREE path = network_path((struct thing *)op, "");
+  rd_request(op, &(struct rd_request){.method = "DELETE", .path = path, .done = network_deleted});
+}
+
+/* ---- ensure ---- */
 
 static void network_look(struct rd_op *op);
+
+/* Ends the operation with the network of that name. */
+static void network_use(struct thing *t, const json_t *network) {
+  RD_AUTO_FREE why = rd_bool(t->spec, "external", false) ? NULL : rd_network_differs(network, t->spec);
+  if (why)
+    rd_op_fail(&t->op, BERTH_CONFLICT, "%s: one of that name is there, but %s: remove it, or choose another name", t->op.subject, why);
+  else
+    rd_op_done(&t->op, json_pack("{s:s, s:b}", "id", rd_str_or(network, "Id", ""), "created", rd_eq(t->made, rd_str(network, "Id"))));
+}
+
+/* Goes on with the removal, and ends the operation when all that shall go is gone. */
+static void networks_removed(struct thing *t) {
+  while (t->at < json_array_size(t->found) && json_array_get(t->found, t->at) == t->kept)
+    t->at++;
+  if (t->at < json_array_size(t->found))
+    network_delete(&t->op);
+  else if (t->kept)
+    network_use(t, t->kept);
+  else
+    rd_op_done(&t->op, NULL);
+}
+
+/* Whether a stays rather than b: a stranger's, which is not ours to remove; then what containers use; then the oldest. */
+static bool stays_rather(const json_t *a, const json_t *b) {
+  if (is_ours(a) != is_ours(b))
+    return !is_ours(a);
+  bool used_a = json_object_size(rd_obj(a, "Containers")) > 0, used_b = json_object_size(rd_obj(b, "Containers")) > 0;
+  if (used_a != used_b)
+    return used_a;
+  int64_t age_a = rd_time_ms(rd_str_or(a, "Created", "")), age_b = rd_time_ms(rd_str_or(b, "Created", ""));
+  return age_a != age_b ? age_a < age_b : strcmp(rd_str_or(a, "Id", ""), rd_str_or(b, "Id", "")) < 0;
+}
+
+/* All of t->found are known with their containers: one stays. */
+static void networks_settle(struct thing *t) {
+  json_t *keep = json_array_get(t->found, 0), *network;
+  size_t i, strangers = 0;
+  json_array_foreach(t->found, i, network) {
+    strangers += !is_ours(network);
+    if (stays_rather(network, keep))
+      keep = network;
+  }
+  if (strangers > 1) {
+    rd_op_fail(&t->op, BERTH_CONFLICT, "%s: the engine has %zu networks of that name that are not Berth's: remove all but one (docker network rm ID)",
+               t->op.subject, strangers);
+    return;
+  }
+  rd_log(t->op.self, BERTH_LOG_WARN, "%s: the engine has %zu of that name; %s stays", t->op.subject, json_array_size(t->found), rd_str_or(keep, "Id", ""));
+  t->kept = json_incref(keep);
+  t->at = 0;
+  networks_removed(t);
+}
+
+static void networks_inspect(struct thing *t);
+
+static void network_inspected(struct rd_op *op, const struct rd_answer *a) {
+  struct thing *t = (struct thing *)op;
+  if (!a->code && a->status == 404) {
+    json_array_remove(t->found, t->at);
+  } else if (rd_answer_good(op, a)) {
+    json_array_set(t->found, t->at, a->json);
+    t->at++;
+  } else {
+    return;
+  }
+  networks_inspect(t);
+}
+
+/* A list does not tell of containers. */
+static void networks_inspect(struct thing *t) {
+  if (t->at < json_array_size(t->found)) {
+    RD_AUTO_FREE path = network_path(t, "");
+    rd_request(&t->op, &(struct rd_request){.method = "GET", .path = path, .done = network_inspected});
+  } else if (json_array_size(t->found)) {
+    networks_settle(t);
+  } else {
+    network_look(&t->op);
+  }
+}
+
+/* What a killed server had asked for may come up after our look behind the create: looks again some times, quietly. */
+static void recheck_seen(struct rd_op *op, const struct rd_answer *a) {
+  enum { most_tries = 3 };
+  struct thing *t = (struct thing *)op;
+  if (a->code || a->status >= 400) {
+    rd_op_drop(op);
+    return;
+  }
+  networks_take(t, a, false);
+  if (json_array_size(t->found) > 1)
+    networks_inspect(t);
+  else if (!json_array_size(t->found) || ++t->tries >= most_tries)
+    rd_op_drop(op);
+  else
+    rd_op_after(op, 1000 << 2 * t->tries, network_look);
+}
+
+static void network_recheck(const struct thing *t) {
+  struct thing *again = thing_new(t->op.self, 0, "network", t->name, NULL, NULL);
+  json_object_set_new(again->spec, "external", json_true()); /* to be used as it is */
+  rd_op_after(&again->op, 1000, network_look);
+}
 
 static void network_created(struct rd_op *op, const struct rd_answer *a) {
   struct thing *t = (struct thing *)op;
@@ -188,70 +357,53 @@ static void network_created(struct rd_op *op, const struct rd_answer *a) {
   }
   if (!rd_answer_good(op, a))
     return;
-  t->made = true;
-  network_look(op); /* is it the only one of its name? */
+  const char *id = rd_str(a->json, "Id");
+  rd_set(&t->made, rd_strdup(id ? id : rd_str_or(a->json, "ID", "")));
+  network_recheck(t);
+  network_look(op);
+}
+
+static void network_make(struct thing *t) {
+  if (external_missing(t))
+    return;
+  RD_AUTO_JSON body = network_body(t);
+  if (t->made)
+    rd_op_fail(&t->op, BERTH_CONFLICT, "%s: somebody removed it while it was being made", t->op.subject);
+  else if (t->op.self->api < 147 && json_object_get(body, "EnableIPv4"))
+    rd_op_fail(&t->op, BERTH_UNSUPPORTED, "%s: enable_ipv4 needs an engine with API 1.47 (Docker 28)", t->op.subject);
+  else
+    rd_request(&t->op, &(struct rd_request){.method = "POST", .path = "/networks/create", .body = body, .done = network_created});
 }
 
 static void network_seen(struct rd_op *op, const struct rd_answer *a) {
   struct thing *t = (struct thing *)op;
-  if (is_ambiguous(a) && t->tries++ < 3) {
-    part_twins(t, 1, network_look);
-    return;
-  }
-  if (!a->code && a->status == 404) {
-    if (external_missing(t))
-      return;
-    RD_AUTO_JSON body = network_body(t);
-    if (op->self->api < 147 && json_object_get(body, "EnableIPv4")) {
-      rd_op_fail(op, BERTH_UNSUPPORTED, "%s: enable_ipv4 needs an engine with API 1.47 (Docker 28)", op->subject);
-      return;
-    }
-    rd_request(op, &(struct rd_request){.method = "POST", .path = "/networks/create", .body = body, .done = network_created});
-    return;
-  }
   if (!rd_answer_good(op, a))
     return;
-  RD_AUTO_FREE why = rd_bool(t->spec, "external", false) ? NULL : rd_network_differs(a->json, t->spec);
-  if (why)
-    rd_op_fail(op, BERTH_CONFLICT, "%s: one of that name is there, but %s: remove it, or choose another name", op->subject, why);
+  networks_take(t, a, false);
+  if (json_array_size(t->found) > 1)
+    networks_inspect(t);
+  else if (json_array_size(t->found))
+    network_use(t, json_array_get(t->found, 0));
   else
-    rd_op_done(op, json_pack("{s:s, s:b}", "id", rd_str_or(a->json, "Id", rd_str_or(a->json, "ID", "")), "created", t->made));
+    network_make(t);
 }
 
-static void network_look(struct rd_op *op) {
-  RD_AUTO_FREE path = rd_path("/networks/", ((struct thing *)op)->name, "");
-  rd_request(op, &(struct rd_request){.method = "GET", .path = path, .done = network_seen});
-}
+static void network_look(struct rd_op *op) { networks_ask(op, op->id ? network_seen : recheck_seen); }
 
 void rd_network_ensure(struct berth_instance *self, berth_op id, const struct berth_runtime_network *request) {
   thing_go(thing_new(self, id, "network", request->name, request->spec_json, request->labels_json), network_look);
 }
 
-static void network_remove_ready(struct rd_op *op);
+/* ---- remove, list ---- */
 
-/* An endpoint of a container that was just removed may linger for a moment. */
-static void network_removed(struct rd_op *op, const struct rd_answer *a) {
-  enum { most_tries = 5 };
-  struct thing *t = (struct thing *)op;
-  if (is_ambiguous(a) && t->tries++ < 3) {
-    part_twins(t, 0, network_remove_ready);
+static void network_remove_seen(struct rd_op *op, const struct rd_answer *a) {
+  if (!rd_answer_good(op, a))
     return;
-  }
-  RD_AUTO_FREE sentence = !a->code && a->status >= 400 ? rd_sentence(a->body, a->len) : NULL;
-  if (sentence && strstr(sentence, "has active endpoints")) {
-    if (t->tries++ < most_tries)
-      rd_op_after(op, 50 << t->tries, network_remove_ready);
-    else
-      rd_op_fail(op, BERTH_CONFLICT, "%s: containers still use it: %s", op->subject, sentence);
-    return;
-  }
-  removed(op, a);
+  networks_take((struct thing *)op, a, true);
+  networks_removed((struct thing *)op);
 }
 
-static void network_remove_ready(struct rd_op *op) {
-  RD_AUTO_FREE path = rd_path("/networks/", ((struct thing *)op)->name, "");
-  rd_request(op, &(struct rd_request){.method = "DELETE", .path = path, .done = network_removed});
-}
+static void network_remove_ready(struct rd_op *op) { networks_ask(op, network_remove_seen); }
 
 void rd_network_remove(struct berth_instance *self, berth_op id, const char *name) {
   thing_go(thing_new(self, id, "network", name, NULL, NULL), network_remove_ready);
