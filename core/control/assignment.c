@@ -53,7 +53,7 @@ static json_t *network_json(const struct ctl_spec *spec, const struct bt_net_use
 
 static json_t *networks_json(const struct ctl_spec *spec) {
   json_t *list = json_array();
-  BT_AUTO_FREE const struct bt_net_use **sorted = (const struct bt_net_use **)bt_newn(void *, spec->service->networks.len + 1);
+  BT_AUTO_FREE const struct bt_net_use **sorted = bt_calloc(spec->service->networks.len + 1, sizeof *sorted);
   size_t n = 0;
   bt_vec_each(&spec->service->networks, use) {
     long long priority = bt_json_int(use->json, "priority", 0);

@@ -204,7 +204,7 @@ static void test_build_large(void) {
      folder);
   struct bt_loop_stats before;
   bt_loop_stats_reset(T.loop);
-  RT c = {0}, small = {0}, unreadable = {0};
+  RT c = {0}, small = {0};
   build(&c, folder, "{}", "l");
   bt_loop_stats(T.loop, &before);
   rt_is(&c, BT_OK, "a context of 40 MB");
