@@ -159,6 +159,9 @@ char *bt_inst_spec(struct bt_inst *in, const char *image_id, struct bt_err **err
     bt_json_set_str(spec, "network_mode", mode);
   else if (json_array_size(bt_json_arr(bt_inst_doc(in), "networks")))
     json_object_set(spec, "networks", bt_json_arr(bt_inst_doc(in), "networks"));
+  static const char *const kept[] = {"pid", "ipc"};
+  for (size_t i = 0; i < BT_COUNT(kept); i++)
+    bt_json_set_str(spec, kept[i], bt_json_str(in->klass, kept[i]));
   if (add_shared(in, spec, "network", "network_mode", err) < 0 || add_shared(in, spec, "pid", "pid", err) < 0 ||
       add_shared(in, spec, "ipc", "ipc", err) < 0 || add_volumes_from(in, spec, err) < 0 || add_mounts(in, spec, err) < 0)
     return NULL;
