@@ -46,9 +46,14 @@ json_t *bt_json_parse(const char *text, size_t len, size_t max_len, int max_dept
   }
   json_error_t e;
   json_t *value = json_loadb(text, len, JSON_REJECT_DUPLICATES, &e);
-  if (!value)
-    bt_err_set(err, BT_INVALID, "%s:%d:%d: not valid JSON: %s", what, e.line, e.column, e.text);
-  return value;
+  if (value)
+    return value;
+  /* The parser quotes the text at that place, which may be a secret's. */
+  char *quote = strstr(e.text, " near '");
+  if (quote)
+    *quote = 0;
+  bt_err_set(err, BT_INVALID, "%s:%d:%d: not valid JSON: %s", what, e.line, e.column, e.text);
+  return NULL;
 }
 
 static char *dump(const json_t *value, size_t flags) {

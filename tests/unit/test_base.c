@@ -53,6 +53,9 @@ static void test_json(void) {
   bt_err_free(&err);
   ok(!bt_json_parse("{\"a\":1,\"a\":2}", 13, 0, 0, "body", &err), "duplicate keys are refused");
   bt_err_free(&err);
+  const char *secret = "{\"data\":\"hunter2\\ud800\"}";
+  ok(!bt_json_parse(secret, strlen(secret), 0, 0, "body", &err), "half a surrogate is refused");
+  ok(!strstr(bt_err_message(err), "hunter2"), "without what stands there: it may be a secret (%s)", bt_err_message(err));
   BT_AUTO_JSON s = bt_json_string("a\xff" "b");
   is_str(json_string_value(s), "a\xef\xbf\xbd" "b", "bad UTF-8 becomes U+FFFD");
 }
