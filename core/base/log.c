@@ -21,15 +21,6 @@ void bt_log_setup(enum bt_log_level min, bool json) {
   as_json = json;
 }
 
-bool bt_log_level_parse(const char *name, enum bt_log_level *out) {
-  for (size_t i = 0; i < BT_COUNT(names); i++)
-    if (bt_streq(name, names[i])) {
-      *out = (enum bt_log_level)i;
-      return true;
-    }
-  return false;
-}
-
 static void add_escaped(struct bt_buf *b, const char *s) {
   for (; *s; s++) {
     unsigned char c = (unsigned char)*s;

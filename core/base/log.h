@@ -7,7 +7,6 @@
 enum bt_log_level { BT_LOG_DEBUG, BT_LOG_INFO, BT_LOG_WARN, BT_LOG_ERROR };
 
 void bt_log_setup(enum bt_log_level min, bool json);
-bool bt_log_level_parse(const char *name, enum bt_log_level *out); /* "debug" "info" "warn" "error" */
 /* room: the part of the program that speaks, e.g. "node" or "plugin/runtime-docker". Newlines in the text are escaped. */
 void bt_log(enum bt_log_level level, const char *room, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 

@@ -225,5 +225,3 @@ struct bt_child *bt_child_spawn(struct bt_loop *loop, const struct bt_child_requ
 }
 
 void bt_child_kill(struct bt_child *child) { kill_group(child, SIGKILL); }
-
-pid_t bt_child_pid(const struct bt_child *child) { return child->pid; }

@@ -25,6 +25,5 @@ struct bt_child_request {
 
 struct bt_child *bt_child_spawn(struct bt_loop *loop, const struct bt_child_request *request, struct bt_err **err);
 void bt_child_kill(struct bt_child *child); /* SIGKILL to the group; done still comes */
-pid_t bt_child_pid(const struct bt_child *child);
 
 #endif

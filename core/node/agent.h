@@ -28,7 +28,7 @@ struct bt_agent_options {
   struct bt_http *http;        /* for probes */
   const char *portd;           /* path of the port proxy's program */
   void (*send)(void *arg, json_t *message_steal); /* to the server; may be called from inside bt_agent_message */
-  /* Content of a secret or config by its key ("secrets/…", "configs/…"): the plain bytes (the callee's caller wipes and frees). */
+  /* Content of a secret or config by its key ("secrets/…", "configs/…"): the plain bytes, which the agent wipes and frees. */
   int (*content)(void *arg, const char *namespace_, const char *key, void **data, size_t *len, struct bt_err **err);
   void *arg;
 };

@@ -23,7 +23,8 @@ static bool is_tmpfs(const char *path) {
   return statfs(path, &st) == 0 && (st.f_type == TMPFS_MAGIC || st.f_type == RAMFS_MAGIC);
 }
 
-int bt_content_prepare(struct bt_agent *agent, struct bt_err **err) {
+/* The tmpfs. */
+static int prepare(struct bt_agent *agent, struct bt_err **err) {
   BT_AUTO_FREE char *dir = content_dir(agent);
   if (bt_mkdirs(dir, 0700, err) < 0)
     return -1;
@@ -99,7 +100,7 @@ static bool has_content(const struct bt_inst *in) {
 int bt_content_write(struct bt_inst *in, struct bt_err **err) {
   if (!has_content(in))
     return 0;
-  if (bt_content_prepare(in->agent, err) < 0)
+  if (prepare(in->agent, err) < 0)
     return -1;
   BT_AUTO_FREE char *dir = content_dir(in->agent);
   BT_AUTO_FREE char *own = bt_asprintf("%s/%s", dir, in->id);

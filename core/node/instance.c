@@ -12,7 +12,7 @@
 
 enum { retry_ms = 2000, removal_ms = 300, start_deadline_ms = 120000 };
 
-bool bt_inst_is_job(const struct bt_inst *in) { return bt_json_bool(in->klass, "job", false); }
+static bool is_job(const struct bt_inst *in) { return bt_json_bool(in->klass, "job", false); }
 
 static void set_assignment(struct bt_inst *in, const json_t *assignment) {
   json_t *klass = json_incref(bt_json_obj(assignment, "class"));
@@ -124,7 +124,7 @@ static void plan_restart(struct bt_inst *in) {
   const char *condition = bt_json_str_or(policy, "condition", "any");
   long long max = bt_json_int(policy, "max_attempts", 0);
   bool ok = in->exit_code == 0;
-  bool wanted = bt_backoff_restarts(condition, ok, in->failures, (int)max) && !(ok && bt_inst_is_job(in));
+  bool wanted = bt_backoff_restarts(condition, ok, in->failures, (int)max) && !(ok && is_job(in));
   in->failures++;
   if (!wanted) {
     in->finished = true;

@@ -89,7 +89,6 @@ struct bt_image {
   char *platform;          /* as first asked for; NULL: the machine's */
   char *id;                /* on the engine once present */
   char *error;
-  enum bt_code code;
   enum { BT_IMG_UNKNOWN, BT_IMG_BUSY, BT_IMG_PRESENT, BT_IMG_FAILED } state;
   int64_t failed_ms;       /* monotonic */
 };
@@ -161,10 +160,8 @@ void bt_inst_retry_in(struct bt_inst *in, int64_t ms);
 void bt_inst_step_down(struct bt_inst *in);          /* lifecycle.c: towards gone */
 void bt_inst_step_restart(struct bt_inst *in);       /* lifecycle.c: stop in place */
 void bt_inst_after_start(struct bt_inst *in);        /* hooks, probes, inspect */
-bool bt_inst_is_job(const struct bt_inst *in);
 
 /* ---- report.c ---- */
-const char *bt_inst_state_name(enum bt_inst_state state);
 json_t *bt_inst_report(const struct bt_inst *in);  /* new reference */
 void bt_inst_tell(struct bt_inst *in);             /* sends a report where something changed */
 void bt_inst_progress(struct bt_inst *in, const char *text, int64_t current, int64_t total);
@@ -174,7 +171,6 @@ void bt_inst_progress(struct bt_inst *in, const char *text, int64_t current, int
 char *bt_inst_spec(struct bt_inst *in, const char *image_id, struct bt_err **err);
 
 /* ---- content.c: secrets and configs as files on tmpfs ---- */
-int bt_content_prepare(struct bt_agent *agent, struct bt_err **err);  /* the tmpfs */
 int bt_content_write(struct bt_inst *in, struct bt_err **err);        /* all files of the instance */
 void bt_content_add_mounts(const struct bt_inst *in, json_t *mounts);
 void bt_content_remove(struct bt_agent *agent, const char *instance);

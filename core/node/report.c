@@ -11,8 +11,6 @@ static const char *const state_names[] = {
 };
 static const char *const health_names[] = {"", "starting", "healthy", "unhealthy"};
 
-const char *bt_inst_state_name(enum bt_inst_state state) { return state_names[state]; }
-
 static void set_nonzero(json_t *o, const char *key, int64_t v) {
   if (v)
     bt_json_set_int(o, key, v);

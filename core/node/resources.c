@@ -214,7 +214,6 @@ void bt_image_forget(struct bt_agent *agent, const char *name) {
 }
 
 static void image_settled(struct bt_image *img, enum bt_code code, const char *message, const json_t *result) {
-  img->code = code;
   if (code == BT_OK) {
     img->state = BT_IMG_PRESENT;
     bt_str_set(&img->id, bt_json_str_or(result, "id", img->name));

@@ -36,8 +36,6 @@ static void free_secret(void *text) {
 void bt_entry_set_status(struct bt_plugin *entry, enum bt_plugin_status status, const char *error) {
   bt_str_set(&entry->error, error);
   entry->status = status;
-  if (entry->plugins->on_status)
-    entry->plugins->on_status(entry->plugins->on_status_arg, entry);
 }
 
 /* A running entry whose new configuration is refused goes on with the old one; any other is failed. */

@@ -56,8 +56,6 @@ struct bt_plugins {
   BT_VEC(struct bt_plugin *) entries; /* in the order of the configuration; removed ones behind */
   struct bt_slots handles;
   struct bt_ops ops;
-  void (*on_status)(void *arg, struct bt_plugin *entry);
-  void *on_status_arg;
 };
 
 /* ---------------------------------------------------------------- entries (entry.c) */

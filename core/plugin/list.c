@@ -47,10 +47,6 @@ json_t *bt_plugins_json(const struct bt_plugins *plugins) {
   return list;
 }
 
-json_t *bt_plugin_config_schema(const struct bt_plugin *entry) {
-  return entry->lib ? bt_plugin_fields_schema(entry->lib->manifest->config, entry->lib->manifest->id) : NULL;
-}
-
 json_t *bt_plugin_inspect(const char *plugin, const char *const *dirs, struct bt_err **err) {
   BT_AUTO_STRS folders = {0};
   BT_AUTO_FREE char *path = NULL;

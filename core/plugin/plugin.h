@@ -120,14 +120,10 @@ struct bt_plugin *bt_plugins_named(struct bt_plugins *plugins, const char *name)
 const char *bt_plugin_name(const struct bt_plugin *entry);
 enum bt_plugin_status bt_plugin_status(const struct bt_plugin *entry);
 const char *bt_plugin_error(const struct bt_plugin *entry); /* why it failed; "" */
-/* Called whenever an entry's status changed. One listener. */
-void bt_plugins_on_status(struct bt_plugins *plugins, void (*fn)(void *arg, struct bt_plugin *entry), void *arg);
 
 /* [{"name","plugin","version","abi","path","status","error","interfaces":[],"calls","errors","in_flight","last_error",
  *   "summary"}] for GET /v1/plugins; new reference. */
 json_t *bt_plugins_json(const struct bt_plugins *plugins);
-/* JSON Schema (draft 2020-12) of a loaded entry's config; new reference, NULL where nothing was loaded. */
-json_t *bt_plugin_config_schema(const struct bt_plugin *entry);
 /* What the shared object NAME (or path) says of itself, without starting it, as in the list above plus "license", "needs" and
  * "config" (its schema). New reference, or NULL with a sentence. */
 json_t *bt_plugin_inspect(const char *plugin, const char *const *dirs, struct bt_err **err);

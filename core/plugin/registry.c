@@ -23,7 +23,6 @@ void bt_plugins_free(struct bt_plugins **pluginsp) {
   struct bt_plugins *plugins = *pluginsp;
   if (!plugins)
     return;
-  plugins->on_status = NULL;
   bt_vec_each(&plugins->entries, e) bt_entry_free(e);
   bt_vec_free(&plugins->entries);
   bt_ops_free(plugins);
@@ -159,8 +158,3 @@ struct bt_plugin *bt_plugins_named(struct bt_plugins *plugins, const char *name)
 const char *bt_plugin_name(const struct bt_plugin *entry) { return entry->cell->name; }
 enum bt_plugin_status bt_plugin_status(const struct bt_plugin *entry) { return entry->status; }
 const char *bt_plugin_error(const struct bt_plugin *entry) { return entry->error ? entry->error : ""; }
-
-void bt_plugins_on_status(struct bt_plugins *plugins, void (*fn)(void *arg, struct bt_plugin *entry), void *arg) {
-  plugins->on_status = fn;
-  plugins->on_status_arg = arg;
-}

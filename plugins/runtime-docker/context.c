@@ -248,7 +248,7 @@ static size_t names_of(int fd, char ***out) {
 /* Takes fd. */
 static void walk_folder(struct walk *w, int fd, const char *path, int depth) {
   char **names;
-  size_t n = names_of(dup(fd), &names);
+  size_t n = names_of(fcntl(fd, F_DUPFD_CLOEXEC, 0), &names);
   for (size_t i = 0; i < n; i++) {
     RD_AUTO_FREE below_path = *path ? rd_asprintf("%s/%s", path, names[i]) : rd_strdup(names[i]);
     if (!w->c->why)
