@@ -4,11 +4,13 @@ local trusted = { "system" }
 
 local dangerous_capabilities = { "ALL", "SYS_ADMIN", "SYS_MODULE", "SYS_PTRACE", "SYS_RAWIO", "DAC_READ_SEARCH", "BPF" }
 local sockets = { "/var/run/docker.sock", "/run/docker.sock", "/run/containerd/containerd.sock", "/run/podman/podman.sock",
-                  "/run/berth/berthd.sock", "/var/run/berth/berthd.sock" }
+                  "/run/berth/berth.sock", "/var/run/berth/berth.sock" }
 local folders = { "/", "/etc", "/root", "/boot", "/proc", "/sys", "/dev", "/usr", "/lib", "/lib64", "/bin", "/sbin", "/run", "/var",
                   "/var/run", "/var/lib", "/home" }
 local folders_below = { "/etc/", "/root/", "/boot/", "/proc/", "/sys/", "/dev/", "/var/lib/docker/", "/var/lib/containerd/",
-                        "/var/lib/berth/", "/etc/berth/" }
+                        "/var/lib/berth/", "/etc/berth/", "/run/", "/var/run/" }
+-- Kinds of volume that hold no file system of the node.
+local foreign = { "nfs", "nfs4", "cifs", "smb3", "tmpfs" }
 
 -- "/a//b/./c/../d/" -> "/a/b/d", so that no other spelling slips through
 local function clean(path)
@@ -49,6 +51,14 @@ local function check_volume(volume)
   end
 end
 
+local function check_hooks(hooks)
+  for _, hook in ipairs(hooks or {}) do
+    if hook.privileged then
+      deny("has a privileged hook")
+    end
+  end
+end
+
 return {
   name = "no-privileged",
   description = "no privileged containers, host namespaces, engine sockets or system folders",
@@ -76,6 +86,14 @@ return {
         deny("turns off protection (" .. option .. ")")
       end
     end
+    if #(svc.device_cgroup_rules or {}) > 0 then
+      deny("opens devices with device_cgroup_rules: any container may make the node of a disk")
+    end
+    if svc.use_api_socket then
+      deny("asks for the engine's socket (use_api_socket)")
+    end
+    check_hooks(svc.post_start)
+    check_hooks(svc.pre_stop)
     for _, device in ipairs(svc.devices or {}) do
       local source = type(device) == "table" and device.source or device
       if type(source) == "string" and (starts_with(source, "/dev/mem") or starts_with(source, "/dev/kmem") or
@@ -95,8 +113,10 @@ return {
     end
     for _, volume in pairs(app.volumes or {}) do
       local options = type(volume) == "table" and volume.driver_opts
-      if options and options.device and (options.o or ""):find("bind", 1, true) then
-        check_mount(options.device)
+      if options and (options.o or ""):find("bind", 1, true) then
+        check_mount(options.device or "/")
+      elseif options and options.type and options.type ~= "" and not contains(foreign, options.type) then
+        deny("mounts a file system of the node (" .. options.type .. ")") -- a disk, or an overlay over any folder
       end
     end
   end,
