@@ -187,16 +187,28 @@ static const char *port_owner(const void *arg, const char *port) {
   return inst ? inst->id : NULL;
 }
 
-static struct ctl_node *choose_node(struct bt_control *c, const struct bt_service *service, char *why, size_t size) {
+/* Those that stay: what an update replaces does not count, else no update could start the new one first. */
+static int siblings_on(const struct ctl_inst *inst, const struct ctl_node *node) {
+  int n = 0;
+  if (inst->spec->service->max_per_node > 0)
+    bt_vec_each(&inst->service->insts, it) {
+      const struct ctl_inst *other = *it;
+      n += other != inst && !other->leaving && !ctl_inst_done(other) && bt_streq(other->node, node->name) &&
+           bt_streq(other->spec->hash, inst->spec->hash);
+    }
+  return n;
+}
+
+static struct ctl_node *choose_node(struct bt_control *c, const struct ctl_inst *inst, char *why, size_t size) {
   size_t n = bt_map_len(c->nodes), i = 0;
   BT_AUTO_FREE struct bt_place_node *places = bt_newn(struct bt_place_node, n + 1);
   BT_AUTO_FREE struct ctl_node **nodes = (struct ctl_node **)bt_newn(void *, n + 1);
   for (struct bt_map_iter it = bt_map_iter(c->nodes); bt_map_next(&it); i++) {
     struct ctl_node *node = nodes[i] = it.value;
     places[i] = (struct bt_place_node){node->name, node->info, node->connected && node->ready, node->cpus_used, node->memory_used,
-                                       node->instances, port_owner, node};
+                                       node->instances, siblings_on(inst, node), port_owner, node};
   }
-  int best = bt_place(service, places, n, why, size);
+  int best = bt_place(inst->spec->service, places, n, why, size);
   return best < 0 ? NULL : nodes[best];
 }
 
@@ -265,7 +277,7 @@ static void assign_pending(struct ctl_service *service) {
       stay_pending(inst, why);
       continue;
     }
-    struct ctl_node *node = !partners_placed(inst, why, sizeof why) ? NULL : choose_node(c, inst->spec->service, why, sizeof why);
+    struct ctl_node *node = !partners_placed(inst, why, sizeof why) ? NULL : choose_node(c, inst, why, sizeof why);
     if (node)
       assign(inst, node);
     else

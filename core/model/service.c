@@ -197,6 +197,7 @@ static int read_all(struct bt_service *s, struct bt_err **err) {
   json_t *item;
   json_array_foreach(bt_json_arr(bt_json_obj(deploy, "placement"), "constraints"), i, item) if (json_is_string(item))
       bt_strs_add(&s->constraints, json_string_value(item));
+  s->max_per_node = (int)bt_json_int(bt_json_obj(deploy, "placement"), "max_replicas_per_node", 0);
   return 0;
 }
 

@@ -100,6 +100,7 @@ struct bt_service {
   BT_VEC(struct bt_net_use) networks;
   BT_VEC(struct bt_volumes_from) volumes_from;
   struct bt_strs constraints; /* deploy.placement.constraints */
+  int max_per_node;           /* deploy.placement.max_replicas_per_node; 0: any number */
 };
 
 /* Reads one canonical service. The JSON is kept by reference and must not change. 0, or -1 with BT_INVALID and a sentence that

@@ -200,7 +200,8 @@ static void watch_for_good(struct bt_inst *in, bool wanted) {
   }
   if (!in->good)
     in->good = bt_timer_new(in->agent->o.loop, "node: instance is good", good_long_enough, in);
-  bt_timer_set(in->good, BT_BACKOFF_WELL_MS);
+  int64_t window_ms = bt_json_int(bt_json_obj(in->klass, "restart"), "window_ms", 0);
+  bt_timer_set(in->good, window_ms > 0 ? window_ms : BT_BACKOFF_WELL_MS);
 }
 
 void bt_inst_refresh_ready(struct bt_inst *in) {
@@ -279,7 +280,7 @@ void bt_inst_observe(struct bt_inst *in, const json_t *container) {
     bt_clock_parse(bt_json_str(container, "finished_at"), &in->finished_ms);
   } else if (bt_streq(state, "exited") || bt_streq(state, "dead")) {
     /* Met as exited: only a container that has been started before counts as one that ended. */
-    in->running = true;
+    in->running = in->started_once = true;
     bt_inst_exited(in, (int)bt_json_int(container, "exit_code", 0), bt_json_bool(container, "oom_killed", false));
   }
 }

@@ -85,6 +85,10 @@ static bool constraints_met(const struct bt_service *s, const struct bt_place_no
 }
 
 static bool has_room(const struct bt_service *s, const struct bt_place_node *node, char *why, size_t size) {
+  if (s->max_per_node > 0 && node->siblings >= s->max_per_node) {
+    snprintf(why, size, "%s has %d of its instances, as many as max_replicas_per_node allows", node->name, node->siblings);
+    return false;
+  }
   double cpus = bt_json_num(node->info, "cpus", 0);
   int64_t memory = bt_json_int(node->info, "memory", 0);
   if (cpus > 0 && s->reserved.cpus > 0 && node->cpus_used + s->reserved.cpus > cpus + 1e-9) {

@@ -17,6 +17,7 @@ struct bt_place_node {
   double cpus_used;   /* reserved by what is there */
   int64_t memory_used;
   int instances;
+  int siblings;       /* of the service that is being placed */
   /* Who has a port ("tcp/8080") that the engine would have to publish; NULL: nobody. */
   const char *(*port_owner)(const void *arg, const char *port);
   const void *arg;

@@ -1,18 +1,16 @@
 #!/usr/bin/env bash
 # Attributes of Compose, end to end: what the file says is what a container on a real engine has, seen from inside it or by the
 # engine's own words. One app per theme. What the kernel of a small machine cannot do is looked up at the engine instead.
-# Of its companions, test_rollouts.sh has the updates and test_registry.sh pull policies and builds.
 # timeout: 300
 # shellcheck source=tests/it/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-work=$it_dir/work
-mkdir -p "$work" && cd "$work" || exit 1
 image=berth-$it/box:1
 net=10.$((80 + $$ % 100)).$(($$ / 100 % 250))
 port=$((20000 + $$ % 10000))
 it_server
 it_image "$image"
+running=()
 
 # Of an app in $app: the container of SERVICE[-N]; what docker inspect says; what a command in it prints.
 container() { docker ps -aq --no-trunc --filter "label=berth.app=$app" --filter "label=berth.service=${1%%.*}" --filter "label=berth.slot=${2:-1}" | head -n 1; }
@@ -371,8 +369,199 @@ ok $? "an external volume stays"
 docker volume rm "$app-theirs" >/dev/null
 }
 
-# Themes can be named as arguments.
-for theme in ${*:-process isolation networks storage}; do
-  $theme
+# ---------------------------------------------------------------- who waits for whom, hooks, probes, profiles
+order() {
+app=$it-order
+mkdir -p "$work/seen"
+cat >compose.yaml <<YAML
+name: $app
+x-box: &box {image: "$image", stop_grace_period: 1s, init: true, network_mode: none, command: sleep 1000}
+services:
+  job: {<<: *box, command: [sh, -c, "sleep 0.5"], restart: "no"}
+  slow:
+    <<: *box
+    command: [sh, -c, "sleep 1; touch /tmp/well; exec sleep 1000"]
+    healthcheck: {test: "test -e /tmp/well", interval: 300ms, timeout: 2s, retries: 9, start_period: 100ms}
+  after:
+    <<: *box
+    depends_on:
+      job: {condition: service_completed_successfully}
+      slow: {condition: service_healthy, restart: true}
+      extra: {condition: service_started, required: false}
+  beside: {<<: *box, depends_on: {slow: {condition: service_started}}, healthcheck: {disable: true}}
+  extra: {<<: *box, profiles: [more]}
+  hooked:
+    <<: *box
+    volumes: ["./seen:/seen"]
+    post_start: [{command: [sh, -c, 'echo "\$\$(id -u) \$\$(pwd) \$\$WORD" >/tmp/hook; sleep 0.3'], user: "12", working_dir: /tmp, environment: [WORD=said]}]
+    pre_stop: [{command: "sh -c 'sleep 0.3; echo bye >/seen/bye'"}]
+  probed:
+    <<: *box
+    network_mode: bridge
+    command: [sh, -c, "echo \$\$\$\$ >/www/index.html; touch /tmp/live; sleep 0.7; httpd -p 80 -h /www; exec sleep 1000"]
+    x-berth:
+      probes:
+        startup: {tcp: {port: 80}, interval: 200ms, timeout: 1s, failures: 50}
+        readiness: {http: {port: 80, path: /index.html, headers: {X-Own: "1"}, status: 200}, interval: 200ms, timeout: 1s, failures: 1}
+        liveness: {exec: {command: "test -e /tmp/live"}, interval: 200ms, timeout: 2s, failures: 2}
+YAML
+succeeds "order: up" berth up
+healthy=$(of slow '{{range .State.Health.Log}}{{if eq .ExitCode 0}}{{.End.UTC.Format "2006-01-02T15:04:05.000000000"}} {{end}}{{end}}')
+ended=$(of job '{{.State.FinishedAt}}') began=$(of after '{{.State.StartedAt}}')
+ok "$([[ ${healthy%% *} < $began && $ended < $began && -n $healthy ]]; echo $?)" "after what is healthy and what has completed"
+is "$(of slow '{{json .Config.Healthcheck}}')" '{"Test":["CMD-SHELL","test -e /tmp/well"],"Interval":300000000,"Timeout":2000000000,"StartPeriod":100000000,"Retries":9}' "healthcheck"
+is "$(of beside '{{json .Config.Healthcheck.Test}}')" '["NONE"]' "healthcheck: disable"
+ok "$([[ $(of slow '{{.State.StartedAt}}') < $(of beside '{{.State.StartedAt}}') && $(of beside '{{.State.StartedAt}}') < $began ]]; echo $?)" "service_started does not wait for health"
+is "$(container extra)" "" "a profile that is not asked for, and a dependency that is not required"
+is "$(in_ hooked cat /tmp/hook)" "12 /tmp said" "post_start has its user, folder and environment"
+is "$(of job '{{.State.Status}} {{.State.ExitCode}}') $(berth ps "$app" --format json | jq '[.[] | select(.service == "job") | .restarts] | add')" "exited 0 0" "restart: no"
+ready() { berth ps "$app" --format json | jq -r ".[] | select(.service == \"$1\") | \"\(.ready) \(.restarts)\""; }
+is "$(ready probed)" "true 0" "probes by tcp and http pass"
+docker exec "$(container probed)" mv /www/index.html /www/away
+ok "$(wait_for 10 eval '[ "$(ready probed)" = "false 0" ]'; echo $?)" "readiness: not ready, not restarted"
+docker exec "$(container probed)" mv /www/away /www/index.html
+ok "$(wait_for 10 eval '[ "$(ready probed)" = "true 0" ]'; echo $?)" "and ready again"
+docker exec "$(container probed)" rm /tmp/live
+ok "$(wait_for 20 eval '[ "$(ready probed)" = "true 1" ]'; echo $?)" "liveness: restarted"
+was=$(of after '{{.State.StartedAt}}') beside=$(of beside '{{.State.StartedAt}}')
+succeeds "restart" berth restart "$app/slow"
+ok "$(wait_for 20 eval '[[ $(of after "{{.State.StartedAt}}") > $was ]]'; echo $?)" "depends_on restart: the dependent restarts as well"
+is "$(of beside '{{.State.StartedAt}}')" "$beside" "and only that one"
+ok "$(wait_for 20 eval '[ "$(ready after | cut -d" " -f1)" = true ]'; echo $?)" "which is ready again"
+succeeds "a profile" berth up --profile more
+is "$(of extra '{{.State.Running}}')" true "is there when asked for"
+berth down "$app" >/dev/null
+is "$(cat seen/bye)" bye "pre_stop ran to its end"
+}
+
+# ---------------------------------------------------------------- deploy: modes, jobs, placement, restart policies
+deploy() {
+app=$it-modes
+mkdir -p "$work/count"
+cat >compose.yaml <<YAML
+name: $app
+x-box: &box {image: "$image", stop_grace_period: 1s, init: true, network_mode: none, command: sleep 1000}
+services:
+  three: {<<: *box, deploy: {mode: replicated, replicas: 3, placement: {constraints: ["node.role != nothing", "node.platform.os == linux"], max_replicas_per_node: 3, preferences: [{spread: node.labels.zone}]}}}
+  two: {<<: *box, scale: 2}
+  every: {<<: *box, deploy: {mode: global}}
+  work: {<<: *box, command: [sh, -c, "mktemp /count/work.XXXXXX; sleep 0.3"], volumes: ["./count:/count"], deploy: {mode: replicated-job, replicas: 2}, x-berth: {job: {completions: 5, max_concurrent: 2}}}
+  once: {<<: *box, command: [sh, -c, "mktemp /count/once.XXXXXX"], volumes: ["./count:/count"], deploy: {mode: global-job}}
+  again: {<<: *box, command: [sh, -c, "mktemp /count/again.XXXXXX; [ \$\$(ls /count/again.* | wc -l) -gt 1 ]"], volumes: ["./count:/count"], deploy: {mode: replicated-job, restart_policy: {condition: on-failure, delay: 100ms, max_attempts: 3}}}
+YAML
+succeeds "modes: up, which waits for the jobs" berth up
+count() { find "$work/count" -name "$1.*" | wc -l; }
+is "$(count work) $(count once) $(count again)" "5 1 2" "completions of jobs, a global job, a job that is tried again"
+is "$(berth ps "$app" --format json | jq -r '[.[] | select(.state == "running") | .service] | group_by(.) | map("\(.[0]) \(length)") | join(", ")')" "every 1, three 3, two 2" "replicated, scale, global"
+succeeds "up again" berth up
+is "$(count work)" 5 "runs no job twice"
+cat >bad.yaml <<YAML
+name: $app-bad
+services: {work: {image: "$image", command: ["false"], deploy: {mode: replicated-job}, x-berth: {job: {backoff_limit: 0}}}}
+YAML
+fails "a job that fails" 1 berth up -f bad.yaml
+like "$out" "work.*(exit code 1|failed)" "and its reason"
+cat >nowhere.yaml <<YAML
+name: $app-off
+services:
+  a: {image: "$image", command: sleep 100, deploy: {placement: {constraints: ["node.labels.zone == moon"]}}}
+  b: {image: "$image", command: sleep 100, init: true, deploy: {replicas: 2, placement: {max_replicas_per_node: 1}}}
+YAML
+berth up --detach -f nowhere.yaml >/dev/null 2>&1
+wait_for 10 eval '[ "$(docker ps -q --filter label=berth.app=$app-off --filter label=berth.service=b | wc -l)" = 1 ]'
+like "$(berth why "$app-off/a")" "node.labels.zone ?== ?moon" "constraints hold, and why says so"
+is "$(docker ps -q --filter "label=berth.app=$app-off" | wc -l)" 1 "as does max_replicas_per_node"
+cat >restarts.yaml <<YAML
+name: $app-rest
+x-box: &box {image: "$image", network_mode: none, volumes: ["./count:/count"]}
+services:
+  tried: {<<: *box, command: [sh, -c, "mktemp /count/tried.XXXXXX; exit 3"], deploy: {restart_policy: {condition: on-failure, delay: 2s, max_attempts: 1, window: 5s}}}
+  well: {<<: *box, command: [sh, -c, "mktemp /count/well.XXXXXX"], restart: on-failure}
+  always: {<<: *box, command: [sh, -c, "mktemp /count/always.XXXXXX; sleep 0.2"], restart: always}
+YAML
+berth up --detach -f restarts.yaml >/dev/null 2>&1
+ok "$(wait_for 20 eval '[ "$(count tried)" = 2 ] && [ "$(count always)" -ge 2 ]'; echo $?)" "restart policies start again what they should"
+ok "$(stat -c %Y count/tried.* | sort -n | awk 'NR == 1 { a = $1 } END { exit !($1 - a >= 2) }'; echo $?)" "after their delay"
+sleep 0.7
+is "$(count tried) $(count well)" "2 1" "and no more than max_attempts"
+for name in "" -bad -off -rest; do berth down "$app$name" >/dev/null 2>&1; done
+}
+
+# ---------------------------------------------------------------- updates that go well and badly, side by side
+# update NAME SETTINGS REPLICAS: an app NAME of one service; change NAME COMMAND: its update, in the background; then $app-NAME.{rc,out,ms}
+update() {
+  cat >"$1.yaml" <<YAML
+name: $it-$1
+services:
+  s: {image: "$image", init: true, stop_grace_period: 1s, network_mode: none, volumes: ["./$1:/d"], command: [sh, -c, "exec sleep 1000"],
+      x-berth: {progress_deadline: 20s}, deploy: {replicas: $3, update_config: $2, rollback_config: {parallelism: 0, order: start-first}}}
+YAML
+  berth up -f "$1.yaml" >"$1.first" 2>&1
+}
+change() {
+  local begun=${EPOCHREALTIME/./}
+  sed -i "s/exec sleep 1000/$2/" "$1.yaml"
+  berth up -f "$1.yaml" >"$1.out" 2>&1
+  echo $? >"$1.rc"
+  echo $(((${EPOCHREALTIME/./} - begun) / 1000)) >"$1.ms"
+}
+# commands NAME: how many containers that run have which last word of their command.
+commands() { docker ps -q --filter "label=berth.app=$it-$1" | xargs -r docker inspect -f '{{index .Config.Cmd 2}}' | sort | uniq -c | awk '{ printf "%s%s %s", sep, $1, $NF; sep = "," }'; }
+state_of() { berth ls --format json | jq -r ".[] | select(.app == \"$it-$1\") | .state"; }
+rollouts() {
+update step "{parallelism: 1, delay: 1s, monitor: 200ms, order: start-first}" 3 &
+update stop "{parallelism: 2, delay: 0s, monitor: 200ms, order: stop-first}" 2 &
+update back "{parallelism: 1, monitor: 4s, failure_action: rollback}" 2 &
+update hold "{parallelism: 1, monitor: 1s, failure_action: pause}" 2 &
+update goon "{parallelism: 1, monitor: 1s, failure_action: continue}" 2 &
+update some "{parallelism: 1, monitor: 1s, failure_action: rollback, max_failure_ratio: 0.5}" 4 &
+wait $(jobs -p | grep -vx "$it_pid")
+is "$(for name in step stop back hold goon some; do commands $name; done | tr -d '\n')" "3 10002 10002 10002 10002 10004 1000" "six apps stand"
+change step "exec sleep 1001" &
+change stop "exec sleep 1001" &
+change back "sleep 1; exit 1" &
+change hold "exit 1" &
+change goon "exit 1" &
+# The first container fails for good, the others are well.
+change some 'mkdir \/d\/it 2>\/dev\/null \&\& hostname >\/d\/who; [ $$(cat \/d\/who) != $$(hostname) ] \&\& exec sleep 1001' &
+low=9 high=0
+while [ ! -f step.ms ]; do
+  n=$(docker ps -q --filter "label=berth.app=$it-step" | wc -l)
+  low=$((n < low ? n : low)) high=$((n > high ? n : high))
+done
+for name in stop back hold goon some; do wait_for 90 test -f $name.ms; done
+is "$(cat step.rc) $(commands step)" "0 3 1001" "an update"
+ok $(($(cat step.ms) < 2000)) "delay: 1 s between three batches of parallelism 1 ($(cat step.ms) ms)"
+is "$low $high" "3 4" "order start-first with parallelism 1: never fewer, at most one more"
+is "$(cat stop.rc) $(commands stop)" "0 2 1001" "order stop-first with parallelism 2"
+ok $(($(cat stop.ms) >= $(cat step.ms))) "is quicker ($(cat stop.ms) ms)"
+is "$(cat back.rc)" 1 "failure_action rollback: up fails"
+ok "$(wait_for 20 eval '[ "$(commands back)" = "2 1000" ]'; echo $?)" "and what ran before runs, since it failed while monitor lasted"
+like "$(cat back.out)" "back" "which up says"
+is "$(cat hold.rc) $(commands hold)" "1 1 1000" "failure_action pause: the other instance is left alone"
+like "$(berth events "$it-hold")" "rollout.paused" "the update is paused"
+ok "$(wait_for 20 eval '[ "$(commands goon)" = "" ]'; echo $?)" "failure_action continue: goes through all the same"
+is "$(commands some)" "3 1001" "max_failure_ratio 0.5: one of four that fails does not undo the update"
+for name in step stop back hold goon some; do berth down "$it-$name" >/dev/null 2>&1 & done
+wait $(jobs -p | grep -vx "$it_pid")
+}
+
+# Themes side by side, each in a folder of its own; they can be named as arguments.
+themes=${*:-process isolation networks storage order deploy rollouts}
+for theme in $themes; do
+  (
+    work=$it_dir/work/$theme
+    mkdir -p "$work" && cd "$work" || exit 1
+    $theme
+    echo "$tap_count $tap_failed" >"$it_dir/$theme.points"
+  ) >"$it_dir/$theme.tap" 2>&1 &
+  running[$!]=$theme
+done
+wait "${!running[@]}"
+for theme in $themes; do
+  echo "# $theme"
+  awk -v n="$tap_count" '/^(not )?ok [0-9]+/ { sub(/ok [0-9]+/, "ok " ++n) } { print }' "$it_dir/$theme.tap"
+  read -r points broken <"$it_dir/$theme.points" || { points=0 broken=1; }
+  tap_count=$((tap_count + points)) tap_failed=$((tap_failed + broken))
 done
 done_testing

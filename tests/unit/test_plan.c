@@ -81,7 +81,11 @@ static void test_place(void) {
       {"{'image':'a','deploy':{'resources':{'reservations':{'memory':'2g'}}}}", "it reserves 2048 MiB of memory, and n1 has 1024 of 1024 MiB left"},
       {"{'image':'a','ports':[{'mode':'host','target':1,'published':'80'}]}", "port 80/tcp of n1 is taken by shop-web-1-aaaaa"},
       {"{'image':'a','ports':[{'mode':'ingress','target':1,'published':'80'}]}", NULL},
+      {"{'image':'a','deploy':{'placement':{'max_replicas_per_node':3}}}", NULL},
+      {"{'image':'a','deploy':{'placement':{'max_replicas_per_node':2}}}",
+       "n1 has 2 of its instances, as many as max_replicas_per_node allows"},
   };
+  node.siblings = 2;
   for (size_t i = 0; i < BT_COUNT(cases); i++) {
     struct bt_service *s = service("web", cases[i].service);
     char why[240] = "";
