@@ -206,7 +206,7 @@ static struct ctl_node *choose_node(struct bt_control *c, const struct ctl_inst 
   for (struct bt_map_iter it = bt_map_iter(c->nodes); bt_map_next(&it); i++) {
     struct ctl_node *node = nodes[i] = it.value;
     places[i] = (struct bt_place_node){node->name, node->info, node->connected && node->ready, node->cpus_used, node->memory_used,
-                                       node->instances, siblings_on(inst, node), port_owner, node};
+                                       node->instances, port_owner, node, siblings_on(inst, node)};
   }
   int best = bt_place(inst->spec->service, places, n, why, size);
   return best < 0 ? NULL : nodes[best];

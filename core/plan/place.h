@@ -17,10 +17,10 @@ struct bt_place_node {
   double cpus_used;   /* reserved by what is there */
   int64_t memory_used;
   int instances;
-  int siblings;       /* of the service that is being placed */
   /* Who has a port ("tcp/8080") that the engine would have to publish; NULL: nobody. */
   const char *(*port_owner)(const void *arg, const char *port);
   const void *arg;
+  int siblings;       /* of the service that is being placed, as they will stay */
 };
 
 /* The index of the node with most room, or -1 with why (at least 240 bytes) saying what is in the way. */

@@ -11,6 +11,7 @@ port=$((20000 + $$ % 10000))
 it_server
 it_image "$image"
 running=()
+trap 'rc=$?; [ ! -f "$it_dir/registry.pid" ] || kill "$(cat "$it_dir/registry.pid")" 2>/dev/null; (exit $rc); it_cleanup' EXIT
 
 # Of an app in $app: the container of SERVICE[-N]; what docker inspect says; what a command in it prints.
 container() { docker ps -aq --no-trunc --filter "label=berth.app=$app" --filter "label=berth.service=${1%%.*}" --filter "label=berth.slot=${2:-1}" | head -n 1; }
@@ -546,8 +547,90 @@ for name in step stop back hold goon some; do berth down "$it-$name" >/dev/null 
 wait $(jobs -p | grep -vx "$it_pid")
 }
 
+# ---------------------------------------------------------------- pull policies, digests, builds
+images() {
+local reg pid was now first tries
+app=$it-images
+reg=127.0.0.1:$((port + 9))
+cat >registry.yml <<YAML
+version: 0.1
+log: {accesslog: {disabled: true}, level: error}
+storage: {filesystem: {rootdirectory: $work/registry}}
+http: {addr: "$reg"}
+YAML
+docker-registry serve registry.yml >registry.log 2>&1 &
+pid=$!
+echo $pid >"$it_dir/registry.pid"
+wait_for 10 curl -sf "http://$reg/v2/"
+# push N: another image under the same tag; its digest is in $now. It is not left on the engine.
+push() {
+  printf 'FROM %s\nLABEL number=%s\n' "$image" "$1" | docker build -q -t "$reg/app:1" - >/dev/null
+  now=$(docker push -q "$reg/app:1" >/dev/null && docker inspect -f '{{index .RepoDigests 0}}' "$reg/app:1" | sed 's/.*@//')
+  docker image rm -f "$reg/app:1" >/dev/null
+}
+push 1
+mkdir -p ctx && echo ignored >ctx/left-out && echo left-out >ctx/.dockerignore && echo kept >ctx/kept
+cat >ctx/Own.dockerfile <<EOT
+FROM $image AS base
+ARG WORD=default
+RUN echo "\$WORD" >/word
+COPY . /ctx/
+FROM base AS wanted
+RUN echo wanted >/stage
+FROM base AS other
+RUN echo other >/stage
+EOT
+mkdir -p scratch && cp "$(command -v busybox)" scratch/
+printf 'FROM scratch\nCOPY busybox /busybox\nENTRYPOINT ["/busybox", "sleep", "1000"]\n' >scratch/Dockerfile
+cat >compose.yaml <<YAML
+name: $app
+x-box: &box {stop_grace_period: 1s, init: true, network_mode: none}
+services:
+  always: {<<: *box, image: "$reg/app:1", pull_policy: always, command: sleep 1000}
+  missing: {<<: *box, image: "$reg/app:1", pull_policy: missing, command: sleep 1000}
+  built:
+    <<: *box
+    image: $app/built:1
+    command: sleep 1000
+    build: {context: ./ctx, dockerfile: Own.dockerfile, args: {WORD: given}, target: wanted, tags: ["$app/also:2"], labels: {of.build: "yes"}, cache_from: ["$image"], no_cache: true}
+  bare: {<<: *box, build: ./scratch}
+  inline: {<<: *box, build: {context: ./ctx, dockerfile_inline: "FROM $image\nCMD [\"sleep\", \"1000\"]\n"}}
+YAML
+succeeds "images: up, which pulls and builds" berth up
+digest() { berth ps "$app" --format json | jq -r ".[] | select(.service == \"$1\") | .digest"; }
+is "$(digest always)" "$now" "the digest of the registry is what ps shows"
+is "$(docker inspect -f '{{index .RepoDigests 0}}' "$(of always '{{.Image}}')")" "$reg/app@$now" "and what runs"
+is "$(in_ built cat /word /stage | tr '\n' ' ')$(in_ built ls /ctx)" "given wanted kept" "build: context, dockerfile, args, target, .dockerignore"
+is "$(of built '{{index .Config.Labels "of.build"}}') $(docker inspect -f '{{.Id}}' "$app/also:2")" "yes $(of built '{{.Image}}')" "build: labels and tags"
+is "$(of bare '{{.State.Running}} {{index .Config.Entrypoint 0}}') $(of inline '{{.State.Running}}')" "true /busybox true" "build from scratch, and from inline text"
+was=$now first=$(container always)
+push 2
+succeeds "up once the tag has moved" berth up
+is "$(digest always) $(of always '{{index .Config.Labels "number"}}')" "$now 2" "pull_policy always follows the tag"
+unlike "$(container always)" "$first" "with another container"
+kill $pid
+wait $pid 2>/dev/null
+first=$(container always)
+succeeds "up while the registry is away" berth up
+is "$(digest always) $(container always)" "$now $first" "changes nothing: what is pinned goes on"
+docker rm -f "$first" >/dev/null
+ok "$(wait_for 20 eval '[ "$(of always "{{.State.Running}}")" = true ] && [ "$(container always)" != "$first" ]'; echo $?)" "and starts again"
+is "$(of always '{{index .Config.Labels "number"}}')" 2 "as what it was"
+cat >never.yaml <<YAML
+name: $app-never
+services:
+  a: {image: "$reg/absent:1", pull_policy: never}
+YAML
+fails "pull_policy never" 1 berth up -f never.yaml
+like "$out" "absent:1.*(pull policy|not on this machine)" "fetches nothing, and says so"
+sed -i "s|absent:1.*|app@$now, platform: linux/s390x, pull_policy: never}|; s|image: \"|image: |" never.yaml
+fails "another platform than the image's" 1 berth up -f never.yaml
+for name in "" -never; do berth down "$app$name" >/dev/null 2>&1; done
+docker image rm -f "$app/built:1" "$app/also:2" "${app}-bare" "${app}-inline" "$reg/app@$was" "$reg/app@$now" >/dev/null 2>&1
+}
+
 # Themes side by side, each in a folder of its own; they can be named as arguments.
-themes=${*:-process isolation networks storage order deploy rollouts}
+themes=${*:-process isolation networks storage order deploy rollouts images}
 for theme in $themes; do
   (
     work=$it_dir/work/$theme
