@@ -305,12 +305,15 @@ static void inspect(struct bt_inst *in) {
   in->op = bt_agent_call(in->agent, inspect, &call, &req);
 }
 
+/* A container whose post_start hook fails is not fit to serve: it is stopped, and started anew after the backoff. */
 static void hooks_done(struct bt_inst *in, const char *error) {
   in->busy = false;
   if (error) {
     bt_str_set(&in->error, error);
+    in->running = in->started_once = true;
     in->failures++;
-    in->want_restart = true; /* a container whose post_start hook fails is not fit to serve */
+    in->next_start_ms = bt_clock_wall_ms() + bt_backoff_delay_ms(in->failures, 0);
+    in->want_restart = true;
     bt_inst_tell(in);
     bt_inst_step(in);
     return;
@@ -557,6 +560,9 @@ void bt_inst_step(struct bt_inst *in) {
     return;
   int64_t wait = in->next_start_ms - bt_clock_wall_ms();
   if (in->next_start_ms && wait > 0) {
+    if (in->state == BT_INST_STOPPING)
+      in->state = BT_INST_FAILED; /* stopped since a hook failed */
+    bt_inst_tell(in);
     bt_inst_retry_in(in, wait);
     return;
   }

@@ -213,6 +213,25 @@ static void test_life(void) {
   ok(wait > 0 && wait <= longest, "at most %lld ms: %lld ms", (long long)longest, (long long)wait);
 }
 
+static bool h_waits(void) {
+  return is("h1", "failed", false) && bt_json_int(report("h1"), "failures", 0) == 2 &&
+         bt_json_int(report("h1"), "next_start_ms", 0) > 0;
+}
+static bool h_gone(void) { return is("h1", "removed", false); }
+
+static void test_failing_hook(void) {
+  BT_AUTO_JSON hooked = class_of("exec sleep 1000", 0);
+  bt_json_set(hooked, "hooks", json_pack("{s[{s[sss]}]}", "post_start", "command", "sh", "-c", "exit 7"));
+  tell(json_pack("{ss,so}", "type", "assign", "instance", assignment("h1", hooked)));
+  ok(run_until(h_waits), "a container whose hook fails is started anew at once, then waits");
+  ok(strstr(bt_json_str_or(report("h1"), "error", ""), "exit code 7") != NULL, "and says why");
+  BT_AUTO_FREE char *id = bt_strdup(bt_json_str(report("h1"), "container_id"));
+  is_int(sh("test \"$(docker inspect -f '{{.State.Running}}' %s)\" = false", id), 0, "meanwhile it does not run");
+  BT_AUTO_FREE char *h1 = bt_asprintf("%s-h1", T.prefix);
+  tell(json_pack("{ss,ss}", "type", "release", "instance", h1));
+  ok(run_until(h_gone), "it goes");
+}
+
 static bool never(void) { return false; }
 
 /* What it asked of the engine is still on its way when it ends: the answers must not find what is freed. */
@@ -321,6 +340,7 @@ int main(void) {
   bt_plugins_load(T.plugins, &entry, 1);
   start_agent();
   test_life();
+  test_failing_hook();
   test_adoption();
   test_end();
   wait_for_portd();
