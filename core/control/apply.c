@@ -141,24 +141,20 @@ static void add_uses(struct uses *uses, const struct ctl_rev *rev) {
 }
 
 static int check_ports(const struct ctl_rev *rev, struct bt_err **err) {
-  struct uses uses = {0}, mine = {0};
+  struct uses uses = {0};
   for (struct bt_map_iter it = bt_map_iter(rev->app->control->apps); bt_map_next(&it);) {
     const struct ctl_app *app = it.value;
     if (app != rev->app && app->target && app->state != CTL_APP_REMOVING)
       add_uses(&uses, app->target);
   }
-  add_uses(&mine, rev);
+  size_t others = uses.v.len;
+  add_uses(&uses, rev);
+  const struct bt_port_use *one, *clash;
   int rc = 0;
-  for (size_t i = 0; i < mine.v.len && rc == 0; i++) {
-    const struct bt_port_use *one = &mine.v.items[i], *clash = bt_ports_clash(uses.v.items, uses.v.len, one);
-    if (!clash)
-      clash = bt_ports_clash(mine.v.items, i, one);
-    if (clash)
-      rc = bt_err_set(err, BT_CONFLICT, "service %s publishes port %d/%s, which is service %s's of app %s; choose another one", one->service,
-                      one->port->published, one->port->protocol, clash->service, strchr(clash->app, '/') + 1);
-  }
+  if (bt_ports_first_clash(uses.v.items, uses.v.len, others, &one, &clash))
+    rc = bt_err_set(err, BT_CONFLICT, "service %s publishes port %d/%s, which is service %s's of app %s; choose another one", one->service,
+                    one->port->published, one->port->protocol, clash->service, strchr(clash->app, '/') + 1);
   bt_vec_free(&uses.v);
-  bt_vec_free(&mine.v);
   return rc;
 }
 

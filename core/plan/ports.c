@@ -25,3 +25,25 @@ const struct bt_port_use *bt_ports_clash(const struct bt_port_use *uses, size_t 
   }
   return NULL;
 }
+
+enum { most_ports = 65536 };
+
+bool bt_ports_first_clash(const struct bt_port_use *uses, size_t n, size_t from, const struct bt_port_use **one,
+                          const struct bt_port_use **other) {
+  /* Chains of the uses of each port; numbers of uses are one more than their places, 0 ends a chain. */
+  BT_AUTO_FREE size_t *heads = bt_newn(size_t, most_ports), *next = bt_newn(size_t, n + 1);
+  for (size_t i = 0; i < n; i++) {
+    int port = uses[i].port->published;
+    if (port <= 0 || port >= most_ports || uses[i].port->published_end != port)
+      continue;
+    for (size_t at = i < from ? 0 : heads[port]; at; at = next[at - 1])
+      if (bt_ports_clash(&uses[at - 1], 1, &uses[i])) {
+        *one = &uses[i];
+        *other = &uses[at - 1];
+        return true;
+      }
+    next[i] = heads[port];
+    heads[port] = i + 1;
+  }
+  return false;
+}

@@ -117,6 +117,11 @@ static void test_ports(void) {
   ok(!bt_ports_clash(uses, 2, &one), "nor two protocols");
   one = (struct bt_port_use){"x", "a", &a->ports.items[0]};
   ok(!bt_ports_clash(uses, 2, &one), "replicas share");
+  struct bt_port_use all[3] = {uses[0], uses[1], {"x", "b", &b->ports.items[0]}};
+  const struct bt_port_use *late = NULL, *early = NULL;
+  ok(bt_ports_first_clash(all, 3, 2, &late, &early) && late == &all[2] && early == &all[0], "the first clash of all, and with whom");
+  ok(!bt_ports_first_clash(all, 3, 3, &late, &early), "those before are not looked at again");
+  ok(!bt_ports_first_clash(all, 2, 0, &late, &early), "no clash at all");
   bt_service_free(&a);
   bt_service_free(&b);
 }
