@@ -276,11 +276,22 @@ static void try_again(struct ctl_app *app) {
   ctl_dirty(app);
 }
 
+/* What was deployed and ended badly since, with no policy to start it: a person who says "up" wants it up. */
+static void start_fallen(struct ctl_app *app) {
+  bt_vec_each(&app->services, s)
+    for (size_t i = (*s)->insts.len; i-- > 0;)
+      if ((*s)->insts.items[i]->ended)
+        try_instance((*s)->insts.items[i]);
+  ctl_dirty(app);
+}
+
 static void apply_same(struct draft *d, const struct bt_request *request, json_t *plan_steal) {
   struct ctl_app *app = d->app;
   struct bt_control *c = app->control;
   int number = ctl_rev_latest(app)->number;
   draft_drop(d);
+  if (!request->dry_run && !stuck(app) && ctl_rev_latest(app)->state == CTL_REV_DEPLOYED)
+    start_fallen(app);
   if (stuck(app) && !request->dry_run) {
     try_again(app);
     ctl_reply(c, request->id, apply_result(app, number, false, plan_steal));
@@ -459,9 +470,13 @@ void ctl_scale(struct bt_control *c, const struct bt_request *request) {
     refuse(c, &d, request, err);
     return;
   }
-  BT_AUTO_FREE char *what = bt_json_text(bt_json_obj(request->args, "services"));
-  BT_AUTO_FREE char *message = bt_asprintf("scale %s", what);
-  draft_words(&d, request->actor, message, latest->source, "missing");
+  BT_AUTO_BUF message = {0};
+  const char *name;
+  json_t *n;
+  bt_buf_adds(&message, "scale");
+  json_object_foreach(bt_json_obj(request->args, "services"), name, n)
+    bt_buf_addf(&message, " %s=%lld", name, (long long)json_integer_value(n));
+  draft_words(&d, request->actor, message.data, latest->source, "missing");
   finish_or_same(c, &d, request);
 }
 
@@ -522,11 +537,11 @@ void ctl_rollback_auto(struct ctl_app *app, const char *why) {
     ctl_touch_app(app);
     return;
   }
-  BT_AUTO_FREE char *message = bt_asprintf("back to revision %d, since revision %d failed: %s", from->number, failed->number, why);
+  BT_AUTO_FREE char *message = bt_asprintf("back to revision %d, since revision %d failed", from->number, failed->number);
   draft_words(&d, "system", message, from->source, "missing");
   d.rev->rollback_of = from->number;
   d.rev->automatic = true;
-  ctl_event(app->control, "error", "rollout.rolled-back", app->ns, app->name, app->name, NULL, "%s: %s", app->name, message);
+  ctl_event(app->control, "error", "rollout.rolled-back", app->ns, app->name, app->name, NULL, "%s: %s: %s", app->name, message, why);
   draft_commit(&d);
 }
 

@@ -225,12 +225,27 @@ void ctl_secret_put(struct bt_control *c, const struct bt_request *request) {
   ctl_reply(c, request->id, result);
 }
 
+/* The app whose Compose file brings a secret of this name; NULL: none. */
+static const char *owner_of(const struct bt_control *c, const char *ns, const char *name) {
+  for (struct bt_map_iter it = bt_map_iter(c->apps); bt_map_next(&it);) {
+    const struct ctl_app *app = it.value;
+    BT_AUTO_FREE char *id = content_id(ns, false, app->name, name, "");
+    for (struct bt_map_iter of = bt_map_iter(c->contents); bt_streq(app->ns, ns) && bt_map_next(&of);)
+      if (bt_starts(of.key, id))
+        return app->name;
+  }
+  return NULL;
+}
+
 void ctl_secret_delete(struct bt_control *c, const struct bt_request *request) {
   const char *ns = bt_json_str_or(request->args, "namespace", "default"), *name = bt_json_str_or(request->args, "name", "");
   BT_AUTO_FREE char *id = content_id(ns, false, NULL, name, NULL);
   struct ctl_content *content = bt_map_get(c->contents, id);
   if (!content) {
-    ctl_reply_err(c, request->id, BT_NOT_FOUND, "there is no secret %s in namespace %s", name, ns);
+    const char *owner = owner_of(c, ns, name);
+    ctl_reply_err(c, request->id, owner ? BT_CONFLICT : BT_NOT_FOUND,
+                  owner ? "secret %s comes from the Compose file of app %s, and goes with it" : "there is no secret %s in namespace %s", name,
+                  owner ? owner : ns);
     return;
   }
   for (struct bt_map_iter it = bt_map_iter(c->apps); bt_map_next(&it);) {
