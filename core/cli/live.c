@@ -25,6 +25,7 @@ struct live {
   json_t *revision;        /* NULL before it was read */
   struct bt_map *progress; /* id -> text */
   struct bt_map *shown;    /* id -> the line last printed, where lines are printed */
+  size_t wide;             /* the longest id so far, for straight columns */
   size_t drawn;            /* lines on the terminal that are redrawn */
   unsigned spin;
   struct bt_sse sse;
@@ -63,7 +64,8 @@ static void print_change(struct live *live, const char *id, const json_t *instan
   bt_map_set(live->shown, id, bt_steal(lasting));
   BT_AUTO_BUF line = {0};
   bt_out_clean(&line, words);
-  bt_cli_say("%6.1fs  %-24s  %s\n", elapsed(live), id, line.data);
+  live->wide = BT_MAX(live->wide, strlen(id));
+  bt_cli_say("%6.1fs  %-*s  %s\n", elapsed(live), (int)live->wide, id, line.data);
 }
 
 static const char *mark(const struct live *live, const json_t *instance, enum bt_color *color) {
@@ -143,12 +145,29 @@ static void draw(struct live *live) {
 
 /* ---------------------------------------------------------------- what the server says */
 
+/* A revision that was deployed may have fallen since: 0 where all its instances are well, BT_EXIT_NO where one ended for good,
+ * -1 where one is on its way back. */
+static int standing(const struct live *live) {
+  int standing = 0;
+  const char *id;
+  json_t *instance;
+  json_object_foreach(live->instances, id, instance) {
+    if (bt_live_settled(instance) || bt_json_bool(instance, "leaving", false))
+      continue;
+    if (bt_json_bool(instance, "ended", false))
+      return BT_EXIT_NO;
+    standing = -1;
+  }
+  return standing;
+}
+
 static void judge(struct live *live) {
   const char *state = bt_json_str_or(live->revision, "state", "");
   if (live->gone)
     return;
-  if (strcmp(state, "deployed") == 0)
-    finish(live, 0);
+  int now = strcmp(state, "deployed") == 0 ? standing(live) : -1;
+  if (now >= 0)
+    finish(live, now);
   else if (strcmp(state, "failed") == 0)
     finish(live, BT_EXIT_NO);
   else if (strcmp(state, "superseded") == 0)
@@ -194,8 +213,11 @@ static void change(struct live *live, const char *kind, const json_t *data) {
   json_t *value = bt_json_obj(data, "value");
   if (strcmp(kind, "instance") == 0) {
     const char *slash = strrchr(key, '/'), *id = slash ? slash + 1 : key;
-    if (value ? of_app(live, value) : json_object_get(live->instances, id) != NULL)
-      set_instance(live, value ? bt_json_str_or(value, "instance", id) : id, value);
+    if (value ? !of_app(live, value) : !json_object_get(live->instances, id))
+      return;
+    set_instance(live, value ? bt_json_str_or(value, "instance", id) : id, value);
+    if (bt_streq(bt_json_str(live->revision, "state"), "deployed"))
+      ask_soon(live); /* what held it up may be over */
   } else if (value && of_app(live, value) && strcmp(kind, "revision") == 0 &&
              bt_json_int(value, "revision", -1) == live->options->revision) {
     ask_soon(live); /* after its instances: they may come later in the same batch */
@@ -266,6 +288,7 @@ static void got_instances(void *arg, const json_t *answer, struct bt_err *err) {
   const char *id;
   void *next;
   json_object_foreach_safe(live->instances, next, id, instance) if (!json_object_get(now, id)) set_instance(live, id, NULL);
+  json_object_foreach(now, id, instance) live->wide = BT_MAX(live->wide, strlen(id));
   json_object_foreach(now, id, instance) set_instance(live, id, instance);
   judge(live); /* after the instances, so that what is shown last is how it ended */
   ask_next(live);

@@ -73,7 +73,8 @@ static void add_step(const json_t *step, const char *sign, enum bt_color color, 
     bt_out_clean(out, reason);
   }
   bt_buf_addc(out, '\n');
-  add_changes(changes, fancy, out);
+  if (strcmp(bt_json_str_or(step, "action", ""), "scale") || !reason) /* its reason has both numbers */
+    add_changes(changes, fancy, out);
 }
 
 size_t bt_plan_print(const json_t *plan, bool all, bool fancy, struct bt_buf *out) {

@@ -53,6 +53,11 @@ unlike "$out" $'\033' "no escapes where there is no terminal"
 succeeds "up again changes nothing" timeout 60 berth up
 like "$out" 'nothing to change' "and says so"
 
+docker kill "$(berth ps web --format json | jq -r '.[0].container_id')" >/dev/null
+wait_for 10 eval '[ "$(berth ps --format json | jq "map(select(.ready)) | length")" -lt 3 ]'
+succeeds "up while an instance is on its way back waits for it" timeout 60 berth up
+like "$out" "$app, revision 1 is up: 3 instances ready" "until all are ready again"
+
 tty=$(TERM=xterm script -qec 'env -u NO_COLOR timeout 60 berth up' /dev/null </dev/null)
 like "$tty" $'\033\\[[0-9]+A' "on a terminal the table redraws itself"
 unlike "$(TERM=xterm script -qec 'berth ps' /dev/null </dev/null)" $'\033\\[3' "NO_COLOR takes the colours away"
