@@ -1,6 +1,7 @@
 /* What plug-ins and the API ask of the daemon: key-value, secrets, events, queries; status and the doctor. */
 #include "config.h"
 
+#include <berth/runtime.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
@@ -252,6 +253,11 @@ static void check(json_t *report, const char *name, const char *status, const ch
 
 static void check_engine(struct bt_daemon *d, json_t *report) {
   const json_t *info = bt_agent_info(d->agent);
+  if (!bt_plugins_find(d->plugins, BERTH_RUNTIME, 0)) {
+    check(report, "engine", "error", "no runtime plug-in runs, so nothing can run",
+          "name one under plugins: in berthd.yaml and reload; where one is named, berth plugin ls has why it does not run");
+    return;
+  }
   if (!bt_agent_connected(d->agent) || !info) {
     check(report, "engine", "error", "the container engine does not answer",
           "start it (dockerd, or systemctl start docker), and check the runtime plug-in's host in berthd.yaml");

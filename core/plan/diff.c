@@ -188,7 +188,7 @@ static void plan_services(json_t *plan, const struct bt_diff_in *in) {
     json_array_append_new(plan, e);
   }
   json_object_foreach(before, name, item) if (!json_object_get(after, name)) {
-    json_t *e = entry("remove", "service", name, "no longer in the file", NULL);
+    json_t *e = entry("remove", "service", name, "no longer in the file, or of a profile that is not asked for", NULL);
     bt_json_set_int(e, "instances", 0);
     json_array_append_new(plan, e);
   }
