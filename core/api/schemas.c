@@ -114,6 +114,8 @@ static const struct member members[] = {
     {"Network", "name", "!string", "Name on the engine"},
     {"Network", "app", "string?", "App"},
     {"Network", "state", "string", "present or removing"},
+    {"Network", "stuck", "boolean", "The engine has not removed it for 10 s; left out where not"},
+    {"Network", "error", "string?", "Why its removal failed"},
     {"Network", "driver", "string", "Driver"},
     {"Network", "used_by", "array", "Instances that use it"},
     {"Secret", "namespace", "!string", "Namespace"},

@@ -157,6 +157,23 @@ int bt_verb_restart(struct bt_cli *cli, struct bt_err **err) {
 
 /* ---------------------------------------------------------------- down, rollback */
 
+/* Names the networks of an app that is gone which the engine still holds. */
+static void warn_of_networks(struct bt_cli *cli, const char *app) {
+  BT_AUTO_JSON networks = NULL;
+  BT_AUTO_ERR err = NULL;
+  BT_AUTO_FREE char *path = bt_cli_path(cli, "networks", NULL);
+  if (bt_conn_list(cli->conn, path, &networks, &err)) {
+    bt_cli_note("warning: whether networks of %s are left is not known: %s", app, bt_err_message(err));
+    return;
+  }
+  size_t i;
+  json_t *network;
+  json_array_foreach(networks, i, network) if (bt_streq(bt_json_str(network, "app"), app) && bt_json_bool(network, "stuck", false))
+      bt_cli_note("warning: network %s is left, since the container engine does not remove it; that is tried again by itself. "
+                  "Where no container is attached to it, restart the engine: %s",
+                  bt_json_str_or(network, "name", ""), bt_json_str_or(network, "error", ""));
+}
+
 int bt_verb_down(struct bt_cli *cli, struct bt_err **err) {
   BT_AUTO_FREE char *app = NULL;
   long long timeout;
@@ -169,10 +186,14 @@ int bt_verb_down(struct bt_cli *cli, struct bt_err **err) {
     bt_url_query(&url, "volumes", "true");
   if (bt_conn_call(cli->conn, "DELETE", url.data, NULL, write_timeout_ms, NULL, err))
     return -1;
-  if (!bt_args_has(&cli->args, "detach"))
-    return bt_live_gone(cli, &(struct bt_live_options){.app = app, .timeout_ms = timeout}, err);
-  bt_cli_say("%s goes down\n", app);
-  return 0;
+  if (bt_args_has(&cli->args, "detach")) {
+    bt_cli_say("%s goes down\n", app);
+    return 0;
+  }
+  int rc = bt_live_gone(cli, &(struct bt_live_options){.app = app, .timeout_ms = timeout}, err);
+  if (rc == 0)
+    warn_of_networks(cli, app);
+  return rc;
 }
 
 int bt_verb_rollback(struct bt_cli *cli, struct bt_err **err) {

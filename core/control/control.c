@@ -116,6 +116,7 @@ static void wake_apps(struct bt_control *c) {
     else
       c->wake_ms = BT_MIN(c->wake_ms, app->wake_ms);
   }
+  ctl_res_retry(c);
 }
 
 /* When an app may be looked at again: at once, but for crowds, where looking costs more than a report is worth. */

@@ -170,6 +170,7 @@ json_t *ctl_res_json(const struct ctl_res *res) {
   set_or_null(o, "key", res->key);
   bt_json_set_str(o, "state", res->dropping ? "removing" : "present");
   bt_json_set_str(o, "driver", bt_json_str_or(res->spec, "driver", res->kind == CTL_VOLUME ? "local" : "bridge"));
+  set_flag(o, "stuck", res->stuck);
   set_or_null(o, "error", res->error);
   ctl_set_time(o, "created_at", res->created_ms);
   bt_json_set(o, "spec", json_incref(res->spec));

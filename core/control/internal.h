@@ -123,8 +123,10 @@ struct ctl_res {
   char *id;                    /* "ns/name" */
   json_t *spec;
   bool dropping, unsaved;
+  bool stuck; /* a network that the engine does not let go: nothing waits for its end */
+  int drops;  /* removals that failed */
   char *error;
-  int64_t created_ms, retry_ms;
+  int64_t created_ms, dropping_ms, retry_ms; /* retry: the next removal; INT64_MAX: under way */
   uint64_t changed;
 };
 
@@ -305,6 +307,7 @@ bool ctl_res_used(const struct ctl_inst *inst, const struct ctl_res *res);
 json_t *ctl_res_labels(const struct ctl_res *res);
 json_t *ctl_res_message(const struct ctl_res *res); /* of messages.md; node.c */
 void ctl_res_send_drops(struct bt_control *c, const char *node);
+void ctl_res_retry(struct bt_control *c); /* removals that failed, when their pauses are over; lowers c->wake_ms to the next */
 void ctl_res_dropped(struct bt_control *c, const json_t *message);
 /* -1 with BT_CONFLICT where the model wants another spec for what is there, or what is there is another app's. */
 int ctl_res_check(const struct ctl_rev *rev, struct bt_err **err) BT_CHECK;

@@ -72,6 +72,7 @@ static int load_resource(struct bt_control *c, enum ctl_res_kind kind, const jso
   bt_str_set(&res->key, bt_json_str(o, "key"));
   bt_str_set(&res->error, bt_json_str(o, "error"));
   res->dropping = bt_streq(bt_json_str(o, "state"), "removing");
+  res->stuck = bt_json_bool(o, "stuck", false);
   res->created_ms = ctl_get_time(o, "created_at");
   json_t *spec = bt_json_obj(o, "spec");
   res->spec = spec ? json_deep_copy(spec) : json_object();

@@ -2,7 +2,9 @@
 
 #include "control/internal.h"
 
-#define RETRY_MS 30000
+#define FIRST_PAUSE_MS 5000
+#define MOST_PAUSE_MS 300000
+#define PATIENCE_MS 10000 /* with a network that the engine does not remove, before its app goes without it */
 
 static const char *const kinds[] = {"network", "volume"};
 static const char *const model_keys[] = {"networks", "volumes"};
@@ -48,8 +50,9 @@ static void forget(struct bt_control *c, struct ctl_res *res) {
   bt_map_del(c->resources, key);
 }
 
-static void send_drop(struct bt_control *c, const struct ctl_res *res, const char *node) {
+static void send_drop(struct bt_control *c, struct ctl_res *res, const char *node) {
   json_t *m = json_object();
+  res->retry_ms = INT64_MAX;
   bt_json_set_str(m, "type", res->kind == CTL_NETWORK ? "network_drop" : "volume_drop");
   bt_json_set_str(m, "name", res->name);
   if (node)
@@ -62,9 +65,53 @@ static void drop(struct bt_control *c, struct ctl_res *res) {
   if (res->dropping)
     return;
   res->dropping = true;
+  res->dropping_ms = c->now_ms;
+  res->drops = 0;
   bt_str_set(&res->error, NULL);
   save(c, res);
   send_drop(c, res, NULL);
+}
+
+/* Says once that a network does not go. Its app need not wait for it. */
+static void tell_stuck(struct bt_control *c, struct ctl_res *res) {
+  struct ctl_app *app = res->app ? ctl_app_find(c, res->ns, res->app) : NULL;
+  res->stuck = true;
+  save(c, res);
+  ctl_event(c, "warning", "network.stuck", res->ns, res->app, res->name, NULL,
+            "%s: the container engine does not remove it, which is tried again from time to time; where no container is attached to it, restart the engine: %s",
+            res->name, res->error);
+  if (app)
+    ctl_dirty(app);
+}
+
+void ctl_res_retry(struct bt_control *c) {
+  for (struct bt_map_iter it = bt_map_iter(c->resources); bt_map_next(&it);) {
+    struct ctl_res *res = it.value;
+    if (!res->dropping || !res->error)
+      continue;
+    if (!res->dropping_ms) /* of before a start */
+      res->dropping_ms = c->now_ms;
+    int64_t patience_ms = res->dropping_ms + PATIENCE_MS;
+    if (res->kind == CTL_NETWORK && !res->stuck && patience_ms <= c->now_ms)
+      tell_stuck(c, res);
+    if (res->retry_ms <= c->now_ms)
+      send_drop(c, res, NULL);
+    c->wake_ms = BT_MIN(c->wake_ms, res->retry_ms);
+    if (res->kind == CTL_NETWORK && !res->stuck)
+      c->wake_ms = BT_MIN(c->wake_ms, patience_ms);
+  }
+}
+
+/* A removal failed: the pause before the next one doubles. */
+static void drop_failed(struct bt_control *c, struct ctl_res *res, const char *error) {
+  bool said = bt_streq(res->error, error);
+  int64_t pause_ms = (int64_t)FIRST_PAUSE_MS << BT_MIN(res->drops, 10);
+  res->drops++;
+  res->retry_ms = c->now_ms + BT_MIN(pause_ms, MOST_PAUSE_MS);
+  bt_str_set(&res->error, error);
+  if (!said)
+    save(c, res);
+  c->wake_ms = c->now_ms; /* ctl_res_retry finds the time */
 }
 
 void ctl_res_send_drops(struct bt_control *c, const char *node) {
@@ -109,7 +156,7 @@ static void ensure_one(struct ctl_app *app, enum ctl_res_kind kind, const char *
   bt_str_set(&res->error, NULL);
   json_decref(res->spec);
   res->spec = spec_of(app->target, kind, key);
-  res->dropping = false;
+  res->dropping = res->stuck = false;
   save(c, res);
   ctl_broadcast(c, ctl_res_message(res));
 }
@@ -155,13 +202,8 @@ void ctl_res_collect(struct ctl_app *app) {
     struct ctl_res *res = it.value;
     if (res->kind != CTL_NETWORK || !bt_streq(res->app, app->name) || !bt_streq(res->ns, app->ns))
       continue;
-    if (!res->dropping && !user_of(c, res))
+    if (!user_of(c, res))
       drop(c, res);
-    else if (res->dropping && res->error && c->now_ms >= res->retry_ms) {
-      bt_str_set(&res->error, NULL);
-      send_drop(c, res, NULL);
-    } else if (res->dropping && res->error)
-      ctl_wake(app, res->retry_ms);
   }
 }
 
@@ -174,15 +216,11 @@ bool ctl_res_drop_all(struct ctl_app *app, const char **error) {
       continue;
     if (res->kind == CTL_VOLUME && !app->drop_volumes)
       continue;
-    if (res->dropping && res->error && c->now_ms >= res->retry_ms) {
-      bt_str_set(&res->error, NULL);
-      send_drop(c, res, NULL);
-    }
     drop(c, res);
-    if (res->error) {
-      ctl_wake(app, res->retry_ms);
+    if (res->stuck)
+      continue;
+    if (res->error)
       *error = res->error;
-    }
     done = false;
   }
   return done;
@@ -200,9 +238,7 @@ void ctl_res_dropped(struct bt_control *c, const json_t *m) {
     if (!res->dropping) { /* wanted again before the node was through with it */
       ctl_broadcast(c, ctl_res_message(res));
     } else if (error) {
-      bt_str_set(&res->error, error);
-      res->retry_ms = c->now_ms + RETRY_MS;
-      save(c, res);
+      drop_failed(c, res, error);
     } else {
       forget(c, res);
     }
@@ -259,7 +295,10 @@ void ctl_res_request(struct bt_control *c, const struct bt_request *request, enu
     ctl_reply_err(c, request->id, BT_CONFLICT, "%s %s is in use by %s", kinds[kind], name, user);
     return;
   }
-  if (!request->dry_run)
+  if (!request->dry_run) {
     drop(c, res);
+    if (res->error && res->retry_ms != INT64_MAX)
+      send_drop(c, res, NULL); /* a person asks: no pause */
+  }
   ctl_reply(c, request->id, json_object());
 }

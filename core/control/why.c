@@ -201,6 +201,7 @@ static json_t *why_resource(const struct bt_control *c, const struct ctl_res *re
   BT_AUTO_FREE char *next = NULL;
   if (res->dropping) {
     summary = bt_asprintf("%s is being removed%s%s", res->name, res->error ? ": " : "", res->error ? res->error : "");
+    next = res->stuck ? bt_strdup("restart the container engine where no container is attached to it; it is tried again by itself") : NULL;
   } else if (app) {
     summary = bt_asprintf("%s is there for app %s", res->name, app->name);
   } else {

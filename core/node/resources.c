@@ -80,9 +80,7 @@ static void dropped(void *arg, enum bt_code code, const char *message, json_t *r
     resource_step(r); /* wanted again meanwhile */
   else if (gone)
     bt_map_del(map_of(agent, r->volume), r->name);
-  else
-    set_retry(r);
-  bt_agent_send(agent, o);
+  bt_agent_send(agent, o); /* who asks again where it failed */
 }
 
 static void drop(struct bt_resource *r) {

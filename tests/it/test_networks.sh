@@ -47,4 +47,17 @@ is "$(networks)" 1 "and is there once"
 twin
 succeeds "with two of one name the app can go" timeout 60 berth down "$app"
 is "$(networks)" 0 "and nothing is left of them"
+
+succeeds "an app whose network the engine will not let go" timeout 60 berth up -f compose.yaml
+docker run -d --rm --name "$app-guest" --network "${app}_default" --init "$image" sleep 120 >/dev/null
+succeeds "berth down ends all the same" timeout 60 berth down "$app"
+like "$out" "warning: network ${app}_default is left" "with a warning that names it"
+like "$(berth events 2>&1)" "network.stuck" "an event tells of it"
+is "$(it_json berth network ls --format json -- '.[].state')" removing "it is listed"
+is "$(docker inspect -f '{{.State.Running}}' "$app-guest")" true "what uses it runs on"
+succeeds "the app comes again" timeout 60 berth up -f compose.yaml
+is "$(networks)" 1 "and uses it again"
+docker rm -f "$app-guest" >/dev/null
+succeeds "then it goes" timeout 60 berth down "$app"
+is "$(networks)" 0 "with its network"
 done_testing

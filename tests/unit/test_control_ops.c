@@ -190,6 +190,94 @@ static void test_volumes(void) {
   kit_end(&k);
 }
 
+static void drop_fails(struct kit *k) {
+  kit_node(k, "{'type':'dropped','kind':'network','name':'shop_default','error':'it has active endpoints'}");
+}
+
+static bool listed(struct kit *k, const char *kind, const char *key, const char *want) {
+  BT_AUTO_JSON list = kit_list(k, kind, NULL);
+  return want ? json_array_size(list) == 1 && bt_streq(bt_json_str(json_array_get(list, 0), key), want) : json_array_size(list) == 0;
+}
+
+static size_t stuck_events(struct kit *k) {
+  BT_AUTO_JSON events = bt_control_list(k->c, "events", &(struct bt_query){.namespace_ = "default", .type = "network.stuck"}, NULL, NULL);
+  const json_t *event = json_array_get(events, 0);
+  if (event)
+    ok(bt_streq(bt_json_str(event, "severity"), "warning") && bt_streq(bt_json_str(event, "subject"), "shop_default") &&
+           strstr(bt_json_str_or(event, "message", ""), "active endpoints") && strstr(bt_json_str_or(event, "message", ""), "restart the engine"),
+       "the event names it, says why, and the mend");
+  return json_array_size(events);
+}
+
+/* An app whose only network the engine does not let go, at the moment of its removal. */
+static struct kit stuck_app(void) {
+  struct kit k = fresh();
+  apply(&k, APP(WEB("")));
+  kit_all_run(&k);
+  kit_request(&k, "app.remove", "{'app':'shop'}", false);
+  kit_all_leave(&k);
+  is_int(kit_count(&k, "network_drop"), 1, "the network is dropped");
+  k.now += 3000;
+  drop_fails(&k);
+  return k;
+}
+
+static void test_network_stuck(void) {
+  struct kit k = stuck_app();
+  is_int(kit_count(&k, "network_drop"), 0, "a removal that failed is not tried again at once");
+  kit_is_state(&k, "shop", "removing");
+  kit_tick(&k, 5000);
+  is_int(kit_count(&k, "network_drop"), 1, "but after a pause");
+  ok(listed(&k, "apps", "app", "shop"), "the app waits for it");
+  kit_tick(&k, 2000);
+  ok(listed(&k, "apps", "app", NULL), "for ten seconds, then it is gone");
+  is_int(stuck_events(&k), 1, "a warning was said");
+  ok(listed(&k, "networks", "state", "removing"), "the network is still listed");
+  drop_fails(&k);
+  kit_tick(&k, 9999);
+  is_int(kit_count(&k, "network_drop"), 0, "its next pause is longer");
+  kit_tick(&k, 1);
+  is_int(kit_count(&k, "network_drop"), 1, "ten seconds");
+  for (int i = 0; i < 12; i++) {
+    drop_fails(&k);
+    kit_tick(&k, 300000);
+    is_int(kit_count(&k, "network_drop"), 1, "never longer than five minutes");
+  }
+  is_int(stuck_events(&k), 1, "the warning was said once");
+  kit_reload(&k);
+  kit_hello(&k);
+  is_int(kit_count(&k, "network_drop"), 1, "a node that comes is asked too, after a start");
+  kit_tick(&k, 60000);
+  is_int(stuck_events(&k), 1, "without another warning");
+  kit_node(&k, "{'type':'dropped','kind':'network','name':'shop_default'}");
+  ok(listed(&k, "networks", "state", NULL), "when the engine lets it go it is gone");
+  kit_end(&k);
+}
+
+static void test_network_stuck_used_again(void) {
+  struct kit k = stuck_app();
+  kit_tick(&k, 7000);
+  ok(listed(&k, "apps", "app", NULL), "the app is gone without its network");
+  ok(apply(&k, APP(WEB(""))), "it comes again");
+  ok(listed(&k, "networks", "state", "present"), "the network is used again");
+  drop_fails(&k);
+  is_int(kit_count(&k, "network"), 1, "the node is told so where it answers late");
+  ok(listed(&k, "networks", "state", "present"), "which changes nothing");
+  kit_all_run(&k);
+  kit_tick(&k, 400000);
+  is_int(kit_count(&k, "network_drop"), 0, "no removal is tried any more");
+  kit_end(&k);
+}
+
+static void test_network_stuck_by_hand(void) {
+  struct kit k = stuck_app();
+  kit_tick(&k, 7000);
+  drop_fails(&k);
+  const struct bt_reply *reply = kit_request(&k, "network.delete", "{'name':'shop_default'}", false);
+  ok(reply && reply->code == BT_OK && kit_count(&k, "network_drop") == 1, "who asks for its removal waits for no pause");
+  kit_end(&k);
+}
+
 static void test_restart_follows(void) {
   struct kit k = fresh();
   apply(&k, APP(DB("") "," WEB(",'depends_on':{'db':{'condition':'service_started','restart':true}}")));
@@ -483,6 +571,9 @@ int main(void) {
   test_app_secret();
   test_external_secret();
   test_volumes();
+  test_network_stuck();
+  test_network_stuck_used_again();
+  test_network_stuck_by_hand();
   test_restart_follows();
   test_resolve_fails();
   test_same_again();
