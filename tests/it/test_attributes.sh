@@ -203,7 +203,11 @@ if [ -n "$(odd)" ]; then
 else
   is "$(of a '{{json .HostConfig.StorageOpt}}')" '{"size":"1G"}' "storage_opt"
 fi
-sed -i 's/storage_opt: .*}}}/privileged: true}}/' odd.yaml
+sed -i 's/storage_opt: .*}}}/deploy: {resources: {reservations: {devices: [{driver: nvidia, count: 2, capabilities: [gpu]}]}}}}}/' odd.yaml
+berth up --detach -f odd.yaml >/dev/null 2>&1
+wait_for 20 eval '[ "$(of a "{{len .HostConfig.DeviceRequests}}")" = 1 ]'
+is "$(of a '{{json .HostConfig.DeviceRequests}}')" '[{"Driver":"nvidia","Count":2,"DeviceIDs":[],"Capabilities":[["gpu"]],"Options":{}}]' "devices by reservation"
+sed -i 's/deploy: .*/privileged: true}}/; s/^services:.*privileged/services: {a: {image: "'"${image//\//\\/}"'", command: sleep 100, restart: "no", privileged/' odd.yaml
 berth up --detach -f odd.yaml >/dev/null 2>&1
 wait_for 20 eval '[ "$(of a "{{.HostConfig.Privileged}}")" = true ]'
 ok $? "privileged, whether or not this machine can start it"
@@ -381,15 +385,16 @@ services:
   job: {<<: *box, command: [sh, -c, "sleep 0.5"], restart: "no"}
   slow:
     <<: *box
-    command: [sh, -c, "sleep 1; touch /tmp/well; exec sleep 1000"]
-    healthcheck: {test: "test -e /tmp/well", interval: 300ms, timeout: 2s, retries: 9, start_period: 100ms}
+    volumes: ["./seen:/seen"]
+    healthcheck: {test: "test -e /seen/beside", interval: 300ms, timeout: 2s, retries: 99, start_period: 100ms}
   after:
     <<: *box
     depends_on:
       job: {condition: service_completed_successfully}
       slow: {condition: service_healthy, restart: true}
       extra: {condition: service_started, required: false}
-  beside: {<<: *box, depends_on: {slow: {condition: service_started}}, healthcheck: {disable: true}}
+  # Without it nobody is healthy: a service_started that waits for health would wait for ever.
+  beside: {<<: *box, volumes: ["./seen:/seen"], command: [sh, -c, "touch /seen/beside; exec sleep 1000"], depends_on: {slow: {condition: service_started}}, healthcheck: {disable: true}}
   extra: {<<: *box, profiles: [more]}
   hooked:
     <<: *box
@@ -410,9 +415,9 @@ succeeds "order: up" berth up
 healthy=$(of slow '{{range .State.Health.Log}}{{if eq .ExitCode 0}}{{.End.UTC.Format "2006-01-02T15:04:05.000000000"}} {{end}}{{end}}')
 ended=$(of job '{{.State.FinishedAt}}') began=$(of after '{{.State.StartedAt}}')
 ok "$([[ ${healthy%% *} < $began && $ended < $began && -n $healthy ]]; echo $?)" "after what is healthy and what has completed"
-is "$(of slow '{{json .Config.Healthcheck}}')" '{"Test":["CMD-SHELL","test -e /tmp/well"],"Interval":300000000,"Timeout":2000000000,"StartPeriod":100000000,"Retries":9}' "healthcheck"
+is "$(of slow '{{json .Config.Healthcheck}}')" '{"Test":["CMD-SHELL","test -e /seen/beside"],"Interval":300000000,"Timeout":2000000000,"StartPeriod":100000000,"Retries":99}' "healthcheck"
 is "$(of beside '{{json .Config.Healthcheck.Test}}')" '["NONE"]' "healthcheck: disable"
-ok "$([[ $(of slow '{{.State.StartedAt}}') < $(of beside '{{.State.StartedAt}}') && $(of beside '{{.State.StartedAt}}') < $began ]]; echo $?)" "service_started does not wait for health"
+ok "$([[ $(of slow '{{.State.StartedAt}}') < $(of beside '{{.State.StartedAt}}') ]]; echo $?)" "service_started waits for a start, and not for health"
 is "$(container extra)" "" "a profile that is not asked for, and a dependency that is not required"
 is "$(in_ hooked cat /tmp/hook)" "12 /tmp said" "post_start has its user, folder and environment"
 is "$(of job '{{.State.Status}} {{.State.ExitCode}}') $(berth ps "$app" --format json | jq '[.[] | select(.service == "job") | .restarts] | add')" "exited 0 0" "restart: no"
@@ -564,7 +569,7 @@ echo $pid >"$it_dir/registry.pid"
 wait_for 10 curl -sf "http://$reg/v2/"
 # push N: another image under the same tag; its digest is in $now. It is not left on the engine.
 push() {
-  printf 'FROM %s\nLABEL number=%s\n' "$image" "$1" | docker build -q -t "$reg/app:1" - >/dev/null
+  printf 'FROM %s\nLABEL number=%s\n' "$image" "$1" | docker build -q -t "$reg/app:1" - >/dev/null 2>&1
   now=$(docker push -q "$reg/app:1" >/dev/null && docker inspect -f '{{index .RepoDigests 0}}' "$reg/app:1" | sed 's/.*@//')
   docker image rm -f "$reg/app:1" >/dev/null
 }
@@ -586,7 +591,7 @@ cat >compose.yaml <<YAML
 name: $app
 x-box: &box {stop_grace_period: 1s, init: true, network_mode: none}
 services:
-  always: {<<: *box, image: "$reg/app:1", pull_policy: always, command: sleep 1000}
+  always: {<<: *box, image: "$reg/app:1", pull_policy: always, restart: always, command: sleep 1000}
   missing: {<<: *box, image: "$reg/app:1", pull_policy: missing, command: sleep 1000}
   built:
     <<: *box
@@ -600,7 +605,7 @@ succeeds "images: up, which pulls and builds" berth up
 digest() { berth ps "$app" --format json | jq -r ".[] | select(.service == \"$1\") | .digest"; }
 is "$(digest always)" "$now" "the digest of the registry is what ps shows"
 is "$(docker inspect -f '{{index .RepoDigests 0}}' "$(of always '{{.Image}}')")" "$reg/app@$now" "and what runs"
-is "$(in_ built cat /word /stage | tr '\n' ' ')$(in_ built ls /ctx)" "given wanted kept" "build: context, dockerfile, args, target, .dockerignore"
+is "$(in_ built cat /word /stage | tr '\n' ' ')$(in_ built ls /ctx | tr '\n' ' ')" "given wanted Own.dockerfile kept " "build: context, dockerfile, args, target, .dockerignore"
 is "$(of built '{{index .Config.Labels "of.build"}}') $(docker inspect -f '{{.Id}}' "$app/also:2")" "yes $(of built '{{.Image}}')" "build: labels and tags"
 is "$(of bare '{{.State.Running}} {{index .Config.Entrypoint 0}}') $(of inline '{{.State.Running}}')" "true /busybox true" "build from scratch, and from inline text"
 was=$now first=$(container always)
