@@ -43,7 +43,10 @@ AC_DEFUN([BERTH_HARDENING], [
   for flag in -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack; do
     BERTH_TRY_FLAG([$flag], [BERTH_LINK])
   done
+  # Neither where the source lies nor where it is built shows in what is built.
   BERTH_TRY_FLAG([-ffile-prefix-map=\$(abs_srcdir)=.], [BERTH_HARD])
+  BERTH_TRY_FLAG([-ffile-prefix-map=\$(abs_builddir)=.], [BERTH_HARD])
+  BERTH_TRY_FLAG([-ffile-prefix-map=\$(srcdir)/=], [BERTH_HARD])
   AC_SUBST([BERTH_WARN])
   AC_SUBST([BERTH_HARD])
   AC_SUBST([BERTH_LINK])])
