@@ -333,9 +333,11 @@ int bt_daemon_open(struct bt_daemon *d, struct bt_err **err) {
   return 0;
 }
 
-/* The API first, so that nobody asks any more; then the node, whose containers run on; then the store, which flushes. */
+/* Work in progress first, while all that it needs is there; then the API, so that nobody asks any more; then the node, whose
+ * containers run on; then the store, which flushes. */
 void bt_daemon_close(struct bt_daemon *d) {
-  d->closing = true;
+  if (d->pool)
+    bt_pool_finish(d->pool);
   bt_api_free(&d->api);
   bt_agent_free(&d->agent);
   bt_plugins_free(&d->plugins);

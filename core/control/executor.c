@@ -396,6 +396,8 @@ void bt_executor_free(struct bt_executor **pex) {
     ex->head = p->next;
     pending_free(p);
   }
+  for (struct bt_map_iter it = bt_map_iter(ex->writes); bt_map_next(&it);)
+    answer(ex, strtoull(it.key, NULL, 10), BT_CANCELLED, "the server is going down", NULL);
   bt_map_free(&ex->writes);
   bt_control_free(&ex->control);
   bt_timer_free(&ex->tick);

@@ -31,7 +31,8 @@ int bt_executor_new(const struct bt_executor_options *options, struct bt_executo
 void bt_executor_start(struct bt_executor *ex);
 /* From now on nothing is delivered: to be called before the store is closed, which flushes what is under way. */
 void bt_executor_stop(struct bt_executor *ex);
-void bt_executor_free(struct bt_executor **ex); /* after the store was closed */
+/* After the store was closed. Answers what is open: it may be on disk, or not. */
+void bt_executor_free(struct bt_executor **ex);
 
 typedef void bt_write_done(void *arg, enum bt_code code, const char *message, const json_t *result);
 /* A request. args is stolen. done exactly once, not from inside, when its change is durable or refused. */

@@ -140,7 +140,7 @@ static void start_thread(struct bt_pool *pool) {
 void bt_pool_run(struct bt_pool *pool, const char *name, void (*work)(void *arg), void (*done)(void *arg), void *arg) {
   struct item *it = bt_new(struct item);
   *it = (struct item){.name = name, .work = work, .done = done, .arg = arg};
-  if (pool->closing) { /* asked for by a done() that bt_pool_free called: there are no threads any more */
+  if (pool->closing) { /* there are no threads any more */
     work(arg);
     finish_one(pool->loop, it);
     return;
@@ -155,19 +155,24 @@ void bt_pool_run(struct bt_pool *pool, const char *name, void (*work)(void *arg)
     start_thread(pool);
 }
 
-void bt_pool_free(struct bt_pool **ppool) {
-  if (!*ppool)
-    return;
-  struct bt_pool *pool = bt_steal(*ppool);
+void bt_pool_finish(struct bt_pool *pool) {
   pthread_mutex_lock(&pool->lock);
   pool->closing = true;
   pthread_cond_broadcast(&pool->more);
   pthread_mutex_unlock(&pool->lock);
   for (int i = 0; i < pool->nthreads; i++)
     pthread_join(pool->threads[i], NULL);
+  pool->nthreads = 0;
   bt_loop_unpost(pool->loop, drain, pool);
   for (struct item *it; (it = take_finished(pool));)
     finish_one(pool->loop, it);
+}
+
+void bt_pool_free(struct bt_pool **ppool) {
+  if (!*ppool)
+    return;
+  struct bt_pool *pool = bt_steal(*ppool);
+  bt_pool_finish(pool);
   pthread_mutex_destroy(&pool->lock);
   pthread_cond_destroy(&pool->more);
   free(pool->threads);

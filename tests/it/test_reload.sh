@@ -116,4 +116,30 @@ berth ls >/dev/null
 logged 'berthd.yaml:[0-9]+:[0-9]+: error: .*levle'
 ok $? "and its errors are in the log, with their place"
 succeeds "the app goes" timeout 60 berth down "$app"
+
+# --- the server ends while a policy thinks, and starts with a broken one
+sed -i "s,^policies:.*,policies: {dir: $it_dir/slow\, timeout: 5s}," "$it_dir/berthd.yaml"
+sed -i 's,levle: info,level: info,' "$it_dir/berthd.yaml"
+mkdir "$it_dir/slow"
+cat >"$it_dir/slow/slow.lua" <<'LUA'
+return { name = "slow", validate_service = function() local n = 0 for i = 1, 20000000 do n = n + i end end }
+LUA
+it_stop
+sed -i "s,^run_dir:.*,run_dir: $it_dir/run," "$it_dir/berthd.yaml"
+it_start
+berth up --detach >/dev/null 2>&1 &
+asked=$!
+wait_for 10 eval 'curl -s --unix-socket "$it_dir/run/berth.sock" http://localhost/v1/server | jq -e ".connections > 1"'
+it_stop
+is "$it_rc" 0 "a server that is asked something ends in good order"
+wait "$asked"
+is $? 8 "whoever asked hears that it is gone"
+echo 'return nonsense(' >"$it_dir/slow/slow.lua"
+it_start
+fails "with policies that were broken from the start every change is refused" 5 berth up
+like "$out" 'slow.lua:[12]' "naming the file"
+logged 'slow.lua:[12].*every change is refused until it is mended'
+ok $? "the log says so"
+rm "$it_dir/slow/slow.lua"
+succeeds "and taken once they are mended" berth up --dry-run
 done_testing
