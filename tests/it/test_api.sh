@@ -87,7 +87,6 @@ curl -sN --max-time 2 --unix-socket "$sock" -H "Last-Event-ID: $middle" "http://
 is "$(sed -n 's/^data: //p' "$it_dir/sse2" | jq -r .id | tr '\n' ' ')" \
   "$(awk -v after="$middle" '/^id: / { on = $2 + 0 > after + 0 } on' "$it_dir/sse" | sed -n 's/^data: //p' | jq -r .id | tr '\n' ' ')" \
   "Last-Event-ID resumes after what was read"
-follow() { timeout 3 berth events -f --format json "$@" 2>/dev/null; }
 first=$(berth events --format json | head -n 1 | jq -r .revision)
 like "$(curl -sN --max-time 1 --unix-socket "$sock" "http://localhost/v1/watch?kinds=app&after=$first" 2>/dev/null)" 'event: |data: ' "a watch resumes too"
 
@@ -224,6 +223,17 @@ for key in $(table_keys | grep -vE '^(leaving|restarting|ended|oom)$'); do
   berth ps "$app" --format json | jq -e "map(has(\"$key\")) | all" >/dev/null || echo "$key"
 done >"$it_dir/missing"
 is "$(cat "$it_dir/missing")" "" "every key of the page is printed by berth ps"
+# --- a reader of events outlives the server
+timeout 60 berth events -f --after 0 --format json >"$it_dir/followed" 2>/dev/null &
+reader=$!
+wait_for 10 test -s "$it_dir/followed"
+it_stop KILL
+it_start
+berth secret put later "$it_dir/wrong" >/dev/null
+ok "$(wait_for 20 grep -q 'made secret later' "$it_dir/followed"; echo $?)" "berth events -f goes on after a kill -9 of the server"
+kill "$reader"
+wait "$reader" 2>/dev/null
+is "$(jq -r .id "$it_dir/followed" | sort | uniq -d)" "" "nothing comes twice"
 for one in "$app" "${app}s" "${app}d"; do
   succeeds "down" timeout 60 berth down "$one" --volumes
 done
