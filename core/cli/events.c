@@ -48,7 +48,6 @@ static void show(const struct bt_cli *cli, const json_t *event) {
 static void on_event(void *arg, const struct bt_sse_event *event) {
   struct events *events = arg;
   BT_AUTO_JSON data = bt_json_parse(event->data, strlen(event->data), 0, 0, "event", NULL);
-  events->begun = true;
   if (strcmp(event->type, "gap") == 0)
     bt_cli_note("some events in between are gone: the server keeps only the last ones");
   else if (data)
@@ -56,7 +55,9 @@ static void on_event(void *arg, const struct bt_sse_event *event) {
 }
 
 static bool on_data(void *arg, const void *data, size_t len) {
-  bt_sse_feed(&((struct events *)arg)->sse, data, len);
+  struct events *events = arg;
+  events->begun = true; /* the server sends something at once, events or not */
+  bt_sse_feed(&events->sse, data, len);
   return true;
 }
 
