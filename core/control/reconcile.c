@@ -304,8 +304,8 @@ static void note_rollout(struct ctl_service *service, enum bt_rollout_state befo
     ctl_event(app->control, "error", "rollout.paused", app->ns, app->name, service->name, NULL, "%s: the update of %s stopped: %s", app->name,
               service->name, note);
   } else if (now == BT_RO_UPDATING) {
-    ctl_event(app->control, "info", "rollout.started", app->ns, app->name, service->name, NULL, "%s: %d instances of %s are being updated", app->name,
-              service->roll.total, service->name);
+    ctl_event(app->control, "info", "rollout.started", app->ns, app->name, service->name, NULL, "%s: %s is being updated, %d instance%s", app->name,
+              service->name, service->roll.total, service->roll.total == 1 ? "" : "s");
   } else if (now == BT_RO_DONE) {
     bt_str_set(&service->note, NULL);
   }

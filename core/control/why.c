@@ -215,7 +215,7 @@ static json_t *why_resource(const struct bt_control *c, const struct ctl_res *re
 static json_t *why_node(const struct ctl_node *node, const char *object, int64_t now_ms) {
   struct answer a = answer_start(object, "node", now_ms);
   const char *is = !node->connected ? "not connected" : node->ready ? "ready" : "unavailable";
-  BT_AUTO_FREE char *summary = bt_asprintf("node %s is %s with %d instances%s%s", node->name, is, node->instances, node->message ? ": " : "",
+  BT_AUTO_FREE char *summary = bt_asprintf("node %s is %s with %d instance%s%s%s", node->name, is, node->instances, node->instances == 1 ? "" : "s", node->message ? ": " : "",
                                            node->message ? node->message : "");
   add_reason(&a, summary, 0, node->ready ? "ready" : "unavailable");
   return answer_end(&a, summary, node->ready ? NULL : "see what the engine says: berth doctor");
