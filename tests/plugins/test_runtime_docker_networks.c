@@ -38,6 +38,7 @@ static void removal(const char *name, enum bt_code code, const char *words, cons
 
 static void test_oldest_stays(void) {
   BT_AUTO_FREE char *a = raw("two", "berth.test"), *b = raw("two", "berth.test"), *c = raw("two", "berth.test");
+  (void)b, (void)c; /* there, and freed */
   count_is("two", "3", "three of one name");
   RT one = {0}, again = {0};
   ensure(&one, "two");
@@ -69,6 +70,7 @@ static void test_used_stays(void) {
 
 static void test_remove_all(void) {
   BT_AUTO_FREE char *a = raw("all", "berth.test"), *b = raw("all", "berth.test"), *longer = raw("all-more", "berth.test");
+  (void)a, (void)b;
   removal("all", BT_OK, NULL, "network_remove of two");
   count_is("all", "0", "all of that name are gone");
   there(longer, true, "another that begins so is not");
