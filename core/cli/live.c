@@ -145,6 +145,19 @@ static void draw(struct live *live) {
 
 /* ---------------------------------------------------------------- what the server says */
 
+/* Whether another attempt took the place of this one: a job's that is tried again. */
+static bool superseded(const struct live *live, const json_t *instance) {
+  const char *id;
+  json_t *other;
+  json_object_foreach(live->instances, id, other) {
+    if (bt_streq(bt_json_str(other, "service"), bt_json_str(instance, "service")) &&
+        bt_json_int(other, "slot", 0) == bt_json_int(instance, "slot", 0) &&
+        bt_json_int(other, "attempt", 0) > bt_json_int(instance, "attempt", 0))
+      return true;
+  }
+  return false;
+}
+
 /* A revision that was deployed may have fallen since: 0 where all its instances are well, BT_EXIT_NO where one ended for good,
  * -1 where one is on its way back. */
 static int standing(const struct live *live) {
@@ -152,7 +165,7 @@ static int standing(const struct live *live) {
   const char *id;
   json_t *instance;
   json_object_foreach(live->instances, id, instance) {
-    if (bt_live_settled(instance) || bt_json_bool(instance, "leaving", false))
+    if (bt_live_settled(instance) || bt_json_bool(instance, "leaving", false) || superseded(live, instance))
       continue;
     if (bt_json_bool(instance, "ended", false))
       return BT_EXIT_NO;
