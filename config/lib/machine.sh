@@ -117,7 +117,11 @@ engine_traces() {
       rm -f "$path" 2>/dev/null || rmdir "$path" 2>/dev/null || true
     done
   rmdir /etc/docker /opt/containerd /run/containerd 2>/dev/null || true
-  rm -rf /run/docker.sock /run/docker
+  # A container of the host's network leaves a mounted namespace behind.
+  awk '$2 ~ "^/run/docker/" { print $2 }' /proc/mounts | sort -r | while read -r path; do
+    umount -l "$path" 2>/dev/null || true
+  done
+  rm -rf /run/docker.sock /run/docker || true
   [ ! -e "$dir/cgroup-mounted" ] || umount -R /sys/fs/cgroup 2>/dev/null || true
 }
 
