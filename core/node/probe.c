@@ -138,14 +138,12 @@ static void check_http(struct probe *p) {
   bool v6 = strchr(ip, ':') != NULL;
   BT_AUTO_FREE char *url = bt_asprintf("%s://%s%s%s:%lld%s", bt_json_str_or(h, "scheme", "http"), v6 ? "[" : "", ip,
                                        v6 ? "]" : "", bt_json_int(h, "port", 80), bt_json_str_or(h, "path", "/"));
-  struct bt_http_pair headers[16];
+  json_t *named = bt_json_obj(h, "headers");
+  BT_AUTO_FREE struct bt_http_pair *headers = bt_newn(struct bt_http_pair, json_object_size(named) + 1);
   size_t n = 0;
   const char *key;
   json_t *value;
-  json_object_foreach(bt_json_obj(h, "headers"), key, value) {
-    if (n < BT_COUNT(headers))
-      headers[n++] = (struct bt_http_pair){key, json_string_value(value)};
-  }
+  json_object_foreach(named, key, value) headers[n++] = (struct bt_http_pair){key, json_string_value(value)};
   struct bt_http_request req = {.method = "GET",
                                 .url = url,
                                 .headers = headers,
