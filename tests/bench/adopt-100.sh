@@ -4,7 +4,7 @@ count=${BENCH_COUNT:-100}
 bench_server
 bench_app adopt "$count"
 berth up -f "$it_dir/adopt.yaml" >&2 || bench_fail "berth up failed"
-state() { docker ps -aq --no-trunc --filter "label=berth.app=adopt" | sort | xargs docker inspect -f '{{.Id}} {{.State.StartedAt}} {{.RestartCount}}'; }
+state() { docker ps -aq --no-trunc --filter "label=berth.app=$app" | sort | xargs docker inspect -f '{{.Id}} {{.State.StartedAt}} {{.RestartCount}}'; }
 before=$(state)
 took=()
 for turn in 1 2 3; do

@@ -16,7 +16,7 @@ up() {
 }
 # What Berth asks the engine for, as a create request of our own: same options, a network of the same kind.
 body() {
-  docker ps -q --filter "label=berth.app=deploy" | head -n 1 | xargs docker inspect | jq --arg it "$it" '.[0] |
+  docker ps -q --filter "label=berth.app=$app" | head -n 1 | xargs docker inspect | jq --arg it "$it" '.[0] |
     {Image: .Config.Image, Cmd: .Config.Cmd, Env: .Config.Env, StopSignal: .Config.StopSignal,
      Labels: ((.Config.Labels | with_entries(.key |= sub("^berth\\."; "bench."))) + {"bench.it": $it}),
      HostConfig: (.HostConfig + {NetworkMode: $it}),
@@ -30,12 +30,12 @@ straight() {
 mine=() direct=()
 up
 body >"$it_dir/body.json"
-berth down deploy >&2
+berth down "$app" >&2
 docker network create "$it" >/dev/null
 for clients in 4 8 16; do
   straight $clients
   up
-  berth down deploy >&2
+  berth down "$app" >&2
 done
 docker network rm "$it" >/dev/null
 value=$(smallest "${mine[@]}") floor=$(smallest "${direct[@]}")

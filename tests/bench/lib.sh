@@ -48,11 +48,13 @@ bench_server() {
   it_start >&2 || exit 1
 }
 
-# bench_app NAME REPLICAS: a Compose file of that many containers that do nothing, in $it_dir/NAME.yaml; its image.
+# bench_app NAME REPLICAS: a Compose file of that many containers that do nothing, in $it_dir/NAME.yaml; its image. The app's
+# name, in $app, belongs to this run alone, so that benches can run beside each other on one engine.
 bench_app() {
   docker image inspect "$it:1" >/dev/null 2>&1 || it_image "$it:1"
+  app=$it-$1
   cat >"$it_dir/$1.yaml" <<YAML
-name: $1
+name: $app
 services:
   web:
     image: $it:1
@@ -64,19 +66,26 @@ services:
 YAML
 }
 
-# Takes the apps down and waits until their networks are gone, too: the engine has few addresses to give.
+# On every way out: ends what runs beside, takes the apps down, waits until their networks are gone, too (the engine has few
+# addresses to give), and removes containers that a bench made itself.
 bench_end() {
-  local rc=$? app
+  local rc=$? app job
+  trap - INT TERM HUP
+  for job in $(jobs -p); do
+    [ "$job" = "$it_pid" ] || kill "$job" 2>/dev/null
+  done
   if [ -n "$it_pid" ]; then
     for app in $(timeout 20 berth ls -q 2>/dev/null); do
       timeout 60 berth down "$app" --volumes >/dev/null 2>&1
     done
     wait_for 20 sh -c "curl -sS --unix-socket $socket http://berth/v1/namespaces/default/networks 2>/dev/null | jq -e '.items | length == 0'"
   fi
+  docker ps -aq --filter "name=^/?$it-" | xargs -r docker rm -f >/dev/null 2>&1
   (exit $rc)
   it_cleanup
 }
 trap bench_end EXIT
+trap 'exit 130' INT TERM HUP
 
 api() { curl -sS --fail-with-body --unix-socket "$socket" "http://berth$1"; }
 running() { api "/v1/namespaces/default/instances?limit=1000" | jq '[.items[] | select(.state == "running")] | length'; }

@@ -23,7 +23,7 @@ heal() {
 mine=() engines=()
 for turn in 1 2 3 4 5 6 7; do
   engines+=("$(heal "label=berth.bench=$it")") || bench_fail "the engine did not restart its container"
-  mine+=("$(heal "label=berth.app=heal")") || bench_fail "the container was not brought back"
+  mine+=("$(heal "label=berth.app=$app")") || bench_fail "the container was not brought back"
   # Both back off after quick failures and forget them after a while of health: the engine after 10 s.
   read -rt 11 <> <(:) || true
 done
