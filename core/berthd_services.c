@@ -126,6 +126,20 @@ static void plugin_secret(void *arg, const char *name,
   free(data);
 }
 
+/* The id of a namespace's own secret is "NS/secrets/-/NAME"; one of an app is no plug-in's. A deleted one is missed at the next
+ * start only: what runs goes on with what it has. */
+static bool secret_fed(void *arg, const struct bt_feed_entry *entry) {
+  static const char own[] = "default/secrets/-/";
+  struct bt_daemon *d = arg;
+  if (bt_streq(entry->kind, "gap"))
+    bt_plugins_secret_changed(d->plugins, NULL);
+  else if (bt_streq(entry->kind, "secret") && entry->value && bt_starts(entry->key, own))
+    bt_plugins_secret_changed(d->plugins, entry->key + strlen(own));
+  return true;
+}
+
+void bt_daemon_watch_secrets(struct bt_daemon *d) { d->secrets = bt_feed_watch(d->feed, UINT64_MAX, secret_fed, d); }
+
 /* ---------------------------------------------------------------- events, queries, paths */
 
 static void ignore(void *arg, enum bt_code code, const char *message, const json_t *result) {

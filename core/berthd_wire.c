@@ -327,6 +327,7 @@ int bt_daemon_open(struct bt_daemon *d, struct bt_err **err) {
   open_plugins(d);
   if (open_agent(d, err) < 0 || open_api(d, err) < 0)
     return -1;
+  bt_daemon_watch_secrets(d);
   load_plugins(d);
   bt_executor_start(d->executor);
   bt_agent_start(d->agent);
@@ -340,6 +341,7 @@ void bt_daemon_close(struct bt_daemon *d) {
     bt_pool_finish(d->pool);
   bt_api_free(&d->api);
   bt_agent_free(&d->agent);
+  bt_watcher_free(&d->secrets);
   bt_plugins_free(&d->plugins);
   if (d->executor)
     bt_executor_stop(d->executor);

@@ -27,6 +27,7 @@ struct bt_daemon {
   struct bt_http *http;
   struct bt_store *store;
   struct bt_feed *feed;
+  struct bt_watcher *secrets; /* tells the plug-ins of new values */
   struct bt_seal *seal;
   struct bt_policy *policy;
   struct bt_plugins *plugins;
@@ -50,6 +51,7 @@ struct bt_plugin_entry *bt_daemon_entries(const struct bt_config *config, size_t
 
 /* berthd_services.c */
 void bt_daemon_plugin_server(struct bt_daemon *d);            /* fills d->plugin_server */
+void bt_daemon_watch_secrets(struct bt_daemon *d);            /* once the feed has its start; d->secrets */
 void bt_daemon_kv_end(struct bt_daemon *d);                   /* after the executor's end: answers what is open */
 int bt_daemon_content(void *arg, const char *namespace_, const char *key, void **data, size_t *len, struct bt_err **err);
 json_t *bt_daemon_status(void *arg);                          /* GET /v1/server */

@@ -2,6 +2,7 @@
 #ifndef BT_BASE_VEC_H
 #define BT_BASE_VEC_H
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -50,6 +51,12 @@ struct bt_strs {
   size_t cap;
 };
 static inline void bt_strs_add(struct bt_strs *v, const char *s) { bt_vec_push(v, bt_strdup(s)); }
+static inline bool bt_strs_has(const struct bt_strs *v, const char *s) {
+  for (size_t i = 0; i < v->len; i++)
+    if (strcmp(v->items[i], s) == 0)
+      return true;
+  return false;
+}
 static inline void bt_strs_free(struct bt_strs *v) {
   for (size_t i = 0; i < v->len; i++)
     free(v->items[i]);

@@ -99,10 +99,15 @@ static void start(struct bt_plugin *entry, json_t *config, const char *text) {
   bt_entry_set_status(entry, BT_PLUGIN_OK, NULL);
 }
 
-void bt_entry_stop(struct bt_plugin *entry) {
+/* The secrets that are on their way are not waited for any more. */
+static void forget_secrets(struct bt_plugin *entry) {
   if (entry->resolving)
     entry->resolving->entry = NULL;
   entry->resolving = NULL;
+}
+
+void bt_entry_stop(struct bt_plugin *entry) {
+  forget_secrets(entry);
   if (!entry->self)
     return;
   entry->stopping = true;
@@ -215,6 +220,7 @@ static void secret_came(void *arg, enum bt_code code, const char *message, const
 static void fetch_secrets(struct bt_plugin *entry, json_t *config_steal, const struct bt_strs *names) {
   const struct bt_plugin_server *server = entry->plugins->server;
   struct bt_entry_secrets *s = bt_new(struct bt_entry_secrets);
+  forget_secrets(entry); /* a newer wish */
   s->entry = entry;
   s->values = bt_map_new(free_secret);
   s->config = config_steal;
@@ -261,9 +267,7 @@ void bt_entry_apply(struct bt_plugin *entry, const struct bt_plugin_entry *want)
   BT_AUTO_ERR err = NULL;
   BT_AUTO_DIAGS diags = {0};
   json_t *config = NULL;
-  if (entry->resolving)
-    entry->resolving->entry = NULL; /* a newer wish */
-  entry->resolving = NULL;
+  forget_secrets(entry);
   if (!entry->plugin)
     bt_str_set(&entry->plugin, want->plugin);
   if (take_lib(entry, want->plugin, &err) != 0) {
@@ -289,6 +293,22 @@ void bt_entry_apply(struct bt_plugin *entry, const struct bt_plugin_entry *want)
   } else {
     proceed(entry, config, NULL);
   }
+}
+
+void bt_entry_secret_changed(struct bt_plugin *entry, const char *name) {
+  BT_AUTO_DIAGS diags = {0};
+  BT_AUTO_STRS names = {0};
+  json_t *config = NULL;
+  if (!entry->raw || !entry->plugins->server->secret)
+    return;
+  const struct berth_field *fields = entry->lib->manifest->config;
+  if (bt_plugin_config_check(fields, entry->raw, NULL, &diags, &config) != 0)
+    return; /* what was refused before names nothing */
+  bt_plugin_config_secrets(fields, config, &names);
+  if (names.len && (!name || bt_strs_has(&names, name)))
+    fetch_secrets(entry, config, &names);
+  else
+    json_decref(config);
 }
 
 struct bt_plugin *bt_entry_new(struct bt_plugins *plugins, const char *name) {

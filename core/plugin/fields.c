@@ -323,10 +323,7 @@ static int walk_config(struct ref_walk *walk, const struct berth_field *fields, 
 
 static int note_name(struct ref_walk *walk, const char *kind, const char *name, json_t **replacement, struct bt_err **err) {
   (void)replacement, (void)err;
-  for (size_t i = 0; i < walk->names->len; i++)
-    if (strcmp(walk->names->items[i], name) == 0)
-      return 0;
-  if (strcmp(kind, "secret") == 0)
+  if (strcmp(kind, "secret") == 0 && !bt_strs_has(walk->names, name))
     bt_strs_add(walk->names, name);
   return 0;
 }

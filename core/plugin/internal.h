@@ -64,6 +64,8 @@ struct bt_plugin *bt_entry_new(struct bt_plugins *plugins, const char *name);
 void bt_entry_free(struct bt_plugin **entry); /* stops it first */
 /* Makes the entry run with this configuration, from whatever state it is in. */
 void bt_entry_apply(struct bt_plugin *entry, const struct bt_plugin_entry *want);
+/* Fetches the secrets of its configuration anew where it names this one (NULL: any). */
+void bt_entry_secret_changed(struct bt_plugin *entry, const char *name);
 void bt_entry_stop(struct bt_plugin *entry);
 void bt_entry_set_status(struct bt_plugin *entry, enum bt_plugin_status status, const char *error);
 

@@ -104,6 +104,10 @@ struct bt_plugin_entry {
  * Never fails as a whole: an entry that cannot run is "failed" with a sentence and the others go on. */
 void bt_plugins_load(struct bt_plugins *plugins, const struct bt_plugin_entry *entries, size_t n);
 
+/* A secret of namespace "default" has a new value (name NULL: any may have): entries whose configuration names it take it, by a
+ * reload, or a start where they failed for want of it. */
+void bt_plugins_secret_changed(struct bt_plugins *plugins, const char *name);
+
 /* Checks entries without starting them (berthd --check): the .so is loaded and the config validated. Adds to diags. */
 void bt_plugins_check(const struct bt_plugin_entry *entries, size_t n, const char *const *dirs, struct bt_diags *diags);
 

@@ -89,6 +89,10 @@ void bt_plugins_load(struct bt_plugins *plugins, const struct bt_plugin_entry *e
   }
 }
 
+void bt_plugins_secret_changed(struct bt_plugins *plugins, const char *name) {
+  bt_vec_each(&plugins->entries, e) if ((*e)->status != BT_PLUGIN_REMOVED) bt_entry_secret_changed(*e, name);
+}
+
 /* ---------------------------------------------------------------- check without starting */
 
 static void check_config(const struct bt_plugin_entry *entry, const struct bt_plugin_lib *lib, struct bt_diags *diags) {

@@ -190,6 +190,32 @@ static void test_config(void) {
   is_int(bt_plugin_status(s), BT_PLUGIN_OK, "and runs with the next good one");
 }
 
+/* New values reach the plug-ins that name them, and nobody else. */
+static void test_secret_changes(void) {
+  struct bt_plugin *s = bt_plugins_named(T.plugins, "s");
+  static const char with[] = "{\"greeting\":\"hello\",\"room\":\"r\",\"password\":\"%s\",\"interval\":10000,\"buffer\":65536,"
+                             "\"retries\":3,\"loud\":false}";
+  BT_AUTO_FREE char *before = bt_asprintf(with, "hunter2"), *after = bt_asprintf(with, "hunter3");
+  bt_map_set(T.secrets, "pw", bt_strdup("hunter3"));
+  bt_plugins_secret_changed(T.plugins, "other");
+  gives("config", NULL, before);
+  bt_plugins_secret_changed(T.plugins, "pw");
+  gives("config", NULL, after);
+  gives("reloads", NULL, "{\"reloads\":1}");
+  bt_map_set(T.secrets, "pw", bt_strdup("hunter2"));
+  bt_plugins_secret_changed(T.plugins, NULL);
+  gives("config", NULL, before);
+  test_load("[]");
+  load_config("{\"room\":\"r\",\"password\":{\"secret\":\"missing\"}}");
+  is_int(bt_plugin_status(s), BT_PLUGIN_FAILED, "an entry that waits for a secret");
+  bt_map_set(T.secrets, "missing", bt_strdup("found"));
+  bt_plugins_secret_changed(T.plugins, "missing");
+  is_int(bt_plugin_status(s), BT_PLUGIN_OK, "starts when it comes");
+  test_load("[]");
+  bt_plugins_secret_changed(T.plugins, "missing");
+  is_int(bt_plugin_status(s), BT_PLUGIN_REMOVED, "what was removed stays away");
+}
+
 static void test_metrics_list(void *arg, const struct berth_metric_sample *s) {
   struct bt_buf *b = arg;
   bt_buf_addf(b, "%s{%s=%s}=%g ", s->name, s->labels[0].name, s->labels[0].value, s->value);
@@ -214,6 +240,8 @@ int main(void) {
   test_past();
   test_routes_service();
   test_config();
+  test_secret_changes();
+  load_config("{\"room\":\"r\",\"password\":{\"secret\":\"pw\"}}");
   TEST_CALL open = {0};
   test_send("s", "long timer", NULL, 20, &open);
   is_int(open.code, BT_DEADLINE, "an open timer");
