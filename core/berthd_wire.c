@@ -222,7 +222,8 @@ struct bt_plugin_entry *bt_daemon_entries(const struct bt_config *config, size_t
   for (size_t i = 0; i < *n; i++) {
     const struct bt_config_plugin *p = &config->plugins.items[i];
     entries[i] = (struct bt_plugin_entry){
-        .name = p->name, .plugin = p->path ? p->path : p->plugin, .config = p->config, .places = p->config_tree};
+        .name = p->name, .plugin = p->path ? p->path : p->plugin, .config = p->config, .loc = p->loc,
+        .places = p->config_tree};
   }
   return entries;
 }

@@ -96,6 +96,7 @@ struct bt_plugin_entry {
   const char *name;             /* unique; [a-z0-9-]{1,63} */
   const char *plugin;           /* "runtime-docker", or an absolute path of a .so */
   json_t *config;               /* object or NULL */
+  struct bt_loc loc;            /* where the entry stands, for diagnostics */
   const struct bt_yaml *places; /* the same as a tree with positions, for diagnostics; NULL where unknown */
 };
 

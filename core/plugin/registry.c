@@ -106,7 +106,7 @@ static void check_config(const struct bt_plugin_entry *entry, const struct bt_pl
   bt_plugin_config_secrets(fields, config, &secrets);
   if (secrets.len || !lib->plugin->validate)
     return; /* the store is not open: secrets are checked at the start */
-  struct bt_loc loc = entry->places ? entry->places->loc : (struct bt_loc){0};
+  struct bt_loc loc = entry->places ? entry->places->loc : entry->loc;
   if (bt_plugin_config_resolve(fields, config, NULL, &err) != 0) {
     bt_diag_error(diags, loc, "plug-in entry %s: %s", entry->name, bt_err_message(err));
     return;
@@ -125,7 +125,7 @@ void bt_plugins_check(const struct bt_plugin_entry *entries, size_t n, const cha
     BT_AUTO_ERR err = NULL;
     BT_AUTO_FREE char *path = NULL;
     struct bt_plugin_lib *lib = NULL;
-    struct bt_loc loc = entries[i].places ? entries[i].places->loc : (struct bt_loc){0};
+    struct bt_loc loc = entries[i].loc;
     if (bt_loader_find(entries[i].plugin, &folders, &path, &err) != 0 || bt_loader_open(path, &lib, &err) != 0) {
       bt_diag_error(diags, loc, "plug-in entry %s: %s", entries[i].name, bt_err_message(err));
       continue;

@@ -99,13 +99,14 @@ static void test_check(void) {
   BT_AUTO_FREE char *abi = bt_asprintf("%s/bad_abi.so", dir);
   BT_AUTO_JSON forbidden = json_pack("{s:s,s:s}", "room", "r", "greeting", "forbidden");
   struct bt_plugin_entry entries[] = {{.name = "a", .plugin = services, .config = forbidden},
-                                      {.name = "b", .plugin = abi},
+                                      {.name = "b", .plugin = abi, .loc = {"berthd.yaml", 7, 5}},
                                       {.name = "c", .plugin = services}};
   BT_AUTO_DIAGS diags = {0};
   bt_plugins_check(entries, 3, dirs, &diags);
   BT_AUTO_FREE char *text = bt_diags_text(&diags);
   ok(strstr(text, "plug-in entry a: greeting: \"forbidden\" is not to be said") != NULL, "validate speaks");
-  ok(strstr(text, "was built for ABI 2") != NULL, "the ABI is checked");
+  ok(strstr(text, "berthd.yaml:7:5: error: plug-in entry b: ") && strstr(text, "was built for ABI 2"),
+     "the ABI is checked, with the entry's place");
   ok(strstr(text, "room is required") != NULL, "and the fields");
   is_int(diags.errors, 3, "three errors");
 }
