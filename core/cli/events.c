@@ -121,7 +121,8 @@ int bt_verb_events(struct bt_cli *cli, struct bt_err **err) {
   bt_url_query(&url, "app", args->rest.len ? args->rest.items[0] : NULL);
   bt_url_query(&url, "type", bt_args_text(args, "type"));
   bt_url_query(&url, "after", bt_args_text(args, "after"));
-  if (bt_cli_connect(cli, err))
+  long long after;
+  if (bt_args_int(args, "after", 0, INT64_MAX, &after, err) || bt_cli_connect(cli, err))
     return -1;
   if (bt_args_has(args, "follow"))
     return follow(cli, url.data, err);

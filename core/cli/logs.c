@@ -254,11 +254,22 @@ static int run(struct logs *logs, const json_t *instances, struct bt_err **err) 
   return logs->err ? bt_err_move(err, bt_steal(logs->err)) : 0;
 }
 
+/* As the server takes it, but refused before it is asked and in the words of the command line. */
+static int check_since(const char *text, struct bt_err **err) {
+  int64_t ms, ns;
+  if (!text || bt_clock_parse(text, &ms) || (bt_duration_parse(text, &ns) && ns >= 0))
+    return 0;
+  return bt_err_set(err, BT_INVALID,
+                    "--since takes a time such as 2026-11-23T06:00:00Z, or a duration back from now such as 10m, not \"%.40s\"", text);
+}
+
 int bt_verb_logs(struct bt_cli *cli, struct bt_err **err) {
   BT_AUTO_JSON instances = NULL;
   const struct bt_args *args = &cli->args;
   long long tail;
-  if (!bt_streq(bt_args_text(args, "tail"), "all") && bt_args_int(args, "tail", 0, 1000000000, &tail, err))
+  if (!bt_streq(bt_args_text(args, "tail"), "all") && bt_args_int(args, "tail", 0, 1000000, &tail, err))
+    return -1;
+  if (check_since(bt_args_text(args, "since"), err))
     return -1;
   struct logs logs = {.cli = cli, .follow = bt_args_has(args, "follow"), .timestamps = bt_args_has(args, "timestamps"),
                       .prefix = !bt_args_has(args, "no-prefix"), .fancy = bt_out_fancy(STDOUT_FILENO)};
