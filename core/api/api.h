@@ -51,7 +51,9 @@ struct bt_api;
 
 /* Runtime streams and calls on an instance, answered by the node (one machine: the agent). Callbacks as in berth/host.h. */
 struct bt_api_stream {
-  void (*data)(void *arg, int channel, const void *data, size_t len); /* channels of berth/runtime.h */
+  /* channel of berth/runtime.h. Returns the bytes that wait for the reader: over 1 MiB the node reads no more until a call with
+   * len 0, which asks just that, gives less. */
+  size_t (*data)(void *arg, int channel, const void *data, size_t len);
   void (*done)(void *arg, enum bt_code code, const char *message, const json_t *result); /* exactly once */
   void *arg;
 };

@@ -42,13 +42,16 @@ static void logs_begin(struct logs *l) {
   l->begun = true;
 }
 
-static void logs_data(void *arg, int channel, const void *data, size_t len) {
+static size_t logs_data(void *arg, int channel, const void *data, size_t len) {
   struct logs *l = arg;
-  if (channel != BERTH_RUNTIME_LINE || l->gone)
-    return;
-  logs_begin(l);
-  bt_reply_write(l->x, data, len);
-  bt_reply_write(l->x, "\n", 1);
+  if (l->gone)
+    return 0;
+  if (channel == BERTH_RUNTIME_LINE && len) {
+    logs_begin(l);
+    bt_reply_write(l->x, data, len);
+    bt_reply_write(l->x, "\n", 1);
+  }
+  return bt_reply_waiting(l->x);
 }
 
 static void logs_done(void *arg, enum bt_code code, const char *message, const json_t *result) {
@@ -146,9 +149,11 @@ static size_t exec_send(struct exec *e, int channel, const void *data, size_t le
   return e->ws ? bt_ws_send(e->ws, false, frame.data, frame.len) : 0;
 }
 
-static void exec_data(void *arg, int channel, const void *data, size_t len) {
-  if (channel == BERTH_RUNTIME_STDOUT || channel == BERTH_RUNTIME_STDERR)
-    exec_send(arg, channel, data, len);
+static size_t exec_data(void *arg, int channel, const void *data, size_t len) {
+  struct exec *e = arg;
+  if (len && (channel == BERTH_RUNTIME_STDOUT || channel == BERTH_RUNTIME_STDERR))
+    return exec_send(e, channel, data, len);
+  return e->ws ? bt_ws_waiting(e->ws) : 0;
 }
 
 static void exec_done(void *arg, enum bt_code code, const char *message, const json_t *result) {

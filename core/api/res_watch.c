@@ -163,8 +163,17 @@ static void send_past(struct bt_watch_stream *s, const json_t *events) {
   }
 }
 
+/* Who begins now and is cut off before the first event resumes here: what happened meanwhile is not missed. */
+static void mark_begin(struct bt_watch_stream *s) {
+  char id[24];
+  snprintf(id, sizeof id, "%" PRIu64, bt_feed_latest(s->api->s.feed));
+  bt_sse_mark(s->sse, id);
+}
+
 static void go_live(struct bt_watch_stream *s, uint64_t after) {
   bt_timer_free(&s->past);
+  if (after == UINT64_MAX)
+    mark_begin(s);
   s->watcher = bt_feed_watch(s->api->s.feed, after, on_entry, s);
   bt_api_pump(s->api);
 }

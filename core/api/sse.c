@@ -46,6 +46,13 @@ size_t bt_sse_send(struct bt_sse *sse, const char *id, const char *event, const 
   return bt_reply_write(sse->x, f->data, f->len);
 }
 
+void bt_sse_mark(struct bt_sse *sse, const char *id) {
+  struct bt_buf *f = &sse->frame;
+  bt_buf_truncate(f, 0);
+  bt_buf_addf(f, "id: %s\n\n", id);
+  bt_reply_write(sse->x, f->data, f->len);
+}
+
 void bt_sse_end(struct bt_sse **psse) {
   if (!*psse)
     return;

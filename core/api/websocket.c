@@ -79,6 +79,8 @@ size_t bt_ws_send(struct bt_ws *ws, bool text, const void *data, size_t len) {
   return send_frame(ws, text ? BT_WS_TEXT : BT_WS_BINARY, data, len);
 }
 
+size_t bt_ws_waiting(const struct bt_ws *ws) { return ws->ended ? 0 : bt_reply_waiting(ws->x); }
+
 static void send_close(struct bt_ws *ws, int code, const char *reason) {
   char payload[125];
   size_t n = strnlen(reason, sizeof payload - 2);

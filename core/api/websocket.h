@@ -24,6 +24,7 @@ struct bt_ws *bt_ws_accept(struct bt_loop *loop, struct bt_exchange *x, const st
                            struct bt_err **err);
 /* Returns the bytes that wait for the peer: over 256 KB pause until drain. */
 size_t bt_ws_send(struct bt_ws *ws, bool text, const void *data, size_t len);
+size_t bt_ws_waiting(const struct bt_ws *ws);
 /* Stops and resumes taking messages. */
 void bt_ws_pause(struct bt_ws *ws, bool pause);
 /* Sends a close frame; the end comes with the peer's, or 2 s later. A second call is ignored. */

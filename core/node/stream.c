@@ -55,9 +55,7 @@ static void end_soon(struct bt_stream *s, enum bt_code code, char *message_steal
 
 static size_t on_emit(void *arg, int channel, const void *data, size_t len) {
   struct bt_stream *s = arg;
-  if (s->cb.data && len)
-    s->cb.data(s->cb.arg, channel, data, len);
-  return 0;
+  return s->cb.data ? s->cb.data(s->cb.arg, channel, data, len) : 0;
 }
 
 static void on_done(void *arg, enum bt_code code, const char *message, json_t *result) {

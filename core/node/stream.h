@@ -9,7 +9,9 @@
 #include "node/agent.h"
 
 struct bt_stream_callbacks {
-  void (*data)(void *arg, int channel, const void *data, size_t len); /* may be NULL */
+  /* Returns the bytes that wait on the caller's side; while that is over 1 MiB nothing is read. Also called with len 0, to ask
+   * just that. May be NULL. */
+  size_t (*data)(void *arg, int channel, const void *data, size_t len);
   void (*done)(void *arg, enum bt_code code, const char *message, const json_t *result);
   void *arg;
 };

@@ -176,6 +176,8 @@ void bt_feed_add(struct bt_feed *feed, uint64_t revision, const char *kind, cons
   supersede(feed, item);
 }
 
+uint64_t bt_feed_latest(const struct bt_feed *feed) { return feed->latest; }
+
 uint64_t bt_feed_oldest(const struct bt_feed *feed) { return feed->oldest; }
 
 /* The number of the first kept entry with a revision over "after". */

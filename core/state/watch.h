@@ -27,6 +27,7 @@ void bt_feed_start(struct bt_feed *feed, uint64_t revision);
 void bt_feed_free(struct bt_feed **feed);
 /* Appends after the commit is durable. Copies. */
 void bt_feed_add(struct bt_feed *feed, uint64_t revision, const char *kind, const char *key, const char *value);
+uint64_t bt_feed_latest(const struct bt_feed *feed); /* revision of the newest entry */
 uint64_t bt_feed_oldest(const struct bt_feed *feed); /* the oldest "after" that needs no gap */
 
 /* From the entry after revision "after" (UINT64_MAX: from now on). fn returns false to pause (that entry counts as taken);

@@ -60,10 +60,14 @@ static void call_head(void *arg, int status, const struct berth_pair *headers, s
   call_leave(c);
 }
 
+/* Where the host is still behind it pauses again. */
 static void pause_over(void *arg) {
   struct rd_call *c = arg;
   c->pause = 0;
-  c->http->resume(c->host, c->handle);
+  if (c->op && !rd_op_room(c->op))
+    c->pause = c->timer->after(c->host, pause_ms, pause_over, c);
+  else
+    c->http->resume(c->host, c->handle);
 }
 
 static bool call_data(void *arg, const void *data, size_t len) {

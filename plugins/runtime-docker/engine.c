@@ -87,8 +87,12 @@ void rd_op_after(struct rd_op *op, int64_t ms, void (*fn)(struct rd_op *op)) {
   op->timer = op->self->timer->after(op->self->host, ms, timer_fired, op);
 }
 
+enum { most_waiting = 1 << 20 };
+
+bool rd_op_room(struct rd_op *op) { return op->self->ops->emit(op->self->host, op->id, 0, NULL, 0) <= most_waiting; }
+
 bool rd_op_emit(struct rd_op *op, int channel, const void *data, size_t len) {
-  enum { piece = 1 << 20, most_waiting = 1 << 20 };
+  enum { piece = 1 << 20 };
   size_t waiting = 0;
   for (size_t i = 0; i < len; i += piece)
     waiting = op->self->ops->emit(op->self->host, op->id, channel, (const char *)data + i, len - i < piece ? len - i : piece);

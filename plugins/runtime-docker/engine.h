@@ -75,6 +75,7 @@ void rd_op_drop(struct rd_op *op); /* ends it without a word to the host */
 void rd_op_after(struct rd_op *op, int64_t ms, void (*fn)(struct rd_op *op));
 /* Hands bytes to the host. False where more than 1 MiB wait there: stop reading for a while. */
 bool rd_op_emit(struct rd_op *op, int channel, const void *data, size_t len);
+bool rd_op_room(struct rd_op *op); /* the same without bytes */
 bool rd_op_emit_json(struct rd_op *op, int channel, const json_t *v);
 struct rd_op *rd_op_find(struct berth_instance *self, berth_op id);
 

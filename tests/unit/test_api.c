@@ -5,8 +5,12 @@
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 #include <sodium.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
+
+#include <berth/runtime.h>
 
 #include "api/api.h"
 #include "base/buf.h"
@@ -617,7 +621,8 @@ static void test_watch(void) {
   struct bt_http_call *watch = begin(&w, "GET", "/v1/watch?kinds=secret,instance", NULL, NULL, NULL, true, false);
   ok(sees(&w, ":\n\n"), "a watch begins");
   struct bt_http_call *events = begin(&e, "GET", "/v1/events?follow=true&type=revision.*", NULL, NULL, NULL, true, false);
-  ok(sees(&e, ":\n\n"), "so do events");
+  BT_AUTO_FREE char *id = bt_asprintf("id: %llu\n\n", (unsigned long long)bt_feed_latest(feed));
+  ok(sees(&e, ":\n\n") && sees(&e, id) && sees(&w, id), "so do events; both say where to resume before anything happened");
   AUTO_ANSWER put = ask("PUT", "/v1/namespaces/default/secrets/seen", "{\"data\": \"aGVsbG8=\"}", NULL, NULL);
   ok(put.status == 200 && sees(&w, "event: secret\n") && sees(&w, "\"key\":\"default/secrets/-/seen\""), "a change arrives");
   ok(!strstr(w.text.data, "event: blob") && !strstr(w.text.data, "aGVsbG8"), "without what is inside");
@@ -676,6 +681,35 @@ static void test_logs(void) {
   while (!c.done)
     run_for(1000);
   is_int(c.status, 503, "a failure before the first line is a problem");
+}
+
+/* A reader that does not read: what waits for it is told to the node, which then reads no more. */
+static void test_logs_slow(void) {
+  BT_AUTO_FREE char *head = bt_asprintf("GET /v1/namespaces/default/instances/%s/logs?follow=true HTTP/1.1\r\nHost: x\r\n\r\n", instance);
+  struct sockaddr_un a = {.sun_family = AF_UNIX};
+  snprintf(a.sun_path, sizeof a.sun_path, "%s", sock_path);
+  int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  ok(connect(fd, (struct sockaddr *)&a, sizeof a) == 0 && write(fd, head, strlen(head)) == (ssize_t)strlen(head), "a slow reader");
+  run_for(2000);
+  static char piece[256 * 1024];
+  memset(piece, 'x', sizeof piece);
+  size_t waiting = 0;
+  for (int i = 0; i < 16; i++)
+    waiting = node.to.data(node.to.arg, BERTH_RUNTIME_LINE, piece, sizeof piece);
+  ok(waiting > 3 << 20, "%zu bytes wait for it", waiting);
+  for (int i = 0; i < 200 && node.to.data(node.to.arg, 0, NULL, 0); i++) {
+    static char taken[256 * 1024];
+    while (recv(fd, taken, sizeof taken, MSG_DONTWAIT) > 0)
+      ;
+    run_for(10);
+  }
+  is_int(node.to.data(node.to.arg, 0, NULL, 0), 0, "until it has read them");
+  int cancels = node.cancels;
+  close(fd);
+  for (int i = 0; i < 50 && node.cancels == cancels; i++)
+    run_for(20);
+  is_int(node.cancels, cancels + 1, "its end ends the stream");
+  run_for(20);
 }
 
 /* ---- exec, over a tunnel with frames made by hand ---- */
@@ -834,6 +868,7 @@ int main(void) {
   test_watch();
   if (there) {
     test_logs();
+  test_logs_slow();
     test_exec();
   }
   test_query();
