@@ -409,8 +409,12 @@ int bt_agent_new(const struct bt_agent_options *options, struct bt_agent **out, 
   agent->streams = bt_map_new(NULL);
   agent->reconnect = bt_timer_new(options->loop, "node: connect to the engine", connect_engine, agent);
   agent->ports = bt_ports_new(agent);
+  if (bt_mkdirs(agent->run_dir, 0755, err) < 0) {
+    bt_agent_free(&agent);
+    return -1;
+  }
   *out = agent;
-  return bt_mkdirs(agent->run_dir, 0755, err);
+  return 0;
 }
 
 void bt_agent_hello(struct bt_agent *agent) {
