@@ -96,11 +96,6 @@ static int set_lists(const struct bt_args *args, struct bt_compose_options *opti
     if (add_absolute(&options->env_files, *path, err))
       return -1;
   bt_args_list(args, "profile", &options->profiles);
-  const char *env = getenv("COMPOSE_PROFILES");
-  BT_AUTO_FREE char *copy = bt_strdup(env ? env : "");
-  char *save = NULL;
-  for (char *name = strtok_r(copy, ", ", &save); name; name = strtok_r(NULL, ", ", &save))
-    bt_strs_add(&options->profiles, name);
   return 0;
 }
 

@@ -27,7 +27,7 @@ enum bt_compat { BT_COMPAT_REFUSE, BT_COMPAT_WARN };
 struct bt_compose_options {
   struct bt_strs files;       /* absolute paths, in order of -f; the first one's folder is the default project folder */
   struct bt_strs env_files;   /* --env-file, in order; empty: ".env" of the project folder where it exists */
-  struct bt_strs profiles;    /* --profile and COMPOSE_PROFILES; "*" means all */
+  struct bt_strs profiles;    /* --profile; empty: COMPOSE_PROFILES of the source; "*" means all */
   const char *project_dir;    /* NULL: folder of the first file */
   const char *project_name;   /* NULL: COMPOSE_PROJECT_NAME, the file's name:, the folder's name */
   enum bt_compat compat;

@@ -15,6 +15,7 @@ struct bt_load {
   struct bt_map *names;   /* interned path strings */
   struct bt_map *dotenv;  /* NAME -> value from .env or --env-file; the environment wins over it */
   struct bt_map *warned;  /* variables whose absence was told already */
+  struct bt_strs profiles; /* those asked for: the options', or else COMPOSE_PROFILES of the environment or of an env file */
   size_t budget;          /* bytes that variables may still expand to */
   size_t nodes;           /* values that files, extends and include may still bring */
   size_t files;           /* files that may still be read */

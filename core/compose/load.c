@@ -67,6 +67,16 @@ static void load_env_files(struct bt_load *load) {
   load->dotenv = vars;
 }
 
+/* As the reference does, COMPOSE_PROFILES counts only where no profile was named, and may stand in .env as well. */
+static void choose_profiles(struct bt_load *load) {
+  bt_vec_each(&load->options->profiles, name) bt_strs_add(&load->profiles, *name);
+  const char *named = load->profiles.len ? NULL : bt_compose_var(load, "COMPOSE_PROFILES");
+  BT_AUTO_FREE char *copy = bt_strdup(named ? named : "");
+  char *save = NULL;
+  for (char *name = strtok_r(copy, ", ", &save); name; name = strtok_r(NULL, ", ", &save))
+    bt_strs_add(&load->profiles, name);
+}
+
 /* --- the project's name --- */
 
 static const struct bt_yaml *named_in_files(const struct bt_source_file *files, size_t n) {
@@ -178,6 +188,7 @@ static int run(struct bt_load *load) {
   }
   result->project_dir = options->project_dir ? bt_path_clean(options->project_dir) : bt_path_dir(options->files.items[0]);
   load_env_files(load);
+  choose_profiles(load);
   BT_AUTO_YAML tree = bt_compose_merge_all(load);
   if (!tree || load->diags->errors || finish(load, tree))
     return -1;
@@ -202,6 +213,7 @@ int bt_compose_load(const struct bt_compose_source *source, const struct bt_comp
       .files = max_files,
   };
   int rc = run(&load);
+  bt_strs_free(&load.profiles);
   bt_map_free(&load.warned);
   bt_map_free(&load.dotenv);
   bt_map_free(&load.names);

@@ -10,7 +10,7 @@ static bool wanted(const struct bt_load *load, const struct bt_yaml *service) {
   const struct bt_yaml *profiles = bt_yaml_get(service, "profiles");
   if (!profiles || profiles->kind != BT_YAML_SEQ || !profiles->seq.len)
     return true;
-  bt_vec_each(&load->options->profiles, asked) {
+  bt_vec_each(&load->profiles, asked) {
     if (bt_streq(*asked, "*"))
       return true;
     for (size_t i = 0; i < profiles->seq.len; i++)
@@ -49,6 +49,32 @@ static void check_dependencies(struct bt_load *load, const struct bt_yaml *servi
     const struct bt_yaml *all = bt_yaml_get(pair->value, "depends_on");
     if ((load->options->keep_inactive || wanted(load, pair->value)) && all && all->kind == BT_YAML_MAP)
       bt_vec_each(&all->map, on) check_dependency(load, pair->key, all_services, on);
+  }
+}
+
+/* Tries the profiles of all services for the one that was asked for; true: some service has it. */
+static bool some_has(const struct bt_yaml *services, const char *asked, struct bt_nearest *near) {
+  bt_vec_each(&services->map, pair) {
+    const struct bt_yaml *profiles = bt_yaml_get(pair->value, "profiles");
+    for (size_t i = 0; profiles && profiles->kind == BT_YAML_SEQ && i < profiles->seq.len; i++) {
+      if (bt_streq(profiles->seq.items[i]->text, asked))
+        return true;
+      bt_nearest_try(near, profiles->seq.items[i]->text);
+    }
+  }
+  return false;
+}
+
+/* A profile that no service has turns nothing on: most likely a slip. The reference is silent, and goes on; so it is no error. */
+static void warn_unknown(struct bt_load *load, const struct bt_yaml *services) {
+  enum { most_told = 20 };
+  for (size_t i = 0; i < load->profiles.len && i < most_told; i++) {
+    const char *asked = load->profiles.items[i];
+    struct bt_nearest near = bt_nearest_start(asked);
+    char hint[96];
+    if (!bt_streq(asked, "*") && !some_has(services, asked, &near))
+      bt_diag_warn(load->diags, (struct bt_loc){0}, "no service has the profile \"%.60s\", so it turns nothing on%s", asked,
+                   bt_nearest_hint(near.best, hint));
   }
 }
 
@@ -128,6 +154,7 @@ int bt_compose_profiles(struct bt_load *load, struct bt_yaml *tree) {
   struct bt_yaml *services = bt_yaml_get(tree, "services");
   if (services && services->kind == BT_YAML_MAP) {
     check_dependencies(load, services);
+    warn_unknown(load, services);
     if (!load->options->keep_inactive)
       drop_inactive(load, services);
   }

@@ -10,6 +10,7 @@
 #include "base/nearest.h"
 #include "compose/internal.h"
 #include "compose/values.h"
+#include "model/image.h"
 
 /* What one service's checks share. */
 struct referee {
@@ -73,6 +74,15 @@ static void check_build(const struct referee *r) {
   if (!found)
     bt_diag_error(r->load->diags, platforms->loc, "services.%s.build.platforms must hold the service's platform \"%s\"",
                   r->name, platform->text);
+}
+
+/* The loader does not ask a registry, but what no registry could ever have is an error of the file. */
+static void check_image(const struct referee *r) {
+  const struct bt_yaml *image = attr(r, "image");
+  BT_AUTO_IMAGE ref = {0};
+  BT_AUTO_ERR err = NULL;
+  if (*text_of(image) && bt_image_parse(image->text, &ref, &err))
+    bt_diag_error(r->load->diags, image->loc, "services.%s.image: %s", r->name, bt_err_message(err));
 }
 
 static void check_network(const struct referee *r) {
@@ -156,6 +166,7 @@ static void check_contexts(const struct referee *r) {
 
 static void check_service(const struct referee *r) {
   check_build(r);
+  check_image(r);
   check_contexts(r);
   check_network(r);
   check_health(r);

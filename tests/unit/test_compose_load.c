@@ -37,6 +37,51 @@ static void test_refusals(void) {
   bt_compose_result_free(&result);
 }
 
+/* An image that no registry could have is found in the file, also where the file is only printed. */
+static void test_images(void) {
+  mem_one("services:\n  a:\n    image: a b", NULL, NULL,
+          "/app/compose.yaml:3:12: error: services.a.image: \"a b\" is no image reference: a repository is lower-case", "a blank");
+  mem_one("services: {a: {image: 'Nginx:Latest:x'}}", NULL, NULL, "1:23: error: services.a.image: \"Nginx:Latest:x\" is no image",
+          "two colons");
+  mem_one("services: {a: {image: 'x@sha256:12'}}", NULL, NULL, "a digest is sha256: and 64", "half a digest");
+  static const struct mem_var vars[] = {{"TAG", "-1"}, {NULL, NULL}};
+  mem_one("services: {a: {image: 'x:$TAG'}}", vars, NULL, "\"x:-1\" is no image reference: a tag is", "what a variable made of it");
+  mem_one("services: {a: {image: x}, b: {image: X Y, profiles: [p]}}", NULL, "services.b", NULL, "an inactive service is not looked at");
+  mem_one("services: {a: {image: 'localhost:5000/a/b:1'}}", NULL, "services.a.image", "\"localhost:5000/a/b:1\"", "a good one passes");
+}
+
+/* One file with a profile asked for by name or by the variable: what the diagnostics say, and which services stay. */
+static void profile(const char *asked, const char *variable, const char *dotenv, const char *says, size_t services, const char *name) {
+  const struct mem_file files[] = {
+      {"/app/compose.yaml", "services: {a: {image: x}, b: {image: x, profiles: [debug]}, c: {image: x, profiles: [ops, debug]}}"},
+      {dotenv ? "/app/.env" : NULL, dotenv},
+      {NULL, NULL}};
+  const struct mem_var vars[] = {{variable ? "COMPOSE_PROFILES" : NULL, variable}, {NULL, NULL}};
+  AUTO_MEM m = {.files = files, .vars = vars};
+  struct bt_compose_source source = {mem_read, mem_env, &m};
+  struct bt_compose_options options = {.skip_berth_checks = true};
+  bt_strs_add(&options.files, files[0].path);
+  if (asked)
+    bt_strs_add(&options.profiles, asked);
+  is_int(bt_compose_load(&source, &options, &m.result), 0, name);
+  BT_AUTO_FREE char *text = bt_diags_text(&m.result.diags);
+  is_str(text, says, name);
+  is_int(json_object_size(mem_at(&m, "services")), services, name);
+  bt_compose_options_free(&options);
+}
+
+static void test_profiles(void) {
+  profile("debug", NULL, NULL, "", 3, "a profile");
+  profile("*", NULL, NULL, "", 3, "all of them");
+  profile("debgu", NULL, NULL,
+          "warning: no service has the profile \"debgu\", so it turns nothing on; did you mean \"debug\"?\n", 1, "a slip");
+  profile("zzz", NULL, NULL, "warning: no service has the profile \"zzz\", so it turns nothing on\n", 1, "nothing near");
+  profile(NULL, "ops, pos", NULL,
+          "warning: no service has the profile \"pos\", so it turns nothing on; did you mean \"ops\"?\n", 2, "COMPOSE_PROFILES");
+  profile("debug", "ops,zzz", NULL, "", 3, "a named profile wins over the variable");
+  profile(NULL, NULL, "COMPOSE_PROFILES=debug", "", 3, "the variable in .env");
+}
+
 static void test_env_files(void) {
   static const struct mem_file files[] = {{"/app/compose.yaml", "services: {a: {image: \"x$A$B\"}}"},
                                           {"/app/.env", "A=dot"},
@@ -98,6 +143,8 @@ static void test_disk(void) {
 int main(void) {
   test_names();
   test_refusals();
+  test_images();
+  test_profiles();
   test_env_files();
   test_disk();
   return done_testing();
