@@ -6,7 +6,7 @@
 #include "frames.h"
 #include "normal.h"
 
-enum { max_early_input = 1 << 20, ask_ms = 10, most_asks = 60 };
+enum { max_early_input = 16 << 20, ask_ms = 10, most_asks = 60 };
 
 struct exec {
   struct rd_op op;
@@ -163,9 +163,12 @@ size_t rd_input(struct berth_instance *self, berth_op id, const void *data, size
   if (!op || op->drop != exec_drop || !((struct exec *)op)->input)
     return 0;
   struct exec *e = (struct exec *)op;
+  if (!e->open && len > max_early_input - e->early.len) { /* a caller that minds what waits stops long before */
+    rd_op_fail(op, BERTH_EXHAUSTED, "%s: more than 16 MiB of input wait for its start", op->subject);
+    return 0;
+  }
   if (!e->open) {
-    size_t room = max_early_input - e->early.len;
-    rd_buf_add(&e->early, data, len < room ? len : room);
+    rd_buf_add(&e->early, data, len);
     e->input_ended = e->input_ended || !len;
     return e->early.len;
   }
