@@ -174,17 +174,41 @@ static int draft_model(struct draft *d, json_t *model_steal, struct bt_err **err
   return 0;
 }
 
+/* Containers are replaced where their hash changes; the model of the service alone does not tell all of that. */
+static void plan_hashes(json_t *plan, const struct ctl_rev *from, const struct ctl_rev *to) {
+  size_t i;
+  json_t *e;
+  json_array_foreach(plan, i, e) {
+    const char *action = bt_json_str(e, "action"), *name = bt_json_str(e, "name");
+    bool keep = bt_streq(action, "keep");
+    if (!bt_streq(bt_json_str(e, "kind"), "service") || !(keep || bt_streq(action, "scale")))
+      continue;
+    const struct ctl_spec *old = ctl_spec_find(from, name), *new = ctl_spec_find(to, name);
+    BT_AUTO_FREE char *was = old ? ctl_hash_made_now(old, "") : NULL, *is = new ? ctl_hash_made_now(new, "") : NULL;
+    if (!was || !is || bt_streq(was, is))
+      continue;
+    const char *why = from->salt != to->salt ? "its containers are made anew, as they were at that revision"
+                                             : "networks or volumes that it uses, or links to it, changed";
+    BT_AUTO_FREE char *reason = keep ? bt_strdup(why) : bt_asprintf("%s; %s", bt_json_str(e, "reason"), why);
+    bt_json_set_str(e, "action", "update");
+    bt_json_set_str(e, "reason", reason);
+  }
+}
+
 static json_t *draft_plan(const struct draft *d, bool recreate) {
   const struct ctl_rev *latest = ctl_rev_latest(d->app);
   BT_AUTO_ERR err = NULL;
   BT_AUTO_JSON before = latest ? bt_json_parse(latest->model_text, strlen(latest->model_text), 64u << 20, 0, "model", &err) : NULL;
-  return bt_diff_plan(&(struct bt_diff_in){
+  json_t *plan = bt_diff_plan(&(struct bt_diff_in){
       .from = before,
       .to = d->rev->model,
       .from_contents = latest ? latest->contents : NULL,
       .to_contents = d->rev->contents,
       .recreate = recreate,
   });
+  if (latest)
+    plan_hashes(plan, latest, d->rev);
+  return plan;
 }
 
 /* ---- from a draft to a revision ---- */

@@ -270,7 +270,16 @@ bool ctl_revs_prune(struct ctl_app *app); /* true where one was forgotten */
 /* ---- spec.c: from a service to what a node gets ---- */
 void ctl_spec_pin(struct ctl_spec *spec, const json_t *result, int64_t now_ms); /* result of image.resolve or image.build */
 json_t *ctl_spec_class(struct ctl_spec *spec); /* borrowed */
+json_t *ctl_class_new(const struct ctl_spec *spec); /* the class, but for its hash; a new reference */
 void ctl_spec_hash(struct ctl_spec *spec);     /* sees to it that the hash is known and stored with the revision */
+
+/* ---- hash.c ---- */
+/* The hash of the spec, whose images are pinned: that of a container there is, where that one's spec is the same; else a new one.
+ * Hex; the caller frees. */
+char *ctl_hash(const struct ctl_spec *spec);
+/* As this build makes it for that image: to be compared with others that the same process made, only. */
+char *ctl_hash_made_now(const struct ctl_spec *spec, const char *image);
+
 char *ctl_network_name(const struct ctl_rev *rev, const char *key, bool *external); /* on the engine */
 char *ctl_volume_name(const struct ctl_rev *rev, const char *key, bool *external);
 

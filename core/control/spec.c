@@ -1,7 +1,5 @@
 #include "config.h"
 
-#include <sodium.h>
-
 #include "control/internal.h"
 
 /* A name of the model on the engine. "app_key" is Compose's own default, so it gets the namespace in front; a name that the user
@@ -144,7 +142,7 @@ static void add_namespaces(json_t *cls, const struct bt_service *s) {
   }
 }
 
-static json_t *build_class(const struct ctl_spec *spec) {
+json_t *ctl_class_new(const struct ctl_spec *spec) {
   const struct bt_service *s = spec->service;
   json_t *cls = json_object(), *mounts = json_array(), *hooks = json_object();
   json_object_set(cls, "service", s->json);
@@ -168,77 +166,11 @@ static json_t *build_class(const struct ctl_spec *spec) {
   return cls;
 }
 
-/* What of a service does not change its container. */
-static json_t *hashed_service(const struct bt_service *s) {
-  static const char *const out[] = {"depends_on", "scale", "profiles", "pull_policy", "build", "image", "deploy", "attach", "develop"};
-  json_t *copy = json_copy(s->json);
-  for (size_t i = 0; i < BT_COUNT(out); i++)
-    json_object_del(copy, out[i]);
-  const char *key;
-  void *tmp;
-  json_t *value;
-  json_object_foreach_safe(copy, tmp, key, value) if (bt_starts(key, "x-")) json_object_del(copy, key);
-  json_t *resources = bt_json_obj(bt_json_obj(s->json, "deploy"), "resources");
-  if (resources)
-    json_object_set(copy, "deploy.resources", resources);
-  return copy;
-}
-
-static void add_fingerprints(json_t *input, const struct ctl_spec *spec) {
-  const struct bt_service *s = spec->service;
-  json_t *prints = json_object();
-  bt_vec_each(&s->secrets, grant) {
-    BT_AUTO_FREE char *name = bt_asprintf("secrets/%s", grant->source);
-    copy_key(prints, name, bt_json_obj(spec->rev->contents, name), "fingerprint");
-  }
-  bt_vec_each(&s->configs, grant) {
-    BT_AUTO_FREE char *name = bt_asprintf("configs/%s", grant->source);
-    copy_key(prints, name, bt_json_obj(spec->rev->contents, name), "fingerprint");
-  }
-  bt_json_set(input, "contents", prints);
-}
-
-/* The aliases that links of others give it. */
-static void add_link_aliases(json_t *input, const struct ctl_spec *spec) {
-  json_t *aliases = json_array();
-  ctl_link_aliases(spec, aliases);
-  if (json_array_size(aliases))
-    json_object_set(input, "links", aliases);
-  json_decref(aliases);
-}
-
-/* Hex of a hash over all that makes a container what it is. Equal hash, equal container. */
-static char *class_hash(const struct ctl_spec *spec, const json_t *cls) {
-  static const char *const parts[] = {"mounts", "secrets", "configs", "ports", "ingress", "network_mode", "restart", "job",
-                                      "probes", "stop_grace_ms", "hooks"};
-  BT_AUTO_JSON input = json_object();
-  for (size_t i = 0; i < BT_COUNT(parts); i++)
-    copy_key(input, parts[i], cls, parts[i]);
-  bt_json_set(input, "service", hashed_service(spec->service));
-  bt_json_set_str(input, "image", spec->pinned);
-  if (spec->rev->salt)
-    bt_json_set_int(input, "salt", spec->rev->salt);
-  add_fingerprints(input, spec);
-  add_link_aliases(input, spec);
-  json_t *networks = json_array();
-  bt_vec_each(&spec->service->networks, use) {
-    bool external;
-    BT_AUTO_FREE char *name = ctl_network_name(spec->rev, use->network, &external);
-    json_array_append_new(networks, json_string(name));
-  }
-  bt_json_set(input, "networks", networks);
-  BT_AUTO_FREE char *text = bt_json_canonical(input);
-  unsigned char digest[16];
-  crypto_generichash(digest, sizeof digest, (const unsigned char *)text, strlen(text), NULL, 0);
-  char hex[2 * sizeof digest + 1];
-  return bt_strdup(sodium_bin2hex(hex, sizeof hex, digest, sizeof digest));
-}
-
 json_t *ctl_spec_class(struct ctl_spec *spec) {
   if (!spec->cls) {
-    spec->cls = build_class(spec);
+    spec->cls = ctl_class_new(spec);
     if (!spec->hash)
-      spec->hash = class_hash(spec, spec->cls);
+      spec->hash = ctl_hash(spec);
     bt_json_set_str(spec->cls, "hash", spec->hash);
     bt_json_set_str(bt_json_obj(spec->cls, "labels"), "berth.hash", spec->hash);
   }

@@ -1,0 +1,113 @@
+#include "config.h"
+
+#include <sodium.h>
+#include <stdlib.h>
+
+#include "control/internal.h"
+
+/* The hash of a spec tells whether a container is still what its service asks for: equal hash, equal container. It is made of the
+ * model's canonical text, the pinned image, contents, and of what this build makes of them. A later build may make something else of
+ * the same spec (a default that it spells out, an attribute that it learned), so hashes that two builds made are never compared. */
+
+static void copy_key(json_t *to, const char *key, const json_t *from, const char *from_key) {
+  json_t *value = json_object_get(from, from_key);
+  if (value && !json_is_null(value))
+    json_object_set(to, key, value);
+}
+
+static int by_name(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
+
+/* What of a service does not change its container. */
+static json_t *hashed_service(const struct bt_service *s) {
+  static const char *const out[] = {"depends_on", "scale", "profiles", "pull_policy", "build", "image", "deploy", "attach", "develop"};
+  json_t *copy = json_copy(s->json);
+  for (size_t i = 0; i < BT_COUNT(out); i++)
+    json_object_del(copy, out[i]);
+  const char *key;
+  void *tmp;
+  json_t *value;
+  json_object_foreach_safe(copy, tmp, key, value) if (bt_starts(key, "x-")) json_object_del(copy, key);
+  json_t *resources = bt_json_obj(bt_json_obj(s->json, "deploy"), "resources");
+  if (resources)
+    json_object_set(copy, "deploy.resources", resources);
+  return copy;
+}
+
+static void add_fingerprints(json_t *input, const struct ctl_spec *spec) {
+  const struct bt_service *s = spec->service;
+  json_t *prints = json_object();
+  bt_vec_each(&s->secrets, grant) {
+    BT_AUTO_FREE char *name = bt_asprintf("secrets/%s", grant->source);
+    copy_key(prints, name, bt_json_obj(spec->rev->contents, name), "fingerprint");
+  }
+  bt_vec_each(&s->configs, grant) {
+    BT_AUTO_FREE char *name = bt_asprintf("configs/%s", grant->source);
+    copy_key(prints, name, bt_json_obj(spec->rev->contents, name), "fingerprint");
+  }
+  bt_json_set(input, "contents", prints);
+}
+
+/* The aliases that links of others give it. */
+static void add_link_aliases(json_t *input, const struct ctl_spec *spec) {
+  json_t *aliases = json_array();
+  ctl_link_aliases(spec, aliases);
+  if (json_array_size(aliases))
+    json_object_set(input, "links", aliases);
+  json_decref(aliases);
+}
+
+/* In order: the file's order of networks makes no other container. */
+static void add_networks(json_t *input, const struct ctl_spec *spec) {
+  size_t n = 0;
+  BT_AUTO_FREE char **names = bt_newn(char *, spec->service->networks.len + 1);
+  bt_vec_each(&spec->service->networks, use) {
+    bool external;
+    names[n++] = ctl_network_name(spec->rev, use->network, &external);
+  }
+  qsort(names, n, sizeof *names, by_name);
+  json_t *networks = json_array();
+  for (size_t i = 0; i < n; i++) {
+    json_array_append_new(networks, json_string(names[i]));
+    free(names[i]);
+  }
+  bt_json_set(input, "networks", networks);
+}
+
+char *ctl_hash_made_now(const struct ctl_spec *spec, const char *image) {
+  static const char *const parts[] = {"mounts", "secrets", "configs", "ports", "ingress", "network_mode", "restart", "job",
+                                      "probes", "stop_grace_ms", "hooks"};
+  BT_AUTO_JSON cls = ctl_class_new(spec);
+  BT_AUTO_JSON input = json_object();
+  for (size_t i = 0; i < BT_COUNT(parts); i++)
+    copy_key(input, parts[i], cls, parts[i]);
+  bt_json_set(input, "service", hashed_service(spec->service));
+  bt_json_set_str(input, "image", image);
+  if (spec->rev->salt)
+    bt_json_set_int(input, "salt", spec->rev->salt);
+  add_fingerprints(input, spec);
+  add_link_aliases(input, spec);
+  add_networks(input, spec);
+  BT_AUTO_FREE char *text = bt_json_canonical(input);
+  unsigned char digest[16];
+  crypto_generichash(digest, sizeof digest, (const unsigned char *)text, strlen(text), NULL, 0);
+  char hex[2 * sizeof digest + 1];
+  return bt_strdup(sodium_bin2hex(hex, sizeof hex, digest, sizeof digest));
+}
+
+/* A container whose spec is the same keeps its hash, also where an earlier build made it and would now make another one. */
+char *ctl_hash(const struct ctl_spec *spec) {
+  BT_AUTO_FREE char *now = ctl_hash_made_now(spec, spec->pinned);
+  const struct ctl_service *service = ctl_service_find(spec->rev->app, spec->service->name);
+  const struct ctl_spec *last = spec;
+  if (service)
+    bt_vec_each(&service->insts, i) {
+      const struct ctl_spec *other = (*i)->spec;
+      if (other == spec || other == last || !other->hash)
+        continue;
+      last = other;
+      BT_AUTO_FREE char *theirs = ctl_hash_made_now(other, other->pinned);
+      if (bt_streq(now, theirs))
+        return bt_strdup(other->hash);
+    }
+  return bt_steal(now);
+}
