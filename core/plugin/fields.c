@@ -12,7 +12,7 @@
 #include "base/nearest.h"
 #include "base/size.h"
 #include "base/yaml.h"
-#include "plugin/loader.h"
+#include "plugin/manifest.h"
 
 enum { max_secret_file = 64 * 1024, max_list = 10000 };
 

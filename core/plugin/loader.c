@@ -1,11 +1,6 @@
 #include "config.h"
 #include "plugin/loader.h"
 
-#include <berth/chat.h>
-#include <berth/monitor.h>
-#include <berth/registry.h>
-#include <berth/runtime.h>
-#include <ctype.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <limits.h>
@@ -15,32 +10,15 @@
 
 #include "base/file.h"
 #include "base/log.h"
-#include "plugin/fields.h"
+#include "plugin/manifest.h"
 
 enum { newest_abi_looked_for = 16, max_parents = 4 };
 
 /* The size of a struct up to and with a member: what the first version of a header had, whatever was appended since. */
 #define SIZE_THROUGH(type, member) (offsetof(type, member) + sizeof(((type *)0)->member))
 
-static const struct {
-  const char *id;
-  size_t min;
-} interfaces[] = {
-    {BERTH_RUNTIME, SIZE_THROUGH(struct berth_runtime, copy_out)},
-    {BERTH_REGISTRY, SIZE_THROUGH(struct berth_registry, probe)},
-    {BERTH_MONITOR, SIZE_THROUGH(struct berth_monitor, probe)},
-    {BERTH_CHAT, SIZE_THROUGH(struct berth_chat, probe)},
-};
-
 static struct bt_plugin_lib *libs; /* process-wide, as the mappings are */
 static pthread_mutex_t libs_lock = PTHREAD_MUTEX_INITIALIZER;
-
-size_t bt_loader_interface_min(const char *id) {
-  for (size_t i = 0; i < BT_COUNT(interfaces); i++)
-    if (strcmp(interfaces[i].id, id) == 0)
-      return interfaces[i].min;
-  return 0;
-}
 
 /* ---------------------------------------------------------------- find */
 
@@ -135,92 +113,28 @@ static int abi_error(const char *path, unsigned abi, struct bt_err **err) {
                     BERTH_ABI, PACKAGE_VERSION);
 }
 
-static bool version_ok(const char *v) {
-  int dots = 0;
-  size_t i = 0;
-  for (; v[i] && v[i] != '-' && v[i] != '+'; i++) {
-    if (v[i] == '.' && i > 0 && isdigit((unsigned char)v[i - 1]) && isdigit((unsigned char)v[i + 1]))
-      dots++;
-    else if (!isdigit((unsigned char)v[i]))
-      return false;
-  }
-  return dots == 2 && strlen(v) <= 64;
-}
-
-static bool interface_id_ok(const char *id) {
-  const char *slash = strchr(id, '/');
-  return strlen(id) <= 64 && bt_starts(id, "berth.") && slash && slash[1] >= '1' && slash[1] <= '9' &&
-         strspn(slash + 1, "0123456789") == strlen(slash + 1);
-}
-
-/* Interfaces that this host does not know are left alone: the plug-in may serve a newer Berth as well. One it knows there
- * must be. */
-static int check_interfaces(const struct berth_manifest *m, const char *path, struct bt_err **err) {
-  size_t n = 0, known = 0;
-  for (const struct berth_interface *i = m->interfaces; i && i->id; i++, n++) {
-    if (n == BT_MAX_INTERFACES)
-      return bt_err_set(err, BT_INVALID, "plug-in %s lists over %d interfaces: the list must end with id NULL", path,
-                        BT_MAX_INTERFACES);
-    if (!interface_id_ok(i->id) || !i->methods)
-      return bt_err_set(err, BT_INVALID, "plug-in %s: interface \"%.64s\" has no table, or is no id as \"berth.chat/1\"", path,
-                        i->id);
-    size_t min = bt_loader_interface_min(i->id), size = 0;
-    if (!min)
-      continue;
-    known++;
-    memcpy(&size, i->methods, sizeof size); /* every table begins with its size */
-    if (size < min)
-      return bt_err_set(err, BT_INVALID, "plug-in %s: its table of %s has %zu bytes; the interface has at least %zu", path,
-                        i->id, size, min);
-  }
-  if (!known)
-    return bt_err_set(err, BT_UNSUPPORTED, "plug-in %s implements no interface that this Berth knows (its first: %s)", path,
-                      n ? m->interfaces[0].id : "none");
-  return 0;
-}
-
-static int check_needs(const struct berth_manifest *m, const char *path, struct bt_err **err) {
-  for (size_t i = 0; m->needs && m->needs[i]; i++)
-    if (i == BT_MAX_NEEDS || !interface_id_ok(m->needs[i]))
-      return bt_err_set(err, BT_INVALID, "plug-in %s: its list of needed services holds \"%.64s\", or does not end with NULL",
-                        path, m->needs[i]);
-  return 0;
-}
-
-static int check_manifest(const struct berth_manifest *m, const char *path, struct bt_err **err) {
-  if (m->size < SIZE_THROUGH(struct berth_manifest, config))
-    return bt_err_set(err, BT_INVALID, "plug-in %s: its manifest has %zu bytes; ABI %d has %zu: set size = sizeof", path, m->size,
-                      BERTH_ABI, SIZE_THROUGH(struct berth_manifest, config));
-  if (!m->id || !id_ok(m->id))
-    return bt_err_set(err, BT_INVALID, "plug-in %s: its id \"%.64s\" is not <kind>-<product> of 3 to 64 of a-z 0-9 -", path,
-                      m->id ? m->id : "");
-  if (!m->version || !version_ok(m->version))
-    return bt_err_set(err, BT_INVALID, "plug-in %s: its version \"%.64s\" is no semantic version as 1.2.3", path,
-                      m->version ? m->version : "");
-  if (!m->summary || !m->license)
-    return bt_err_set(err, BT_INVALID, "plug-in %s: its manifest lacks a summary or a license", path);
-  if (check_interfaces(m, path, err) != 0 || check_needs(m, path, err) != 0)
-    return -1;
-  if (bt_plugin_fields_check(m->config, err) != 0)
-    return bt_err_wrap(err, "plug-in %s", path);
-  return 0;
-}
-
-int bt_loader_check(const struct berth_plugin *p, const char *path, struct bt_err **err) {
+struct bt_manifest *bt_loader_check(const struct berth_plugin *p, const char *path, struct bt_err **err) {
   /* The ABI stands in front of everything that may differ with it. */
+  size_t least = SIZE_THROUGH(struct berth_manifest, config);
+  struct bt_manifest *manifest = NULL;
   if (p->size < SIZE_THROUGH(struct berth_plugin, manifest) || !p->manifest ||
       p->manifest->size < SIZE_THROUGH(struct berth_manifest, abi))
-    return bt_err_set(err, BT_INVALID, "plug-in %s: its %s has no manifest", path, BERTH_PLUGIN_SYMBOL_NAME);
-  if (p->manifest->abi != BERTH_ABI)
-    return abi_error(path, p->manifest->abi, err);
-  if (p->size < SIZE_THROUGH(struct berth_plugin, cancel))
-    return bt_err_set(err, BT_INVALID, "plug-in %s: its %s has %zu bytes; ABI %d has %zu: set size = sizeof", path,
-                      BERTH_PLUGIN_SYMBOL_NAME, p->size, BERTH_ABI, SIZE_THROUGH(struct berth_plugin, cancel));
-  if (check_manifest(p->manifest, path, err) != 0)
-    return -1;
-  if (!p->start || !p->stop || !p->cancel)
-    return bt_err_set(err, BT_INVALID, "plug-in %s lacks start, stop or cancel", path);
-  return 0;
+    bt_err_set(err, BT_INVALID, "plug-in %s: its %s has no manifest", path, BERTH_PLUGIN_SYMBOL_NAME);
+  else if (p->manifest->abi != BERTH_ABI)
+    abi_error(path, p->manifest->abi, err);
+  else if (p->size < SIZE_THROUGH(struct berth_plugin, cancel))
+    bt_err_set(err, BT_INVALID, "plug-in %s: its %s has %zu bytes; ABI %d has %zu: set size = sizeof", path,
+               BERTH_PLUGIN_SYMBOL_NAME, p->size, BERTH_ABI, SIZE_THROUGH(struct berth_plugin, cancel));
+  else if (p->manifest->size < least)
+    bt_err_set(err, BT_INVALID, "plug-in %s: its manifest has %zu bytes; ABI %d has %zu: set size = sizeof", path,
+               p->manifest->size, BERTH_ABI, least);
+  else
+    manifest = bt_manifest_take(p->manifest, path, err);
+  if (manifest && (!p->start || !p->stop || !p->cancel)) {
+    bt_manifest_free(&manifest);
+    bt_err_set(err, BT_INVALID, "plug-in %s lacks start, stop or cancel", path);
+  }
+  return manifest;
 }
 
 /* ---------------------------------------------------------------- map */
@@ -239,7 +153,7 @@ static int find_symbol(void *handle, const char *path, const struct berth_plugin
                     path, BERTH_PLUGIN_SYMBOL_NAME);
 }
 
-static int map_file(const char *path, const struct berth_plugin **out, struct bt_err **err) {
+static struct bt_manifest *map_file(const char *path, const struct berth_plugin **out, struct bt_err **err) {
   dlerror();
   void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
   if (!handle) {
@@ -247,11 +161,10 @@ static int map_file(const char *path, const struct berth_plugin **out, struct bt
     size_t n = strlen(path);
     if (why && bt_starts(why, path) && bt_starts(why + n, ": "))
       why += n + 2;
-    return bt_err_set(err, BT_INVALID, "plug-in %s cannot be loaded: %s", path, why ? why : "no reason given");
+    bt_err_set(err, BT_INVALID, "plug-in %s cannot be loaded: %s", path, why ? why : "no reason given");
+    return NULL;
   }
-  if (find_symbol(handle, path, out, err) != 0)
-    return -1;
-  return bt_loader_check(*out, path, err);
+  return find_symbol(handle, path, out, err) == 0 ? bt_loader_check(*out, path, err) : NULL;
 }
 
 static int64_t mtime_ns(const struct stat *st) { return st->st_mtim.tv_sec * 1000000000ll + st->st_mtim.tv_nsec; }
@@ -277,7 +190,8 @@ static int open_locked(const char *path, struct bt_plugin_lib **out, struct bt_e
   if (*out)
     return 0;
   const struct berth_plugin *plugin = NULL;
-  if (map_file(path, &plugin, err) != 0)
+  struct bt_manifest *manifest = map_file(path, &plugin, err);
+  if (!manifest)
     return -1;
   struct bt_plugin_lib *lib = bt_new(struct bt_plugin_lib);
   *lib = (struct bt_plugin_lib){.path = bt_strdup(path),
@@ -285,7 +199,7 @@ static int open_locked(const char *path, struct bt_plugin_lib **out, struct bt_e
                                 .ino = st.st_ino,
                                 .mtime_ns = mtime_ns(&st),
                                 .plugin = plugin,
-                                .manifest = plugin->manifest,
+                                .manifest = &manifest->m,
                                 .next = libs};
   *out = libs = lib;
   return 0;

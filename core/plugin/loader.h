@@ -11,13 +11,15 @@
 #include "base/err.h"
 #include "base/vec.h"
 
+struct bt_manifest;
+
 /* A mapped plug-in; lives as long as the process. */
 struct bt_plugin_lib {
   char *path;
   uint64_t dev, ino;
   int64_t mtime_ns;
   const struct berth_plugin *plugin;
-  const struct berth_manifest *manifest;
+  const struct berth_manifest *manifest; /* the host's copy: its arrays have the sizes of this build */
   struct bt_plugin_lib *next;
 };
 
@@ -28,12 +30,7 @@ int bt_loader_find(const char *plugin, const struct bt_strs *dirs, char **out, s
 /* Maps the file and checks its manifest. Refused: files and folders that others may write, owners other than root and us,
  * another ABI, a broken manifest. */
 int bt_loader_open(const char *path, struct bt_plugin_lib **out, struct bt_err **err) BT_CHECK;
-/* Checks a manifest and its plug-in struct as bt_loader_open does. path is for sentences. */
-int bt_loader_check(const struct berth_plugin *plugin, const char *path, struct bt_err **err) BT_CHECK;
-
-/* The smallest table of an interface that this host knows; 0 where the id is unknown. */
-size_t bt_loader_interface_min(const char *id);
-/* Bounds for what is read off a manifest. */
-enum { BT_MAX_FIELDS = 256, BT_MAX_INTERFACES = 32, BT_MAX_NEEDS = 64 };
+/* Checks a plug-in struct and its manifest as bt_loader_open does. path is for sentences. NULL with a sentence. */
+struct bt_manifest *bt_loader_check(const struct berth_plugin *plugin, const char *path, struct bt_err **err) BT_CHECK;
 
 #endif

@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "plugin/fields.h"
 #include "plugin/loader.h"
+#include "plugin/manifest.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -122,11 +123,20 @@ static void run(struct input *in) {
   }
   m.config = in->fields;
   BT_AUTO_ERR err = NULL;
-  if (bt_loader_check(&plugin, "fuzz", &err) != 0)
+  struct bt_manifest *own = bt_loader_check(&plugin, "fuzz", &err);
+  if (!own)
     return;
-  BT_AUTO_JSON schema = bt_plugin_fields_schema(in->fields, m.id);
+  BT_AUTO_JSON schema = bt_plugin_fields_schema(own->m.config, m.id);
   BT_ASSERT(json_is_object(schema));
-  use_config(in->fields, in->at);
+  use_config(own->m.config, in->at);
+  /* What another process would read of it is the same manifest. */
+  BT_AUTO_JSON json = bt_manifest_json(&own->m);
+  struct bt_manifest *read = bt_manifest_read(json, "fuzz", &err);
+  BT_ASSERT(read);
+  BT_AUTO_JSON again = bt_manifest_json(&read->m);
+  BT_ASSERT(bt_json_equal(json, again));
+  bt_manifest_free(&read);
+  bt_manifest_free(&own);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

@@ -14,7 +14,7 @@ extern "C" {
 
 typedef uint64_t berth_handle;
 
-/* A name and a value: headers, labels, environment. Arrays carry their count. */
+/* A name and a value: headers, labels, environment. Arrays carry their count. These two members for ever. */
 struct berth_pair {
   const char *name;
   const char *value;

@@ -6,7 +6,9 @@
  * Rules that hold everywhere in these headers
  *  - Only plain data crosses: strings (UTF-8, NUL-terminated), integers, booleans, byte ranges with a length, JSON text.
  *  - Every struct that crosses begins with its size in bytes ("size"). Fields are only ever appended. Whoever reads a
- *    struct checks the size before it reads a field that was not in the first version (BERTH_HAS).
+ *    struct checks the size before it reads a field that was not in the first version (BERTH_HAS). Elements of arrays carry
+ *    no size of their own: the manifest says once how large its elements are (BERTH_MANIFEST_SIZES), so that they can grow
+ *    too; berth_interface and berth_pair never change.
  *  - Whatever is passed in is borrowed for the length of the call; whoever wants to keep it copies it.
  *  - Every function of the host is called from the loop's thread only, but those that say "any thread"; the host calls
  *    the plug-in from the loop's thread only. A callback must not block: over 50 ms is logged with the plug-in's name.
@@ -69,7 +71,8 @@ enum berth_type { BERTH_STRING, BERTH_INT, BERTH_BOOL, BERTH_DURATION /* "10s"; 
                   BERTH_SIZE /* "64MiB"; handed over as bytes */, BERTH_LIST /* of strings */, BERTH_MAP /* of strings */,
                   BERTH_JSON /* any; the plug-in checks it in validate */ };
 
-/* One field of a plug-in's configuration; the array ends with name == NULL. The host checks type and range, fills
+/* One field of a plug-in's configuration; the array ends with name == NULL, and its elements are as large as the manifest's
+ * field_size says. The host checks type and range, fills
  * defaults, refuses unknown keys, exports a JSON Schema, and hands over one JSON object. A field without a value and without
  * a default is absent from it. */
 struct berth_field {
@@ -99,11 +102,33 @@ struct berth_host {
   void *impl;                    /* the host's own */
 };
 
-/* An interface that a plug-in implements: id ("berth.runtime/1") and its table (berth/runtime.h …). */
+/* An interface that a plug-in implements: id ("berth.runtime/1") and its table (berth/runtime.h …), which begins with its size.
+ * These two members for ever: what an interface has to say more, it says in its table. */
 struct berth_interface {
   const char *id;
   const void *methods;
 };
+
+/* Another plug-in that this one works with; the array ends with id == NULL. The host refuses to start what misses one. Ranges of
+ * versions are comparisons that must all hold, separated by spaces: ">=1.40 <2". */
+struct berth_depend {
+  const char *id;        /* an interface ("berth.registry/1") that a running entry must offer, or a plug-in ("scm-git") */
+  const char *versions;  /* of that plug-in; NULL: any */
+  bool optional;         /* it may be absent; where it is there, its version must be in the range */
+  const char *why;       /* what it is needed for, as the rest of a sentence: "to know which images changed" */
+};
+
+/* A live product behind the plug-in, and the versions of its API that the plug-in was made for; the array ends with
+ * name == NULL. berth doctor compares them with what it finds. */
+struct berth_product {
+  const char *name;      /* "docker" */
+  const char *versions;  /* range of API versions, as above: ">=1.40 <2" */
+  const char *doc;       /* what that version is, and where to read it: "Docker Engine API" */
+};
+
+/* Where the entry's code is to run when its configuration does not say. A plug-in can ask for a process of its own; that it
+ * would like to run inside of the server counts only for those that Berth brings along. */
+enum berth_isolation { BERTH_ISOLATION_DEFAULT, BERTH_ISOLATION_PROCESS, BERTH_ISOLATION_NONE };
 
 /* What a plug-in is. Static data: readable without running any of its code. */
 struct berth_manifest {
@@ -116,7 +141,22 @@ struct berth_manifest {
   const struct berth_interface *interfaces; /* ends with id == NULL */
   const char *const *needs;             /* host services it cannot do without ("berth.host.http/1"), ends with NULL */
   const struct berth_field *config;     /* ends with name == NULL; may be NULL */
+  /* Appended later; all may be left out. */
+  size_t field_size;                    /* of an element of config in this build; 0: as large as it was at first */
+  size_t depend_size;                   /* of an element of depends */
+  size_t product_size;                  /* of an element of products */
+  const struct berth_depend *depends;   /* other plug-ins it works with; ends with id == NULL; may be NULL */
+  const char *const *exclusive;         /* roles that one running entry at a time can have ("route.ingress"), ends with NULL */
+  const char *const *conflicts;         /* ids of plug-ins that cannot run beside it, ends with NULL */
+  const struct berth_product *products; /* ends with name == NULL; may be NULL */
+  enum berth_isolation isolation;
 };
+
+/* The members of a manifest that only the compiler knows: write it first, as in
+ * static const struct berth_manifest manifest = {BERTH_MANIFEST_SIZES, .id = "chat-print", …}; */
+#define BERTH_MANIFEST_SIZES                                                                                       \
+  .size = sizeof(struct berth_manifest), .abi = BERTH_ABI, .field_size = sizeof(struct berth_field),               \
+  .depend_size = sizeof(struct berth_depend), .product_size = sizeof(struct berth_product)
 
 struct berth_plugin {
   size_t size;

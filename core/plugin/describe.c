@@ -1,0 +1,173 @@
+#include "config.h"
+#include "plugin/describe.h"
+
+#include <berth/chat.h>
+#include <berth/monitor.h>
+#include <berth/registry.h>
+#include <berth/runtime.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+/* The size of a struct up to and with a member: what the first version of a header had, whatever was appended since. */
+#define SIZE_THROUGH(type, member) (offsetof(type, member) + sizeof(((type *)0)->member))
+
+#define ARG(type, member, kind_) {.name = #member, .kind = BT_ARG_##kind_, .offset = offsetof(struct type, member)}
+#define PLAIN(table, method, ...) \
+  {.name = #method, .shape = BT_SHAPE_PLAIN, .slot = offsetof(struct table, method), __VA_ARGS__}
+#define REQUEST(table, method, type, args_, ...)                                                                       \
+  {.name = #method, .shape = BT_SHAPE_REQUEST, .slot = offsetof(struct table, method), .size = sizeof(struct type), \
+   .args = args_, __VA_ARGS__}
+#define TEXT(table, method, what) \
+  {.name = #method, .shape = BT_SHAPE_TEXT, .slot = offsetof(struct table, method), .text = what}
+
+/* ---------------------------------------------------------------- chat */
+
+static const struct bt_arg chat_send[] = {ARG(berth_chat_send, channel, STRING),
+                                          ARG(berth_chat_send, text, STRING),
+                                          ARG(berth_chat_send, severity, STRING),
+                                          {0}};
+static const struct bt_method chat[] = {
+    REQUEST(berth_chat, send, berth_chat_send, chat_send), PLAIN(berth_chat, probe), {0}};
+
+/* ---------------------------------------------------------------- monitor */
+
+static const struct bt_method monitor[] = {PLAIN(berth_monitor, probe), {0}};
+
+/* ---------------------------------------------------------------- registry */
+
+static const struct bt_arg registry_resolve[] = {ARG(berth_registry_resolve, image, STRING),
+                                                 ARG(berth_registry_resolve, platform, STRING),
+                                                 {0}};
+static const struct bt_arg registry_credentials[] = {ARG(berth_registry_credentials, image, STRING), {0}};
+static const struct bt_method registry[] = {
+    {.name = "serves", .shape = BT_SHAPE_ASK, .slot = offsetof(struct berth_registry, serves), .text = "image"},
+    REQUEST(berth_registry, resolve, berth_registry_resolve, registry_resolve),
+    REQUEST(berth_registry, credentials, berth_registry_credentials, registry_credentials),
+    PLAIN(berth_registry, probe),
+    {0}};
+
+/* ---------------------------------------------------------------- runtime */
+
+#define RT(method, type, args, ...) REQUEST(berth_runtime, method, type, args, __VA_ARGS__)
+
+static const struct bt_arg rt_image[] = {ARG(berth_runtime_image, image, STRING),
+                                         ARG(berth_runtime_image, platform, STRING),
+                                         ARG(berth_runtime_image, auth_json, JSON),
+                                         {0}};
+static const struct bt_arg rt_build[] = {ARG(berth_runtime_build, context, STRING),
+                                         ARG(berth_runtime_build, build_json, JSON),
+                                         ARG(berth_runtime_build, tags_json, JSON),
+                                         ARG(berth_runtime_build, auth_json, JSON),
+                                         {0}};
+static const struct bt_arg rt_network[] = {ARG(berth_runtime_network, name, STRING),
+                                           ARG(berth_runtime_network, spec_json, JSON),
+                                           ARG(berth_runtime_network, labels_json, JSON),
+                                           {0}};
+static const struct bt_arg rt_volume[] = {ARG(berth_runtime_volume, name, STRING),
+                                          ARG(berth_runtime_volume, spec_json, JSON),
+                                          ARG(berth_runtime_volume, labels_json, JSON),
+                                          {0}};
+static const struct bt_arg rt_create[] = {ARG(berth_runtime_create, spec_json, JSON), {0}};
+static const struct bt_arg rt_container[] = {ARG(berth_runtime_container, id, STRING),
+                                             ARG(berth_runtime_container, signal, STRING),
+                                             ARG(berth_runtime_container, timeout_ms, INT),
+                                             ARG(berth_runtime_container, force, BOOL),
+                                             ARG(berth_runtime_container, volumes, BOOL),
+                                             {0}};
+static const struct bt_arg rt_list[] = {ARG(berth_runtime_list, label, STRING), {0}};
+static const struct bt_arg rt_logs[] = {ARG(berth_runtime_logs, id, STRING),
+                                        ARG(berth_runtime_logs, follow, BOOL),
+                                        ARG(berth_runtime_logs, timestamps, BOOL),
+                                        ARG(berth_runtime_logs, tail, INT),
+                                        ARG(berth_runtime_logs, since_ms, INT),
+                                        ARG(berth_runtime_logs, until_ms, INT),
+                                        {0}};
+static const struct bt_arg rt_exec[] = {ARG(berth_runtime_exec, id, STRING),
+                                        ARG(berth_runtime_exec, command_json, JSON),
+                                        ARG(berth_runtime_exec, env_json, JSON),
+                                        ARG(berth_runtime_exec, user, STRING),
+                                        ARG(berth_runtime_exec, workdir, STRING),
+                                        ARG(berth_runtime_exec, tty, BOOL),
+                                        ARG(berth_runtime_exec, stdin_open, BOOL),
+                                        ARG(berth_runtime_exec, privileged, BOOL),
+                                        ARG(berth_runtime_exec, rows, INT32),
+                                        ARG(berth_runtime_exec, cols, INT32),
+                                        {0}};
+static const struct bt_arg rt_copy[] = {ARG(berth_runtime_copy, id, STRING),
+                                        ARG(berth_runtime_copy, path, STRING),
+                                        ARG(berth_runtime_copy, tar, BYTES),
+                                        {0}};
+
+static const struct bt_channel rt_progress[] = {{BERTH_RUNTIME_PROGRESS, "progress", true}, {0}};
+static const struct bt_channel rt_output[] = {{BERTH_RUNTIME_STDOUT, "stdout", false}, {BERTH_RUNTIME_STDERR, "stderr", false}, {0}};
+static const struct bt_channel rt_lines[] = {{BERTH_RUNTIME_STDOUT, "stdout", false},
+                                             {BERTH_RUNTIME_STDERR, "stderr", false},
+                                             {BERTH_RUNTIME_LINE, "line", true},
+                                             {0}};
+static const struct bt_channel rt_events[] = {{BERTH_RUNTIME_EVENT, "event", true}, {0}};
+static const struct bt_channel rt_tar[] = {{BERTH_RUNTIME_STDOUT, "stdout", false}, {0}};
+
+static const struct bt_method runtime[] = {
+    PLAIN(berth_runtime, info),
+    RT(image_inspect, berth_runtime_image, rt_image),
+    RT(image_pull, berth_runtime_image, rt_image, .channels = rt_progress),
+    RT(image_build, berth_runtime_build, rt_build, .channels = rt_progress),
+    RT(image_prune, berth_runtime_list, rt_list),
+    RT(network_ensure, berth_runtime_network, rt_network),
+    TEXT(berth_runtime, network_remove, "name"),
+    RT(network_list, berth_runtime_list, rt_list),
+    RT(volume_ensure, berth_runtime_volume, rt_volume),
+    TEXT(berth_runtime, volume_remove, "name"),
+    RT(volume_list, berth_runtime_list, rt_list),
+    RT(create, berth_runtime_create, rt_create),
+    RT(start, berth_runtime_container, rt_container),
+    RT(stop, berth_runtime_container, rt_container),
+    RT(kill, berth_runtime_container, rt_container),
+    RT(remove, berth_runtime_container, rt_container),
+    RT(inspect, berth_runtime_container, rt_container),
+    RT(list, berth_runtime_list, rt_list),
+    RT(events, berth_runtime_list, rt_list, .channels = rt_events),
+    RT(logs, berth_runtime_logs, rt_logs, .channels = rt_lines),
+    RT(exec, berth_runtime_exec, rt_exec, .channels = rt_output),
+    {.name = "input", .shape = BT_SHAPE_INPUT, .slot = offsetof(struct berth_runtime, input)},
+    {.name = "resize", .shape = BT_SHAPE_RESIZE, .slot = offsetof(struct berth_runtime, resize)},
+    RT(stats, berth_runtime_container, rt_container),
+    RT(copy_in, berth_runtime_copy, rt_copy),
+    RT(copy_out, berth_runtime_copy, rt_copy, .channels = rt_tar),
+    {0}};
+
+/* ---------------------------------------------------------------- all */
+
+static const struct bt_interface interfaces[] = {
+    {BERTH_RUNTIME, "runtime", SIZE_THROUGH(struct berth_runtime, copy_out), sizeof(struct berth_runtime), runtime},
+    {BERTH_REGISTRY, "registry", SIZE_THROUGH(struct berth_registry, probe), sizeof(struct berth_registry), registry},
+    {BERTH_MONITOR, "monitor", SIZE_THROUGH(struct berth_monitor, probe), sizeof(struct berth_monitor), monitor},
+    {BERTH_CHAT, "chat", SIZE_THROUGH(struct berth_chat, probe), sizeof(struct berth_chat), chat},
+};
+
+const struct bt_interface *bt_interface_at(size_t i) { return i < BT_COUNT(interfaces) ? &interfaces[i] : NULL; }
+
+const struct bt_interface *bt_interface_of(const char *id) {
+  for (size_t i = 0; i < BT_COUNT(interfaces); i++)
+    if (strcmp(interfaces[i].id, id) == 0)
+      return &interfaces[i];
+  return NULL;
+}
+
+const struct bt_method *bt_interface_method(const struct bt_interface *interface, const char *name) {
+  for (const struct bt_method *m = interface->methods; m->name; m++)
+    if (strcmp(m->name, name) == 0)
+      return m;
+  return NULL;
+}
+
+bool bt_method_in(const struct bt_method *method, const void *table) {
+  size_t size;
+  void *fn = NULL;
+  memcpy(&size, table, sizeof size);
+  if (size < method->slot + sizeof fn)
+    return false;
+  memcpy(&fn, (const char *)table + method->slot, sizeof fn);
+  return fn != NULL;
+}
