@@ -25,6 +25,12 @@ static int print_path(struct bt_cli *cli, const char *path, struct bt_err **err)
   return 0;
 }
 
+/* A secret or config that came with an app is "APP.NAME"; with -p its NAME alone will do. */
+static char *content_name(const struct bt_cli *cli, const char *name) {
+  const char *app = bt_args_text(&cli->args, "project-name");
+  return app ? bt_asprintf("%s.%s", app, name) : bt_strdup(name);
+}
+
 /* "volume/NAME" and the like: the path of it, or NULL for other words. */
 static char *kind_path(const struct bt_cli *cli, const char *word) {
   static const char *const kinds[] = {"volume", "network", "secret", "config"};
@@ -32,7 +38,9 @@ static char *kind_path(const struct bt_cli *cli, const char *word) {
     size_t n = strlen(kinds[i]);
     if (strncmp(word, kinds[i], n) == 0 && word[n] == '/') {
       BT_AUTO_FREE char *plural = bt_asprintf("%ss", kinds[i]);
-      return bt_cli_path(cli, plural, word + n + 1, NULL);
+      bool content = i >= 2;
+      BT_AUTO_FREE char *name = content ? content_name(cli, word + n + 1) : bt_strdup(word + n + 1);
+      return bt_cli_path(cli, plural, name, NULL);
     }
   }
   return bt_starts(word, "node/") ? bt_url_path("nodes", word + 5, NULL) : NULL;

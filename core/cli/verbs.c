@@ -117,7 +117,9 @@ const struct bt_verb bt_verbs[] = {
     {"ps", LOOKING, "[OBJECT...]", "List instances", object_help, ps_options, 0, -1, BT_COMPLETE_OBJECT, .lists = true,
      .run = bt_verb_ps},
     {"inspect", LOOKING, "OBJECT", "Print all that is known of an object as JSON",
-     "OBJECT is as in \"berth ps\", or volume/NAME, network/NAME, secret/NAME, config/NAME, node/NAME.", project_options, 1, 1,
+     "OBJECT is as in \"berth ps\", or volume/NAME, network/NAME, secret/NAME, config/NAME, node/NAME. A secret or config that "
+     "came with an app is secret/APP.NAME, or secret/NAME where no other has that name; its value is never shown.",
+     project_options, 1, 1,
      BT_COMPLETE_OBJECT, .run = bt_verb_inspect},
     {"logs", LOOKING, "[OBJECT...]", "Print what instances wrote", object_help, logs_options, 0, -1, BT_COMPLETE_OBJECT,
      .run = bt_verb_logs},

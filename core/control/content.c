@@ -103,9 +103,11 @@ static int add_ref(json_t *refs, const struct ctl_rev *rev, const char *kind, co
   }
   const char *name = bt_json_str_or(item, "name", source);
   const struct ctl_content *content = external(rev, kind, name);
+  bool secret = bt_streq(kind, "secrets");
   if (!content)
-    return bt_err_set(err, BT_NOT_FOUND, "%s %s is external, but namespace %s has none of that name; make it first: berth secret set %s",
-                      bt_streq(kind, "secrets") ? "secret" : "config", name, rev->app->ns, name);
+    return bt_err_set(err, BT_NOT_FOUND, "%s %s is external, but namespace %s has none of that name; %s%s",
+                      secret ? "secret" : "config", name, rev->app->ns, secret ? "make it first: berth secret put " : "give it with the app: ",
+                      secret ? name : "file, content or environment");
   json_t *ref = ref_json(content->fingerprint, content->size);
   bt_json_set_bool(ref, "external", true);
   bt_json_set_str(ref, "name", name);
@@ -164,6 +166,75 @@ void ctl_content_collect(struct ctl_app *app, bool all) {
     if (content->app && bt_streq(content->app, app->name) && bt_streq(content->ns, app->ns) && (all || !needed(app, content)))
       forget(c, content);
   }
+}
+
+/* ---- views ---- */
+
+/* Does a revision's reference, under the model's name for it, mean this content? */
+static bool refers(const json_t *ref, const char *source, const struct ctl_content *content) {
+  bool ext = bt_json_bool(ref, "external", false);
+  return content->app ? !ext && bt_streq(source, content->name) && bt_streq(bt_json_str(ref, "fingerprint"), content->fingerprint)
+                      : ext && bt_streq(bt_json_str(ref, "name"), content->name);
+}
+
+static void add_users(json_t *list, const struct ctl_app *app, const struct ctl_content *content) {
+  const struct ctl_rev *rev = ctl_rev_latest(app);
+  if (!rev || app->state == CTL_APP_REMOVING || !bt_streq(app->ns, content->ns) || (content->app && !bt_streq(app->name, content->app)))
+    return;
+  bt_vec_each(&rev->specs, spec) {
+    const struct bt_service *s = (*spec)->service;
+    const struct bt_grant *grants = content->config ? s->configs.items : s->secrets.items;
+    size_t n = content->config ? s->configs.len : s->secrets.len;
+    bool uses = false;
+    for (size_t i = 0; i < n && !uses; i++) {
+      BT_AUTO_FREE char *key = bt_asprintf("%s/%s", content->config ? "configs" : "secrets", grants[i].source);
+      uses = refers(bt_json_obj(rev->contents, key), grants[i].source, content);
+    }
+    BT_AUTO_FREE char *user = bt_asprintf("%s/%s", app->name, s->name);
+    if (uses)
+      json_array_append_new(list, bt_json_string(user));
+  }
+}
+
+json_t *ctl_content_view(const struct bt_control *c, const struct ctl_content *content) {
+  json_t *o = ctl_content_json(content), *users = json_array();
+  for (struct bt_map_iter it = bt_map_iter(c->apps); bt_map_next(&it);)
+    add_users(users, it.value, content);
+  bt_json_set(o, "used_by", users);
+  return o;
+}
+
+/* Of two contents of one app and name: the one of the app's newest revision, else the younger. */
+static bool is_newer(const struct bt_control *c, const struct ctl_content *a, const struct ctl_content *b) {
+  const struct ctl_app *app = ctl_app_find(c, a->ns, a->app);
+  const struct ctl_rev *rev = app ? ctl_rev_latest(app) : NULL;
+  BT_AUTO_FREE char *key = bt_asprintf("%s/%s", a->config ? "configs" : "secrets", a->name);
+  const char *present = bt_json_str(rev ? bt_json_obj(rev->contents, key) : NULL, "fingerprint");
+  if (bt_streq(a->fingerprint, present) != bt_streq(b->fingerprint, present))
+    return bt_streq(a->fingerprint, present);
+  return a->created_ms > b->created_ms;
+}
+
+const struct ctl_content *ctl_content_named(const struct bt_control *c, const char *ns, bool config, const char *name, struct bt_err **err) {
+  BT_AUTO_FREE char *id = content_id(ns, config, NULL, name, NULL);
+  const char *kind = config ? "config" : "secret";
+  const struct ctl_content *found = bt_map_get(c->contents, id);
+  for (struct bt_map_iter it = bt_map_iter(found ? NULL : c->contents); bt_map_next(&it);) {
+    const struct ctl_content *content = it.value;
+    size_t n = content->app ? strlen(content->app) : 0;
+    bool full = n && strncmp(name, content->app, n) == 0 && name[n] == '.' && bt_streq(name + n + 1, content->name);
+    if (!n || content->config != config || !bt_streq(content->ns, ns) || (!full && !bt_streq(content->name, name)))
+      continue;
+    if (found && !bt_streq(found->app, content->app)) {
+      bt_err_set(err, BT_CONFLICT, "more than one app has a %s %s: write %s.%s or %s.%s", kind, name, found->app, name, content->app, name);
+      return NULL;
+    }
+    if (!found || is_newer(c, content, found))
+      found = content;
+  }
+  if (!found)
+    bt_err_set(err, BT_NOT_FOUND, "there is no %s %s in namespace %s", kind, name, ns);
+  return found;
 }
 
 /* ---- the namespace's own secrets ---- */

@@ -142,7 +142,8 @@ struct bt_query {
 json_t *bt_control_list(const struct bt_control *control, const char *kind, const struct bt_query *query, char **next,
                         struct bt_err **err);
 /* One object's JSON text from a cache, borrowed until the next step, with the revision it last changed in (ETag). name: of
- * services "web" where only one app of the namespace has it, else "app.web"; of revisions "app/3". NULL with an error. */
+ * services "web" where only one app of the namespace has it, else "app.web", and so of secrets and configs, where the namespace's
+ * own comes first; of revisions "app/3". NULL with an error. */
 const char *bt_control_get(struct bt_control *control, const char *kind, const char *namespace_, const char *name,
                            uint64_t *revision, struct bt_err **err);
 /* Why an object is as it is: object is "shop" (app), "shop/web", "web", an instance id, "volume/…", "node/…".

@@ -347,6 +347,9 @@ void ctl_send_restart(struct ctl_inst *inst);
 void ctl_restart_inst(struct ctl_inst *inst, const char *reason); /* in place; counts as no failure */
 bool ctl_inst_done(const struct ctl_inst *inst);                  /* ended well, for good */
 json_t *ctl_content_json(const struct ctl_content *content);
+json_t *ctl_content_view(const struct bt_control *c, const struct ctl_content *content); /* with "used_by" */
+/* name: of the namespace's own, else of the one app that has it, else "app.name". NULL with BT_NOT_FOUND or BT_CONFLICT. */
+const struct ctl_content *ctl_content_named(const struct bt_control *c, const char *ns, bool config, const char *name, struct bt_err **err);
 void ctl_release(struct ctl_inst *inst, const char *reason);
 void ctl_link_specs(struct ctl_app *app); /* services point to the target's specs from now on */
 struct bt_dep_facts ctl_facts(const struct ctl_app *app, const char *service);

@@ -458,6 +458,15 @@ static const char *get_revision(struct bt_control *c, const char *ns, const char
   return lend(c, rev_json(rev, true));
 }
 
+/* What uses it shows as well, and that changes with the apps: the newest revision of all never lies. */
+static const char *get_content(struct bt_control *c, bool config, const char *ns, const char *name, uint64_t *revision, struct bt_err **err) {
+  const struct ctl_content *content = ctl_content_named(c, ns, config, name, err);
+  if (!content)
+    return NULL;
+  *revision = bt_control_revision(c);
+  return lend(c, ctl_content_view(c, content));
+}
+
 static uint64_t changed_of(enum kind kind, const void *item) {
   switch (kind) {
   case K_INSTANCES:
@@ -467,9 +476,6 @@ static uint64_t changed_of(enum kind kind, const void *item) {
   case K_VOLUMES:
   case K_NETWORKS:
     return ((const struct ctl_res *)item)->changed;
-  case K_SECRETS:
-  case K_CONFIGS:
-    return ((const struct ctl_content *)item)->changed;
   default:
     return 0;
   }
@@ -484,12 +490,6 @@ static const void *find_one(const struct bt_control *c, enum kind kind, const ch
     return bt_map_get(c->nodes, name);
   if (kind == K_VOLUMES || kind == K_NETWORKS)
     return ctl_res_find(c, kind == K_VOLUMES ? CTL_VOLUME : CTL_NETWORK, ns, name);
-  if (kind == K_SECRETS || kind == K_CONFIGS) {
-    BT_AUTO_FREE char *id = bt_asprintf("%s/%s/-/%s", ns, kind_names[kind], name);
-    BT_AUTO_FREE char *own = bt_asprintf("%s/%s/%s", ns, kind_names[kind], name);
-    const void *found = bt_map_get(c->contents, id);
-    return found ? found : bt_map_get(c->contents, own);
-  }
   return NULL;
 }
 
@@ -506,6 +506,8 @@ const char *bt_control_get(struct bt_control *c, const char *kind_name, const ch
     return get_service(c, ns, name, revision, err);
   if (kind == K_REVISIONS)
     return get_revision(c, ns, name, revision, err);
+  if (kind == K_SECRETS || kind == K_CONFIGS)
+    return get_content(c, kind == K_CONFIGS, ns, name, revision, err);
   const void *item = find_one(c, kind, ns, name);
   if (!item) {
     bt_err_set(err, BT_NOT_FOUND, "there is no %.*s %s%s%s", (int)strlen(kind_name) - (kind == K_NONE ? 0 : 1), kind_name, name,

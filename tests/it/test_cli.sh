@@ -84,6 +84,7 @@ succeeds "doctor" berth doctor
 like "$(berth logs store)" "store-1 +\| store is up" "logs, with the instance in front"
 like "$(berth logs web --no-prefix)" '^web on ' "or without"
 like "$(berth logs store --no-prefix)" "the-token-$it" "the secret reached the container"
+like "$(berth inspect secret/token -p "$app" 2>&1 | tr -d ' \n')" '"used_by":\["'"$app"'/store"\]' "inspect of a secret that came with the app"
 like "$(berth -H unix:///nowhere logs --since foo store 2>&1)" '--since takes a time such as [^ ]*, or a duration .* not "foo"' "a wrong --since is refused in the words of the command line, before a server is asked"
 like "$(berth -H unix:///nowhere events --after foo 2>&1)" '--after takes a whole number .* not "foo"' "a wrong --after as well"
 is "$(berth logs --tail 1 store --no-prefix | wc -l)" 1 "--tail"

@@ -132,6 +132,16 @@ static void apply_secret(struct kit *k, int n) {
   apply(k, args);
 }
 
+/* What readers get of one secret: the key's value, or the code of the refusal. */
+static void secret_is(struct kit *k, const char *name, const char *key, const char *want) {
+  BT_AUTO_ERR err = NULL;
+  const char *text = bt_control_get(k->c, "secrets", "default", name, NULL, &err);
+  BT_AUTO_JSON o = text ? json_loads(text, 0, NULL) : NULL;
+  BT_AUTO_FREE char *got = o ? bt_json_text(json_object_get(o, key)) : bt_strdup(bt_code_name(bt_err_code(err)));
+  ok(!text || !strstr(text, "SEALED"), "no content in a view");
+  is_str(got, want, key);
+}
+
 static void test_app_secret(void) {
   struct kit k = fresh();
   apply_secret(&k, 1);
@@ -145,6 +155,9 @@ static void test_app_secret(void) {
   BT_AUTO_JSON list = kit_list(&k, "secrets", NULL);
   BT_AUTO_FREE char *text = bt_json_text(list);
   ok(!strstr(text, "SEALED"), "no reader sees it");
+  secret_is(&k, "shop.pw", "fingerprint", "\"f2\"");
+  secret_is(&k, "pw", "used_by", "[\"shop/db\"]");
+  secret_is(&k, "shop.pv", "name", "not_found");
   kit_reload(&k);
   is_str(bt_control_secret_blob(k.c, "default", "secrets/shop/pw/f2"), "SEALED2", "it is there after a start");
   kit_end(&k);
@@ -158,12 +171,26 @@ static void test_external_secret(void) {
   ok(apply(&k, app), "with the secret it passes");
   kit_all_run(&k);
   refused(&k, "secret.delete", "{'name':'main'}", BT_CONFLICT, "in use by app shop");
+  secret_is(&k, "main", "used_by", "[\"shop/db\"]");
   const struct bt_reply *reply = kit_request(&k, "secret.put", "{'name':'main','sealed':'S1','fingerprint':'f1','size':1}", false);
   ok(reply && !bt_json_bool(reply->result, "changed", true), "the same content is no change");
   kit_request(&k, "secret.put", "{'name':'main','sealed':'S2','fingerprint':'f2','size':1}", false);
   is_int(kit_count(&k, "release"), 1, "another one rolls its users");
   is_int(k.fx.calls.len, 0, "without asking for images");
   is_str(bt_control_secret_blob(k.c, "default", "secrets/-/main"), "S2", "with the new content");
+  kit_end(&k);
+}
+
+/* Two apps with a secret of one name each: only the full name tells which is meant. */
+static void test_secret_names(void) {
+  struct kit k = fresh();
+  apply_secret(&k, 1);
+  apply(&k, "{'app':'other','model':{'services':{'a':{'image':'a:1','secrets':[{'source':'pw','target':'pw'}]}},"
+            "'secrets':{'pw':{'name':'other_pw','file':'/x'}}},'contents':{'secrets/pw':{'sealed':'SEALED9','fingerprint':'f9','size':3}}}");
+  secret_is(&k, "pw", "name", "conflict");
+  secret_is(&k, "other.pw", "used_by", "[\"other/a\"]");
+  kit_request(&k, "secret.put", "{'name':'pw','sealed':'SEALED0','fingerprint':'f0','size':1}", false);
+  secret_is(&k, "pw", "used_by", "[]");
   kit_end(&k);
 }
 
@@ -570,6 +597,7 @@ int main(void) {
   test_failed_dependency();
   test_app_secret();
   test_external_secret();
+  test_secret_names();
   test_volumes();
   test_network_stuck();
   test_network_stuck_used_again();
