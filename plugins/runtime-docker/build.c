@@ -1,34 +1,18 @@
-/* image_build: the engine's classic builder. A worker writes the context's tar into a socket, the loop reads it out of the
- * other end and sends it on: memory stays small, and neither waits for the other on the loop. */
+/* image_build: on the engine's classic builder, or on BuildKit (buildkit.c) where the build asks for what only that can. A
+ * worker writes the context's tar into a socket, the loop reads it out of the other end and sends it on: memory stays small, and
+ * neither waits for the other on the loop. */
 #include "config.h"
-#include "engine.h"
+#include "build.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "context.h"
 #include "normal.h"
 #include "spec.h"
 
-enum { max_line = 1 << 20, max_text = 64 * 1024 };
-
-struct build {
-  struct rd_op op;
-  json_t *spec, *tags;
-  char *auth, *remote;
-  struct rd_context *context; /* prepared; NULL before, and once a worker has it */
-  char *dockerfile;
-  int fd; /* our end of the socket; -1 */
-  berth_handle watch;
-  struct rd_call *call;
-  bool written; /* the worker is done */
-  char *why;    /* of the worker's failure */
-  bool too_large;
-  struct rd_lines lines;
-  char *id, *error, *step;
-};
+enum { max_line = 1 << 20, max_text = 64 * 1024, max_secrets = 256 };
 
 static void context_free(void *data) {
   struct rd_context *c = data;
@@ -42,14 +26,14 @@ static void context_free(void *data) {
   free(c);
 }
 
-static void build_unwatch(struct build *b) {
+static void build_unwatch(struct rd_build *b) {
   if (b->watch)
     b->op.self->fd->unwatch(b->op.self->host, b->watch);
   b->watch = 0;
 }
 
 static void build_drop(struct rd_op *op) {
-  struct build *b = (struct build *)op;
+  struct rd_build *b = (struct rd_build *)op;
   build_unwatch(b);
   if (b->fd >= 0)
     close(b->fd); /* the worker's next write fails, and it ends */
@@ -67,14 +51,15 @@ static void build_drop(struct rd_op *op) {
   free(b->error);
   free(b->step);
   rd_buf_free(&b->lines.rest);
+  rd_buildkit_drop(b);
 }
 
 /* ---------------------------------------------------------------- query */
 
-/* What the classic builder cannot do; each would need BuildKit. */
+/* What the Engine's build API has no words for, whichever builder works behind it. */
 static const char *unsupported(const json_t *spec) {
   static const char *const keys[] = {"additional_contexts", "cache_to", "entitlements", "no_cache_filter", "privileged", "provenance",
-                                     "sbom", "secrets", "ssh"};
+                                     "sbom", "ssh"};
   for (size_t i = 0; i < RD_COUNT(keys); i++) {
     const json_t *v = json_object_get(spec, keys[i]);
     bool empty = !v || json_is_null(v) || json_is_false(v) || (json_is_array(v) && !json_array_size(v)) ||
@@ -136,32 +121,28 @@ static json_t *build_ulimits(const json_t *ulimits) {
   return out;
 }
 
-static char *build_path(const struct build *b) {
+void rd_build_query(const struct rd_build *b, struct rd_buf *out) {
   const json_t *s = b->spec;
-  struct rd_buf q = {0};
-  rd_buf_adds(&q, "/build?rm=1&forcerm=1&version=1");
-  query_text(&q, "dockerfile", b->dockerfile);
-  query_text(&q, "remote", b->remote);
-  query_each(&q, "t", b->tags, 0, 0);
-  query_text(&q, "target", rd_str(s, "target") && *rd_str(s, "target") ? rd_str(s, "target") : NULL);
-  query_text(&q, "networkmode", rd_str(s, "network") && *rd_str(s, "network") ? rd_str(s, "network") : NULL);
-  query_text(&q, "platform", json_string_value(json_array_get(rd_arr(s, "platforms"), 0)));
+  query_text(out, "dockerfile", b->dockerfile);
+  query_text(out, "remote", b->remote);
+  query_each(out, "t", b->tags, 0, 0);
+  query_text(out, "target", rd_str(s, "target") && *rd_str(s, "target") ? rd_str(s, "target") : NULL);
+  query_text(out, "networkmode", rd_str(s, "network") && *rd_str(s, "network") ? rd_str(s, "network") : NULL);
+  query_text(out, "platform", json_string_value(json_array_get(rd_arr(s, "platforms"), 0)));
   if (rd_bool(s, "no_cache", false))
-    rd_buf_adds(&q, "&nocache=1");
+    rd_buf_adds(out, "&nocache=1");
   if (rd_bool(s, "pull", false))
-    rd_buf_adds(&q, "&pull=1");
+    rd_buf_adds(out, "&pull=1");
   if (rd_int(s, "shm_size", 0) > 0)
-    rd_buf_addf(&q, "&shmsize=%lld", (long long)rd_int(s, "shm_size", 0));
-  query_each(&q, "extrahosts", rd_arr(s, "extra_hosts"), '=', ':');
-  query_json(&q, "buildargs", build_args(json_object_get(s, "args")));
-  query_json(&q, "labels", rd_spec_map(json_object_get(s, "labels")));
-  query_json(&q, "cachefrom", rd_spec_strings(json_object_get(s, "cache_from")));
-  query_json(&q, "ulimits", build_ulimits(rd_obj(s, "ulimits")));
-  return rd_buf_steal(&q);
+    rd_buf_addf(out, "&shmsize=%lld", (long long)rd_int(s, "shm_size", 0));
+  query_each(out, "extrahosts", rd_arr(s, "extra_hosts"), '=', ':');
+  query_json(out, "buildargs", build_args(json_object_get(s, "args")));
+  query_json(out, "labels", rd_spec_map(json_object_get(s, "labels")));
+  query_json(out, "cachefrom", rd_spec_strings(json_object_get(s, "cache_from")));
+  query_json(out, "ulimits", build_ulimits(rd_obj(s, "ulimits")));
 }
 
-/* {"registry": {"username","password"}} -> X-Registry-Config. */
-static char *registry_config(const char *auth_json) {
+char *rd_build_logins(const char *auth_json) {
   RD_AUTO_JSON auth = auth_json ? rd_json_parse(auth_json, strlen(auth_json)) : NULL;
   if (!json_object_size(auth))
     return NULL;
@@ -173,7 +154,7 @@ static char *registry_config(const char *auth_json) {
 
 /* ---------------------------------------------------------------- output */
 
-static void build_text(struct build *b, const char *text) {
+void rd_build_text(struct rd_build *b, const char *text) {
   static const char built[] = "Successfully built ";
   size_t n = strlen(text);
   if (rd_starts(text, "Step ") || rd_starts(text, "STEP "))
@@ -191,7 +172,7 @@ static void build_text(struct build *b, const char *text) {
   rd_op_emit_json(&b->op, BERTH_RUNTIME_PROGRESS, out);
 }
 
-static void build_status(struct build *b, const json_t *line) {
+static void build_status(struct rd_build *b, const json_t *line) {
   const json_t *detail = rd_obj(line, "progressDetail");
   if (json_object_size(detail))
     return; /* bars of layers: the lines between them tell enough */
@@ -200,7 +181,7 @@ static void build_status(struct build *b, const json_t *line) {
 }
 
 static void build_line(void *arg, char *text, size_t len) {
-  struct build *b = arg;
+  struct rd_build *b = arg;
   RD_AUTO_JSON line = rd_json_parse(text, len);
   const char *error = rd_str(line, "error") ? rd_str(line, "error") : rd_str(rd_obj(line, "errorDetail"), "message");
   const char *id = rd_str(rd_obj(line, "aux"), "ID");
@@ -208,14 +189,16 @@ static void build_line(void *arg, char *text, size_t len) {
     b->error = rd_strdup(error);
   if (id)
     rd_set(&b->id, rd_strdup(id));
+  if (rd_eq(rd_str(line, "id"), "moby.buildkit.trace") && rd_str(line, "aux"))
+    rd_buildkit_trace(b, rd_str(line, "aux"));
   if (rd_str(line, "stream"))
-    build_text(b, rd_str(line, "stream"));
+    rd_build_text(b, rd_str(line, "stream"));
   if (rd_str(line, "status"))
     build_status(b, line);
 }
 
-static bool build_data(struct rd_op *op, const void *data, size_t len) {
-  rd_lines_feed(&((struct build *)op)->lines, data, len, build_line, op);
+bool rd_build_data(struct rd_op *op, const void *data, size_t len) {
+  rd_lines_feed(&((struct rd_build *)op)->lines, data, len, build_line, op);
   return true;
 }
 
@@ -229,7 +212,7 @@ static void build_looked(struct rd_op *op, const struct rd_answer *a) {
 }
 
 /* An engine that tells no full id (Podman's, or a short one): what do the tags mean now? */
-static void build_look(struct build *b) {
+static void build_look(struct rd_build *b) {
   const char *name = b->id ? b->id : json_string_value(json_array_get(b->tags, 0));
   struct rd_buf path = {0};
   rd_buf_adds(&path, "/images/");
@@ -242,21 +225,26 @@ static void build_look(struct build *b) {
   rd_buf_free(&path);
 }
 
-static void build_failed(struct build *b, enum berth_code code, const char *sentence) {
+static void build_failed(struct rd_build *b, enum berth_code code, const char *sentence) {
   if (b->step)
     rd_op_fail(&b->op, code, "%s: %s: %s", b->op.subject, b->step, sentence);
   else
     rd_op_fail(&b->op, code, "%s: %s", b->op.subject, sentence);
 }
 
-static void build_done(struct rd_op *op, const struct rd_answer *a) {
-  struct build *b = (struct build *)op;
+bool rd_build_context_failed(struct rd_build *b) {
+  if (!b->why || !*b->why)
+    return false;
+  rd_op_fail(&b->op, b->too_large ? BERTH_TOO_LARGE : BERTH_INVALID, "%s: context %s", b->op.subject, b->why);
+  return true;
+}
+
+void rd_build_done(struct rd_op *op, const struct rd_answer *a) {
+  struct rd_build *b = (struct rd_build *)op;
   build_unwatch(b);
   b->call = NULL;
-  if (b->why && *b->why) {
-    rd_op_fail(op, b->too_large ? BERTH_TOO_LARGE : BERTH_INVALID, "%s: context %s", op->subject, b->why);
+  if (rd_build_context_failed(b))
     return;
-  }
   if (!a->code && a->status >= 400) {
     RD_AUTO_FREE sentence = rd_sentence(a->body, a->len);
     build_failed(b, rd_code_text(sentence, rd_code(a->status, sentence)), sentence);
@@ -276,7 +264,7 @@ static void build_done(struct rd_op *op, const struct rd_answer *a) {
 /* ---------------------------------------------------------------- the context's way */
 
 static void context_readable(void *arg, int fd, int events) {
-  struct build *b = arg;
+  struct rd_build *b = arg;
   (void)fd;
   (void)events;
   build_unwatch(b);
@@ -288,7 +276,7 @@ static void context_work(void *data) { rd_context_write(data); }
 
 /* May come before or after we read the end of the tar; only with both is the body whole. */
 static void context_done(struct rd_op *op, void *data) {
-  struct build *b = (struct build *)op;
+  struct rd_build *b = (struct rd_build *)op;
   struct rd_context *c = data;
   b->written = true;
   b->why = rd_strdup(c->why);
@@ -297,13 +285,13 @@ static void context_done(struct rd_op *op, void *data) {
     rd_call_resume(b->call);
 }
 
-static ssize_t build_body(struct rd_op *op, void *buf, size_t room) {
-  struct build *b = (struct build *)op;
+ssize_t rd_build_body(struct rd_op *op, void *buf, size_t room) {
+  struct rd_build *b = (struct rd_build *)op;
   ssize_t n = recv(b->fd, buf, room, MSG_DONTWAIT);
   if (n > 0)
     return n;
   if (n < 0 && errno == EINTR)
-    return build_body(op, buf, room);
+    return rd_build_body(op, buf, room);
   if (n < 0 && errno == EAGAIN) {
     if (!b->watch)
       b->watch = op->self->fd->watch(op->self->host, b->fd, BERTH_FD_READ, context_readable, b);
@@ -314,33 +302,44 @@ static ssize_t build_body(struct rd_op *op, void *buf, size_t room) {
   return n < 0 || b->why ? -2 : 0;
 }
 
-static void build_send(struct build *b) {
-  RD_AUTO_FREE path = build_path(b);
-  RD_AUTO_FREE auth = registry_config(b->auth);
-  b->call = rd_request(&b->op, &(struct rd_request){.method = "POST", .path = path, .header = auth ? "X-Registry-Config" : NULL,
-                                                    .header_value = auth, .read_body = b->remote ? NULL : build_body, .timeout_ms = -1,
-                                                    .on_data = build_data, .done = build_done});
-  if (auth)
-    explicit_bzero(auth, strlen(auth));
-}
-
-static void build_ready(struct rd_op *op) {
-  struct build *b = (struct build *)op;
+bool rd_build_context(struct rd_build *b) {
   int ends[2];
-  if (b->remote) {
-    build_send(b);
-    return;
-  }
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
-    rd_op_fail(op, BERTH_EXHAUSTED, "%s: %s", op->subject, strerror(errno));
-    return;
+    rd_op_fail(&b->op, BERTH_EXHAUSTED, "%s: %s", b->op.subject, strerror(errno));
+    return false;
   }
   b->fd = ends[0];
   b->context->fd = ends[1];
   struct rd_context *context = b->context;
   b->context = NULL;
-  rd_job_run(op, context, context_work, context_done, context_free);
-  build_send(b);
+  rd_job_run(&b->op, context, context_work, context_done, context_free);
+  return true;
+}
+
+static void classic_run(struct rd_op *op) {
+  struct rd_build *b = (struct rd_build *)op;
+  if (!b->remote && !rd_build_context(b))
+    return;
+  RD_AUTO_BUF path = {0};
+  RD_AUTO_FREE logins = rd_build_logins(b->auth);
+  rd_buf_adds(&path, "/build?rm=1&forcerm=1&version=1");
+  rd_build_query(b, &path);
+  struct rd_call *call = rd_request(op, &(struct rd_request){.method = "POST", .path = path.data, .header = logins ? "X-Registry-Config" : NULL,
+                                                             .header_value = logins, .read_body = b->remote ? NULL : rd_build_body,
+                                                             .timeout_ms = -1, .on_data = rd_build_data, .done = rd_build_done});
+  if (call) /* else it has ended already, and b with it */
+    b->call = call;
+  if (logins)
+    explicit_bzero(logins, strlen(logins));
+}
+
+/* Podman's builder has the options of a Dockerfile that take BuildKit on Docker, but no sessions. */
+static void build_ready(struct rd_op *op) {
+  const struct rd_build *b = (struct rd_build *)op;
+  if (b->must || (b->wants && !op->self->podman))
+    rd_buildkit_run(op);
+  else
+    classic_run(op);
 }
 
 /* ---------------------------------------------------------------- before: which Dockerfile? */
@@ -355,12 +354,14 @@ static void prepare_work(void *data) {
 }
 
 static void prepare_done(struct rd_op *op, void *data) {
-  struct build *b = (struct build *)op;
+  struct rd_build *b = (struct rd_build *)op;
   struct rd_context *c = data;
   if (c->why) {
     rd_op_fail(op, BERTH_INVALID, "%s: %s", op->subject, c->why);
     return;
   }
+  if (!b->wants)
+    b->wants = c->buildkit;
   b->dockerfile = rd_strdup(c->dockerfile);
   b->context = rd_calloc(1, sizeof *c);
   *b->context = *c;
@@ -372,7 +373,7 @@ static bool is_remote(const char *context) {
   return rd_starts(context, "http://") || rd_starts(context, "https://") || rd_starts(context, "git://") || rd_starts(context, "git@");
 }
 
-static void build_begin(struct build *b, const char *context) {
+static void build_begin(struct rd_build *b, const char *context) {
   const char *file = rd_str(b->spec, "dockerfile");
   if (is_remote(context)) {
     b->remote = rd_strdup(context);
@@ -386,10 +387,34 @@ static void build_begin(struct build *b, const char *context) {
   rd_job_run(&b->op, c, prepare_work, prepare_done, context_free);
 }
 
+/* Each secret of the spec has its value, or what waits for it in the Dockerfile would be left out in silence. */
+static bool take_secrets(struct rd_build *b, const struct berth_runtime_build *r) {
+  size_t asked = json_array_size(rd_arr(b->spec, "secrets")), given = BERTH_HAS(r, nsecrets) ? r->nsecrets : 0;
+  if (asked > given || given > max_secrets) {
+    rd_op_fail(&b->op, BERTH_INVALID, "%s: build.secrets names %zu, but %zu values came along (at most %d)", b->op.subject, asked, given, max_secrets);
+    return false;
+  }
+  b->secrets = rd_calloc(given + 1, sizeof *b->secrets);
+  for (size_t i = 0; i < given; i++) {
+    const struct berth_runtime_secret *s = &r->secrets[i];
+    if (s->len > rd_secret_max) {
+      rd_op_fail(&b->op, BERTH_TOO_LARGE, "%s: secret %.100s is larger than 500 KiB, which is all that BuildKit takes", b->op.subject, s->id);
+      return false;
+    }
+    struct rd_build_secret *own = &b->secrets[b->nsecrets++];
+    *own = (struct rd_build_secret){.id = rd_strdup(s->id), .data = rd_calloc(1, s->len + 1), .len = s->len};
+    if (s->len)
+      memcpy(own->data, s->data, s->len);
+  }
+  b->must = given;
+  b->wants = given ? "build.secrets" : NULL;
+  return true;
+}
+
 void rd_image_build(struct berth_instance *self, berth_op id, const struct berth_runtime_build *r) {
   json_t *tags = r->tags_json ? rd_json_parse(r->tags_json, strlen(r->tags_json)) : NULL;
   const char *context = r->context ? r->context : "";
-  struct build *b = rd_op_new(self, id, sizeof *b, build_drop, "build of %.256s",
+  struct rd_build *b = rd_op_new(self, id, sizeof *b, build_drop, "build of %.256s",
                               json_array_size(tags) ? json_string_value(json_array_get(tags, 0)) : context);
   b->fd = -1;
   b->lines.cap = max_line;
@@ -398,10 +423,10 @@ void rd_image_build(struct berth_instance *self, berth_op id, const struct berth
   b->auth = rd_strdup(r->auth_json);
   const char *cannot = unsupported(b->spec);
   if (cannot)
-    rd_op_fail(&b->op, BERTH_UNSUPPORTED, "%s: build.%s needs BuildKit, which the Engine's build API does not offer: build the "
-               "image elsewhere and name it", b->op.subject, cannot);
+    rd_op_fail(&b->op, BERTH_UNSUPPORTED, "%s: build.%s is not in the Engine's build API: build the image elsewhere and name it under "
+               "\"image\"", b->op.subject, cannot);
   else if (!*context)
     rd_op_fail(&b->op, BERTH_INVALID, "%s: the build names no context", b->op.subject);
-  else
+  else if (take_secrets(b, r))
     build_begin(b, context);
 }

@@ -265,16 +265,15 @@ static void tunnel_on_close(void *arg, enum berth_code code, const char *message
   tunnel_leave(t);
 }
 
-void rd_tunnel_open(struct rd_op *op, const char *path, const json_t *body, const struct rd_tunnel_events *events) {
-  static const struct berth_pair headers[] = {{"Connection", "Upgrade"}, {"Upgrade", "tcp"}, {"Content-Type", "application/json"}};
+static void tunnel_begin(struct rd_op *op, const char *path, const struct berth_pair *headers, size_t nheaders, const char *body,
+                         const struct rd_tunnel_events *events) {
   struct berth_instance *self = op->self;
   RD_AUTO_FREE url = request_url(self, path);
-  RD_AUTO_FREE json = rd_json_text(body);
   struct rd_tunnel *t = rd_calloc(1, sizeof *t);
   *t = (struct rd_tunnel){.op = op, .host = self->host, .http = self->http, .events = *events, .busy = 1};
   op->tunnel = t;
   struct berth_http_upgrade upgrade = {.size = sizeof upgrade, .method = "POST", .url = url, .unix_socket = self->config.socket,
-                                       .headers = headers, .nheaders = RD_COUNT(headers), .body = json, .body_len = strlen(json),
+                                       .headers = headers, .nheaders = nheaders, .body = body, .body_len = body ? strlen(body) : 0,
                                        .tls_ca_file = self->config.tls_ca, .tls_cert_file = self->config.tls_cert,
                                        .tls_key_file = self->config.tls_key, .on_open = tunnel_on_open, .on_data = tunnel_on_data,
                                        .on_close = tunnel_on_close, .arg = t};
@@ -282,6 +281,17 @@ void rd_tunnel_open(struct rd_op *op, const char *path, const json_t *body, cons
   if (!t->handle && !t->ended)
     tunnel_on_close(t, BERTH_UNAVAILABLE, "the host opens no connection now");
   tunnel_leave(t);
+}
+
+void rd_tunnel_open(struct rd_op *op, const char *path, const json_t *body, const struct rd_tunnel_events *events) {
+  static const struct berth_pair headers[] = {{"Connection", "Upgrade"}, {"Upgrade", "tcp"}, {"Content-Type", "application/json"}};
+  RD_AUTO_FREE json = rd_json_text(body);
+  tunnel_begin(op, path, headers, RD_COUNT(headers), json, events);
+}
+
+void rd_tunnel_hijack(struct rd_op *op, const char *path, const struct berth_pair *headers, size_t nheaders,
+                      const struct rd_tunnel_events *events) {
+  tunnel_begin(op, path, headers, nheaders, NULL, events);
 }
 
 size_t rd_tunnel_write(struct rd_op *op, const void *data, size_t len) {

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "dockerfile.h"
 #include "ignore.h"
 #include "util.h"
 
@@ -76,14 +77,18 @@ char *rd_context_dockerfile(struct rd_context *c, char **why) {
     const char *name = c->dockerfile ? c->dockerfile : "Dockerfile";
     path = *name == '/' ? rd_strdup(name) : rd_asprintf("%s/%s", c->folder, name);
     char *inside = below(c->folder, path);
-    if (inside)
+    if (inside) {
+      RD_AUTO_FREE text = read_text(AT_FDCWD, path, max_dockerfile);
+      c->buildkit = text ? rd_dockerfile_buildkit(text) : NULL;
       return inside;
+    }
     c->inlined = read_text(AT_FDCWD, path, max_dockerfile);
   }
   if (!c->inlined) {
     *why = rd_asprintf("the Dockerfile %s: %s", path, strerror(errno));
     return NULL;
   }
+  c->buildkit = rd_dockerfile_buildkit(c->inlined);
   c->outside = outside_name(c->inlined);
   return rd_strdup(c->outside);
 }

@@ -11,6 +11,7 @@ struct rd_context {
   char *folder;
   char *dockerfile;  /* path of the Dockerfile, relative to folder or absolute; NULL: "Dockerfile" */
   char *inlined;     /* text of the Dockerfile instead; NULL: the file */
+  const char *buildkit; /* what in the Dockerfile only BuildKit knows ("RUN --mount"); NULL: nothing. Set by rd_context_dockerfile */
   char *outside;     /* name under which a Dockerfile that is not in the folder (or inlined) stands in the tar; NULL: it is inside */
   int64_t max;       /* bytes */
   int fd;            /* a socket; closed at the end */

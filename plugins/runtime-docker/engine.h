@@ -133,6 +133,9 @@ struct rd_tunnel_events {
 };
 /* Opens op->tunnel with a POST of body. */
 void rd_tunnel_open(struct rd_op *op, const char *path, const json_t *body, const struct rd_tunnel_events *events);
+/* The same without a body, to another protocol than a bare stream: headers hold Connection and Upgrade. */
+void rd_tunnel_hijack(struct rd_op *op, const char *path, const struct berth_pair *headers, size_t nheaders,
+                      const struct rd_tunnel_events *events);
 size_t rd_tunnel_write(struct rd_op *op, const void *data, size_t len); /* bytes that wait */
 void rd_tunnel_close_write(struct rd_op *op);
 

@@ -29,6 +29,31 @@ char *rd_base64url(const void *data, size_t len) {
   return rd_buf_steal(&out);
 }
 
+static int base64_digit(char c) {
+  static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  const char *at = c ? strchr(digits, c) : NULL;
+  return at ? (int)(at - digits) : -1;
+}
+
+bool rd_base64_read(const char *text, struct rd_buf *out) {
+  size_t len = strlen(text), pad = rd_ends(text, "==") ? 2 : rd_ends(text, "=") ? 1 : 0;
+  if (len % 4)
+    return false;
+  for (size_t i = 0; i < len; i += 4) {
+    uint32_t bits = 0;
+    size_t skip = i + 4 == len ? pad : 0;
+    for (size_t k = 0; k < 4; k++) {
+      int digit = k < 4 - skip ? base64_digit(text[i + k]) : 0;
+      if (digit < 0)
+        return false;
+      bits = bits << 6 | (uint32_t)digit;
+    }
+    const char raw[] = {(char)(bits >> 16), (char)(bits >> 8), (char)bits};
+    rd_buf_add(out, raw, 3 - skip);
+  }
+  return true;
+}
+
 /* A decimal with an optional fraction at *p, which moves on. No sign, no exponent. */
 static bool decimal(const char **p, double *out) {
   const char *s = *p;

@@ -55,6 +55,7 @@ void rd_lines_end(struct rd_lines *l, void (*line)(void *arg, char *text, size_t
 
 void rd_url_add(struct rd_buf *b, const char *s, const char *keep); /* percent-encodes all but unreserved bytes and keep */
 char *rd_base64url(const void *data, size_t len);                   /* with padding, as the engine's headers want it */
+bool rd_base64_read(const char *text, struct rd_buf *out);          /* the usual alphabet, with padding; false: it is none */
 /* "1m30s", "500ms", "10s", also fractions ("1.5s"); a bare number counts in unit_ns. False where it is none of these or
  * beyond an int64 of nanoseconds. */
 bool rd_duration(const char *s, int64_t unit_ns, int64_t *ns);

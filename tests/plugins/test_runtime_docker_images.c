@@ -163,7 +163,7 @@ static void test_build(void) {
   BT_AUTO_FREE char *text = bt_asprintf("FROM %s AS base\nARG WHO=nobody\nLABEL berth.test=%s\nCOPY . /ctx\nRUN echo hello $WHO >/who\nFROM base AS second\nRUN echo two >/two\n",
                                         R.image, R.label);
   write_file(dockerfile, text);
-  RT c = {0}, other = {0}, inlined = {0}, failing = {0}, secret = {0}, nofile = {0}, nofolder = {0}, syntax = {0};
+  RT c = {0}, other = {0}, inlined = {0}, failing = {0}, ssh = {0}, nofile = {0}, nofolder = {0}, syntax = {0};
   build(&c, folder, "{\"args\":{\"WHO\":\"me\"},\"labels\":{\"k\":\"v\"},\"target\":\"base\"}", "b");
   rt_is(&c, BT_OK, "image_build");
   ok(bt_starts(rt_str(&c, "id"), "sha256:"), "gives an id: %s", rt_str(&c, "id"));
@@ -188,14 +188,122 @@ static void test_build(void) {
   json_array_foreach(failing.objects, i, o)
     said = said || (bt_json_str(o, "text") && strstr(bt_json_str(o, "text"), "oh no"));
   ok(said, "with what it printed");
-  build(&secret, folder, "{\"secrets\":[{\"source\":\"s\"}]}", "s");
-  rt_is(&secret, BT_UNSUPPORTED, "what needs BuildKit is refused by name");
+  build(&ssh, folder, "{\"ssh\":{\"default\":\"\"}}", "s");
+  rt_is(&ssh, BT_UNSUPPORTED, "what the engine's API has no words for is refused by name");
   build(&nofile, folder, "{\"dockerfile\":\"None\"}", "n");
   rt_is(&nofile, BT_INVALID, "a Dockerfile that is not there");
   build(&nofolder, "/no/such/folder", "{}", "n");
   rt_is(&nofolder, BT_INVALID, "a context that is not there");
   build(&syntax, folder, "{\"dockerfile_inline\":\"FRUM x\\n\"}", "n");
   ok(syntax.code != BT_OK && strcasestr(syntax.message, "fr"), "a Dockerfile with a slip");
+}
+
+/* ---------------------------------------------------------------- build on BuildKit */
+
+static char value[] = "s3cr\0t-of-the-build\n"; /* with a NUL, so that it is a file's bytes and not a text */
+
+static void build_secret(struct rt *c, const char *folder, const char *spec, const char *tag, size_t len, size_t n) {
+  BT_AUTO_FREE char *tags = bt_asprintf("[\"localhost/berth-test-%s-%s:1\"]", R.label, tag);
+  BT_AUTO_FREE char *big = bt_calloc(1, 500 * 1024 + 1);
+  memcpy(big, value, sizeof value - 1);
+  const struct berth_runtime_secret secrets[] = {{"token", big, len}, {"other", "o", 1}};
+  struct berth_runtime_build request = {.size = sizeof request, .context = folder, .build_json = spec, .tags_json = tags, .secrets = secrets, .nsecrets = n};
+  rt(c, image_build, &request);
+}
+
+static bool told(const struct rt *c, const char *text) {
+  size_t i;
+  json_t *o;
+  json_array_foreach(c->objects, i, o)
+    if (bt_json_str(o, "text") && strstr(bt_json_str(o, "text"), text))
+      return true;
+  return false;
+}
+
+static void test_build_secrets(void) {
+  static const char spec[] = "{\"secrets\":[{\"source\":\"token\"}],\"args\":{\"WHO\":\"me\"},\"labels\":{\"k\":\"v\"},\"no_cache\":true,\"target\":\"base\"}";
+  BT_AUTO_FREE char *folder = bt_asprintf("%s/secrets", R.dir);
+  BT_AUTO_FREE char *dockerfile = bt_asprintf("%s/secrets/Dockerfile", R.dir);
+  sh("mkdir -p %s; echo hello >%s/file; echo out >%s/left; echo left >%s/.dockerignore", folder, folder, folder, folder);
+  BT_AUTO_FREE char *text = bt_asprintf("FROM %s AS base\nARG WHO\nLABEL berth.test=%s\nCOPY . /ctx\n"
+                                        "RUN --mount=type=secret,id=token wc -c </run/secrets/token >/size; sha256sum </run/secrets/token >/sum; ls -ln /run/secrets/token\n"
+                                        "RUN --mount=type=secret,id=none ls /run/secrets 2>/dev/null >/none; echo $WHO >/who\nFROM base AS more\nRUN echo more >/more\n",
+                                        R.image, R.label);
+  write_file(dockerfile, text);
+  RT c = {0}, failing = {0}, bare = {0}, missing = {0}, large = {0}, full = {0}, required = {0}, nothing = {0};
+  build_secret(&c, folder, spec, "bk", sizeof value - 1, 1);
+  if (R.podman) {
+    rt_is(&c, BT_UNSUPPORTED, "Podman has no BuildKit");
+    ok(strstr(c.message, "build.secrets") && strstr(c.message, "Podman"), "and is named");
+    return;
+  }
+  rt_is(&c, BT_OK, "build.secrets");
+  ok(bt_starts(rt_str(&c, "id"), "sha256:"), "gives an id: %s", rt_str(&c, "id"));
+  ok(told(&c, "RUN --mount=type=secret,id=token"), "and tells its steps: %d", (int)json_array_size(c.objects));
+  ok(told(&c, "-r-------- "), "and what they print");
+  BT_AUTO_FREE char *image = bt_asprintf("localhost/berth-test-%s-bk:1", R.label);
+  ok(sh("cd %s && " DOCKER "save %s >secrets.tar && mkdir -p saved && tar -C saved -xf secrets.tar && ! grep -rq 't-of-the-build' saved && "
+        "for l in saved/*/layer.tar; do ! tar -xOf $l | grep -q 't-of-the-build' || exit 1; done", R.dir, R.socket, image),
+     "its layers, history and configuration do not hold the secret");
+  ok(sh("! " DOCKER "history --no-trunc %s | grep -q 't-of-the-build'", R.socket, image), "nor does docker history");
+  ok(sh("cd %s && cat saved/*/layer.tar | grep -ac hello >count", R.dir), "(what is in the layers would have been found)");
+  BT_AUTO_FREE char *sum = sh_line("printf 's3cr\\000t-of-the-build\\n' | sha256sum | cut -c1-64");
+  BT_AUTO_FREE char *want = bt_asprintf("%d %s - me  file v", (int)sizeof value - 1, sum);
+  BT_AUTO_FREE char *label = sh_line(DOCKER "inspect -f '{{index .Config.Labels \"k\"}}' %s", R.socket, image);
+  BT_AUTO_FREE char *command = bt_asprintf("echo \"$(cat /size) $(cat /sum | tr -s ' ') $(cat /who) $(cat /none) $(ls /ctx | grep -v Docker) %s\"", label);
+  runs("bk", command, want);
+
+  BT_AUTO_FREE char *bad = bt_asprintf("{\"secrets\":[{\"source\":\"token\"}],\"dockerfile_inline\":\"FROM %s\\nRUN echo first\\nRUN echo oh no >&2; exit 7\\n\"}", R.image);
+  build_secret(&failing, folder, bad, "bf", 5, 1);
+  rt_is(&failing, BT_INVALID, "a step that fails");
+  ok(strstr(failing.message, "RUN echo oh no") && strstr(failing.message, "exit code: 7") && told(&failing, "oh no"), "is named, with what it printed");
+  BT_AUTO_FREE char *mount = bt_asprintf("{\"dockerfile_inline\":\"FROM %s\\nLABEL berth.test=%s\\nRUN --mount=type=tmpfs,target=/t echo fine >/x\\n\"}", R.image, R.label);
+  build(&bare, folder, mount, "bm");
+  rt_is(&bare, BT_OK, "RUN --mount alone takes BuildKit too");
+  runs("bm", "cat /x", "fine");
+  BT_AUTO_FREE char *must = bt_asprintf("{\"secrets\":[{\"source\":\"token\"}],\"dockerfile_inline\":\"FROM %s\\nRUN --mount=type=secret,id=absent,required true\\n\"}", R.image);
+  build_secret(&required, folder, must, "br", 5, 1);
+  ok(required.code != BT_OK && strstr(required.message, "absent"), "a secret that the Dockerfile requires and the build does not give: %s", required.message);
+  build_secret(&missing, folder, spec, "bn", 5, 0);
+  rt_is(&missing, BT_INVALID, "a secret without its value");
+  build_secret(&large, folder, spec, "bl", 500 * 1024 + 1, 2);
+  rt_is(&large, BT_TOO_LARGE, "one over 500 KiB");
+  ok(strstr(large.message, "token"), "is named");
+  BT_AUTO_FREE char *all = bt_asprintf("{\"secrets\":[{\"source\":\"token\"}],\"dockerfile_inline\":\"FROM %s\\nLABEL berth.test=%s\\nRUN --mount=type=secret,id=token wc -c </run/secrets/token >/size\\n\"}", R.image, R.label);
+  build_secret(&full, folder, all, "bg", 500 * 1024, 2);
+  rt_is(&full, BT_OK, "one of 500 KiB");
+  runs("bg", "cat /size", "512000");
+  build_secret(&nothing, "/no/such/folder", spec, "bn", 5, 1);
+  rt_is(&nothing, BT_INVALID, "a context that is not there");
+}
+
+/* The context is sent by a request of its own: its end and the build's do not wait for each other. */
+static void test_buildkit_context(void) {
+  BT_AUTO_FREE char *folder = bt_asprintf("%s/large", R.dir);
+  BT_AUTO_FREE char *config = bt_asprintf("{\"host\":\"unix://%s\",\"build_context_max\":1048576}", R.socket);
+  BT_AUTO_FREE char *back = bt_asprintf("{\"host\":\"unix://%s\"}", R.socket);
+  BT_AUTO_FREE char *spec = bt_strdup("{\"secrets\":[{\"source\":\"token\"}]}");
+  if (R.podman)
+    return;
+  RT c = {0}, small = {0}, early = {0}, cancelled = {0};
+  build_secret(&c, folder, spec, "bx", 5, 1);
+  rt_is(&c, BT_OK, "a context of 40 MB");
+  BT_AUTO_FREE char *sum = sh_line("sha256sum <%s/data | cut -c1-16", folder);
+  runs("bx", "sha256sum </payload | cut -c1-16", sum);
+  rt_load(config);
+  build_secret(&small, folder, spec, "bx", 5, 1);
+  rt_is(&small, BT_TOO_LARGE, "a context over build_context_max");
+  rt_load(back);
+  build_secret(&early, folder, spec, "UPPER", 5, 1);
+  ok(early.code == BT_INVALID && strstr(early.message, "lowercase"), "an engine that refuses before it has the context: %s", early.message);
+  BT_AUTO_FREE char *tags = bt_asprintf("[\"localhost/berth-test-%s-bx:1\"]", R.label);
+  const struct berth_runtime_secret secrets[] = {{"token", "x", 1}};
+  struct berth_runtime_build request = {.size = sizeof request, .context = folder, .build_json = spec, .tags_json = tags, .secrets = secrets, .nsecrets = 1};
+  rt_begin(&cancelled, image_build, &request);
+  run_for(60);
+  bt_plugin_cancel(R.entry, cancelled.op);
+  run_until(&cancelled.done, 5000);
+  rt_is(&cancelled, BT_CANCELLED, "a build is cancelled while its context is sent");
 }
 
 static void test_build_large(void) {
@@ -262,7 +370,9 @@ int main(void) {
     return skip_all("no container engine answers at /var/run/docker.sock, or docker or busybox-static is missing");
   test_pull();
   test_build();
+  test_build_secrets();
   test_build_large();
+  test_buildkit_context();
   test_prune();
   return rt_finish();
 }

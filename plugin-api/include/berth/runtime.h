@@ -34,13 +34,22 @@ struct berth_runtime_image {
   const char *auth_json; /* pull: {"username","password"|"identity_token","server"}; NULL: anonymous */
 };
 
-/* Classic builds through the engine. */
+/* The value of a build's secret: what RUN --mount=type=secret,id=… reads. Never to be logged, kept in an image or in a command line. */
+struct berth_runtime_secret {
+  const char *id;
+  const void *data;
+  size_t len; /* at most 500 KiB */
+};
+
+/* Builds through the engine. */
 struct berth_runtime_build {
   size_t size;
   const char *context;    /* folder on this machine; .dockerignore is honoured */
   const char *build_json; /* the canonical Compose build object (dockerfile, args, target, labels, cache_from, …) */
   const char *tags_json;  /* ["name:tag", …] */
   const char *auth_json;  /* {"registry": {"username","password"}} for FROM; NULL: none */
+  const struct berth_runtime_secret *secrets; /* what build.secrets names; without the values the build is refused */
+  size_t nsecrets;
 };
 
 struct berth_runtime_network {
