@@ -174,27 +174,6 @@ static int draft_model(struct draft *d, json_t *model_steal, struct bt_err **err
   return 0;
 }
 
-/* Containers are replaced where their hash changes; the model of the service alone does not tell all of that. */
-static void plan_hashes(json_t *plan, const struct ctl_rev *from, const struct ctl_rev *to) {
-  size_t i;
-  json_t *e;
-  json_array_foreach(plan, i, e) {
-    const char *action = bt_json_str(e, "action"), *name = bt_json_str(e, "name");
-    bool keep = bt_streq(action, "keep");
-    if (!bt_streq(bt_json_str(e, "kind"), "service") || !(keep || bt_streq(action, "scale")))
-      continue;
-    const struct ctl_spec *old = ctl_spec_find(from, name), *new = ctl_spec_find(to, name);
-    BT_AUTO_FREE char *was = old ? ctl_hash_made_now(old, "") : NULL, *is = new ? ctl_hash_made_now(new, "") : NULL;
-    if (!was || !is || bt_streq(was, is))
-      continue;
-    const char *why = from->salt != to->salt ? "its containers are made anew, as they were at that revision"
-                                             : "networks or volumes that it uses, or links to it, changed";
-    BT_AUTO_FREE char *reason = keep ? bt_strdup(why) : bt_asprintf("%s; %s", bt_json_str(e, "reason"), why);
-    bt_json_set_str(e, "action", "update");
-    bt_json_set_str(e, "reason", reason);
-  }
-}
-
 static json_t *draft_plan(const struct draft *d, bool recreate) {
   const struct ctl_rev *latest = ctl_rev_latest(d->app);
   BT_AUTO_ERR err = NULL;
@@ -207,7 +186,7 @@ static json_t *draft_plan(const struct draft *d, bool recreate) {
       .recreate = recreate,
   });
   if (latest)
-    plan_hashes(plan, latest, d->rev);
+    ctl_hash_plan(plan, latest, d->rev);
   return plan;
 }
 

@@ -111,3 +111,23 @@ char *ctl_hash(const struct ctl_spec *spec) {
     }
   return bt_steal(now);
 }
+
+void ctl_hash_plan(json_t *plan, const struct ctl_rev *from, const struct ctl_rev *to) {
+  size_t i;
+  json_t *e;
+  json_array_foreach(plan, i, e) {
+    const char *action = bt_json_str(e, "action"), *name = bt_json_str(e, "name");
+    bool keep = bt_streq(action, "keep");
+    if (!bt_streq(bt_json_str(e, "kind"), "service") || !(keep || bt_streq(action, "scale")))
+      continue;
+    const struct ctl_spec *old = ctl_spec_find(from, name), *new = ctl_spec_find(to, name);
+    BT_AUTO_FREE char *was = old ? ctl_hash_made_now(old, "") : NULL, *is = new ? ctl_hash_made_now(new, "") : NULL;
+    if (!was || !is || bt_streq(was, is))
+      continue;
+    const char *why = from->salt != to->salt ? "its containers are made anew, as they were at that revision"
+                                             : "networks or volumes that it uses, or links to it, changed";
+    BT_AUTO_FREE char *reason = keep ? bt_strdup(why) : bt_asprintf("%s; %s", bt_json_str(e, "reason"), why);
+    bt_json_set_str(e, "action", "update");
+    bt_json_set_str(e, "reason", reason);
+  }
+}

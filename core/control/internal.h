@@ -279,6 +279,9 @@ void ctl_spec_hash(struct ctl_spec *spec);     /* sees to it that the hash is kn
 char *ctl_hash(const struct ctl_spec *spec);
 /* As this build makes it for that image: to be compared with others that the same process made, only. */
 char *ctl_hash_made_now(const struct ctl_spec *spec, const char *image);
+/* Adds to the plan of going from one revision to another: services whose containers are replaced (their hash changes) although their
+ * own model is the same. */
+void ctl_hash_plan(json_t *plan, const struct ctl_rev *from, const struct ctl_rev *to);
 
 char *ctl_network_name(const struct ctl_rev *rev, const char *key, bool *external); /* on the engine */
 char *ctl_volume_name(const struct ctl_rev *rev, const char *key, bool *external);
