@@ -20,7 +20,7 @@ const char *bt_http_reason(int status) {
       {422, "Unprocessable Content"}, {426, "Upgrade Required"}, {428, "Precondition Required"},
       {429, "Too Many Requests"}, {431, "Request Header Fields Too Large"}, {500, "Internal Server Error"},
       {501, "Not Implemented"}, {502, "Bad Gateway"}, {503, "Service Unavailable"}, {504, "Gateway Timeout"},
-      {505, "HTTP Version Not Supported"},
+      {505, "HTTP Version Not Supported"}, {507, "Insufficient Storage"},
   };
   for (size_t i = 0; i < BT_COUNT(table); i++)
     if (table[i].status == status)

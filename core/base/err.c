@@ -33,6 +33,7 @@ static const struct {
     [BT_IO] = {"io", 500, 11},
     [BT_PLUGIN_CRASHED] = {"plugin_crashed", 502, 12},
     [BT_INTERNAL] = {"internal", 500, 13},
+    [BT_NO_SPACE] = {"no_space", 507, 7},
 };
 
 static int err_store(struct bt_err **err, enum bt_code code, char *message) {

@@ -27,6 +27,7 @@ enum bt_code {
   BT_IO,              /* disk or socket failed */
   BT_PLUGIN_CRASHED,  /* the plug-in broke its contract or died */
   BT_INTERNAL,        /* a defect of ours */
+  BT_NO_SPACE,        /* the disk of the state is full; nothing to do with quotas */
   BT_CODE_MAX
 };
 

@@ -270,7 +270,7 @@ static bool refuse(struct bt_executor *ex, bt_write_done *done, void *done_arg) 
   if (health == BT_STORE_OK && !ex->broken)
     return false;
   struct refusal *r = bt_new(struct refusal);
-  *r = (struct refusal){done, done_arg, health == BT_STORE_FULL ? BT_EXHAUSTED : BT_IO, NULL};
+  *r = (struct refusal){done, done_arg, health == BT_STORE_FULL ? BT_NO_SPACE : BT_IO, NULL};
   r->message = bt_strdup(health == BT_STORE_OK ? "the state store is recovering: try again in a second" : sentence);
   bt_loop_post(ex->o.loop, "control: refuse", refuse_now, r);
   return true;

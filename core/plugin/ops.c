@@ -71,6 +71,8 @@ enum bt_code bt_plugin_code(enum berth_code code) {
 enum berth_code bt_plugin_code_out(enum bt_code code) {
   if (code == BT_PRECONDITION)
     return BERTH_CONFLICT;
+  if (code == BT_NO_SPACE)
+    return BERTH_EXHAUSTED;
   for (int c = BERTH_OK; c <= BERTH_INTERNAL; c++)
     if (bt_plugin_code((enum berth_code)c) == code)
       return (enum berth_code)c;

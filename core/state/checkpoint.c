@@ -8,8 +8,9 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-/* In frames (pages of 4 KiB): worth a copy; short enough for the writer; the writer copies whatever it costs. */
-enum { worth = 1000, rest = 128, far_too_long = 16384 };
+/* In frames (pages of 4 KiB): worth a copy; worth one where room is scarce; short enough for the writer; the writer copies whatever
+ * it costs. */
+enum { worth = 1000, worth_least = 16, rest = 128, far_too_long = 16384 };
 
 struct bt_checkpointer {
   pthread_t thread;
@@ -95,6 +96,13 @@ void bt_checkpointer_free(struct bt_checkpointer **pc, bool in_doubt) {
   free(c);
 }
 
+/* A copy may need as much room in the database as the log takes. A log that grew until nothing is left could never be copied back, and
+ * its room never be had again: on a small disk, or one that is nearly full, it is copied early. */
+static int worth_now(const struct bt_checkpointer *c) {
+  long room = bt_db_room(c->db) / 4;
+  return room < worth_least ? worth_least : room < worth ? (int)room : worth;
+}
+
 /* Whether the writer should copy the rest itself now; wakes the thread where there is work for it. Under the lock. */
 static bool writers_turn(struct bt_checkpointer *c, int frames) {
   if (frames < c->seen) {
@@ -106,7 +114,7 @@ static bool writers_turn(struct bt_checkpointer *c, int frames) {
   while (c->asked && frames - c->copied >= far_too_long)
     pthread_cond_wait(&c->idle, &c->lock);
   int left = frames - c->copied;
-  if (c->asked || (left < worth && (c->finished || !c->copied)))
+  if (c->asked || (left < worth_now(c) && (c->finished || !c->copied)))
     return false;
   if (left <= rest || left >= far_too_long)
     return true;

@@ -6,7 +6,7 @@
  * applied in the order of bt_store_commit. Many commits share one transaction (and one fsync).
  *
  * Failure: where the disk is full or an fsync fails, the commits of that transaction are not acknowledged: done gets BT_IO or
- * BT_EXHAUSTED, every later commit fails with the same until the store is "clear" again. After a full disk the store
+ * BT_NO_SPACE, every later commit fails with the same until the store is "clear" again. After a full disk the store
  * probes (1 s) and takes writes again by itself once the failed batch was surely rolled back. After a failed fsync the state on disk
  * is in doubt: writes stay refused until the process restarts (BT_STORE_DOUBT). Reads go on from memory. */
 #ifndef BT_STATE_STORE_H

@@ -3,11 +3,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -15,7 +17,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-enum { application_id = 0x42727468 /* "Brth" */, probe_bytes = 128 * 1024, busy_ms = 2000 };
+enum { application_id = 0x42727468 /* "Brth" */, probe_bytes = 64 * 1024, busy_ms = 2000 };
 
 /* Steps from schema n to n + 1. Only append: a released step never changes. */
 static const char *const migrations[] = {
@@ -63,7 +65,7 @@ static int sql_error(struct bt_db *db, struct bt_err **err, const char *doing) {
     return bt_err_set(err, BT_IO, "%s is damaged (%s): restore it from a backup, or move it away to start empty", db->path,
                       words);
   case SQLITE_FULL:
-    return bt_err_set(err, BT_EXHAUSTED, "the disk that holds %s is full: make room and start again", db->path);
+    return bt_err_set(err, BT_NO_SPACE, "the disk that holds %s is full: make room and start again", db->path);
   default:
     return bt_err_set(err, BT_IO, "cannot %s %s: %s", doing, db->path, words);
   }
@@ -319,6 +321,18 @@ static enum bt_db_outcome probe_write(struct bt_db *db) {
 enum bt_db_outcome bt_db_probe(struct bt_db *db) {
   enum bt_db_outcome outcome = probe_write(db);
   return outcome == BT_DB_OK ? BT_DB_OK : bt_db_rollback(db, outcome);
+}
+
+/* A small disk can be full of the log alone; only what is copied back whole gives its room free. */
+enum bt_db_outcome bt_db_reclaim(struct bt_db *db) {
+  return outcome_of(db->sql, sqlite3_wal_checkpoint_v2(db->sql, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL));
+}
+
+long bt_db_room(const struct bt_db *db) {
+  struct statvfs disk;
+  if (statvfs(db->path, &disk) < 0)
+    return LONG_MAX;
+  return (long)BT_MIN(disk.f_bavail * (disk.f_frsize / 512) / 8, (unsigned long)LONG_MAX);
 }
 
 enum bt_db_outcome bt_db_checkpoint(struct bt_db *db, int *copied) {

@@ -42,6 +42,10 @@ enum bt_db_outcome bt_db_rollback(struct bt_db *db, enum bt_db_outcome why);
 enum bt_db_outcome bt_db_probe(struct bt_db *db);
 /* Copies what it can of the write-ahead log without waiting for anybody. *copied: frames of it that are copied by now. */
 enum bt_db_outcome bt_db_checkpoint(struct bt_db *db, int *copied);
+/* Copies the log back whole and gives its room to the disk. BT_DB_FULL, BT_DB_BUSY: it could not, and nothing is lost. */
+enum bt_db_outcome bt_db_reclaim(struct bt_db *db);
+/* Free room on the database's disk, in pages of 4 KiB; LONG_MAX where that cannot be told. */
+long bt_db_room(const struct bt_db *db);
 /* SQLite's words for the last failure; valid until the next call. */
 const char *bt_db_words(const struct bt_db *db);
 

@@ -78,7 +78,7 @@ static void job_free(struct job *job) {
 static struct store *store_of(struct bt_store *base) { return (struct store *)base; }
 
 /* The code that a refused change gets. */
-static enum bt_code refusal(enum bt_store_health health) { return health == BT_STORE_FULL ? BT_EXHAUSTED : BT_IO; }
+static enum bt_code refusal(enum bt_store_health health) { return health == BT_STORE_FULL ? BT_NO_SPACE : BT_IO; }
 
 static void ring(struct store *s) {
   uint64_t one = 1;
@@ -144,6 +144,17 @@ static enum bt_db_outcome write_jobs(struct store *s, const struct jobs *run, ch
   return outcome == BT_DB_BUSY ? BT_DB_DOUBT : outcome;
 }
 
+/* Where there is no room, the log may hold some that the database does not need: then once more. */
+static enum bt_db_outcome write_or_reclaim(struct store *s, const struct jobs *run, char words[256]) {
+  enum bt_db_outcome outcome = write_jobs(s, run, words);
+  if (outcome != BT_DB_FULL)
+    return outcome;
+  outcome = bt_db_reclaim(s->db);
+  if (outcome == BT_DB_DOUBT)
+    snprintf(words, 256, "%s", bt_db_words(s->db));
+  return outcome == BT_DB_OK ? write_jobs(s, run, words) : outcome == BT_DB_DOUBT ? BT_DB_DOUBT : BT_DB_FULL;
+}
+
 static void end_jobs(struct store *s, struct jobs *run, enum bt_code code, bool tried) {
   int64_t now = bt_clock_mono_us();
   pthread_mutex_lock(&s->lock);
@@ -165,7 +176,7 @@ static void run_jobs(struct store *s, struct jobs *run) {
   enum bt_store_health health = s->health; /* only this thread changes it */
   if (health == BT_STORE_OK) {
     pthread_mutex_lock(&s->db_lock);
-    outcome = write_jobs(s, run, words);
+    outcome = write_or_reclaim(s, run, words);
     pthread_mutex_unlock(&s->db_lock);
     if (outcome != BT_DB_OK)
       fall(s, outcome, words);
@@ -186,7 +197,9 @@ static void checkpoint(struct store *s) {
 
 static void probe(struct store *s) {
   pthread_mutex_lock(&s->db_lock);
-  enum bt_db_outcome outcome = bt_db_probe(s->db);
+  enum bt_db_outcome outcome = bt_db_reclaim(s->db);
+  if (outcome != BT_DB_DOUBT)
+    outcome = bt_db_probe(s->db);
   char words[256];
   snprintf(words, sizeof words, "%s", bt_db_words(s->db));
   pthread_mutex_unlock(&s->db_lock);

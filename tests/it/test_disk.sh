@@ -42,6 +42,9 @@ like "$(cat "$it_dir/berthd.log")" 'error.*(full|no room)' "the log has an alarm
 is "$(it_json berth ps --format json -- '.[0].ready')" true "reads go on"
 succeeds "so do logs" berth logs
 fails "a deployment is refused" "$code" berth up --scale web=2
+is "$(curl -s --unix-socket "$it_dir/run/berth.sock" -X PUT -H 'Content-Type: application/json' -d '{"data": "eA=="}' -w ' %{http_code} %{content_type}' \
+  http://localhost/v1/namespaces/default/secrets/x | sed 's/.*"code": *"\([a-z_]*\)".*}/\1/')" "no_space 507 application/problem+json" \
+  "over HTTP that is 507 Insufficient Storage"
 docker kill "$(docker ps -qf name="$app-web-1")" >/dev/null
 back() { [ -n "$(docker ps -qf name="$app-web-1")" ]; }
 ok "$(wait_for 15 back; echo $?)" "a container that dies is started again"
@@ -57,4 +60,27 @@ it_start
 is "$(berth secret ls -q | sort)" "$names" "after kill -9 everything acknowledged is there"
 is "$(comm -23 <(echo "$acknowledged") <(echo "$names"))" "" "also of before the disk was full"
 succeeds "down" timeout 60 berth down "$app"
+
+# A disk so small that the log of the database fills all of it before it would be copied back: its room must come free again.
+it_stop
+umount "$it_dir/state"
+mount -t tmpfs -o size=1m,mode=700 tmpfs "$it_dir/state"
+it_start
+dd if=/dev/zero of="$it_dir/state/ballast" bs=1k count=100 >/dev/null 2>&1
+head -c 20000 /dev/urandom | base64 -w0 >"$it_dir/value"
+n=0 code=0
+while [ $n -lt 100 ] && [ $code -eq 0 ]; do
+  n=$((n + 1))
+  out=$(berth secret put "small$n" - <"$it_dir/value" 2>&1) || code=$?
+done
+is $code 7 "a disk of 1 MB is full after $((n - 1)) changes"
+acknowledged=$(berth secret ls -q | sort)
+is "$(wc -w <<<"$acknowledged")" $((n - 1)) "which all are there"
+ok "$([ $n -gt 18 ]; echo $?)" "most of it holds secrets, not the log"
+rm "$it_dir/state/ballast"
+ok "$(wait_for 30 berth secret put after "$it_dir/x"; echo $?)" "100 KB of room are enough to go on"
+it_stop KILL
+it_start
+is "$(comm -23 <(echo "$acknowledged") <(berth secret ls -q | sort))" "" "after kill -9 everything acknowledged is there"
+is "$(server .store.status)" "ok" "all is well"
 done_testing

@@ -273,7 +273,7 @@ static void test_full(void) {
   put(store, &acks, 2, "a", "refused");
   put(store, &acks, 3, "b", "refused too");
   ok(run_loop() && acks.good == 1 && acks.bad == 2, "no room: changes are refused");
-  is_int(acks.code, BT_EXHAUSTED, "as exhausted");
+  is_int(acks.code, BT_NO_SPACE, "for want of space");
   ok(strstr(acks.message, "is full: changes are refused"), "with a sentence");
   ok(healths == 1 && last_health == BT_STORE_FULL, "the alarm is raised once");
   const char *sentence = NULL;
@@ -282,7 +282,7 @@ static void test_full(void) {
   BT_AUTO_FREE char *text = contents(store, &revision);
   is_str(text, "app:a=before ", "reads go on, without a trace of what was refused");
   put(store, &acks, 4, "c", "still full");
-  ok(run_loop() && acks.bad == 3 && acks.code == BT_EXHAUSTED, "the next one is refused at once");
+  ok(run_loop() && acks.bad == 3 && acks.code == BT_NO_SPACE, "the next one is refused at once");
   shim_set_full(NULL);
   stop_on_ok = true;
   ok(run_loop() && last_health == BT_STORE_OK && healths == 2, "room again: the store notices by itself");
