@@ -3,6 +3,7 @@
 #include <berth/host.h>
 #include <stdio.h>
 
+#include "../common/plugin.h"
 #include "queue.h"
 #include "settings.h"
 
@@ -312,23 +313,7 @@ static void cancel(struct berth_instance *self, berth_op op) {
 
 /* ---------------------------------------------------------------- life */
 
-static enum berth_code read_settings(const char *config_json, struct cw_settings *out, const char **why) {
-  static char *sentence; /* until the next call, as the contract has it */
-  free(sentence);
-  sentence = NULL;
-  if (cw_settings_read(config_json, out, &sentence))
-    return BERTH_OK;
-  *why = sentence;
-  return BERTH_INVALID;
-}
-
-static enum berth_code validate(const char *config_json, const char **why) {
-  struct cw_settings s;
-  enum berth_code code = read_settings(config_json, &s, why);
-  if (code == BERTH_OK)
-    cw_settings_free(&s);
-  return code;
-}
+PU_SETTINGS(struct cw_settings, cw_settings_read, cw_settings_free)
 
 static void get_services(struct berth_instance *self, const struct berth_host *host) {
   self->host = host;
@@ -442,20 +427,5 @@ static const struct berth_chat methods = {.size = sizeof methods, .send = send, 
 static const struct berth_interface interfaces[] = {{BERTH_CHAT, &methods}, {0}};
 static const char *const needs[] = {BERTH_HOST_OPS, BERTH_HOST_LOG, BERTH_HOST_TIMER, BERTH_HOST_HTTP, BERTH_HOST_KV,
                                     BERTH_HOST_EVENTS, NULL};
-static const struct berth_manifest manifest = {.size = sizeof manifest,
-                                               .abi = BERTH_ABI,
-                                               .id = "chat-webhook",
-                                               .version = "0.1.0",
-                                               .summary = "Events as messages to Slack-compatible incoming webhooks.",
-                                               .license = "MIT",
-                                               .interfaces = interfaces,
-                                               .needs = needs,
-                                               .config = fields};
-extern const struct berth_plugin BERTH_PLUGIN_SYMBOL BERTH_EXPORT;
-const struct berth_plugin BERTH_PLUGIN_SYMBOL = {.size = sizeof(struct berth_plugin),
-                                                 .manifest = &manifest,
-                                                 .validate = validate,
-                                                 .start = start,
-                                                 .reload = reload,
-                                                 .stop = stop,
-                                                 .cancel = cancel};
+PU_PLUGIN("chat-webhook", "Events as messages to Slack-compatible incoming webhooks.", interfaces, needs, fields,
+          .validate = validate, .start = start, .reload = reload, .stop = stop, .cancel = cancel);

@@ -20,7 +20,7 @@ char *pu_strndup(const char *s, size_t n) {
   return p;
 }
 
-static char *vasprintf_or_die(const char *fmt, va_list ap) {
+char *pu_vasprintf(const char *fmt, va_list ap) {
   char *s = NULL;
   if (vasprintf(&s, fmt, ap) < 0)
     abort();
@@ -30,7 +30,7 @@ static char *vasprintf_or_die(const char *fmt, va_list ap) {
 char *pu_asprintf(const char *fmt, ...) {
   va_list ap;
   va_start(ap, fmt);
-  char *s = vasprintf_or_die(fmt, ap);
+  char *s = pu_vasprintf(fmt, ap);
   va_end(ap);
   return s;
 }
@@ -97,7 +97,7 @@ void pu_buf_addc(struct pu_buf *b, char c) { pu_buf_add(b, &c, 1); }
 void pu_buf_addf(struct pu_buf *b, const char *fmt, ...) {
   va_list ap;
   va_start(ap, fmt);
-  PU_AUTO_FREE s = vasprintf_or_die(fmt, ap);
+  PU_AUTO_FREE s = pu_vasprintf(fmt, ap);
   va_end(ap);
   pu_buf_adds(b, s);
 }

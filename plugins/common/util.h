@@ -18,6 +18,7 @@ void *pu_calloc(size_t n, size_t size) __attribute__((malloc, returns_nonnull, a
 char *pu_strdup(const char *s) __attribute__((malloc)); /* NULL stays NULL */
 char *pu_strndup(const char *s, size_t n) __attribute__((malloc, returns_nonnull));
 char *pu_asprintf(const char *fmt, ...) __attribute__((format(printf, 1, 2), malloc, returns_nonnull));
+char *pu_vasprintf(const char *fmt, va_list ap) __attribute__((format(printf, 1, 0), malloc, returns_nonnull));
 void pu_set(char **dst, char *owned); /* frees *dst and takes owned */
 void pu_wipe_free(char *secret);      /* overwrites first */
 

@@ -2,6 +2,7 @@
 #include <berth/host.h>
 #include <berth/monitor.h>
 
+#include "../common/plugin.h"
 #include "../common/util.h"
 #include "discovery.h"
 #include "exposition.h"
@@ -244,19 +245,5 @@ static const struct berth_field fields[] = {
 static const struct berth_monitor methods = {.size = sizeof methods, .probe = probe};
 static const struct berth_interface interfaces[] = {{BERTH_MONITOR, &methods}, {0}};
 static const char *const needs[] = {BERTH_HOST_OPS, BERTH_HOST_ROUTES, BERTH_HOST_METRICS, BERTH_HOST_QUERY, BERTH_HOST_TIMER, NULL};
-static const struct berth_manifest manifest = {.size = sizeof manifest,
-                                               .abi = BERTH_ABI,
-                                               .id = "monitor-prometheus",
-                                               .version = "0.1.0",
-                                               .summary = "Metrics and service discovery for Prometheus.",
-                                               .license = "MIT",
-                                               .interfaces = interfaces,
-                                               .needs = needs,
-                                               .config = fields};
-extern const struct berth_plugin BERTH_PLUGIN_SYMBOL BERTH_EXPORT;
-const struct berth_plugin BERTH_PLUGIN_SYMBOL = {.size = sizeof(struct berth_plugin),
-                                                 .manifest = &manifest,
-                                                 .validate = validate,
-                                                 .start = start,
-                                                 .stop = stop,
-                                                 .cancel = cancel};
+PU_PLUGIN("monitor-prometheus", "Metrics and service discovery for Prometheus.", interfaces, needs, fields, .validate = validate,
+          .start = start, .stop = stop, .cancel = cancel);

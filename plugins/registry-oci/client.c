@@ -46,6 +46,7 @@ struct ro_call {
   struct ro_challenge challenge;
   char *digest, *media_type; /* of the answer's head */
   int64_t length;
+  int status; /* of the last answer; 0: none came */
 };
 
 /* ---------------------------------------------------------------- tokens */
@@ -134,11 +135,11 @@ static void call_end(struct ro_call *call, const struct ro_answer *answer) {
 
 static void __attribute__((format(printf, 3, 4))) call_fail(struct ro_call *call, enum berth_code code, const char *fmt, ...) {
   va_list ap;
-  char text[1024];
   va_start(ap, fmt);
-  vsnprintf(text, sizeof text, fmt, ap);
+  PU_AUTO_FREE text = pu_vasprintf(fmt, ap);
   va_end(ap);
-  struct ro_answer answer = {.code = call->cancelled ? BERTH_CANCELLED : code, .message = text, .media_type = "", .body = ""};
+  struct ro_answer answer = {
+      .code = call->cancelled ? BERTH_CANCELLED : code, .message = text, .status = call->status, .media_type = "", .body = ""};
   call_end(call, &answer);
 }
 
@@ -193,7 +194,7 @@ static const char *ca_of(const struct ro_client *c, const char *host, const char
 
 static void on_head(void *arg, int status, const struct berth_pair *headers, size_t n) {
   struct ro_call *call = arg;
-  (void)status;
+  call->status = status;
   ro_challenge_free(&call->challenge);
   pu_set(&call->digest, NULL);
   pu_set(&call->media_type, NULL);

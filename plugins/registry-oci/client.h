@@ -18,7 +18,7 @@ void ro_client_forget(struct ro_client *client); /* all tokens: the configuratio
 struct ro_answer {
   enum berth_code code;
   const char *message;
-  int status;             /* 200 where code is BERTH_OK */
+  int status;             /* 2xx where code is BERTH_OK; 0 where no answer came */
   const char *digest;     /* Docker-Content-Digest; NULL where absent */
   const char *media_type; /* without parameters; "" where absent */
   int64_t length;         /* Content-Length; -1 where absent */

@@ -2,6 +2,7 @@
 #include <berth/host.h>
 #include <berth/registry.h>
 
+#include "../common/plugin.h"
 #include "../common/util.h"
 #include "client.h"
 #include "reference.h"
@@ -165,30 +166,18 @@ static void cancel(struct berth_instance *self, berth_op op) {
 
 /* ---------------------------------------------------------------- life */
 
-static enum berth_code validate(const char *config_json, const char **why) {
-  static char *sentence;
-  struct ro_settings s;
-  free(sentence);
-  sentence = NULL;
-  if (!ro_settings_read(config_json, &s, &sentence)) {
-    *why = sentence;
-    return BERTH_INVALID;
-  }
-  ro_settings_free(&s);
-  return BERTH_OK;
-}
+PU_SETTINGS(struct ro_settings, ro_settings_read, ro_settings_free)
 
 static enum berth_code start(const struct berth_host *host, const char *config_json, struct berth_instance **out,
                              const char **why) {
-  enum berth_code code = validate(config_json, why);
+  struct ro_settings settings;
+  enum berth_code code = read_settings(config_json, &settings, why);
   if (code != BERTH_OK)
     return code;
   struct berth_instance *self = pu_new(struct berth_instance);
-  char *none = NULL;
   self->host = host;
   self->ops = host->service(host, BERTH_HOST_OPS);
-  if (!ro_settings_read(config_json, &self->settings, &none))
-    abort(); /* it was valid a moment ago */
+  self->settings = settings;
   self->client = ro_client_new(host, &self->settings);
   *out = self;
   return BERTH_OK;
@@ -197,12 +186,9 @@ static enum berth_code start(const struct berth_host *host, const char *config_j
 /* What is on its way goes on with names that it copied; the next requests see the new settings. */
 static enum berth_code reload(struct berth_instance *self, const char *config_json, const char **why) {
   struct ro_settings fresh;
-  enum berth_code code = validate(config_json, why);
+  enum berth_code code = read_settings(config_json, &fresh, why);
   if (code != BERTH_OK)
     return code;
-  char *none = NULL;
-  if (!ro_settings_read(config_json, &fresh, &none))
-    abort();
   ro_settings_free(&self->settings);
   self->settings = fresh;
   ro_client_forget(self->client);
@@ -238,20 +224,5 @@ static const struct berth_registry methods = {
     .size = sizeof methods, .serves = serves, .resolve = resolve, .credentials = credentials, .probe = probe};
 static const struct berth_interface interfaces[] = {{BERTH_REGISTRY, &methods}, {0}};
 static const char *const needs[] = {BERTH_HOST_OPS, BERTH_HOST_HTTP, BERTH_HOST_TIMER, NULL};
-static const struct berth_manifest manifest = {.size = sizeof manifest,
-                                               .abi = BERTH_ABI,
-                                               .id = "registry-oci",
-                                               .version = "0.1.0",
-                                               .summary = "Image registries after the OCI distribution specification.",
-                                               .license = "MIT",
-                                               .interfaces = interfaces,
-                                               .needs = needs,
-                                               .config = fields};
-extern const struct berth_plugin BERTH_PLUGIN_SYMBOL BERTH_EXPORT;
-const struct berth_plugin BERTH_PLUGIN_SYMBOL = {.size = sizeof(struct berth_plugin),
-                                                 .manifest = &manifest,
-                                                 .validate = validate,
-                                                 .start = start,
-                                                 .reload = reload,
-                                                 .stop = stop,
-                                                 .cancel = cancel};
+PU_PLUGIN("registry-oci", "Image registries after the OCI distribution specification.", interfaces, needs, fields,
+          .validate = validate, .start = start, .reload = reload, .stop = stop, .cancel = cancel);

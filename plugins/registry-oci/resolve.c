@@ -42,9 +42,8 @@ static void resolve_end(struct ro_resolve *r, enum berth_code code, const char *
 
 static void __attribute__((format(printf, 3, 4))) resolve_fail(struct ro_resolve *r, enum berth_code code, const char *fmt, ...) {
   va_list ap;
-  char text[1024];
   va_start(ap, fmt);
-  vsnprintf(text, sizeof text, fmt, ap);
+  PU_AUTO_FREE text = pu_vasprintf(fmt, ap);
   va_end(ap);
   resolve_end(r, code, text, NULL);
 }
@@ -155,9 +154,17 @@ static void on_manifest(struct ro_resolve *r, const struct ro_answer *a) {
     found(r, want ? want : digest, a->media_type, (int64_t)a->len);
 }
 
+/* Some registries and proxies have no HEAD for manifests. */
+static bool head_refused(const struct ro_resolve *r, const struct ro_answer *a) {
+  return !r->whole && (a->status == 405 || a->status == 501);
+}
+
 static void on_answer(void *arg, const struct ro_answer *a) {
   struct ro_resolve *r = arg;
-  if (a->code != BERTH_OK) {
+  if (a->code != BERTH_OK && head_refused(r, a)) {
+    r->whole = true;
+    ask(r);
+  } else if (a->code != BERTH_OK) {
     next_host(r, a);
   } else if (r->whole) {
     on_manifest(r, a);

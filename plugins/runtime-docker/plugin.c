@@ -1,6 +1,7 @@
 /* runtime-docker: berth.runtime/1 over the Docker Engine API 1.41 and later, and Podman's service that speaks the same.
  * The manifest, and the life of a configured entry. */
 #include "config.h"
+#include "../common/plugin.h"
 #include "engine.h"
 
 static const struct berth_field fields[] = {
@@ -21,39 +22,9 @@ static const struct berth_interface interfaces[] = {{BERTH_RUNTIME, &rd_methods}
 
 static const char *const needs[] = {BERTH_HOST_OPS, BERTH_HOST_TIMER, BERTH_HOST_HTTP, BERTH_HOST_WORKER, BERTH_HOST_FD, NULL};
 
-static const struct berth_manifest manifest = {
-    .size = sizeof manifest,
-    .abi = BERTH_ABI,
-    .id = "runtime-docker",
-    .version = "0.1.0",
-    .summary = "Runs containers on a Docker Engine (API 1.41 or later) or on Podman's Docker-compatible service.",
-    .license = "MIT",
-    .interfaces = interfaces,
-    .needs = needs,
-    .config = fields,
-};
+PU_SETTINGS(struct rd_config, rd_config_read, rd_config_free)
 
-/* The sentence of the last failed validate or start; the contract lets it live until the next call. */
-static const char *keep(char *why) {
-  static char *kept;
-  rd_set(&kept, why);
-  return kept;
-}
-
-static enum berth_code validate(const char *config_json, const char **why) {
-  struct rd_config c;
-  char *sentence;
-  if (!rd_config_read(config_json, &c, &sentence)) {
-    *why = keep(sentence);
-    return BERTH_INVALID;
-  }
-  rd_config_free(&c);
-  return BERTH_OK;
-}
-
-static enum berth_code start(const struct berth_host *host, const char *config_json, struct berth_instance **out, const char **why) {
-  struct berth_instance *self = rd_calloc(1, sizeof *self);
-  char *sentence = NULL;
+static void get_services(struct berth_instance *self, const struct berth_host *host) {
   self->host = host;
   self->ops = host->service(host, BERTH_HOST_OPS);
   self->log = host->service(host, BERTH_HOST_LOG);
@@ -61,27 +32,28 @@ static enum berth_code start(const struct berth_host *host, const char *config_j
   self->http = host->service(host, BERTH_HOST_HTTP);
   self->worker = host->service(host, BERTH_HOST_WORKER);
   self->fd = host->service(host, BERTH_HOST_FD);
-  if (!self->ops || !self->timer || !self->http || !self->worker || !self->fd)
-    sentence = rd_strdup("this host lacks a service that runtime-docker needs");
-  if (sentence || !rd_config_read(config_json, &self->config, &sentence)) {
-    free(self);
-    *why = keep(sentence);
-    return BERTH_INVALID;
-  }
+}
+
+static enum berth_code start(const struct berth_host *host, const char *config_json, struct berth_instance **out, const char **why) {
+  struct rd_config config;
+  enum berth_code code = read_settings(config_json, &config, why);
+  if (code != BERTH_OK)
+    return code;
+  struct berth_instance *self = rd_calloc(1, sizeof *self);
+  get_services(self, host);
+  self->config = config;
   *out = self;
   return BERTH_OK;
 }
 
 /* Where the engine is stays: those fields are immutable. */
 static enum berth_code reload(struct berth_instance *self, const char *config_json, const char **why) {
-  struct rd_config c;
-  char *sentence;
-  if (!rd_config_read(config_json, &c, &sentence)) {
-    *why = keep(sentence);
-    return BERTH_INVALID;
-  }
+  struct rd_config fresh;
+  enum berth_code code = read_settings(config_json, &fresh, why);
+  if (code != BERTH_OK)
+    return code;
   rd_config_free(&self->config);
-  self->config = c;
+  self->config = fresh;
   self->api = 0;
   return BERTH_OK;
 }
@@ -130,13 +102,6 @@ const struct berth_runtime rd_methods = {
     .copy_out = rd_copy_out,
 };
 
-extern const struct berth_plugin BERTH_PLUGIN_SYMBOL;
-BERTH_EXPORT const struct berth_plugin BERTH_PLUGIN_SYMBOL = {
-    .size = sizeof(struct berth_plugin),
-    .manifest = &manifest,
-    .validate = validate,
-    .start = start,
-    .reload = reload,
-    .stop = stop,
-    .cancel = cancel,
-};
+PU_PLUGIN("runtime-docker",
+          "Runs containers on a Docker Engine (API 1.41 or later) or on Podman's Docker-compatible service.", interfaces, needs, fields,
+          .validate = validate, .start = start, .reload = reload, .stop = stop, .cancel = cancel);

@@ -452,7 +452,9 @@ static void liar(void *arg, const struct web_request *r, struct web_answer *a) {
   static const char manifest[] = "{\"schemaVersion\":2}";
   snprintf(a->body, sizeof a->body, "%s", manifest);
   strcpy(a->headers, "Content-Type: application/vnd.oci.image.manifest.v1+json; charset=utf-8\r\n");
-  if (strstr(r->path, "/quiet/"))
+  if (strstr(r->path, "/headless/") && !strcmp(r->method, "HEAD"))
+    a->status = 405;
+  if (strstr(r->path, "/quiet/") || strstr(r->path, "/headless/"))
     return; /* no digest: it must be computed */
   if (strstr(r->path, "/forged/")) {
     strcat(a->headers, "Docker-Content-Digest: "
@@ -486,6 +488,7 @@ static void test_liars(void) {
   sha256("{\"schemaVersion\":2}", digest);
 #define IMAGE(name) bt_asprintf("127.0.0.1:%d/%s/x:1", w.port, name)
   BT_AUTO_FREE char *quiet = IMAGE("quiet");
+  BT_AUTO_FREE char *headless = IMAGE("headless");
   BT_AUTO_FREE char *forged = IMAGE("forged");
   BT_AUTO_FREE char *loop = IMAGE("loop");
   BT_AUTO_FREE char *denied = IMAGE("denied");
@@ -494,6 +497,7 @@ static void test_liars(void) {
   BT_AUTO_FREE char *error = IMAGE("error");
   BT_AUTO_FREE char *far = IMAGE("far");
   gives(quiet, NULL, digest, "without a digest in the head it is computed");
+  gives(headless, NULL, digest, "where HEAD is no method the manifest is fetched");
   fails(forged, NULL, BT_INVALID, "it was changed on its way");
   BT_AUTO_FREE char *pinned = bt_asprintf("127.0.0.1:%d/quiet/x@sha256:1111111111111111111111111111111111111111111111111111111111111111", w.port);
   fails(pinned, NULL, BT_INVALID, "it was changed on its way");
