@@ -52,6 +52,7 @@ static void inst_numbers(json_t *o, const struct ctl_inst *inst) {
     bt_json_set_int(o, "failures_before", inst->failures_before);
   bt_json_set_int(o, "exit_code", inst->exit_code);
   set_flag(o, "oom", inst->oom);
+  set_flag(o, "lasting", inst->lasting);
   bt_json_set_int(o, "attempt", inst->attempt);
   bt_json_set_int(o, "generation", inst->gen);
   ctl_set_time(o, "created_at", inst->created_ms);

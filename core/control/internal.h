@@ -68,6 +68,7 @@ struct ctl_inst {
   uint8_t state; /* enum bt_state */
   uint8_t health; /* 0 none, 1 starting, 2 healthy, 3 unhealthy */
   bool ready, oom, leaving, struck, restarting, ended; /* ended: by the node's word it will not start again */
+  bool lasting; /* by the node's word its error stays until a person does something */
   bool unsaved;
   int64_t created_ms, assigned_ms, started_ms, finished_ms, ready_ms, begun_ms, next_start_ms;
   char *error, *message, *reason; /* reason: why it is pending or leaving */

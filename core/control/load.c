@@ -130,6 +130,7 @@ static void load_numbers(struct ctl_inst *inst, const json_t *o) {
   inst->failures_before = (int)bt_json_int(o, "failures_before", 0);
   inst->ready = bt_json_bool(o, "ready", false);
   inst->oom = bt_json_bool(o, "oom", false);
+  inst->lasting = bt_json_bool(o, "lasting", false);
   inst->leaving = bt_json_bool(o, "leaving", false);
   inst->struck = bt_json_bool(o, "struck", false);
   inst->restarting = bt_json_bool(o, "restarting", false);

@@ -55,6 +55,7 @@ static bool take_facts(struct ctl_inst *inst, const json_t *m) {
   changed |= set_text(&inst->message, bt_json_str(m, "message"));
   changed |= set_text(&inst->ip, bt_json_str(m, "ip"));
   changed |= set_value(inst->exit_code, bt_json_int(m, "exit_code", 0));
+  changed |= set_value(inst->lasting, bt_json_bool(m, "lasting", false));
   changed |= set_value(inst->oom, bt_json_bool(m, "oom", false));
   changed |= set_value(inst->restarts, bt_json_int(m, "restarts", 0));
   changed |= set_value(inst->failures, bt_json_int(m, "failures", 0));

@@ -52,6 +52,7 @@ static struct bt_rollout_inst view_one(const struct ctl_inst *inst) {
       .done = ctl_inst_done(inst),
       .final = inst->ended && !ctl_inst_done(inst),
       .struck = inst->struck,
+      .lasting = inst->lasting && !inst->ready,
       .failures = inst->failures - inst->failures_before,
       .begun_ms = inst->begun_ms,
       .assigned_ms = inst->assigned_ms,
@@ -114,7 +115,8 @@ static void strike(struct ctl_inst *inst, const char *reason) {
   const struct ctl_app *app = inst->service->app;
   inst->struck = true;
   ctl_touch_inst(inst);
-  BT_AUTO_FREE char *note = bt_asprintf("%s failed: %s%s%s", inst->id, inst->error ? inst->error : "", inst->error ? "; " : "", reason);
+  const char *why = inst->error && bt_starts(inst->error, reason) ? "" : reason; /* said once */
+  BT_AUTO_FREE char *note = bt_asprintf("%s failed: %s%s%s", inst->id, inst->error ? inst->error : "", inst->error && *why ? "; " : "", why);
   bt_str_set(&inst->service->note, note);
   ctl_event(app->control, "error", "rollout.instance-failed", app->ns, app->name, inst->id, NULL, "%s", note);
 }

@@ -246,7 +246,7 @@ static void on_event(struct bt_agent *agent, const json_t *event) {
   else if (bt_streq(action, "oom"))
     in->oom = true;
   else if (bt_streq(action, "health"))
-    bt_inst_health(in, bt_json_str(event, "health"));
+    bt_health_event(in, bt_json_str(event, "health"));
   else if (bt_streq(action, "destroy"))
     bt_inst_gone(in);
   else if (bt_streq(action, "start") && !in->busy && !in->running)

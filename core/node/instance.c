@@ -75,6 +75,7 @@ void bt_inst_free(struct bt_inst *in) {
   if (in->op)
     bt_plugin_abandon(bt_agent_runtime(in->agent), in->op);
   bt_probes_stop(in);
+  bt_health_forget(in);
   bt_inst_set_container(in, NULL);
   for (size_t i = 0; i < in->agent->queue.len; i++)
     if (in->agent->queue.items[i] == in) {
@@ -230,6 +231,7 @@ void bt_inst_running(struct bt_inst *in, int64_t started_ms) {
   in->finished_ms = 0;
   in->next_start_ms = 0;
   in->oom = false;
+  in->lasting = false;
   in->started_once = true;
   in->state = BT_INST_RUNNING;
   bt_timer_free(&in->timer); /* hardly ever wanted while it runs */
@@ -272,7 +274,7 @@ void bt_inst_observe(struct bt_inst *in, const json_t *container) {
     bt_clock_parse(bt_json_str(container, "started_at"), &started);
     if (!in->running || in->state != BT_INST_RUNNING)
       bt_inst_running(in, started);
-    bt_inst_health(in, bt_json_str(container, "health"));
+    bt_health_observe(in, container);
   } else if ((bt_streq(state, "exited") || bt_streq(state, "dead")) && in->finished) {
     /* Its end was counted before this agent started. */
     in->exit_code = (int)bt_json_int(container, "exit_code", 0);
@@ -379,6 +381,7 @@ static void started(void *arg, enum bt_code code, const char *message, json_t *r
     return;
   } else if (code != BT_OK) {
     in->died_busy = false;
+    in->lasting = bt_node_lasting(code);
     bt_inst_fail(in, message, code == BT_UNAVAILABLE);
     bt_resources_doubt(in);
   } else if (in->died_busy) {
@@ -444,6 +447,7 @@ static void name_owner(void *arg, enum bt_code code, const char *message, json_t
     bt_slot_release(in);
     BT_AUTO_FREE char *text = bt_asprintf(
         "a container named %s exists that is not Berth's: remove or rename it, or choose another container_name", name);
+    in->lasting = true;
     bt_inst_fail(in, text, false);
   } else if (bt_streq(bt_json_str(labels, "berth.instance"), in->id)) {
     bt_slot_release(in);
@@ -501,6 +505,7 @@ static void created(void *arg, enum bt_code code, const char *message, json_t *r
   bt_slot_release(in);
   if (code == BT_NOT_FOUND)
     bt_image_forget(in->agent, bt_json_str_or(bt_inst_doc(in), "image", ""));
+  in->lasting = bt_node_lasting(code);
   bt_inst_fail(in, message, code == BT_UNAVAILABLE);
   bt_resources_doubt(in);
 }
@@ -528,6 +533,7 @@ static void create(struct bt_inst *in, const char *image_id) {
 
 static void step_create(struct bt_inst *in) {
   const char *why = NULL, *image_id = NULL;
+  in->lasting = false;
   int rc = bt_resources_ready(in, &why);
   if (rc < 0)
     bt_inst_fail(in, why, false);

@@ -56,6 +56,7 @@ struct bt_inst {
   unsigned died_busy : 1;     /* a "die" event came while an operation was in flight */
   unsigned oom : 1;
   unsigned ready : 1;
+  unsigned lasting : 1;       /* what failed last fails again until a person does something */
   unsigned startup_ok : 1, readiness_ok : 1; /* probes */
   int exit_code;
   int restarts;               /* starts after the first, for the report */
@@ -67,6 +68,7 @@ struct bt_inst {
   struct bt_timer *good;      /* resets the failures once it has been ready long enough */
   struct bt_probes *probes;   /* while it runs, where the class has some */
   uint64_t last_report;       /* its fingerprint */
+  berth_op look;              /* asks the engine what its health check said */
 };
 
 /* A network or volume that instances need on the engine. */
@@ -77,6 +79,7 @@ struct bt_resource {
   json_t *spec, *labels;
   enum { BT_RES_UNKNOWN, BT_RES_BUSY, BT_RES_READY, BT_RES_FAILED, BT_RES_DROPPING } state;
   bool drop;               /* to be removed */
+  bool lasting;            /* its error does not go away by trying again */
   char *error;
   char *mountpoint;        /* of volumes */
   struct bt_timer *retry;
@@ -166,6 +169,12 @@ json_t *bt_inst_report(const struct bt_inst *in);  /* new reference */
 void bt_inst_tell(struct bt_inst *in);             /* sends a report where something changed */
 void bt_inst_progress(struct bt_inst *in, const char *text, int64_t current, int64_t total);
 
+/* The end of what a command printed, on one line, without control characters and at most 300 bytes; NULL where there is nothing.
+ * The caller frees. */
+char *bt_node_last_words(const char *text, size_t len);
+/* Whether a call that ended so ends so again until a person changes something. */
+bool bt_node_lasting(enum bt_code code);
+
 /* ---- spec.c ---- */
 /* spec_json of berth_runtime.create for the instance; NULL with an error where a part is missing. The caller frees. */
 char *bt_inst_spec(struct bt_inst *in, const char *image_id, struct bt_err **err);
@@ -194,6 +203,12 @@ void bt_image_free(void *image);
 void bt_probes_start(struct bt_inst *in);
 void bt_probes_stop(struct bt_inst *in);
 
+/* What the engine's own health check says: of an event, where it is unhealthy after a look at what the check printed last; of
+ * an inspection, which has both. */
+void bt_health_event(struct bt_inst *in, const char *health);
+void bt_health_observe(struct bt_inst *in, const json_t *container);
+void bt_health_forget(struct bt_inst *in); /* ends the look that is under way, if any */
+
 /* ---- hooks.c: runs the commands one after the other in the container, then done (ok false with the sentence) ---- */
 void bt_hooks_run(struct bt_inst *in, const char *which, void (*done)(struct bt_inst *in, const char *error));
 
@@ -202,6 +217,7 @@ struct bt_ports *bt_ports_new(struct bt_agent *agent);
 void bt_ports_free(struct bt_ports **ports);
 void bt_ports_changed(struct bt_agent *agent); /* soon: collects ready instances' backends and sends the table */
 const char *bt_ports_error(struct bt_agent *agent, const struct bt_inst *in); /* why its port cannot be served; NULL */
+bool bt_ports_lasting(struct bt_agent *agent, const struct bt_inst *in); /* and whether that has lasted, over a second try */
 
 
 #endif

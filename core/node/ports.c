@@ -17,14 +17,19 @@
 #include "base/log.h"
 #include "node/internal.h"
 
-enum { settle_ms = 5, retry_ms = 100, spawn_patience_ms = 3000, max_reply = 1024 * 1024 };
+enum { settle_ms = 5, held_retry_ms = 5000, retry_ms = 100, spawn_patience_ms = 3000, max_reply = 1024 * 1024 };
+
+struct port_error {
+  int64_t since_ms; /* monotonic */
+  char *text;
+};
 
 struct bt_ports {
   struct bt_agent *agent;
   char *socket;
   struct bt_timer *timer;
   struct bufferevent *control;
-  struct bt_map *errors; /* "0.0.0.0:8080" -> sentence */
+  struct bt_map *errors; /* "0.0.0.0:8080" -> struct port_error * */
   char *sent;            /* the table as text */
   bool connected;
   int64_t spawned_ms; /* monotonic; a proxy that was started is given time to listen */
@@ -75,14 +80,23 @@ static json_t *table_message(struct bt_agent *agent) {
   return json_pack("{so}", "set", list);
 }
 
+static void error_free(void *p) {
+  struct port_error *e = p;
+  free(e->text);
+  free(e);
+}
+
 static void take_errors(struct bt_ports *ports, const json_t *reply) {
-  struct bt_map *errors = bt_map_new(free);
+  struct bt_map *errors = bt_map_new(error_free);
   size_t i;
   json_t *e;
   json_array_foreach(bt_json_arr(reply, "errors"), i, e) {
     const char *listen = bt_json_str_or(e, "listen", "?");
-    bt_map_set(errors, listen,
-               bt_asprintf("port %s cannot be served: %s", listen, bt_json_str_or(e, "error", "unknown error")));
+    const struct port_error *before = bt_map_get(ports->errors, listen);
+    struct port_error *now = bt_new(struct port_error);
+    now->since_ms = before ? before->since_ms : bt_clock_mono_ms();
+    now->text = bt_asprintf("port %s cannot be served: %s", listen, bt_json_str_or(e, "error", "unknown error"));
+    bt_map_set(errors, listen, now);
   }
   bool changed = bt_map_len(errors) || bt_map_len(ports->errors);
   bt_map_free(&ports->errors);
@@ -90,7 +104,7 @@ static void take_errors(struct bt_ports *ports, const json_t *reply) {
   if (bt_map_len(errors)) {
     free(ports->sent);
     ports->sent = NULL;
-    bt_timer_set(ports->timer, 5000); /* whoever holds the port may let it go */
+    bt_timer_set(ports->timer, held_retry_ms); /* whoever holds the port may let it go */
   }
   if (!changed)
     return;
@@ -212,23 +226,35 @@ void bt_ports_changed(struct bt_agent *agent) {
     bt_timer_set(agent->ports->timer, settle_ms);
 }
 
-const char *bt_ports_error(struct bt_agent *agent, const struct bt_inst *in) {
+/* The first of its ports that cannot be served, or NULL. */
+static const struct port_error *port_error_of(const struct bt_agent *agent, const struct bt_inst *in) {
   size_t i;
   json_t *p;
   json_array_foreach(bt_json_arr(in->klass, "ingress"), i, p) {
     BT_AUTO_FREE char *listen = listen_of(p);
-    const char *error = agent->ports ? bt_map_get(agent->ports->errors, listen) : NULL;
+    const struct port_error *error = agent->ports ? bt_map_get(agent->ports->errors, listen) : NULL;
     if (error)
       return error;
   }
   return NULL;
 }
 
+const char *bt_ports_error(struct bt_agent *agent, const struct bt_inst *in) {
+  const struct port_error *error = port_error_of(agent, in);
+  return error ? error->text : NULL;
+}
+
+/* Who stops may hold its port for a moment, so the first failure does not count. */
+bool bt_ports_lasting(struct bt_agent *agent, const struct bt_inst *in) {
+  const struct port_error *error = port_error_of(agent, in);
+  return error && bt_clock_mono_ms() - error->since_ms >= held_retry_ms - retry_ms;
+}
+
 struct bt_ports *bt_ports_new(struct bt_agent *agent) {
   struct bt_ports *ports = bt_new(struct bt_ports);
   ports->agent = agent;
   ports->socket = bt_asprintf("%s/portd.sock", agent->run_dir);
-  ports->errors = bt_map_new(free);
+  ports->errors = bt_map_new(error_free);
   ports->timer = bt_timer_new(agent->o.loop, "node: port table", send_table, ports);
   return ports;
 }

@@ -1,4 +1,4 @@
-/* Probes of x-berth: http, tcp and exec checks that Berth runs itself. startup holds the others back until it passes once; readiness
+/* Probes of x-berth: http, tcp and exec checks that Berth runs itself; and what the engine's own health check says. startup holds the others back until it passes once; readiness
  * takes an instance out of the port proxy; liveness restarts it. One timer per configured probe; nothing otherwise. */
 #include "config.h"
 
@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "node/internal.h"
@@ -31,6 +32,7 @@ struct probe {
   int fd;
   struct bt_watch *watch;
   char *last_error;
+  struct bt_buf said; /* what the command of an exec check printed, its end */
 };
 
 struct bt_probes {
@@ -54,6 +56,7 @@ static void maybe_free(struct bt_probes *probes) {
     bt_timer_free(&probes->p[i].timer);
     json_decref(probes->p[i].spec);
     free(probes->p[i].last_error);
+    bt_buf_free(&probes->p[i].said);
   }
   free(probes);
 }
@@ -197,13 +200,30 @@ static void check_tcp(struct probe *p) {
 
 /* ---------------------------------------------------------------- exec */
 
+static size_t exec_said(void *arg, int channel, const void *data, size_t len) {
+  enum { most = 1024 };
+  struct probe *p = arg;
+  if (channel != BERTH_RUNTIME_STDOUT && channel != BERTH_RUNTIME_STDERR)
+    return 0;
+  size_t part = BT_MIN(len, (size_t)most);
+  if (p->said.len + part > most) { /* the end counts */
+    size_t gone = p->said.len + part - most;
+    memmove(p->said.data, p->said.data + gone, p->said.len - gone);
+    p->said.len -= gone;
+  }
+  bt_buf_add(&p->said, (const char *)data + (len - part), part);
+  return 0;
+}
+
 static void exec_done(void *arg, enum bt_code code, const char *message, json_t *result) {
   struct probe *p = arg;
   p->op = 0;
   long long exit_code = code == BT_OK ? bt_json_int(result, "exit_code", 0) : 0;
+  BT_AUTO_FREE char *said = exit_code ? bt_node_last_words(p->said.data, p->said.len) : NULL;
   BT_AUTO_FREE char *text = code != BT_OK ? bt_strdup(message)
-                            : exit_code   ? bt_asprintf("the command ended with exit code %lld", exit_code)
+                            : exit_code   ? bt_asprintf("the command ended with exit code %lld%s%s", exit_code, said ? ": " : "", said ? said : "")
                                           : NULL;
+  bt_buf_free(&p->said);
   concluded(p, text);
 }
 
@@ -211,8 +231,57 @@ static void check_exec(struct probe *p) {
   BT_AUTO_FREE char *command = bt_json_text(json_object_get(bt_json_obj(p->spec, "exec"), "command"));
   struct berth_runtime_exec req = {sizeof req, .id = p->owner->in->container_id, .command_json = command};
   struct bt_plugin_call call = {
-      .method = "runtime.exec", .deadline_ms = p->timeout_ms, .done = exec_done, .arg = p};
+      .method = "runtime.exec", .deadline_ms = p->timeout_ms, .emit = exec_said, .done = exec_done, .arg = p};
   p->op = bt_agent_call(p->owner->in->agent, exec, &call, &req);
+}
+
+/* ---------------------------------------------------------------- the engine's health check */
+
+static const char unhealthy_words[] = "its health check fails";
+
+void bt_health_forget(struct bt_inst *in) {
+  berth_op look = in->look;
+  in->look = 0;
+  if (look)
+    bt_plugin_abandon(bt_agent_runtime(in->agent), look);
+}
+
+static void set_health(struct bt_inst *in, const char *health, const char *output) {
+  BT_AUTO_FREE char *said = bt_node_last_words(output, strlen(output));
+  if (bt_streq(health, "unhealthy")) {
+    free(in->error);
+    in->error = bt_asprintf("%s%s%s", unhealthy_words, said ? ": " : "", said ? said : "");
+  } else if (in->error && bt_starts(in->error, unhealthy_words)) {
+    bt_str_set(&in->error, NULL);
+  }
+  bt_inst_health(in, health);
+}
+
+void bt_health_observe(struct bt_inst *in, const json_t *container) {
+  set_health(in, bt_json_str(container, "health"), bt_json_str_or(container, "health_output", ""));
+}
+
+static void looked(void *arg, enum bt_code code, const char *message, json_t *result) {
+  struct bt_inst *in = arg;
+  (void)message;
+  in->look = 0;
+  if (!in->running || in->agent->stopping)
+    return;
+  if (code == BT_OK)
+    bt_health_observe(in, result);
+  else
+    set_health(in, "unhealthy", "");
+}
+
+void bt_health_event(struct bt_inst *in, const char *health) {
+  bt_health_forget(in);
+  if (!bt_streq(health, "unhealthy") || !in->container_id) {
+    set_health(in, health, "");
+    return;
+  }
+  struct berth_runtime_container req = {sizeof req, .id = in->container_id};
+  struct bt_plugin_call call = {.method = "runtime.inspect", .deadline_ms = 5000, .done = looked, .arg = in};
+  in->look = bt_agent_call(in->agent, inspect, &call, &req);
 }
 
 /* ---------------------------------------------------------------- turns */

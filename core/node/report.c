@@ -2,6 +2,7 @@
 
 #include <sodium.h>
 
+#include "base/buf.h"
 #include "node/internal.h"
 
 static const char *const state_names[] = {
@@ -14,6 +15,32 @@ static const char *const health_names[] = {"", "starting", "healthy", "unhealthy
 static void set_nonzero(json_t *o, const char *key, int64_t v) {
   if (v)
     bt_json_set_int(o, key, v);
+}
+
+bool bt_node_lasting(enum bt_code code) {
+  return code == BT_INVALID || code == BT_UNSUPPORTED || code == BT_CONFLICT || code == BT_DENIED;
+}
+
+char *bt_node_last_words(const char *text, size_t len) {
+  enum { most = 300 };
+  BT_AUTO_BUF line = {0};
+  bool cut = len > most;
+  size_t i = cut ? len - most : 0;
+  while (i < len && cut && ((unsigned char)text[i] & 0xc0) == 0x80)
+    i++; /* not in the middle of a character */
+  for (; i < len; i++) {
+    unsigned char c = (unsigned char)text[i];
+    bool c1 = c == 0xc2 && i + 1 < len && (unsigned char)text[i + 1] < 0xa0; /* control characters too, in UTF-8 */
+    bool blank = c <= ' ' || c == 0x7f || c1;
+    i += c1;
+    if (!blank)
+      bt_buf_addc(&line, (char)c);
+    else if (line.len && line.data[line.len - 1] != ' ')
+      bt_buf_addc(&line, ' ');
+  }
+  while (line.len && line.data[line.len - 1] == ' ')
+    line.data[--line.len] = '\0';
+  return !line.len ? NULL : cut ? bt_asprintf("…%s", line.data) : bt_buf_steal(&line);
 }
 
 /* What the engine published, and what the port proxy leads to this instance. */
@@ -46,6 +73,8 @@ json_t *bt_inst_report(const struct bt_inst *in) {
   if (in->oom)
     bt_json_set_bool(o, "oom", true);
   bt_json_set_str(o, "error", port_error ? port_error : in->error);
+  if (port_error ? bt_ports_lasting(in->agent, in) : in->lasting && in->error)
+    bt_json_set_bool(o, "lasting", true);
   bt_json_set_int(o, "restarts", in->restarts);
   bt_json_set_int(o, "failures", in->failures);
   if (!in->running)

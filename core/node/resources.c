@@ -38,6 +38,7 @@ static void ensured(void *arg, enum bt_code code, const char *message, json_t *r
   struct bt_resource *r = arg;
   bt_str_set(&r->error, code == BT_OK ? NULL : message);
   r->state = code == BT_OK ? BT_RES_READY : BT_RES_FAILED;
+  r->lasting = bt_node_lasting(code) || (code == BT_NOT_FOUND && bt_json_bool(r->spec, "external", false));
   if (code == BT_OK)
     bt_str_set(&r->mountpoint, bt_json_str(result, "mountpoint"));
   else
@@ -48,10 +49,19 @@ static void ensured(void *arg, enum bt_code code, const char *message, json_t *r
     bt_agent_step_all(r->agent);
 }
 
+/* With the server's id, as containers have it: another server on this engine keeps its own. */
+static char *labels_of(const struct bt_resource *r) {
+  BT_AUTO_JSON labels = json_object();
+  if (r->labels)
+    json_object_update(labels, r->labels);
+  bt_json_set_str(labels, "berth.server", r->agent->server_id);
+  return bt_json_text(labels);
+}
+
 static void ensure(struct bt_resource *r) {
   r->state = BT_RES_BUSY;
   BT_AUTO_FREE char *spec = r->spec ? bt_json_text(r->spec) : bt_strdup("{}");
-  BT_AUTO_FREE char *labels = r->labels ? bt_json_text(r->labels) : bt_strdup("{}");
+  BT_AUTO_FREE char *labels = labels_of(r);
   struct bt_plugin_call call = {.deadline_ms = 60000, .done = ensured, .arg = r};
   if (r->volume) {
     struct berth_runtime_volume req = {sizeof req, .name = r->name, .spec_json = spec, .labels_json = labels};
@@ -83,8 +93,7 @@ static void dropped(void *arg, enum bt_code code, const char *message, json_t *r
   bt_agent_send(agent, o); /* who asks again where it failed */
 }
 
-static void drop(struct bt_resource *r) {
-  r->state = BT_RES_DROPPING;
+static void drop_own(struct bt_resource *r) {
   struct bt_plugin_call call = {.deadline_ms = 60000, .done = dropped, .arg = r};
   if (r->volume) {
     call.method = "runtime.volume_remove";
@@ -92,6 +101,47 @@ static void drop(struct bt_resource *r) {
   } else {
     call.method = "runtime.network_remove";
     bt_agent_call(r->agent, network_remove, &call, r->name);
+  }
+}
+
+/* Is the one of that name another server's, and none ours? */
+static bool of_another(const struct bt_resource *r, const json_t *result) {
+  size_t i;
+  json_t *o;
+  bool other = false;
+  json_array_foreach(bt_json_arr(result, r->volume ? "volumes" : "networks"), i, o) {
+    const char *server = bt_json_str(bt_json_obj(o, "labels"), "berth.server");
+    if (!bt_streq(bt_json_str(o, "name"), r->name))
+      continue;
+    if (!server || bt_streq(server, r->agent->server_id))
+      return false;
+    other = true;
+  }
+  return other;
+}
+
+static void owner_seen(void *arg, enum bt_code code, const char *message, json_t *result) {
+  struct bt_resource *r = arg;
+  if (code != BT_OK)
+    dropped(r, code, message, NULL);
+  else if (!r->drop)
+    dropped(r, BT_OK, NULL, NULL); /* wanted again meanwhile */
+  else if (of_another(r, result))
+    dropped(r, BT_NOT_FOUND, NULL, NULL); /* ours is not there, and theirs stays */
+  else
+    drop_own(r);
+}
+
+static void drop(struct bt_resource *r) {
+  r->state = BT_RES_DROPPING;
+  struct berth_runtime_list req = {sizeof req, .label = "berth.server"};
+  struct bt_plugin_call call = {.deadline_ms = 60000, .done = owner_seen, .arg = r};
+  if (r->volume) {
+    call.method = "runtime.volume_list";
+    bt_agent_call(r->agent, volume_list, &call, &req);
+  } else {
+    call.method = "runtime.network_list";
+    bt_agent_call(r->agent, network_list, &call, &req);
   }
 }
 
@@ -118,7 +168,7 @@ static struct bt_resource *resource_at(struct bt_agent *agent, bool volume, cons
 
 void bt_resource_want(struct bt_agent *agent, bool volume, const json_t *message) {
   const char *name = bt_json_str(message, "name");
-  if (!name)
+  if (!name || !*name)
     return;
   struct bt_resource *r = resource_at(agent, volume, name);
   json_t *spec = bt_json_obj(message, "spec"), *labels = bt_json_obj(message, "labels");
@@ -148,13 +198,21 @@ void bt_resources_recheck(struct bt_agent *agent) {
     }
 }
 
-/* One needed network or volume. A name nobody declared is external: the engine must have it. */
+/* One needed network or volume. A name nobody declared is external: the engine must have it, and is asked, since it would make an
+ * empty volume without a word. */
 static int one_ready(struct bt_inst *in, bool volume, const char *name, const char **why) {
-  struct bt_resource *r = name ? bt_map_get(map_of(in->agent, volume), name) : NULL;
-  if (!r || r->state == BT_RES_READY)
+  if (!name || !*name)
+    return 1;
+  struct bt_resource *r = resource_at(in->agent, volume, name);
+  if (r->state == BT_RES_UNKNOWN && !r->spec) {
+    r->spec = json_pack("{sb}", "external", 1);
+    resource_step(r);
+  }
+  if (r->state == BT_RES_READY)
     return 1;
   if (r->state == BT_RES_FAILED) {
     *why = r->error;
+    in->lasting |= r->lasting;
     return -1;
   }
   return 0;

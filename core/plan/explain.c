@@ -61,11 +61,14 @@ static void explain_running(const struct bt_explain_inst *i, struct bt_explain *
   out->next = try_logs(i);
   bt_buf_addf(&out->text, "%s runs on %s, but is not ready: ", i->id, i->node);
   if (bt_streq(i->health, "unhealthy"))
-    bt_buf_adds(&out->text, "its health check fails");
+    bt_buf_adds(&out->text, i->error && bt_starts(i->error, "its health check fails") ? i->error : "its health check fails");
   else if (i->healthcheck && !bt_streq(i->health, "healthy"))
     bt_buf_adds(&out->text, "its health check has not passed yet");
   else if (i->error && bt_starts(i->error, "port "))
     explain_port(i, out);
+  else if (i->error && (bt_starts(i->error, "its readiness probe") || bt_starts(i->error, "its startup probe") ||
+                        bt_starts(i->error, "its liveness probe")))
+    bt_buf_adds(&out->text, i->error);
   else if (i->readiness)
     bt_buf_adds(&out->text, "its readiness probe does not pass");
   else

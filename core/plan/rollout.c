@@ -58,6 +58,8 @@ static const char *strike_reason(struct pass *p, const struct bt_rollout_inst *i
     return "its restart policy lets it be";
   if (i->unhealthy)
     return "its health check fails";
+  if (i->lasting)
+    return "trying again does not help";
   if ((!fresh && i->fell) || i->failures >= (fresh ? FRESH_FAILURES : 1))
     return fresh ? "it failed three times in a row" : "it failed while it was watched";
   if (i->assigned_ms && !i->ready) {

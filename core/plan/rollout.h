@@ -48,6 +48,7 @@ struct bt_rollout_inst {
   bool done;        /* ended well and will not start again (a task without restart) */
   bool final;       /* ended badly and will not start again */
   bool struck;      /* counted as failed in this rollout (BT_ROLL_STRIKE before) */
+  bool lasting;     /* it cannot come up until a person does something */
   int failures;     /* since it was made or last well */
   int64_t begun_ms; /* made, or last asked to restart */
   int64_t assigned_ms, ready_ms; /* 0: not (yet) */

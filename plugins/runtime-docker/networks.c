@@ -74,6 +74,27 @@ static bool external_missing(struct thing *t) {
   return true;
 }
 
+/* The other server's id where found belongs to one: two servers on one engine share nothing by accident. What carries no
+ * server's label (an older one made it) belongs to whoever asks. */
+static const char *other_server(const struct thing *t, const json_t *found) {
+  const char *mine = rd_str(t->labels, "berth.server"), *theirs = rd_str(rd_obj(found, "Labels"), "berth.server");
+  return mine && theirs && !rd_eq(mine, theirs) ? theirs : NULL;
+}
+
+/* What is there may not be used for what was asked: true, and op has been ended. differs: why, or NULL. */
+static bool unusable(struct thing *t, const json_t *found, const char *differs) {
+  const char *other = other_server(t, found);
+  if (rd_bool(t->spec, "external", false) || (!differs && !other))
+    return false;
+  if (other)
+    rd_op_fail(&t->op, BERTH_CONFLICT,
+               "%s: one of that name belongs to another Berth server (berth.server=%s): choose another name, or share it with \"external: true\"",
+               t->op.subject, other);
+  else
+    rd_op_fail(&t->op, BERTH_CONFLICT, "%s: one of that name is there, but %s: remove it, or choose another name", t->op.subject, differs);
+  return true;
+}
+
 /* ---------------------------------------------------------------- networks */
 
 /* Compose's ipam in the engine's words. */
@@ -111,9 +132,11 @@ static json_t *network_body(const struct thing *t) {
 
 /* ---- those of one name ---- */
 
-static bool is_ours(const json_t *network) {
+static bool is_ours(const struct thing *t, const json_t *network) {
   const char *key;
   json_t *value;
+  if (other_server(t, network))
+    return false;
   json_object_foreach(rd_obj(network, "Labels"), key, value) {
     (void)value;
     if (rd_starts(key, "berth."))
@@ -143,7 +166,7 @@ static void networks_take(struct thing *t, const struct rd_answer *a, bool ours_
   size_t i;
   json_t *network;
   json_array_foreach(a->json, i, network)
-    if (rd_eq(rd_str(network, "Name"), t->name) && (!ours_only || is_ours(network)))
+    if (rd_eq(rd_str(network, "Name"), t->name) && (!ours_only || is_ours(t, network)))
       json_array_append(t->found, network);
 }
 
@@ -248,10 +271,8 @@ static void network_look(struct rd_op *op);
 
 /* Ends the operation with the network of that name. */
 static void network_use(struct thing *t, const json_t *network) {
-  RD_AUTO_FREE why = rd_bool(t->spec, "external", false) ? NULL : rd_network_differs(network, t->spec);
-  if (why)
-    rd_op_fail(&t->op, BERTH_CONFLICT, "%s: one of that name is there, but %s: remove it, or choose another name", t->op.subject, why);
-  else
+  RD_AUTO_FREE why = rd_network_differs(network, t->spec);
+  if (!unusable(t, network, why))
     rd_op_done(&t->op, json_pack("{s:s, s:b}", "id", rd_str_or(network, "Id", ""), "created", rd_eq(t->made, rd_str(network, "Id"))));
 }
 
@@ -268,9 +289,9 @@ static void networks_removed(struct thing *t) {
 }
 
 /* Whether a stays rather than b: a stranger's, which is not ours to remove; then what containers use; then the oldest. */
-static bool stays_rather(const json_t *a, const json_t *b) {
-  if (is_ours(a) != is_ours(b))
-    return !is_ours(a);
+static bool stays_rather(const struct thing *t, const json_t *a, const json_t *b) {
+  if (is_ours(t, a) != is_ours(t, b))
+    return !is_ours(t, a);
   bool used_a = json_object_size(rd_obj(a, "Containers")) > 0, used_b = json_object_size(rd_obj(b, "Containers")) > 0;
   if (used_a != used_b)
     return used_a;
@@ -283,8 +304,8 @@ static void networks_settle(struct thing *t) {
   json_t *keep = json_array_get(t->found, 0), *network;
   size_t i, strangers = 0;
   json_array_foreach(t->found, i, network) {
-    strangers += !is_ours(network);
-    if (stays_rather(network, keep))
+    strangers += !is_ours(t, network);
+    if (stays_rather(t, network, keep))
       keep = network;
   }
   if (strangers > 1) {
@@ -345,6 +366,7 @@ static void recheck_seen(struct rd_op *op, const struct rd_answer *a) {
 static void network_recheck(const struct thing *t) {
   struct thing *again = thing_new(t->op.self, 0, "network", t->name, NULL, NULL);
   json_object_set_new(again->spec, "external", json_true()); /* to be used as it is */
+  json_object_update(again->labels, t->labels);
   rd_op_after(&again->op, 1000, network_look);
 }
 
@@ -432,8 +454,9 @@ static json_t *volume_result(const json_t *v, bool created) {
   return json_pack("{s:s, s:s, s:b}", "name", rd_str_or(v, "Name", ""), "mountpoint", rd_str_or(v, "Mountpoint", ""), "created", created);
 }
 
+/* An engine that was asked twice at once gives the other asker's volume. */
 static void volume_created(struct rd_op *op, const struct rd_answer *a) {
-  if (rd_answer_good(op, a))
+  if (rd_answer_good(op, a) && !unusable((struct thing *)op, a->json, NULL))
     rd_op_done(op, volume_result(a->json, true));
 }
 
@@ -454,10 +477,8 @@ static void volume_seen(struct rd_op *op, const struct rd_answer *a) {
   }
   if (!rd_answer_good(op, a))
     return;
-  RD_AUTO_FREE why = rd_bool(t->spec, "external", false) ? NULL : rd_volume_differs(a->json, t->spec);
-  if (why)
-    rd_op_fail(op, BERTH_CONFLICT, "%s: one of that name is there, but %s: remove it, or choose another name", op->subject, why);
-  else
+  RD_AUTO_FREE why = rd_volume_differs(a->json, t->spec);
+  if (!unusable(t, a->json, why))
     rd_op_done(op, volume_result(a->json, false));
 }
 

@@ -146,11 +146,12 @@ struct berth_runtime {
   /* Removes images that no container uses. {"removed": [..], "freed": bytes} */
   void (*image_prune)(struct berth_instance *self, berth_op op, const struct berth_runtime_list *request);
 
-  /* Makes it where it is absent. {"id", "created": bool}; CONFLICT where one of that name exists with another driver or subnet. */
+  /* Makes it where it is absent. {"id", "created": bool}; CONFLICT where one of that name exists with another driver or subnet,
+   * or with another value of the label "berth.server" than labels_json has. */
   void (*network_ensure)(struct berth_instance *self, berth_op op, const struct berth_runtime_network *request);
   void (*network_remove)(struct berth_instance *self, berth_op op, const char *name);
   void (*network_list)(struct berth_instance *self, berth_op op, const struct berth_runtime_list *request); /* {"networks":[{"name","id","driver","labels"}]} */
-  void (*volume_ensure)(struct berth_instance *self, berth_op op, const struct berth_runtime_volume *request); /* {"name","mountpoint","created"} */
+  void (*volume_ensure)(struct berth_instance *self, berth_op op, const struct berth_runtime_volume *request); /* {"name","mountpoint","created"}; CONFLICT as network_ensure */
   void (*volume_remove)(struct berth_instance *self, berth_op op, const char *name); /* CONFLICT where in use */
   void (*volume_list)(struct berth_instance *self, berth_op op, const struct berth_runtime_list *request); /* {"volumes":[{"name","driver","labels","mountpoint"}]} */
 
