@@ -7,7 +7,6 @@
 #include <event2/bufferevent.h>
 #include <event2/bufferevent_ssl.h>
 #include <event2/event.h>
-#include <event2/listener.h>
 #include <netinet/tcp.h>
 #include <openssl/ssl.h>
 #include <time.h>
@@ -23,6 +22,7 @@
 
 enum {
   DEFAULT_CONNECTIONS = 512,
+  DEFAULT_GRACE_MS = 500,
   DEFAULT_HEAD_MS = 10000,
   DEFAULT_BODY_MS = 60000,
   DEFAULT_IDLE_MS = 75000,
@@ -30,28 +30,6 @@ enum {
   LINGER_MS = 2000,
   ACCEPT_AGAIN_MS = 200,
   SPARES = 64 /* exchanges kept for the next connection */
-};
-
-struct bt_listener {
-  struct bt_httpd *httpd;
-  struct evconnlistener *ev;
-  struct bt_timer *again; /* after EMFILE */
-  struct bt_socket_file file;
-  SSL_CTX *tls;
-  bool unix_socket;
-  int count, port;
-};
-
-struct bt_httpd {
-  struct bt_httpd_options o;
-  BT_VEC(struct bt_listener *) listeners;
-  struct bt_conn *conns;
-  size_t nconns;
-  struct bt_exchange *spare;
-  int nspare;
-  time_t date_at;
-  char date[40];
-  bool closing;
 };
 
 static void conn_process(struct bt_conn *conn);
@@ -151,6 +129,7 @@ static void conn_destroy(struct bt_conn *conn) {
   conn->listener->count--;
   listener_resume(conn->listener);
   bt_timer_free(&conn->timer);
+  bt_crowd_leave(conn->listener, &conn->origin);
   bufferevent_free(conn->bev); /* closes the socket */
   free(conn);
 }
@@ -200,6 +179,7 @@ static void linger_sent(struct bt_conn *conn) {
 static void next_request(struct bt_conn *conn) {
   conn->state = BT_CONN_REQUEST;
   conn->head_seen = false;
+  conn->since = bt_clock_mono_ms();
   conn->x = bt_exchange_new(conn->httpd);
   conn->x->conn = conn;
   conn->x->peer = &conn->peer;
@@ -386,11 +366,12 @@ static void on_timer(void *arg) {
   conn_release(conn);
 }
 
-static void conn_new(struct bt_listener *l, int fd) {
+static void conn_new(struct bt_listener *l, int fd, struct bt_origin *origin) {
   struct bt_httpd *httpd = l->httpd;
   struct bt_conn *conn = bt_new(struct bt_conn);
   conn->httpd = httpd;
   conn->listener = l;
+  conn->origin = origin;
   conn->deadline = conn->fires = INT64_MAX;
   conn->peer = (struct bt_peer){.unix_socket = l->unix_socket, .tls = l->tls != NULL, .uid = (uid_t)-1};
   if (l->unix_socket)
@@ -412,8 +393,7 @@ static void conn_new(struct bt_listener *l, int fd) {
     conn->next->prev = conn;
   httpd->conns = conn;
   httpd->nconns++;
-  if (++l->count >= httpd->o.max_connections)
-    evconnlistener_disable(l->ev); /* the rest waits in the kernel's queue */
+  l->count++;
   next_request(conn);
   bt_conn_deadline(conn, httpd->o.head_ms);
   bufferevent_enable(conn->bev, EV_READ | EV_WRITE);
@@ -421,24 +401,53 @@ static void conn_new(struct bt_listener *l, int fd) {
 
 /* ---------------------------------------------------------------- listeners */
 
+static bool is_full(const struct bt_listener *l) { return l->count >= l->httpd->o.max_connections; }
+
+/* Where nobody makes room, the rest waits in the kernel's queue, until somebody leaves or has been silent for too long. */
+static void rest(struct bt_listener *l) {
+  evconnlistener_disable(l->ev);
+  bt_timer_set(l->again, ACCEPT_AGAIN_MS);
+}
+
+static void take(struct bt_listener *l, int fd, const struct sockaddr *from) {
+  bool greedy;
+  struct bt_origin *origin = bt_crowd_enter(l, from, &greedy);
+  struct bt_conn *victim = greedy || is_full(l) ? bt_crowd_victim(l, greedy ? origin : NULL) : NULL;
+  if (greedy && !victim) {
+    bt_crowd_leave(l, &origin);
+    close(fd);
+    return;
+  }
+  if (victim)
+    conn_destroy(victim);
+  conn_new(l, fd, origin);
+  if (is_full(l) && !bt_crowd_victim(l, NULL))
+    rest(l);
+}
+
 static void on_accept(struct evconnlistener *ev, evutil_socket_t fd, struct sockaddr *sa, int len, void *arg) {
   (void)ev;
-  (void)sa;
   (void)len;
   struct bt_listener *l = arg;
   bt_loop_enter(l->httpd->o.loop, "api-accept");
-  conn_new(l, (int)fd);
+  take(l, (int)fd, sa);
   bt_loop_leave(l->httpd->o.loop);
 }
 
-static void accept_again(void *arg) { listener_resume(arg); }
+static void accept_again(void *arg) {
+  struct bt_listener *l = arg;
+  if (is_full(l) && !bt_crowd_victim(l, NULL))
+    rest(l);
+  else
+    listener_resume(l);
+}
 
 /* Out of descriptors, most of all: look again a little later instead of spinning. */
 static void on_accept_error(struct evconnlistener *ev, void *arg) {
   struct bt_listener *l = arg;
   bt_warn("api", "accept: %s", strerror(errno));
-  evconnlistener_disable(ev);
-  bt_timer_set(l->again, ACCEPT_AGAIN_MS);
+  (void)ev;
+  rest(l);
 }
 
 static void listener_add(struct bt_httpd *httpd, struct bt_listener *l, int fd) {
@@ -490,6 +499,8 @@ struct bt_httpd *bt_httpd_new(const struct bt_httpd_options *options) {
   struct bt_httpd_options *o = &httpd->o;
   *o = *options;
   o->max_connections = o->max_connections ? o->max_connections : DEFAULT_CONNECTIONS;
+  o->max_per_peer = o->max_per_peer ? o->max_per_peer : o->max_connections / 4 * 3;
+  o->grace_ms = o->grace_ms ? o->grace_ms : DEFAULT_GRACE_MS;
   o->head_ms = o->head_ms ? o->head_ms : DEFAULT_HEAD_MS;
   o->body_ms = o->body_ms ? o->body_ms : DEFAULT_BODY_MS;
   o->idle_ms = o->idle_ms ? o->idle_ms : DEFAULT_IDLE_MS;
@@ -501,6 +512,7 @@ static void listener_free(struct bt_listener *l) {
   evconnlistener_free(l->ev);
   bt_timer_free(&l->again);
   bt_socket_file_remove(&l->file);
+  bt_map_free(&l->origins);
   SSL_CTX_free(l->tls);
   free(l);
 }

@@ -52,6 +52,8 @@ struct bt_exchange {
 struct bt_httpd_options {
   struct bt_loop *loop;
   int max_connections;  /* per listener; 0: 512 */
+  int max_per_peer;     /* per listener, of one address that is not this machine's; 0: three quarters of max_connections */
+  int64_t grace_ms;     /* 0: 500: where a listener is full, who sends no whole head for so long makes room for the next one */
   int64_t head_ms;      /* 0: 10,000: from the first byte (or the connection) to the whole head; over it 408 */
   int64_t body_ms;      /* 0: 60,000 for the whole body; over it 408 */
   int64_t idle_ms;      /* 0: 75,000 between requests, then the connection is closed */

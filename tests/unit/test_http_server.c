@@ -3,6 +3,7 @@
 #include "config.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -144,14 +145,18 @@ static void on_bytes(void *arg, int fd, int events) {
     bt_loop_stop(loop);
 }
 
-static struct client dial(void) {
+/* As if from another machine: last is the last part of 127.0.0.x. */
+static struct client dial_from(uint32_t last) {
   struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons((uint16_t)bt_httpd_port(httpd)),
                            .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  struct sockaddr_in from = {.sin_family = AF_INET, .sin_addr.s_addr = htonl((INADDR_LOOPBACK & ~0xffU) | last)};
   struct client c = {.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
-  if (connect(c.fd, (struct sockaddr *)&in, sizeof in) < 0)
+  if (bind(c.fd, (struct sockaddr *)&from, sizeof from) < 0 || connect(c.fd, (struct sockaddr *)&in, sizeof in) < 0)
     abort();
   return c;
 }
+
+static struct client dial(void) { return dial_from(1); }
 
 static void say(struct client *c, const char *data, size_t len) {
   while (len) {
@@ -477,6 +482,82 @@ static void test_max_connections(void) {
   hang_up(&c);
 }
 
+static const char half[] = "GET /half HTTP/1.1\r\nHo", whole[] = "GET /whole HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+
+static bool is_open(struct client *c) {
+  char byte;
+  ssize_t n = recv(c->fd, &byte, 1, MSG_DONTWAIT | MSG_PEEK);
+  return n > 0 || (n < 0 && errno == EAGAIN);
+}
+
+/* A newcomer's whole request is answered, and soon. */
+static bool served(uint32_t from) {
+  int64_t t0 = bt_clock_mono_ms();
+  struct client c = dial_from(from);
+  say(&c, whole, sizeof whole - 1);
+  bool good = strstr(hear(&c, 0), "GET /whole? []") != NULL && bt_clock_mono_ms() - t0 < 2000;
+  hang_up(&c);
+  return good;
+}
+
+static void halves(struct client *c, size_t n, uint32_t from) {
+  for (size_t i = 0; i < n; i++) {
+    c[i] = dial_from(from);
+    say(&c[i], half, sizeof half - 1);
+    run_for(10); /* one after the other */
+  }
+}
+
+static void test_half_open(void) {
+  bt_httpd_free(&httpd);
+  start((struct bt_httpd_options){.max_connections = 64, .grace_ms = 100});
+  struct client c[64];
+  halves(c, 64, 1);
+  is_int(bt_httpd_connections(httpd), 64, "half-open connections fill the listener");
+  ok(served(1), "a whole request is answered all the same");
+  ok(!is_open(&c[0]) && is_open(&c[2]) && is_open(&c[63]), "for which the oldest of them goes");
+  ok(served(1) && served(1), "and the next ones");
+  for (size_t i = 0; i < 64; i++)
+    hang_up(&c[i]);
+  for (size_t i = 0; i < 64; i++) {
+    c[i] = dial();
+    say(&c[i], RQ("GET /raw HTTP/1.1\r\nHost: x\r\n\r\n"));
+  }
+  run_for(150);
+  struct client late = dial();
+  say(&late, whole, sizeof whole - 1);
+  run_for(150);
+  ok(bt_httpd_connections(httpd) == 64 && is_open(&c[0]) && is_open(&late), "who has a request in work stays; the next one waits");
+  say(&c[5], "!", 1);
+  ok(strstr(hear(&late, 0), "GET /whole? []"), "until one of them ends");
+  hang_up(&late);
+  for (size_t i = 0; i < 64; i++)
+    say(&c[i], "!", 1);
+  run_for(50);
+  for (size_t i = 0; i < 64; i++)
+    hang_up(&c[i]);
+}
+
+static void test_origins(void) {
+  bt_httpd_free(&httpd);
+  start((struct bt_httpd_options){.max_connections = 8, .max_per_peer = 6, .grace_ms = 100});
+  struct client mine[1], theirs[7], last;
+  halves(mine, 1, 1);
+  halves(theirs, 7, 2);
+  run_for(20);
+  ok(bt_httpd_connections(httpd) == 7 && !is_open(&theirs[6]), "one address gets so many connections and no more");
+  run_for(120);
+  last = dial_from(3);
+  ok(served(1), "a newcomer finds room");
+  ok(is_open(&mine[0]) && !is_open(&theirs[0]) && is_open(&theirs[1]), "at the cost of the address that has most");
+  ok(served(2), "also that one, at its own cost");
+  ok(is_open(&mine[0]) && is_open(&last), "and at nobody else's");
+  hang_up(&mine[0]);
+  hang_up(&last);
+  for (size_t i = 0; i < 7; i++)
+    hang_up(&theirs[i]);
+}
+
 static int unix_dial(void) {
   struct sockaddr_un un = {.sun_family = AF_UNIX};
   snprintf(un.sun_path, sizeof un.sun_path, "%s", sock_path);
@@ -536,6 +617,8 @@ int main(void) {
   test_raw();
   test_deadlines();
   test_max_connections();
+  test_half_open();
+  test_origins();
   test_unix();
   bt_httpd_free(&httpd);
   bt_loop_free(&loop);
