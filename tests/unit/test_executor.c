@@ -143,7 +143,7 @@ static bool has_secret(const char *name) {
 static void fall_full(void) {
   disk.health = BT_STORE_FULL;
   bt_executor_health(ex, disk.health);
-  disk_settle(BT_EXHAUSTED);
+  disk_settle(BT_NO_SPACE);
   spin();
 }
 
@@ -174,13 +174,13 @@ static void test_same_again(void) {
   spin();
   ok(first.n == 0 && same.n == 0, "the same again waits for the first");
   fall_full();
-  ok(first.n == 1 && first.code == BT_EXHAUSTED, "a full disk refuses the first");
-  ok(same.n == 1 && same.code == BT_EXHAUSTED, "and the one that stood upon it");
+  ok(first.n == 1 && first.code == BT_NO_SPACE, "a full disk refuses the first");
+  ok(same.n == 1 && same.code == BT_NO_SPACE, "and the one that stood upon it");
   ok(!has_secret("two"), "readers do not see what was refused");
   ok(has_secret("one"), "but what is durable");
   put_secret("two", &later);
   spin();
-  ok(later.n == 1 && later.code == BT_EXHAUSTED, "further changes are refused");
+  ok(later.n == 1 && later.code == BT_NO_SPACE, "further changes are refused");
   get_well();
   is_int(rebuilds, 1, "with room again the nodes say hello again");
   struct got again = {0};
