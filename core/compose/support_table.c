@@ -1,13 +1,14 @@
 /* The table. Berth runs on one machine with a Docker Engine of API 1.41 or newer; what newer engines alone can do is told
- * by the engine's plug-in when it gets the request, and is implemented here. Images are built by the engine's classic
- * builder, which knows no sessions: what needs BuildKit is refused. */
+ * by the engine's plug-in when it gets the request, and is implemented here. Images are built through the Engine's build
+ * API, with BuildKit behind it where a build asks for that: what the API has no words for is refused. */
 #include "config.h"
 
 #include "compose/support.h"
 #include "base/mem.h"
 
 #define WINDOWS "it is for Windows containers; remove it"
-#define BUILDKIT "it needs BuildKit, and the engine's own builder is used; build the image with another tool and name it under \"image\""
+#define BUILDX "the engine's build API has no words for it; build the image with another tool and name it under \"image\""
+#define BUILD_SECRET "in a build the Dockerfile says it: RUN --mount=type=secret,id=NAME,uid=…,gid=…,mode=…"
 #define SWARM_DRIVER "drivers and templates of secrets and configs are Swarm's; use file, environment or content"
 #define OUTSIDE "it refers to a container that is not of this app; use \"service:NAME\", or a network that both join"
 
@@ -23,28 +24,30 @@ const struct bt_support bt_support_table[] = {
     {"service.blkio_config.device_write_bps"}, {"service.blkio_config.device_write_iops"}, {"service.blkio_config.weight"},
     {"service.blkio_config.weight_device"},
     {"service.build"},
-    {"service.build.additional_contexts", BUILDKIT},
+    {"service.build.additional_contexts", BUILDX},
     {"service.build.args"},
     {"service.build.cache_from"},
-    {"service.build.cache_to", BUILDKIT},
+    {"service.build.cache_to", BUILDX},
     {"service.build.context"},
     {"service.build.dockerfile"},
     {"service.build.dockerfile_inline"},
-    {"service.build.entitlements", BUILDKIT},
+    {"service.build.entitlements", BUILDX},
     {"service.build.extra_hosts"},
     {"service.build.isolation", WINDOWS, "default"},
     {"service.build.labels"},
     {"service.build.network"},
     {"service.build.no_cache"},
-    {"service.build.no_cache_filter", BUILDKIT},
+    {"service.build.no_cache_filter", BUILDX},
     {"service.build.platforms"},
-    {"service.build.privileged", BUILDKIT, "false"},
-    {"service.build.provenance", BUILDKIT, "false"},
+    {"service.build.privileged", BUILDX, "false"},
+    {"service.build.provenance", BUILDX, "false"},
     {"service.build.pull"},
-    {"service.build.sbom", BUILDKIT, "false"},
-    {"service.build.secrets", BUILDKIT},
+    {"service.build.sbom", BUILDX, "false"},
+    {"service.build.secrets"},
+    {"service.build.secrets.gid", BUILD_SECRET}, {"service.build.secrets.mode", BUILD_SECRET}, {"service.build.secrets.source"},
+    {"service.build.secrets.target"}, {"service.build.secrets.uid", BUILD_SECRET},
     {"service.build.shm_size"},
-    {"service.build.ssh", BUILDKIT},
+    {"service.build.ssh", BUILDX},
     {"service.build.tags"},
     {"service.build.target"},
     {"service.build.ulimits"},

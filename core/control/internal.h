@@ -269,6 +269,9 @@ void ctl_rev_set_state(struct ctl_rev *rev, enum ctl_rev_state state, const char
 bool ctl_revs_prune(struct ctl_app *app); /* true where one was forgotten */
 
 /* ---- spec.c: from a service to what a node gets ---- */
+/* The key by which a node asks for a content ("secrets" or "configs", name in the model): with the fingerprint for what belongs to
+ * the app, so that going back finds the content of then. The caller frees. */
+char *ctl_content_key(const struct ctl_rev *rev, const char *kind, const char *source);
 void ctl_spec_pin(struct ctl_spec *spec, const json_t *result, int64_t now_ms); /* result of image.resolve or image.build */
 json_t *ctl_spec_class(struct ctl_spec *spec); /* borrowed */
 json_t *ctl_class_new(const struct ctl_spec *spec); /* the class, but for its hash; a new reference */

@@ -79,6 +79,19 @@ static void call_resolve(struct bt_control *c, const struct ctl_spec *spec, stru
   bt_vec_push(&c->fx->calls, ((struct bt_call){.id = call->id, .kind = "image.resolve", .args = args}));
 }
 
+/* [{"id","key"}]: under which id the build asks for a secret, and by which key the node gets it. No values travel here. */
+static json_t *build_secrets(const struct ctl_spec *spec) {
+  json_t *list = json_array();
+  bt_vec_each(&spec->service->build_secrets, grant) {
+    BT_AUTO_FREE char *key = ctl_content_key(spec->rev, "secrets", grant->source);
+    json_t *secret = json_object();
+    bt_json_set_str(secret, "id", bt_json_str_or(grant->json, "target", grant->source));
+    bt_json_set_str(secret, "key", key);
+    json_array_append_new(list, secret);
+  }
+  return list;
+}
+
 static void call_build(struct bt_control *c, const struct ctl_spec *spec, struct ctl_check *check, bool force) {
   json_t *args = json_object(), *tags = json_array(), *more = bt_json_arr(spec->service->build, "tags");
   const struct ctl_app *app = spec->rev->app;
@@ -91,6 +104,7 @@ static void call_build(struct bt_control *c, const struct ctl_spec *spec, struct
     json_array_extend(tags, more);
   bt_json_set(args, "tags", tags);
   bt_json_set_bool(args, "force", force);
+  bt_json_set(args, "secrets", build_secrets(spec));
   struct ctl_call *call = new_call(c, spec, check, true);
   bt_vec_push(&c->fx->calls, ((struct bt_call){.id = call->id, .kind = "image.build", .args = args}));
 }

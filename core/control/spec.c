@@ -57,16 +57,16 @@ static json_t *mount_json(const struct ctl_spec *spec, const struct bt_volume_us
   return m;
 }
 
-/* The key by which a node asks for a content: with the fingerprint for what belongs to the app, so that going back finds
- * the content of then. */
-static json_t *grant_json(const struct ctl_spec *spec, const struct bt_grant *grant, const char *kind) {
-  const struct ctl_rev *rev = spec->rev;
-  BT_AUTO_FREE char *name = bt_asprintf("%s/%s", kind, grant->source);
+char *ctl_content_key(const struct ctl_rev *rev, const char *kind, const char *source) {
+  BT_AUTO_FREE char *name = bt_asprintf("%s/%s", kind, source);
   const json_t *content = bt_json_obj(rev->contents, name);
-  BT_AUTO_FREE char *key = bt_json_bool(content, "external", false)
-                               ? bt_asprintf("%s/-/%s", kind, bt_json_str_or(content, "name", grant->source))
-                               : bt_asprintf("%s/%s/%s/%s", kind, rev->app->name, grant->source,
-                                             bt_json_str_or(content, "fingerprint", "-"));
+  return bt_json_bool(content, "external", false)
+             ? bt_asprintf("%s/-/%s", kind, bt_json_str_or(content, "name", source))
+             : bt_asprintf("%s/%s/%s/%s", kind, rev->app->name, source, bt_json_str_or(content, "fingerprint", "-"));
+}
+
+static json_t *grant_json(const struct ctl_spec *spec, const struct bt_grant *grant, const char *kind) {
+  BT_AUTO_FREE char *key = ctl_content_key(spec->rev, kind, grant->source);
   json_t *g = json_object();
   bt_json_set_str(g, "key", key);
   bt_json_set_str(g, "source", grant->source);

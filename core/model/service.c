@@ -222,6 +222,7 @@ static void free_lists(struct bt_service *s) {
     free(port->protocol);
   }
   bt_vec_each(&s->secrets, grant) free(grant->source);
+  bt_vec_each(&s->build_secrets, grant) free(grant->source);
   bt_vec_each(&s->configs, grant) free(grant->source);
   bt_vec_each(&s->volumes, volume) {
     free(volume->type);
@@ -235,6 +236,7 @@ static void free_lists(struct bt_service *s) {
   bt_vec_free(&s->depends);
   bt_vec_free(&s->ports);
   bt_vec_free(&s->secrets);
+  bt_vec_free(&s->build_secrets);
   bt_vec_free(&s->configs);
   bt_vec_free(&s->volumes);
   bt_vec_free(&s->networks);

@@ -95,6 +95,7 @@ struct bt_service {
   BT_VEC(struct bt_depend) depends;
   BT_VEC(struct bt_port) ports;
   BT_VEC(struct bt_grant) secrets;
+  BT_VEC(struct bt_grant) build_secrets; /* of the build: their target is the id that the Dockerfile asks for */
   BT_VEC(struct bt_grant) configs;
   BT_VEC(struct bt_volume_use) volumes;
   BT_VEC(struct bt_net_use) networks;

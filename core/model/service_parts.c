@@ -131,6 +131,7 @@ void bt_service_infer_depends(struct bt_service *s) {
 
 void bt_service_read_grants(struct bt_service *s) {
   read_grants(&s->secrets, bt_json_arr(s->json, "secrets"));
+  read_grants(&s->build_secrets, bt_json_arr(s->build, "secrets"));
   read_grants(&s->configs, bt_json_arr(s->json, "configs"));
 }
 

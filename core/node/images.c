@@ -232,13 +232,54 @@ static size_t build_progress(void *arg, int channel, const void *data, size_t le
   return 0;
 }
 
+/* The values of a build's secrets, as plain as they must be for the call of the plug-in and no longer. */
+struct values {
+  struct berth_runtime_secret *items;
+  size_t n;
+};
+
+static void values_wipe(struct values *v) {
+  for (size_t i = 0; i < v->n; i++) {
+    void *data = (void *)(uintptr_t)v->items[i].data;
+    bt_wipe(data, v->items[i].len);
+    free(data);
+  }
+  free(v->items);
+}
+
+static int values_read(const struct build *b, struct values *out, struct bt_err **err) {
+  const json_t *secrets = bt_json_arr(b->args, "secrets");
+  size_t i;
+  json_t *item;
+  out->items = bt_calloc(json_array_size(secrets) + 1, sizeof *out->items);
+  json_array_foreach(secrets, i, item) {
+    void *data = NULL;
+    size_t len = 0;
+    const char *id = bt_json_str_or(item, "id", "");
+    if (b->agent->o.content(b->agent->o.arg, bt_json_str_or(b->args, "namespace", "default"), bt_json_str_or(item, "key", ""), &data, &len, err) < 0)
+      return bt_err_wrap(err, "build.secrets: %s", id);
+    out->items[out->n++] = (struct berth_runtime_secret){.id = id, .data = data, .len = len};
+  }
+  return 0;
+}
+
 static void build_now(struct build *b) {
+  BT_AUTO_ERR err = NULL;
+  struct values values __attribute__((cleanup(values_wipe))) = {0};
+  if (values_read(b, &values, &err) < 0) {
+    built(b, bt_err_code(err), bt_err_message(err), NULL);
+    return;
+  }
   json_t *spec = bt_json_obj(b->args, "build");
   BT_AUTO_FREE char *build_json = bt_json_text(spec);
   json_t *tags = bt_json_arr(b->args, "tags");
   BT_AUTO_FREE char *tags_json = tags ? bt_json_text(tags) : bt_strdup("[]");
-  struct berth_runtime_build req = {
-      sizeof req, .context = bt_json_str_or(spec, "context", "."), .build_json = build_json, .tags_json = tags_json};
+  struct berth_runtime_build req = {sizeof req,
+                                    .context = bt_json_str_or(spec, "context", "."),
+                                    .build_json = build_json,
+                                    .tags_json = tags_json,
+                                    .secrets = values.items,
+                                    .nsecrets = values.n};
   struct bt_plugin_call call = {.method = "runtime.image_build",
                                 .deadline_ms = build_deadline_ms,
                                 .emit = build_progress,

@@ -600,7 +600,26 @@ services:
     build: {context: ./ctx, dockerfile: Own.dockerfile, args: {WORD: given}, target: wanted, tags: ["$app/also:2"], labels: {of.build: "yes"}, cache_from: ["$image"], no_cache: true}
   bare: {<<: *box, build: ./scratch}
   inline: {<<: *box, build: {context: ./ctx, dockerfile_inline: "FROM $image\nCMD [\"sleep\", \"1000\"]\n"}}
+  sealed:
+    <<: *box
+    command: sleep 1000
+    build:
+      context: ./sealed
+      secrets: [of-file, {source: of-env, target: token}, of-berth]
+secrets:
+  of-file: {file: ./build-secret}
+  of-env: {environment: BUILD_TOKEN}
+  of-berth: {external: true, name: $app-outside}
 YAML
+# What the secrets say is only in the image as a sum; the words themselves are looked for afterwards.
+mkdir -p sealed && printf 'word-of-file-%s' "$it" >build-secret
+export BUILD_TOKEN=word-of-env-$it
+printf 'word-of-berth-%s' "$it" | berth secret put "$app-outside" - >/dev/null
+cat >sealed/Dockerfile <<EOT
+FROM $image
+RUN --mount=type=secret,id=of-file --mount=type=secret,id=token --mount=type=secret,id=of-berth cd /run/secrets && cat of-file token of-berth | sha256sum | cut -c1-64 >/sum
+RUN ls /run/secrets >/later 2>/dev/null; true
+EOT
 succeeds "images: up, which pulls and builds" berth up
 digest() { berth ps "$app" --format json | jq -r ".[] | select(.service == \"$1\") | .digest"; }
 is "$(digest always)" "$now" "the digest of the registry is what ps shows"
@@ -608,6 +627,10 @@ is "$(docker inspect -f '{{index .RepoDigests 0}}' "$(of always '{{.Image}}')")"
 is "$(in_ built cat /word /stage | tr '\n' ' ')$(in_ built ls /ctx | tr '\n' ' ')" "given wanted Own.dockerfile kept " "build: context, dockerfile, args, target, .dockerignore"
 is "$(of built '{{index .Config.Labels "of.build"}}') $(docker inspect -f '{{.Id}}' "$app/also:2")" "yes $(of built '{{.Image}}')" "build: labels and tags"
 is "$(of bare '{{.State.Running}} {{index .Config.Entrypoint 0}}') $(of inline '{{.State.Running}}')" "true /busybox true" "build from scratch, and from inline text"
+is "$(in_ sealed cat /sum) $(in_ sealed cat /later)" "$(printf 'word-of-file-%s%s%s' "$it" "$BUILD_TOKEN" "word-of-berth-$it" | sha256sum | cut -c1-64) " "build.secrets: file, environment, external; gone after the step"
+docker save -o sealed.tar "${app}-sealed" && mkdir -p saved && tar -C saved -xf sealed.tar
+is "$(grep -arl "$(in_ sealed cat /sum)" saved | wc -l) $(grep -arl "word-of-.*-$it" saved; docker history --no-trunc "${app}-sealed" | grep "word-of-.*-$it")" "1 " "no layer, history or configuration holds one (the sum, though)"
+is "$({ berth inspect "$app" --format json; berth history "$app" --format json; berth config compose.yaml; berth events "$app"; cat "$it_dir/berthd.log"; } 2>&1 | grep "word-of-.*-$it")" "" "nor what Berth shows and logs"
 was=$now first=$(container always)
 push 2
 succeeds "up once the tag has moved" berth up
@@ -631,7 +654,7 @@ like "$out" "absent:1.*(pull policy|not on this machine)" "fetches nothing, and 
 sed -i "s|absent:1.*|app@$now, platform: linux/s390x, pull_policy: never}|; s|image: \"|image: |" never.yaml
 fails "another platform than the image's" 1 berth up -f never.yaml
 for name in "" -never; do berth down "$app$name" >/dev/null 2>&1; done
-docker image rm -f "$app/built:1" "$app/also:2" "${app}-bare" "${app}-inline" "$reg/app@$was" "$reg/app@$now" >/dev/null 2>&1
+docker image rm -f "$app/built:1" "$app/also:2" "${app}-bare" "${app}-inline" "${app}-sealed" "$reg/app@$was" "$reg/app@$now" >/dev/null 2>&1
 }
 
 # Themes side by side, each in a folder of its own; they can be named as arguments.

@@ -377,6 +377,28 @@ static void test_build(void) {
   kit_end(&k);
 }
 
+/* A build names its secrets by key; their values stay sealed until the node asks. */
+static void test_build_secrets(void) {
+  struct kit k = fresh();
+  refused(&k, "app.apply", APP("'a':{'build':{'context':'/s','secrets':[{'source':'pw'}]}}"), BT_INVALID, "content");
+  kit_request(&k, "app.apply",
+              "{'app':'shop','model':{'services':{'api':{'build':{'context':'/src','secrets':[{'source':'pw'},{'source':'npm','target':'token'}]},"
+              "'pull_policy':'build'}},'secrets':{'pw':{'file':'/x'},'npm':{'environment':'NPM'}}},"
+              "'contents':{'secrets/pw':{'sealed':'SEALED1','fingerprint':'f1','size':3},'secrets/npm':{'sealed':'SEALED2','fingerprint':'f2','size':3}}}",
+              false);
+  ok(k.fx.calls.len == 1 && bt_streq(k.fx.calls.items[0].kind, "image.build"), "it is built");
+  BT_AUTO_FREE char *text = k.fx.calls.len ? bt_json_text(k.fx.calls.items[0].args) : NULL;
+  ok(text && strstr(text, "{\"id\":\"pw\",\"key\":\"secrets/shop/pw/f1\"}") && strstr(text, "{\"id\":\"token\",\"key\":\"secrets/shop/npm/f2\"}") &&
+         !strstr(text, "SEALED"),
+     "with ids and keys, no values: %s", text ? text : "nothing");
+  is_str(bt_control_secret_blob(k.c, "default", "secrets/shop/npm/f2"), "SEALED2", "which the node can fetch");
+  BT_AUTO_JSON result = kit_json("{\"pinned\":\"sha256:1\",\"digest\":\"sha256:1\"}");
+  kit_step(&k, (struct bt_input){.kind = BT_IN_CALL_DONE, .call = k.fx.calls.items[0].id, .code = BT_OK, .result = result});
+  const json_t *cls = bt_json_obj(bt_json_obj(kit_sent(&k, "assign", 0), "instance"), "class");
+  ok(cls && !json_array_size(bt_json_arr(cls, "secrets")), "its container gets none of them");
+  kit_end(&k);
+}
+
 static void test_job(void) {
   struct kit k = fresh();
   apply(&k, APP("'import':{'image':'i:1','deploy':{'mode':'replicated-job','replicas':2,'restart_policy':{'condition':'on-failure','max_attempts':1}},"
@@ -606,6 +628,7 @@ int main(void) {
   test_resolve_fails();
   test_same_again();
   test_build();
+  test_build_secrets();
   test_job();
   test_automatic_rollback();
   test_paused_again();

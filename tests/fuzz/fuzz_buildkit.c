@@ -1,0 +1,72 @@
+/* What an engine writes to runtime-docker in a BuildKit build. The first byte chooses: p, progress (protobuf); b, base64; d, a Dockerfile;
+ * else a session: all that follows is fed behind HTTP/2's preface, and the second byte says in pieces of how many bytes. */
+#include <stdint.h>
+#include <stdlib.h>
+
+#include "../../plugins/runtime-docker/dockerfile.h"
+#include "../../plugins/runtime-docker/proto.h"
+#include "../../plugins/runtime-docker/session.h"
+#include "../../plugins/runtime-docker/trace.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void text(void *arg, const char *piece, size_t len) {
+  size_t *sum = arg;
+  for (size_t i = 0; i < len; i++)
+    *sum += (unsigned char)piece[i]; /* every byte is there */
+}
+
+static void progress(const uint8_t *data, size_t size) {
+  struct rd_trace trace = {0};
+  size_t sum = 0;
+  rd_trace_feed(&trace, data, size / 2, text, &sum);
+  rd_trace_feed(&trace, data, size, text, &sum);
+  rd_trace_free(&trace);
+}
+
+static void ignore(void *arg, const void *data, size_t len) {
+  (void)data;
+  *(size_t *)arg += len;
+}
+
+static const void *secret(void *arg, const char *id, size_t *len) {
+  static const uint8_t value[65536]; /* no request is longer */
+  (void)arg;
+  *len = strlen(id);
+  return *len % 2 ? value : NULL;
+}
+
+static bool login(void *arg, const char *host, const char **user, const char **password) {
+  (void)arg;
+  *user = host;
+  *password = "p";
+  return *host;
+}
+
+static void session(const uint8_t *data, size_t size, size_t piece) {
+  static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+  size_t sent = 0;
+  struct rd_session *s = rd_session_new(&(struct rd_session_events){ignore, secret, login, &sent});
+  bool good = rd_session_feed(s, preface, sizeof preface - 1);
+  for (size_t at = 0; good && at < size; at += piece)
+    good = rd_session_feed(s, data + at, size - at < piece ? size - at : piece);
+  rd_session_free(&s);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+  RD_AUTO_BUF copy = {0};
+  rd_buf_add(&copy, data, size);
+  if (size < 2)
+    return 0;
+  if (data[0] == 'p') {
+    progress(data + 1, size - 1);
+  } else if (data[0] == 'b') {
+    RD_AUTO_BUF out = {0};
+    rd_base64_read(copy.data + 1, &out);
+  } else if (data[0] == 'd') {
+    rd_dockerfile_buildkit(copy.data + 1);
+  } else {
+    session(data + 2, size - 2, data[1] ? data[1] : 4096);
+  }
+  return 0;
+}
