@@ -88,7 +88,6 @@ struct bt_conn *bt_crowd_victim(const struct bt_listener *l, const struct bt_ori
 void bt_conn_answered(struct bt_conn *conn, bool keep);
 void bt_conn_deadline(struct bt_conn *conn, int64_t ms);
 void bt_conn_kill(struct bt_conn *conn); /* closes in the next turn; on_gone for an open exchange */
-struct bt_exchange *bt_exchange_new(struct bt_httpd *httpd);
 void bt_exchange_free(struct bt_exchange *x); /* detached from its connection */
 const char *bt_httpd_date(struct bt_httpd *httpd); /* IMF-fixdate, at most a second old */
 

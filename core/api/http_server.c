@@ -51,7 +51,7 @@ const char *bt_httpd_date(struct bt_httpd *httpd) {
 
 /* ---------------------------------------------------------------- exchanges */
 
-struct bt_exchange *bt_exchange_new(struct bt_httpd *httpd) {
+static struct bt_exchange *exchange_new(struct bt_httpd *httpd) {
   struct bt_exchange *x = httpd ? httpd->spare : NULL;
   if (!x) {
     x = bt_new(struct bt_exchange);
@@ -87,7 +87,7 @@ static void exchange_recycle(struct bt_httpd *httpd, struct bt_exchange *x) {
 }
 
 struct bt_exchange *bt_exchange_internal(void (*capture)(void *arg, int status, const char *body, size_t len), void *arg) {
-  struct bt_exchange *x = bt_exchange_new(NULL);
+  struct bt_exchange *x = exchange_new(NULL);
   x->capture = capture;
   x->capture_arg = arg;
   x->peer_store = (struct bt_peer){.unix_socket = true, .in_group = true};
@@ -180,7 +180,7 @@ static void next_request(struct bt_conn *conn) {
   conn->state = BT_CONN_REQUEST;
   conn->head_seen = false;
   conn->since = bt_clock_mono_ms();
-  conn->x = bt_exchange_new(conn->httpd);
+  conn->x = exchange_new(conn->httpd);
   conn->x->conn = conn;
   conn->x->peer = &conn->peer;
 }

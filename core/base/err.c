@@ -48,10 +48,6 @@ static int err_store(struct bt_err **err, enum bt_code code, char *message) {
   return -1;
 }
 
-int bt_err_vset(struct bt_err **err, enum bt_code code, const char *fmt, va_list ap) {
-  return err_store(err, code, bt_vasprintf(fmt, ap));
-}
-
 int bt_err_set(struct bt_err **err, enum bt_code code, const char *fmt, ...) {
   va_list ap;
   va_start(ap, fmt);

@@ -7,7 +7,6 @@
 #ifndef BT_BASE_ERR_H
 #define BT_BASE_ERR_H
 
-#include <stdarg.h>
 
 /* The stable codes. Their names (bt_code_name) are part of the API; only append. */
 enum bt_code {
@@ -37,8 +36,6 @@ struct bt_err;
  * is freed first. */
 int bt_err_set(struct bt_err **err, enum bt_code code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
-int bt_err_vset(struct bt_err **err, enum bt_code code, const char *fmt, va_list ap)
-    __attribute__((format(printf, 3, 0)));
 /* As bt_err_set, with ": <strerror(errnum)>" appended. */
 int bt_err_errno(struct bt_err **err, enum bt_code code, int errnum, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));

@@ -113,7 +113,7 @@ static size_t utf8_len(const unsigned char *s, size_t n) {
   return k;
 }
 
-json_t *bt_json_stringn(const char *s, size_t n) {
+static json_t *string_n(const char *s, size_t n) {
   json_t *v = json_stringn(s, n);
   if (v)
     return v;
@@ -126,7 +126,7 @@ json_t *bt_json_stringn(const char *s, size_t n) {
   return json_stringn(b.data, b.len);
 }
 
-json_t *bt_json_string(const char *s) { return s ? bt_json_stringn(s, strlen(s)) : json_null(); }
+json_t *bt_json_string(const char *s) { return s ? string_n(s, strlen(s)) : json_null(); }
 
 void bt_json_set(json_t *obj, const char *key, json_t *value) {
   int rc = json_object_set_new(obj, key, value);

@@ -26,7 +26,6 @@ json_t *bt_json_arr(const json_t *obj, const char *key);                        
 
 /* Setters take text that may be invalid UTF-8 (log lines, engine errors): bad bytes become U+FFFD. NULL sets null. */
 json_t *bt_json_string(const char *s);
-json_t *bt_json_stringn(const char *s, size_t n);
 void bt_json_set_str(json_t *obj, const char *key, const char *s); /* leaves the key out for NULL */
 void bt_json_set_int(json_t *obj, const char *key, long long v);
 void bt_json_set_bool(json_t *obj, const char *key, bool v);

@@ -13,7 +13,8 @@
 
 enum { write_timeout_ms = 600000, default_wait_s = 600 };
 
-void bt_apps_warn(const json_t *result) {
+/* The warnings and diagnostics of a result, on standard error. */
+static void print_warnings(const json_t *result) {
   size_t i;
   json_t *item;
   json_array_foreach(bt_json_arr(result, "warnings"), i, item) if (json_is_string(item))
@@ -53,7 +54,7 @@ static int show_dry_run(const json_t *result) {
 int bt_apps_follow(struct bt_cli *cli, const json_t *result, struct bt_err **err) {
   long long timeout, revision = bt_json_int(result, "revision", 0);
   const char *app = bt_json_str_or(result, "app", "");
-  bt_apps_warn(result);
+  print_warnings(result);
   if (wait_ms(&cli->args, &timeout, err))
     return -1;
   if (cli->json) {

@@ -7,7 +7,5 @@
 /* Shows control's result of an apply, scale or rollback as the verb's options ask: JSON, the plan of a dry run, one line and the way
  * until it is up (unless --detach). Returns the exit code. */
 int bt_apps_follow(struct bt_cli *cli, const json_t *result, struct bt_err **err) BT_CHECK;
-/* Prints the warnings and diagnostics of a result to standard error. */
-void bt_apps_warn(const json_t *result);
 
 #endif

@@ -45,7 +45,8 @@ static bool is_twin(const json_t *ports, const json_t *port) {
   return false;
 }
 
-void bt_list_ports(const json_t *ports, struct bt_buf *out) {
+/* "127.0.0.1:8080->80 53->53/udp" */
+static void add_ports(const json_t *ports, struct bt_buf *out) {
   size_t i;
   json_t *port;
   json_array_foreach(ports, i, port) {
@@ -95,7 +96,7 @@ static bool runs(const json_t *instance) {
 
 /* What once went wrong is no news of an instance that is ready. */
 static const char *note(const json_t *instance) {
-  static const char *const keys[] = {"error", "reason", "message"};
+  static const char *const keys[] = {"error", "reason"};
   for (size_t i = 0; i < BT_COUNT(keys) && !bt_json_bool(instance, "ready", false); i++) {
     const char *text = bt_json_str(instance, keys[i]);
     if (text && *text)
@@ -132,7 +133,7 @@ static void add_cell(struct bt_table *table, const struct bt_column *column, con
     add_digest(table, text);
     return;
   case BT_CELL_PORTS:
-    bt_list_ports(value, &b);
+    add_ports(value, &b);
     bt_table_add(table, b.data ? b.data : "", BT_PLAIN);
     return;
   case BT_CELL_JOINED:
@@ -143,7 +144,8 @@ static void add_cell(struct bt_table *table, const struct bt_column *column, con
 
 /* ---------------------------------------------------------------- lists */
 
-void bt_list_table(const struct bt_column *columns, const json_t *items, struct bt_table *table) {
+/* A head and a row per item. */
+static void fill_table(const struct bt_column *columns, const json_t *items, struct bt_table *table) {
   const char *names[BT_MAX_COLUMNS];
   size_t n = 0;
   for (; columns[n].head; n++)
@@ -170,7 +172,7 @@ int bt_list_print(const struct bt_cli *cli, const struct bt_column *columns, con
   } else if (cli->json) {
     bt_out_json(items);
   } else {
-    bt_list_table(columns, items, &table);
+    fill_table(columns, items, &table);
     bt_table_print(&table);
   }
   return 0;

@@ -24,12 +24,8 @@ struct bt_column {
   enum bt_cell kind;
 };
 
-/* Fills table with a head and a row per item. */
-void bt_list_table(const struct bt_column *columns, const json_t *items, struct bt_table *table);
 /* Prints items as --format and --quiet have it; id is the key that --quiet prints. Returns exit code 0. */
 int bt_list_print(const struct bt_cli *cli, const struct bt_column *columns, const char *id, const json_t *items);
-/* "127.0.0.1:8080->80 53->53/udp" */
-void bt_list_ports(const json_t *ports, struct bt_buf *out);
 /* A time member in milliseconds, be it a number or RFC 3339; 0 where absent. */
 long long bt_json_time(const json_t *object, const char *key);
 

@@ -75,7 +75,9 @@ static int add_nearest(struct bt_strs *out, struct bt_err **err) {
   return 0;
 }
 
-int bt_project_files(const struct bt_args *args, struct bt_strs *out, struct bt_err **err) {
+/* The Compose files meant: -f, else COMPOSE_FILE, else compose.yaml (and its other names, with its override file) of this folder
+ * or the nearest one above. Absolute paths, added to out; none is no error. */
+static int find_files(const struct bt_args *args, struct bt_strs *out, struct bt_err **err) {
   BT_AUTO_STRS named = {0};
   bt_args_list(args, "file", &named);
   bt_vec_each(&named, path)
@@ -101,7 +103,7 @@ static int set_lists(const struct bt_args *args, struct bt_compose_options *opti
 
 int bt_project_options(const struct bt_args *args, struct bt_project *project, struct bt_err **err) {
   struct bt_compose_options *options = &project->options;
-  if (bt_project_files(args, &options->files, err) || set_lists(args, options, err))
+  if (find_files(args, &options->files, err) || set_lists(args, options, err))
     return -1;
   if (!options->files.len)
     return bt_err_set(err, BT_NOT_FOUND, "there is no compose.yaml in this folder or above it; name a file with -f");
@@ -208,7 +210,7 @@ int bt_project_app(const struct bt_args *args, char **out, struct bt_err **err) 
   if (*out)
     return 0;
   BT_AUTO_STRS files = {0};
-  if (bt_project_files(args, &files, err))
+  if (find_files(args, &files, err))
     return -1;
   if (!files.len) {
     *out = bt_strdup(getenv("COMPOSE_PROJECT_NAME"));

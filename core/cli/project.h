@@ -17,9 +17,6 @@ struct bt_project {
   struct bt_map *env;   /* NAME -> char *, those that were set */
 };
 
-/* The Compose files meant: -f, else COMPOSE_FILE, else compose.yaml (and its other names, with its override file) of this folder
- * or the nearest one above. Absolute paths, added to out; none is no error. */
-int bt_project_files(const struct bt_args *args, struct bt_strs *out, struct bt_err **err) BT_CHECK;
 /* Sets project->options from files and the options of args (-f, -p, --env-file, --profile, --project-directory, --compat). BT_NOT_FOUND
  * where there is no Compose file. */
 int bt_project_options(const struct bt_args *args, struct bt_project *project, struct bt_err **err) BT_CHECK;

@@ -27,13 +27,6 @@ struct bt_load {
 
 /* --- stages up to one merged tree (load.c, interpolate.c, dotenv.c, include.c, extends.c, merge.c, reset.c) --- */
 
-/* All files read, interpolated, included, extended and merged into one tree. As the reference does, each document goes
- * through: interpolate and cast (casts.c: what is a string by its quotes or by a variable becomes the integer, number or
- * boolean its field wants), include, reset, extends, merge, bt_compose_check_schema, bt_compose_canonical, unique keys.
- * At the end relative host paths are absolute (paths.c), "environment: [NAME]" has its value, and a build without context
- * has its folder. So what comes out is in long forms, checked, with paths resolved; defaults are still missing.
- * NULL with errors in load->diags. */
-struct bt_yaml *bt_compose_merge_all(struct bt_load *load);
 /* Short forms to long ones, one for one as the reference's transform step: ports (one entry for each port of a range),
  * volumes, env_file, label_file, depends_on, networks and models of a service, build, build.secrets, secrets, configs,
  * devices, gpus, ulimits, dns, extends, external. Without defaults, so that merging the next file still sees what was left

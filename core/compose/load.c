@@ -130,7 +130,13 @@ static void choose_name(struct bt_load *load, const struct bt_source_file *files
 
 /* --- the load --- */
 
-struct bt_yaml *bt_compose_merge_all(struct bt_load *load) {
+/* All files read, interpolated, included, extended and merged into one tree. As the reference does, each document goes
+ * through: interpolate and cast (casts.c: what is a string by its quotes or by a variable becomes the integer, number or
+ * boolean its field wants), include, reset, extends, merge, bt_compose_check_schema, bt_compose_canonical, unique keys.
+ * At the end relative host paths are absolute (paths.c), "environment: [NAME]" has its value, and a build without context
+ * has its folder. So what comes out is in long forms, checked, with paths resolved; defaults are still missing.
+ * NULL with errors in load->diags. */
+static struct bt_yaml *merge_all(struct bt_load *load) {
   BT_VEC(struct bt_source_file) files = {0};
   size_t before = load->diags->errors;
   bt_vec_each(&load->options->files, path) {
@@ -189,7 +195,7 @@ static int run(struct bt_load *load) {
   result->project_dir = options->project_dir ? bt_path_clean(options->project_dir) : bt_path_dir(options->files.items[0]);
   load_env_files(load);
   choose_profiles(load);
-  BT_AUTO_YAML tree = bt_compose_merge_all(load);
+  BT_AUTO_YAML tree = merge_all(load);
   if (!tree || load->diags->errors || finish(load, tree))
     return -1;
   sort_keys(tree);

@@ -10,7 +10,7 @@ void bt_default_text(struct bt_yaml *map, const char *key, const char *value) {
     bt_yaml_set(map, key, map->loc, bt_yaml_str(value, map->loc));
 }
 
-void bt_default_true(struct bt_yaml *map, const char *key) {
+static void default_true(struct bt_yaml *map, const char *key) {
   if (map->kind == BT_YAML_MAP && !bt_yaml_get(map, key))
     bt_yaml_set(map, key, map->loc, bt_yaml_bool(true, map->loc));
 }
@@ -62,7 +62,7 @@ static void depends_on(struct bt_yaml *n) {
     if (pair->value->kind == BT_YAML_NULL)
       bt_node_become(pair->value, bt_yaml_new(BT_YAML_MAP, pair->value->loc));
     bt_default_text(pair->value, "condition", "service_started");
-    bt_default_true(pair->value, "required");
+    default_true(pair->value, "required");
   }
 }
 
@@ -102,7 +102,7 @@ static void env_files(struct bt_yaml *n) {
   text_to_list(n);
   for (size_t i = 0; n->kind == BT_YAML_SEQ && i < n->seq.len; i++) {
     text_under(n->seq.items[i], "path");
-    bt_default_true(n->seq.items[i], "required");
+    default_true(n->seq.items[i], "required");
   }
 }
 

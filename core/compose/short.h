@@ -13,8 +13,7 @@ void bt_short_volumes(struct bt_load *load, struct bt_yaml *list, const struct b
 bool bt_port_range(const char *text, long long *first, long long *last);
 bool bt_is_ip(const char *text);
 
-/* Sets key to a text or to true where it is absent. */
+/* Sets key to a text where it is absent. */
 void bt_default_text(struct bt_yaml *map, const char *key, const char *value);
-void bt_default_true(struct bt_yaml *map, const char *key);
 
 #endif

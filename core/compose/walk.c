@@ -3,7 +3,8 @@
 
 #include "base/buf.h"
 
-bool bt_walk_matches(const struct bt_walk *w, const char *pattern) {
+/* Does the whole path match the whole pattern? */
+static bool matches(const struct bt_walk *w, const char *pattern) {
   const char *p = pattern;
   for (int i = 0; i < w->len; i++) {
     if (!p)
@@ -21,7 +22,7 @@ int bt_walk_find(const struct bt_walk *w, const void *table, size_t rows, size_t
   for (size_t i = 0; i < rows; i++) {
     const char *pattern;
     memcpy(&pattern, (const char *)table + i * stride, sizeof pattern);
-    if (bt_walk_matches(w, pattern))
+    if (matches(w, pattern))
       return (int)i;
   }
   return -1;

@@ -19,8 +19,6 @@ static inline void bt_walk_push(struct bt_walk *w, const char *part) {
 }
 static inline void bt_walk_pop(struct bt_walk *w) { w->len--; }
 
-/* Does the whole path match the whole pattern? */
-bool bt_walk_matches(const struct bt_walk *w, const char *pattern);
 /* Index of the first pattern in a table that matches, or -1. stride: size of a row, whose first member is the pattern. */
 int bt_walk_find(const struct bt_walk *w, const void *table, size_t rows, size_t stride);
 /* "services.web.ports.[]"; the caller frees. */

@@ -87,7 +87,6 @@ json_t *ctl_inst_json(const struct ctl_inst *inst) {
   set_or_null(o, "hash", spec->hash);
   bt_json_set(o, "ports", inst->ports ? json_incref(inst->ports) : json_array());
   set_or_null(o, "error", inst->error);
-  set_or_null(o, "message", inst->message);
   set_or_null(o, "reason", inst->reason);
   set_or_null(o, "container_id", inst->container_id);
   set_or_null(o, "image_id", inst->image_id);

@@ -71,7 +71,7 @@ struct ctl_inst {
   bool lasting; /* by the node's word its error stays until a person does something */
   bool unsaved;
   int64_t created_ms, assigned_ms, started_ms, finished_ms, ready_ms, begun_ms, next_start_ms;
-  char *error, *message, *reason; /* reason: why it is pending or leaving */
+  char *error, *reason; /* reason: why it is pending or leaving */
   char *container_id, *image_id, *ip;
   json_t *ports; /* as reported; NULL: none */
   char *co_network; /* instance whose network it shares; NULL */
@@ -214,7 +214,6 @@ struct bt_control {
 };
 
 /* ---- tables.c ---- */
-char *ctl_app_key(const char *ns, const char *name);
 struct ctl_app *ctl_app_find(const struct bt_control *c, const char *ns, const char *name);
 struct ctl_app *ctl_app_new(struct bt_control *c, const char *ns, const char *name);
 void ctl_app_delete(struct ctl_app *app); /* from the tables and, within a step, from the store */
@@ -226,8 +225,6 @@ struct ctl_inst *ctl_inst_new(struct ctl_service *service, struct ctl_spec *spec
 struct ctl_inst *ctl_inst_attach(struct ctl_service *service, struct ctl_spec *spec, const char *id); /* of the store */
 void ctl_inst_delete(struct ctl_inst *inst);
 void ctl_inst_seat(struct ctl_inst *inst, struct ctl_node *node);   /* gives it a place and takes the node's resources */
-void ctl_inst_unseat(struct ctl_inst *inst);
-void ctl_instance_id(const struct ctl_service *service, int slot, uint64_t seq, struct bt_buf *out);
 struct ctl_node *ctl_node_get(struct bt_control *c, const char *name);
 void ctl_node_free(void *node);
 void ctl_touch_inst(struct ctl_inst *inst);
@@ -262,7 +259,6 @@ struct ctl_rev *ctl_rev_latest(const struct ctl_app *app);
 struct ctl_rev *ctl_rev_new(struct ctl_app *app, int number);
 /* Parses the model into specs where that was not done; -1 where it is not valid. */
 int ctl_rev_load(struct ctl_rev *rev, struct bt_err **err) BT_CHECK;
-void ctl_rev_unload(struct ctl_rev *rev);
 void ctl_rev_free(struct ctl_rev *rev);
 struct ctl_spec *ctl_spec_find(const struct ctl_rev *rev, const char *service);
 void ctl_rev_set_state(struct ctl_rev *rev, enum ctl_rev_state state, const char *reason);
@@ -348,7 +344,6 @@ void ctl_rollback(struct bt_control *c, const struct bt_request *request);
 void ctl_scale(struct bt_control *c, const struct bt_request *request);
 /* A new revision of the same model, since a secret or config of the namespace that it uses changed. */
 void ctl_apply_again(struct ctl_app *app, const char *actor, const char *message);
-void ctl_node_save(struct bt_control *c, struct ctl_node *node);
 void ctl_send_release(struct ctl_inst *inst);
 void ctl_send_restart(struct ctl_inst *inst);
 void ctl_restart_inst(struct ctl_inst *inst, const char *reason); /* in place; counts as no failure */

@@ -146,7 +146,6 @@ static void load_numbers(struct ctl_inst *inst, const json_t *o) {
 
 static void load_texts(struct ctl_inst *inst, const json_t *o) {
   bt_str_set(&inst->error, bt_json_str(o, "error"));
-  bt_str_set(&inst->message, bt_json_str(o, "message"));
   bt_str_set(&inst->reason, bt_json_str(o, "reason"));
   bt_str_set(&inst->container_id, bt_json_str(o, "container_id"));
   bt_str_set(&inst->image_id, bt_json_str(o, "image_id"));

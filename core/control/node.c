@@ -52,7 +52,6 @@ static bool take_facts(struct ctl_inst *inst, const json_t *m) {
   bool changed = set_text(&inst->container_id, bt_json_str(m, "container_id"));
   changed |= set_text(&inst->image_id, bt_json_str(m, "image_id"));
   changed |= set_text(&inst->error, bt_json_str(m, "error"));
-  changed |= set_text(&inst->message, bt_json_str(m, "message"));
   changed |= set_text(&inst->ip, bt_json_str(m, "ip"));
   changed |= set_value(inst->exit_code, bt_json_int(m, "exit_code", 0));
   changed |= set_value(inst->lasting, bt_json_bool(m, "lasting", false));
@@ -75,7 +74,7 @@ static void tell(struct ctl_inst *inst, enum bt_state before, bool was_ready) {
     ctl_event(c, "info", "instance.ready", app->ns, app->name, inst->id, NULL, "%s is ready", inst->id);
   else if (inst->state == BT_ST_FAILED && before != BT_ST_FAILED)
     ctl_event(c, "error", "instance.failed", app->ns, app->name, inst->id, NULL, "%s failed: %s", inst->id,
-              inst->error ? inst->error : inst->message ? inst->message : "no reason given");
+              inst->error ? inst->error : "no reason given");
   else if (inst->state == BT_ST_EXITED && before != BT_ST_EXITED)
     ctl_event(c, inst->exit_code ? "error" : "info", "instance.exited", app->ns, app->name, inst->id, NULL, "%s ended with exit code %d",
               inst->id, inst->exit_code);
@@ -207,6 +206,11 @@ static void send_again(struct bt_control *c, const char *node) {
   ctl_res_send_drops(c, node);
 }
 
+static void save(struct bt_control *c, struct ctl_node *node) {
+  node->changed = c->revision + 1;
+  ctl_put(c, "node", node->name, ctl_node_json(node));
+}
+
 static void hello(struct bt_control *c, const char *name, const json_t *m) {
   struct ctl_node *node = ctl_node_get(c, name);
   bool was = node->connected;
@@ -217,7 +221,7 @@ static void hello(struct bt_control *c, const char *name, const json_t *m) {
   json_object_del(node->info, "name");
   node->connected = node->ready = true;
   bt_str_set(&node->message, NULL);
-  ctl_node_save(c, node);
+  save(c, node);
   if (!was)
     ctl_event(c, "info", "node.connected", NULL, NULL, name, NULL, "node %s is connected", name);
   for (struct bt_map_iter it = bt_map_iter(c->instances); bt_map_next(&it);) {
@@ -243,16 +247,11 @@ static void node_status(struct bt_control *c, const char *name, const json_t *m)
     return;
   node->ready = ready;
   bt_str_set(&node->message, text);
-  ctl_node_save(c, node);
+  save(c, node);
   ctl_event(c, ready ? "info" : "error", ready ? "node.ready" : "node.unavailable", NULL, NULL, name, NULL, "node %s is %s%s%s", name,
             ready ? "ready" : "unavailable", text ? ": " : "", text ? text : "");
   for (struct bt_map_iter it = bt_map_iter(c->apps); bt_map_next(&it);)
     ctl_dirty(it.value);
-}
-
-void ctl_node_save(struct bt_control *c, struct ctl_node *node) {
-  node->changed = c->revision + 1;
-  ctl_put(c, "node", node->name, ctl_node_json(node));
 }
 
 void ctl_node_message(struct bt_control *c, const char *node, const json_t *m) {
@@ -275,7 +274,7 @@ void ctl_node_down(struct bt_control *c, const char *name) {
   if (!node || !node->connected)
     return;
   node->connected = node->ready = false;
-  ctl_node_save(c, node);
+  save(c, node);
   ctl_event(c, "warning", "node.disconnected", NULL, NULL, name, NULL, "the connection to node %s ended; its containers run on", name);
 }
 

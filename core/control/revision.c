@@ -35,7 +35,7 @@ static void spec_free(struct ctl_spec *spec) {
   free(spec);
 }
 
-void ctl_rev_unload(struct ctl_rev *rev) {
+static void unload(struct ctl_rev *rev) {
   bt_vec_each(&rev->specs, spec) spec_free(*spec);
   bt_vec_free(&rev->specs);
   json_decref(rev->model);
@@ -43,7 +43,7 @@ void ctl_rev_unload(struct ctl_rev *rev) {
 }
 
 void ctl_rev_free(struct ctl_rev *rev) {
-  ctl_rev_unload(rev);
+  unload(rev);
   char **strings[] = {&rev->actor, &rev->message, &rev->reason, &rev->source, &rev->model_text, &rev->build};
   for (size_t i = 0; i < BT_COUNT(strings); i++)
     free(*strings[i]);
@@ -140,7 +140,7 @@ static bool needed(const struct ctl_app *app, const struct ctl_rev *rev) {
 bool ctl_revs_prune(struct ctl_app *app) {
   size_t before = app->revs.len;
   struct bt_control *c = app->control;
-  bt_vec_each(&app->revs, r) if ((*r)->model && !needed(app, *r)) ctl_rev_unload(*r);
+  bt_vec_each(&app->revs, r) if ((*r)->model && !needed(app, *r)) unload(*r);
   for (size_t i = 0; i < app->revs.len && app->revs.len > (size_t)c->keep_revisions;) {
     struct ctl_rev *rev = app->revs.items[i];
     if (needed(app, rev)) {

@@ -5,10 +5,10 @@
 #define SEQ_BITS 25 /* five letters of base 32 */
 #define SEQ_MASK ((1u << SEQ_BITS) - 1)
 
-char *ctl_app_key(const char *ns, const char *name) { return bt_asprintf("%s/%s", ns, name); }
+static char *app_key(const char *ns, const char *name) { return bt_asprintf("%s/%s", ns, name); }
 
 struct ctl_app *ctl_app_find(const struct bt_control *c, const char *ns, const char *name) {
-  BT_AUTO_FREE char *key = ctl_app_key(ns, name);
+  BT_AUTO_FREE char *key = app_key(ns, name);
   return bt_map_get(c->apps, key);
 }
 
@@ -17,7 +17,7 @@ struct ctl_app *ctl_app_new(struct bt_control *c, const char *ns, const char *na
   app->control = c;
   app->ns = bt_strdup(ns);
   app->name = bt_strdup(name);
-  app->key = ctl_app_key(ns, name);
+  app->key = app_key(ns, name);
   app->wake_ms = INT64_MAX;
   app->created_ms = app->updated_ms = c->now_ms;
   bt_map_set(c->apps, app->key, app);
@@ -25,7 +25,7 @@ struct ctl_app *ctl_app_new(struct bt_control *c, const char *ns, const char *na
 }
 
 static void inst_free(struct ctl_inst *inst) {
-  char **strings[] = {&inst->id, &inst->error, &inst->message, &inst->reason, &inst->container_id, &inst->image_id, &inst->ip,
+  char **strings[] = {&inst->id, &inst->error, &inst->reason, &inst->container_id, &inst->image_id, &inst->ip,
                       &inst->co_network};
   for (size_t i = 0; i < BT_COUNT(strings); i++)
     free(*strings[i]);
@@ -112,7 +112,7 @@ static uint32_t scatter(uint64_t seq) {
   return x;
 }
 
-void ctl_instance_id(const struct ctl_service *service, int slot, uint64_t seq, struct bt_buf *out) {
+static void instance_id(const struct ctl_service *service, int slot, uint64_t seq, struct bt_buf *out) {
   static const char letters[] = "abcdefghijkmnpqrstuvwxyz23456789";
   const struct ctl_app *app = service->app;
   if (!bt_streq(app->ns, "default"))
@@ -140,7 +140,7 @@ struct ctl_inst *ctl_inst_new(struct ctl_service *service, struct ctl_spec *spec
   BT_AUTO_BUF id = {0};
   do {
     bt_buf_truncate(&id, 0);
-    ctl_instance_id(service, slot, c->instance_seq++, &id);
+    instance_id(service, slot, c->instance_seq++, &id);
   } while (bt_map_get(c->instances, id.data));
   c->seq_unsaved = true;
   struct ctl_inst *inst = ctl_inst_attach(service, spec, id.data);
@@ -150,22 +150,6 @@ struct ctl_inst *ctl_inst_new(struct ctl_service *service, struct ctl_spec *spec
   inst->created_ms = inst->begun_ms = c->now_ms;
   ctl_touch_inst(inst);
   return inst;
-}
-
-void ctl_inst_delete(struct ctl_inst *inst) {
-  struct ctl_service *service = inst->service;
-  struct bt_control *c = service->app->control;
-  ctl_inst_unseat(inst);
-  if (inst->unsaved)
-    drop_from(&c->unsaved_insts, inst);
-  drop_from(&service->insts, inst);
-  service->changed = c->revision + 1;
-  inst->spec->rev->uses--;
-  BT_AUTO_FREE char *key = bt_asprintf("%s/%s", service->app->ns, inst->id);
-  ctl_del(c, "instance", key);
-  bt_map_del(c->instances, inst->id);
-  ctl_dirty(service->app);
-  inst_free(inst);
 }
 
 static void port_key(const struct bt_port *port, char buf[32]) {
@@ -186,15 +170,7 @@ static void claim_ports(struct ctl_inst *inst, struct ctl_node *node, bool claim
   }
 }
 
-void ctl_inst_seat(struct ctl_inst *inst, struct ctl_node *node) {
-  inst->node = node->name;
-  node->cpus_used += inst->spec->service->reserved.cpus;
-  node->memory_used += inst->spec->service->reserved.memory;
-  node->instances++;
-  claim_ports(inst, node, true);
-}
-
-void ctl_inst_unseat(struct ctl_inst *inst) {
+static void unseat(struct ctl_inst *inst) {
   struct ctl_node *node = inst->node ? bt_map_get(inst->service->app->control->nodes, inst->node) : NULL;
   if (!node)
     return;
@@ -203,6 +179,30 @@ void ctl_inst_unseat(struct ctl_inst *inst) {
   node->instances--;
   claim_ports(inst, node, false);
   inst->node = NULL;
+}
+
+void ctl_inst_delete(struct ctl_inst *inst) {
+  struct ctl_service *service = inst->service;
+  struct bt_control *c = service->app->control;
+  unseat(inst);
+  if (inst->unsaved)
+    drop_from(&c->unsaved_insts, inst);
+  drop_from(&service->insts, inst);
+  service->changed = c->revision + 1;
+  inst->spec->rev->uses--;
+  BT_AUTO_FREE char *key = bt_asprintf("%s/%s", service->app->ns, inst->id);
+  ctl_del(c, "instance", key);
+  bt_map_del(c->instances, inst->id);
+  ctl_dirty(service->app);
+  inst_free(inst);
+}
+
+void ctl_inst_seat(struct ctl_inst *inst, struct ctl_node *node) {
+  inst->node = node->name;
+  node->cpus_used += inst->spec->service->reserved.cpus;
+  node->memory_used += inst->spec->service->reserved.memory;
+  node->instances++;
+  claim_ports(inst, node, true);
 }
 
 struct ctl_node *ctl_node_get(struct bt_control *c, const char *name) {

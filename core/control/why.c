@@ -54,7 +54,6 @@ static void explain(const struct ctl_inst *inst, int64_t now_ms, struct bt_expla
       .node = inst->node,
       .reason = inst->reason,
       .error = inst->error,
-      .message = inst->message,
       .health = healths[inst->health],
       .restart = s->restart.condition,
       .state = (enum bt_state)inst->state,

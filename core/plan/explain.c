@@ -20,8 +20,6 @@ static void add_end(const struct bt_explain_inst *i, struct bt_buf *text) {
     bt_buf_adds(text, " (it ran out of memory)");
   if (i->error && !told)
     bt_buf_addf(text, ": %s", i->error);
-  else if (i->message)
-    bt_buf_addf(text, ": %s", i->message);
 }
 
 static void explain_end(const struct bt_explain_inst *i, int64_t now_ms, struct bt_explain *out) {
@@ -73,8 +71,6 @@ static void explain_running(const struct bt_explain_inst *i, struct bt_explain *
     bt_buf_adds(&out->text, "its readiness probe does not pass");
   else
     bt_buf_adds(&out->text, "its node did not report it ready yet");
-  if (i->message)
-    bt_buf_addf(&out->text, " (%s)", i->message);
 }
 
 static void explain_going(const struct bt_explain_inst *i, struct bt_explain *out) {
@@ -88,7 +84,7 @@ static void explain_going(const struct bt_explain_inst *i, struct bt_explain *ou
   };
   out->code = i->restarting ? "restarting" : bt_state_name(i->state);
   bt_buf_addf(&out->text, "%s %s", i->id, i->restarting ? "is being restarted" : doing[i->state]);
-  const char *more = i->error ? i->error : i->message ? i->message : i->reason;
+  const char *more = i->error ? i->error : i->reason;
   if (more)
     bt_buf_addf(&out->text, ": %s", more);
 }

@@ -11,7 +11,7 @@
 struct bt_explain_inst {
   const char *id, *node;
   const char *reason;           /* why it waits or leaves; NULL */
-  const char *error, *message;  /* as the node reported; NULL */
+  const char *error;            /* as the node reported; NULL */
   const char *health;           /* "", starting, healthy, unhealthy */
   const char *restart;          /* condition of its restart policy */
   enum bt_state state;

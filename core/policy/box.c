@@ -61,7 +61,8 @@ static void *allocate(void *ud, void *p, size_t old, size_t size) {
   return fresh;
 }
 
-void bt_box_clock(lua_State *L) {
+/* Raises where time is over. */
+static void check_clock(lua_State *L) {
   if (is_late(bt_box_of(L)))
     luaL_error(L, "time is over");
 }
@@ -72,21 +73,21 @@ void bt_box_charge(lua_State *L, unsigned steps) {
   if (box->steps < charge_every)
     return;
   box->steps = 0;
-  bt_box_clock(L);
+  check_clock(L);
 }
 
 void bt_box_lift(lua_State *L, bool lifted) { bt_box_of(L)->lifted = lifted; }
 
 static void on_count(lua_State *L, lua_Debug *where) {
   (void)where;
-  bt_box_clock(L);
+  check_clock(L);
 }
 
 /* ---- what rules can see ---- */
 
 /* A library function as it is, behind a look at the clock: for work that is bounded by the size of what it is given. */
 static int timed(lua_State *L) {
-  bt_box_clock(L);
+  check_clock(L);
   lua_CFunction fn = lua_tocfunction(L, lua_upvalueindex(1));
   return fn(L);
 }
@@ -117,7 +118,7 @@ static int bounded_rep(lua_State *L) {
   }
   if ((lua_Unsigned)n > block_cap / (len + sep_len))
     return luaL_error(L, "string.rep: the result is larger than %d bytes", (int)block_cap);
-  bt_box_clock(L);
+  check_clock(L);
   size_t unit = len + sep_len, total = (size_t)n * unit - sep_len;
   luaL_Buffer b;
   char *to = luaL_buffinitsize(L, &b, total + sep_len);

@@ -50,7 +50,6 @@ int bt_box_load(struct bt_box *box, const char *text, size_t len, struct bt_err 
 /* Inside a C function that a rule called. */
 struct bt_box *bt_box_of(lua_State *L);
 void bt_box_charge(lua_State *L, unsigned steps); /* counts work; raises where time is over */
-void bt_box_clock(lua_State *L);                  /* raises where time is over */
 void bt_box_lift(lua_State *L, bool lifted);      /* no caps while our own code takes little and must not be jumped out of */
 /* Adds a function or a value (from the top of the stack) to what rules can see. */
 void bt_box_add(lua_State *L, const char *name, lua_CFunction fn);

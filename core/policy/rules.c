@@ -24,7 +24,8 @@ static void glob_star(bool *now, const char *text, size_t n, bool over_slashes) 
     now[i + 1] |= now[i] && (over_slashes || text[i] != '/');
 }
 
-bool bt_glob_match(const char *pattern, const char *text) {
+/* "*" is any run of characters but "/", "**" any run at all, "?" one character but "/". Both at most 1,024 bytes: else no match. */
+static bool glob_match(const char *pattern, const char *text) {
   size_t n = strlen(text);
   bool now[most_glob + 1] = {true};
   if (n > most_glob || strlen(pattern) > most_glob)
@@ -102,7 +103,8 @@ static int compare_pre(const struct version *a, const struct version *b) {
   return sign((long long)(p < p_end) - (long long)(q < q_end));
 }
 
-bool bt_semver_compare(const char *a, const char *b, int *order) {
+/* Compares versions after semver.org ("v" in front, and missing parts, are allowed). false where one is none. */
+static bool semver_compare(const char *a, const char *b, int *order) {
   struct version x, y;
   if (!version_parse(a, &x) || !version_parse(b, &y))
     return false;
@@ -122,7 +124,7 @@ static const char *text_at(lua_State *L, int arg) { return lua_type(L, arg) == L
 static int rule_glob(lua_State *L) {
   const char *pattern = luaL_checkstring(L, 1), *text = text_at(L, 2);
   bt_box_charge(L, text ? (unsigned)(strlen(pattern) * strlen(text) / 16) : 1);
-  lua_pushboolean(L, text && bt_glob_match(pattern, text));
+  lua_pushboolean(L, text && glob_match(pattern, text));
   return 1;
 }
 
@@ -161,7 +163,7 @@ static int rule_image(lua_State *L) {
 static int rule_semver_compare(lua_State *L) {
   const char *a = text_at(L, 1), *b = text_at(L, 2);
   int order;
-  if (a && b && bt_semver_compare(a, b, &order))
+  if (a && b && semver_compare(a, b, &order))
     lua_pushinteger(L, order);
   else
     lua_pushnil(L);

@@ -174,7 +174,7 @@ static void explained(struct bt_explain_inst inst, const char *want) {
 
 static void test_explain(void) {
   explained((struct bt_explain_inst){.reason = "waits for db to be healthy"}, "i is not started: it waits for db to be healthy");
-  explained((struct bt_explain_inst){.node = "n", .state = BT_ST_FAILED, .restarts = 4, .next_start_ms = 140000, .exit_code = 1, .message = "cannot open /data"},
+  explained((struct bt_explain_inst){.node = "n", .state = BT_ST_FAILED, .restarts = 4, .next_start_ms = 140000, .exit_code = 1, .error = "cannot open /data"},
             "i was restarted 4 times; next start in 40s; exit code 1: cannot open /data");
   explained((struct bt_explain_inst){.node = "n", .state = BT_ST_RUNNING, .healthcheck = true, .health = "starting"},
             "i runs on n, but is not ready: its health check has not passed yet");
