@@ -178,19 +178,24 @@ static bool refers(const json_t *ref, const char *source, const struct ctl_conte
                       : ext && bt_streq(bt_json_str(ref, "name"), content->name);
 }
 
+static bool grants_it(const struct ctl_rev *rev, const struct bt_grant *grants, size_t n, const struct ctl_content *content) {
+  for (size_t i = 0; i < n; i++) {
+    BT_AUTO_FREE char *key = bt_asprintf("%s/%s", content->config ? "configs" : "secrets", grants[i].source);
+    if (refers(bt_json_obj(rev->contents, key), grants[i].source, content))
+      return true;
+  }
+  return false;
+}
+
 static void add_users(json_t *list, const struct ctl_app *app, const struct ctl_content *content) {
   const struct ctl_rev *rev = ctl_rev_latest(app);
   if (!rev || app->state == CTL_APP_REMOVING || !bt_streq(app->ns, content->ns) || (content->app && !bt_streq(app->name, content->app)))
     return;
   bt_vec_each(&rev->specs, spec) {
     const struct bt_service *s = (*spec)->service;
-    const struct bt_grant *grants = content->config ? s->configs.items : s->secrets.items;
-    size_t n = content->config ? s->configs.len : s->secrets.len;
-    bool uses = false;
-    for (size_t i = 0; i < n && !uses; i++) {
-      BT_AUTO_FREE char *key = bt_asprintf("%s/%s", content->config ? "configs" : "secrets", grants[i].source);
-      uses = refers(bt_json_obj(rev->contents, key), grants[i].source, content);
-    }
+    bool uses = content->config ? grants_it(rev, s->configs.items, s->configs.len, content)
+                                : grants_it(rev, s->secrets.items, s->secrets.len, content) ||
+                                      grants_it(rev, s->build_secrets.items, s->build_secrets.len, content);
     BT_AUTO_FREE char *user = bt_asprintf("%s/%s", app->name, s->name);
     if (uses)
       json_array_append_new(list, bt_json_string(user));

@@ -396,6 +396,7 @@ static void test_build_secrets(void) {
   kit_step(&k, (struct bt_input){.kind = BT_IN_CALL_DONE, .call = k.fx.calls.items[0].id, .code = BT_OK, .result = result});
   const json_t *cls = bt_json_obj(bt_json_obj(kit_sent(&k, "assign", 0), "instance"), "class");
   ok(cls && !json_array_size(bt_json_arr(cls, "secrets")), "its container gets none of them");
+  secret_is(&k, "npm", "used_by", "[\"shop/api\"]");
   kit_end(&k);
 }
 
