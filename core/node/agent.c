@@ -148,29 +148,13 @@ static void remove_orphan(struct bt_agent *agent, const json_t *container) {
   bt_agent_call(agent, remove, &call, &req);
 }
 
-static void adopted(void *arg, enum bt_code code, const char *message, json_t *result) {
-  struct bt_inst *in = arg;
-  (void)message;
-  in->op = 0;
-  in->busy = false;
-  if (code == BT_OK)
-    bt_inst_observe(in, result);
-  else if (code == BT_NOT_FOUND)
-    bt_inst_gone(in);
-  bt_inst_tell(in);
-  bt_inst_step(in);
-}
-
 /* A container of ours that exists: read all about it before anything else is done with it. */
 static void adopt(struct bt_inst *in, const json_t *container) {
   if (in->busy)
     return;
   bt_inst_set_container(in, bt_json_str(container, "id"));
   in->started_once = !bt_streq(bt_json_str(container, "state"), "created");
-  struct berth_runtime_container req = {sizeof req, .id = in->container_id};
-  struct bt_plugin_call call = {.method = "runtime.inspect", .deadline_ms = 15000, .done = adopted, .arg = in};
-  in->busy = true;
-  in->op = bt_agent_call(in->agent, inspect, &call, &req);
+  bt_inst_inspect(in);
 }
 
 /* Compares the engine's list with the assignments. */
@@ -299,7 +283,7 @@ static void informed(void *arg, enum bt_code code, const char *message, json_t *
 static void connect_engine(void *arg) {
   struct bt_agent *agent = arg;
   if (!bt_agent_runtime(agent)) {
-    send_status(agent, false, "no runtime plug-in runs: add \"plugin: runtime-docker\" to berthd.yaml, or see berth plugin ls");
+    send_status(agent, false, "no runtime plug-in runs: add one to the plugins of berthd.yaml, or see berth plugin ls");
     bt_timer_set(agent->reconnect, reconnect_ms);
     return;
   }

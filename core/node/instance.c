@@ -77,6 +77,7 @@ void bt_inst_free(struct bt_inst *in) {
   bt_probes_stop(in);
   bt_health_forget(in);
   bt_inst_set_container(in, NULL);
+  bt_image_release(in);
   for (size_t i = 0; i < in->agent->queue.len; i++)
     if (in->agent->queue.items[i] == in) {
       bt_vec_remove(&in->agent->queue, i);
@@ -180,8 +181,9 @@ void bt_inst_gone(struct bt_inst *in) {
   if (!in->want_gone && !in->finished) {
     bt_str_set(&in->error, "its container was removed by somebody else");
     in->state = BT_INST_PENDING;
-    bt_inst_tell(in);
   }
+  if (!in->want_gone)
+    bt_inst_tell(in);
   bt_inst_step(in);
 }
 
@@ -292,15 +294,17 @@ static void inspected(void *arg, enum bt_code code, const char *message, json_t 
   (void)message;
   in->op = 0;
   in->busy = false;
+  if (code == BT_NOT_FOUND) {
+    bt_inst_gone(in); /* tells and steps, which may have freed it */
+    return;
+  }
   if (code == BT_OK)
     bt_inst_observe(in, result);
-  else if (code == BT_NOT_FOUND)
-    bt_inst_gone(in);
+  bt_inst_tell(in);
   bt_inst_step(in);
 }
 
-/* Address, ports and health of the container that just started. */
-static void inspect(struct bt_inst *in) {
+void bt_inst_inspect(struct bt_inst *in) {
   struct berth_runtime_container req = {sizeof req, .id = in->container_id};
   struct bt_plugin_call call = {.method = "runtime.inspect", .deadline_ms = 15000, .done = inspected, .arg = in};
   in->busy = true;
@@ -320,7 +324,7 @@ static void hooks_done(struct bt_inst *in, const char *error) {
     bt_inst_step(in);
     return;
   }
-  inspect(in);
+  bt_inst_inspect(in);
 }
 
 /* ---------------------------------------------------------------- the way up */

@@ -40,6 +40,7 @@ struct bt_inst {
   json_t *klass;           /* shared */
   char *container_id;
   char *image_id;
+  struct bt_image *image;  /* that was asked for last; NULL: none yet */
   char *ip;                /* of its first network; for probes and the proxy */
   json_t *ports;           /* as the engine published them; NULL where none */
   char *error;             /* the last failure as a sentence; NULL */
@@ -85,9 +86,10 @@ struct bt_resource {
   struct bt_timer *retry;
 };
 
-/* An image that instances wait for. */
+/* An image that instances wait for or were made of. Goes with the last of them. */
 struct bt_image {
   struct bt_agent *agent;
+  unsigned users;
   char *name;              /* what the assignment runs: a digest, an id, which are of one platform */
   char *platform;          /* as first asked for; NULL: the machine's */
   char *id;                /* on the engine once present */
@@ -151,11 +153,12 @@ const char *bt_inst_of(const struct bt_inst *in, const char *what);
 void bt_inst_step(struct bt_inst *in);
 /* What the engine says of its container (an object of berth_runtime.inspect). */
 void bt_inst_observe(struct bt_inst *in, const json_t *container);
+void bt_inst_inspect(struct bt_inst *in); /* asks for that: state, address, ports, health */
 void bt_inst_set_container(struct bt_inst *in, const char *container_id);
 void bt_inst_exited(struct bt_inst *in, int exit_code, bool oom);
 void bt_inst_running(struct bt_inst *in, int64_t started_ms);
 void bt_inst_health(struct bt_inst *in, const char *health);
-void bt_inst_gone(struct bt_inst *in); /* its container was removed by somebody */
+void bt_inst_gone(struct bt_inst *in); /* its container was removed by somebody; may free in */
 void bt_inst_restart(struct bt_inst *in);
 void bt_inst_fail(struct bt_inst *in, const char *sentence, bool retry); /* a step failed */
 void bt_inst_refresh_ready(struct bt_inst *in);
@@ -197,6 +200,7 @@ void bt_resources_recheck(struct bt_agent *agent); /* after the engine came back
 /* 1 present (*id borrowed); 0 on the way; -1 failed. */
 int bt_image_ready(struct bt_inst *in, const char **id, const char **why);
 void bt_image_forget(struct bt_agent *agent, const char *name);
+void bt_image_release(struct bt_inst *in); /* it needs none any more */
 void bt_image_free(void *image);
 
 /* ---- probe.c ---- */

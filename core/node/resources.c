@@ -269,6 +269,39 @@ void bt_image_forget(struct bt_agent *agent, const char *name) {
     img->state = BT_IMG_UNKNOWN;
 }
 
+static void image_drop_unused(struct bt_image *img) {
+  if (!img->users && img->state != BT_IMG_BUSY)
+    bt_map_del(img->agent->images, img->name);
+}
+
+void bt_image_release(struct bt_inst *in) {
+  struct bt_image *img = bt_steal(in->image);
+  if (!img)
+    return;
+  img->users--;
+  image_drop_unused(img);
+}
+
+/* The record of the image that the assignment names, which may be another one than before. */
+static struct bt_image *image_of(struct bt_inst *in) {
+  struct bt_agent *agent = in->agent;
+  const char *name = bt_json_str_or(bt_inst_doc(in), "image", "");
+  if (in->image && bt_streq(in->image->name, name))
+    return in->image;
+  bt_image_release(in);
+  struct bt_image *img = bt_map_get(agent->images, name);
+  if (!img) {
+    img = bt_new(struct bt_image);
+    img->agent = agent;
+    img->name = bt_strdup(name);
+    img->platform = bt_strdup(bt_json_str(bt_json_obj(in->klass, "service"), "platform"));
+    bt_map_set(agent->images, name, img);
+  }
+  img->users++;
+  in->image = img;
+  return img;
+}
+
 static void image_settled(struct bt_image *img, enum bt_code code, const char *message, const json_t *result) {
   if (code == BT_OK) {
     img->state = BT_IMG_PRESENT;
@@ -281,7 +314,9 @@ static void image_settled(struct bt_image *img, enum bt_code code, const char *m
     free(img->error);
     img->error = named ? bt_strdup(message) : bt_asprintf("image %s: %s", img->name, message);
   }
-  bt_agent_step_all(img->agent);
+  struct bt_agent *agent = img->agent;
+  image_drop_unused(img);
+  bt_agent_step_all(agent);
 }
 
 static void image_pulled(void *arg, enum bt_code code, const char *message, json_t *result) {
@@ -346,16 +381,7 @@ static void image_inspected(void *arg, enum bt_code code, const char *message, j
 }
 
 int bt_image_ready(struct bt_inst *in, const char **id, const char **why) {
-  struct bt_agent *agent = in->agent;
-  const char *name = bt_json_str_or(bt_inst_doc(in), "image", "");
-  struct bt_image *img = bt_map_get(agent->images, name);
-  if (!img) {
-    img = bt_new(struct bt_image);
-    img->agent = agent;
-    img->name = bt_strdup(name);
-    img->platform = bt_strdup(bt_json_str(bt_json_obj(in->klass, "service"), "platform"));
-    bt_map_set(agent->images, name, img);
-  }
+  struct bt_image *img = image_of(in);
   *id = img->id;
   *why = img->error;
   bool stale = img->state == BT_IMG_FAILED && bt_clock_mono_ms() - img->failed_ms > image_retry_ms;
@@ -369,6 +395,6 @@ int bt_image_ready(struct bt_inst *in, const char **id, const char **why) {
   struct berth_runtime_image req = {sizeof req, .image = img->name, .platform = img->platform};
   struct bt_plugin_call call = {
       .method = "runtime.image_inspect", .deadline_ms = 15000, .done = image_inspected, .arg = img};
-  bt_agent_call(agent, image_inspect, &call, &req);
+  bt_agent_call(in->agent, image_inspect, &call, &req);
   return 0;
 }

@@ -16,6 +16,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "node/agent.h"
+#include "node/internal.h"
 #include "plan/backoff.h"
 #include "plugin/plugin.h"
 #include "tap.h"
@@ -286,6 +287,7 @@ static void test_end(void) {
   ok(port_serves(), "the other still serves");
   tell(json_pack("{ss,ss}", "type", "release", "instance", w1));
   ok(run_until(all_gone), "all gone");
+  is_int(bt_map_len(T.agent->images), 0, "and with them what was known of their images");
   BT_AUTO_FREE char *net = bt_asprintf("%s-net", T.prefix);
   BT_AUTO_FREE char *volume = bt_asprintf("%s-vol", T.prefix);
   tell(json_pack("{ss,ss}", "type", "network_drop", "name", net));
