@@ -9,10 +9,29 @@ static void event_key(uint64_t id, char buf[24]) { snprintf(buf, 24, "%016llx", 
 
 static void event_clear(struct ctl_event *event) {
   free(event->text);
-  free(event->ns);
-  free(event->app);
-  free(event->type);
   *event = (struct ctl_event){0};
+}
+
+static const char *append(struct bt_buf *b, size_t *at, const char *text) {
+  *at = b->len;
+  if (text)
+    bt_buf_add(b, text, strlen(text) + 1);
+  return text;
+}
+
+/* The text and what filters ask for, in one allocation: there are many events. */
+static void pack(struct ctl_event *event, const json_t *o, const char *text, size_t len) {
+  struct bt_buf b = {0};
+  size_t ns, app, type;
+  bt_buf_add(&b, text, len);
+  bt_buf_addc(&b, 0);
+  bool has_ns = append(&b, &ns, bt_json_str(o, "namespace")), has_app = append(&b, &app, bt_json_str(o, "app"));
+  append(&b, &type, bt_json_str_or(o, "type", ""));
+  event->text = bt_memdup(b.data, b.len);
+  event->ns = has_ns ? event->text + ns : NULL;
+  event->app = has_app ? event->text + app : NULL;
+  event->type = event->text + type;
+  bt_buf_free(&b);
 }
 
 void ctl_events_free(struct bt_control *c) {
@@ -32,19 +51,30 @@ static void forget_oldest(struct bt_control *c) {
   c->events_len--;
 }
 
-static void remember(struct bt_control *c, const json_t *o, char *text_steal) {
+static struct ctl_event *event_at(const struct bt_control *c, size_t i) {
+  return &c->events[(c->events_first + i) % (size_t)c->keep_events];
+}
+
+static void remember(struct bt_control *c, const json_t *o, const char *text, size_t len) {
   if (c->events_len == (size_t)c->keep_events)
     forget_oldest(c);
-  struct ctl_event *event = &c->events[(c->events_first + c->events_len++) % (size_t)c->keep_events];
-  *event = (struct ctl_event){
-      .id = (uint64_t)bt_json_int(o, "id", 0),
-      .revision = (uint64_t)bt_json_int(o, "revision", 0),
-      .text = text_steal,
-      .ns = bt_strdup(bt_json_str(o, "namespace")),
-      .app = bt_strdup(bt_json_str(o, "app")),
-      .type = bt_strdup(bt_json_str_or(o, "type", "")),
-  };
+  struct ctl_event *event = event_at(c, c->events_len++);
+  event->id = (uint64_t)bt_json_int(o, "id", 0);
+  event->revision = (uint64_t)bt_json_int(o, "revision", 0);
+  pack(event, o, text, len);
   c->event_seq = BT_MAX(c->event_seq, event->id);
+}
+
+const char *ctl_event_text(const struct bt_control *c, uint64_t id) {
+  size_t low = 0, high = c->events_len;
+  while (low < high) {
+    size_t middle = low + (high - low) / 2;
+    if (event_at(c, middle)->id < id)
+      low = middle + 1;
+    else
+      high = middle;
+  }
+  return low < c->events_len && event_at(c, low)->id == id ? event_at(c, low)->text : NULL;
 }
 
 void ctl_event_add(struct bt_control *c, json_t *event_steal) {
@@ -54,8 +84,8 @@ void ctl_event_add(struct bt_control *c, json_t *event_steal) {
   bt_json_set_str(event_steal, "time", bt_clock_format(c->now_ms, buf));
   event_key(c->event_seq, key);
   char *text = bt_json_text(event_steal);
-  bt_batch_put(&c->fx->batch, "event", key, bt_strdup(text));
-  remember(c, event_steal, text);
+  remember(c, event_steal, text, strlen(text));
+  bt_batch_put(&c->fx->batch, "event", key, text);
   json_decref(event_steal);
 }
 
@@ -78,5 +108,5 @@ void ctl_event(struct bt_control *c, const char *severity, const char *type, con
 }
 
 void ctl_event_load(struct bt_control *c, const json_t *event, const char *text, size_t len) {
-  remember(c, event, bt_strndup(text, len));
+  remember(c, event, text, len);
 }

@@ -14,7 +14,7 @@
 #include "base/mem.h"
 #include "base/vec.h"
 
-/* What goes to the feed once it is durable. */
+/* What goes to the feed once it is durable; value NULL: deleted. */
 struct change_copy {
   const char *kind;
   char *key, *value;
@@ -133,6 +133,8 @@ static void deliver_one(struct bt_executor *ex, struct pending *p) {
   bool ok = p->code == BT_OK;
   for (size_t i = 0; ok && i < p->changes.len; i++)
     bt_feed_add(ex->o.feed, p->effects.revision, p->changes.items[i].kind, p->changes.items[i].key, p->changes.items[i].value);
+  if (ok && p->effects.revision)
+    bt_feed_pass(ex->o.feed, p->effects.revision);
   for (size_t i = 0; i < p->effects.replies.len; i++) {
     struct bt_reply *r = &p->effects.replies.items[i];
     if (ok)
@@ -204,12 +206,42 @@ static void committed(void *arg, enum bt_code code, const char *message) {
     deliver(p->ex);
 }
 
+/* What no watcher may see, and the forgetting of old events, which is no news. */
+static bool is_inner(const struct bt_change *change) {
+  static const char *const inner[] = {"blob", "kv", "meta", "server"};
+  for (size_t i = 0; i < BT_COUNT(inner); i++)
+    if (strcmp(change->kind, inner[i]) == 0)
+      return true;
+  return !change->value && strcmp(change->kind, "event") == 0;
+}
+
 static void copy_changes(struct pending *p) {
   for (size_t i = 0; i < p->effects.batch.len; i++) {
     const struct bt_change *c = &p->effects.batch.items[i];
+    if (is_inner(c))
+      continue;
     struct change_copy copy = {c->kind, bt_strdup(c->key), bt_strdup(c->value)};
     bt_vec_push(&p->changes, copy);
   }
+}
+
+static bool changes(const struct pending *p, const char *kind, const char *key) {
+  for (size_t i = 0; i < p->changes.len; i++)
+    if (strcmp(p->changes.items[i].key, key) == 0 && strcmp(p->changes.items[i].kind, kind) == 0)
+      return true;
+  return false;
+}
+
+/* The feed's source. The tables run ahead of the disk: what is not durable yet is not told. */
+static enum bt_feed_said read_stored(void *arg, const char *kind, const char *key, char **text) {
+  const struct bt_executor *ex = arg;
+  if (ex->ahead)
+    return BT_FEED_LATER;
+  for (const struct pending *p = ex->head; p; p = p->next)
+    if (changes(p, kind, key))
+      return BT_FEED_LATER;
+  *text = bt_control_stored(ex->control, kind, key);
+  return *text ? BT_FEED_TEXT : BT_FEED_NONE;
 }
 
 static void step(struct bt_executor *ex, struct bt_input *input) {
@@ -343,6 +375,7 @@ static void forget_refused(void *arg) {
   bt_control_free(&old);
   ex->ahead = false;
   answer_forgotten(ex);
+  bt_timer_set(ex->turn, 0); /* who reads the feed may wait for the tables */
 }
 
 static void resume(struct bt_executor *ex) {
@@ -375,6 +408,7 @@ int bt_executor_new(const struct bt_executor_options *options, struct bt_executo
     bt_executor_free(&ex);
     return -1;
   }
+  bt_feed_read_from(ex->o.feed, read_stored, ex);
   bt_feed_start(ex->o.feed, bt_control_revision(ex->control));
   *out = ex;
   return 0;

@@ -158,8 +158,8 @@ struct ctl_node {
 
 struct ctl_event {
   uint64_t id, revision;
-  char *text; /* JSON */
-  char *ns, *app, *type; /* for filters; ns and app may be NULL */
+  char *text; /* JSON; behind its end stand the three below */
+  const char *ns, *app, *type; /* for filters; ns and app may be NULL */
 };
 
 struct ctl_call {
@@ -366,6 +366,7 @@ void ctl_event(struct bt_control *c, const char *severity, const char *type, con
                json_t *data_steal, const char *fmt, ...) __attribute__((format(printf, 8, 9)));
 void ctl_event_add(struct bt_control *c, json_t *event_steal); /* without id, revision, time */
 void ctl_events_free(struct bt_control *c);
+const char *ctl_event_text(const struct bt_control *c, uint64_t id); /* borrowed; NULL: not kept */
 void ctl_event_load(struct bt_control *c, const json_t *event, const char *text, size_t len);
 
 /* ---- views.c ---- */

@@ -13,10 +13,11 @@ enum { default_keep = 10000, bytes_each = 256, first_room = 64, fresh = 64 };
 struct item {
   unsigned refs;
   bool superseded; /* a later entry has the same kind and key */
-  size_t bytes;
+  bool deleted;    /* no text, and none to ask for */
   uint64_t number;
-  struct bt_feed_entry entry;
-  char text[]; /* kind, key, value */
+  uint64_t revision;
+  char *text; /* NULL: to be read from the source */
+  char name[]; /* kind, key */
 };
 
 /* item NULL: superseded, and gone. */
@@ -34,6 +35,8 @@ struct bt_feed {
   uint64_t oldest;      /* revision: all after it is kept */
   uint64_t latest;      /* revision */
   bool started;
+  bt_feed_source *source;
+  void *source_arg;
   struct bt_watcher *watchers;
   bool pumping;
 };
@@ -42,35 +45,36 @@ struct bt_watcher {
   struct bt_watcher *prev, *after;
   struct bt_feed *feed;
   uint64_t at; /* number of the entry to come */
-  bool gap, paused, dead;
+  bool gap, paused, waits, dead; /* waits: for a text, until the next pump */
   bool (*fn)(void *arg, const struct bt_feed_entry *entry);
   void *arg;
 };
 
-static void item_drop(struct item *item) {
-  if (--item->refs == 0)
-    free(item);
+static const char *kind_of(const struct item *item) { return item->name; }
+static const char *key_of(const struct item *item) { return item->name + strlen(item->name) + 1; }
+
+static bool is_event(const struct item *item) { return strcmp(kind_of(item), "event") == 0; }
+
+static size_t bytes_of(const struct item *item) {
+  return sizeof *item + strlen(kind_of(item)) + strlen(key_of(item)) + 2 + (item->text ? strlen(item->text) + 1 : 0);
 }
 
-static char *put_text(char **at, const char *text) {
-  if (!text)
-    return NULL;
-  size_t n = strlen(text) + 1;
-  char *here = memcpy(*at, text, n);
-  *at += n;
-  return here;
+static void item_drop(struct item *item) {
+  if (--item->refs > 0)
+    return;
+  free(item->text);
+  free(item);
 }
 
 static struct item *item_new(uint64_t revision, const char *kind, const char *key, const char *value) {
-  size_t bytes = sizeof(struct item) + strlen(kind) + strlen(key) + (value ? strlen(value) : 0) + 3;
-  struct item *item = bt_calloc(1, bytes);
-  char *at = item->text;
+  size_t kind_len = strlen(kind) + 1, key_len = strlen(key) + 1;
+  struct item *item = bt_calloc(1, sizeof *item + kind_len + key_len);
+  memcpy(item->name, kind, kind_len);
+  memcpy(item->name + kind_len, key, key_len);
   item->refs = 1;
-  item->bytes = bytes;
-  item->entry.revision = revision;
-  item->entry.kind = put_text(&at, kind);
-  item->entry.key = put_text(&at, key);
-  item->entry.value = put_text(&at, value);
+  item->revision = revision;
+  item->deleted = !value;
+  item->text = bt_strdup(value);
   return item;
 }
 
@@ -84,18 +88,24 @@ struct bt_feed *bt_feed_new(size_t keep) {
   return feed;
 }
 
+void bt_feed_read_from(struct bt_feed *feed, bt_feed_source *source, void *arg) {
+  BT_ASSERT(feed->next == 0);
+  feed->source = source;
+  feed->source_arg = arg;
+}
+
 static struct slot *slot(struct bt_feed *feed, uint64_t number) { return &feed->ring[number % feed->room]; }
 
-static char *name_of(const struct bt_feed_entry *entry) { return bt_asprintf("%s %s", entry->kind, entry->key); }
+static char *name_of(const struct item *item) { return bt_asprintf("%s %s", kind_of(item), key_of(item)); }
 
 static void empty(struct bt_feed *feed, struct slot *s) {
   if (!s->item)
     return;
-  if (!s->item->superseded) {
-    BT_AUTO_FREE char *name = name_of(&s->item->entry);
+  if (!s->item->superseded && !is_event(s->item)) {
+    BT_AUTO_FREE char *name = name_of(s->item);
     bt_map_del(feed->newest, name);
   }
-  feed->bytes -= s->item->bytes;
+  feed->bytes -= bytes_of(s->item);
   item_drop(bt_steal(s->item));
 }
 
@@ -111,21 +121,28 @@ static void drop_superseded(struct bt_feed *feed, uint64_t number) {
     empty(feed, s);
 }
 
+/* No longer fresh: gone where it was superseded, else without its text. Who looks at it just now keeps that. */
+static void age(struct bt_feed *feed, uint64_t number) {
+  drop_superseded(feed, number);
+  struct item *item = slot(feed, number)->item;
+  if (!feed->source || !item || !item->text || item->refs > 1)
+    return;
+  feed->bytes -= strlen(item->text) + 1;
+  free(bt_steal(item->text));
+}
+
 /* The newest entry supersedes an earlier one of its key. That goes at once, or when it is no longer fresh. */
 static void supersede(struct bt_feed *feed, struct item *item) {
-  BT_AUTO_FREE char *name = name_of(&item->entry);
-  uint64_t old_number = item->number;
-  struct item *old = bt_map_get(feed->newest, name);
-  if (old) {
-    old->superseded = true;
-    old_number = old->number;
-  }
-  bt_map_set(feed->newest, name, item);
-  if (item->number - feed->first < fresh)
+  if (is_event(item))
     return;
-  drop_superseded(feed, item->number - fresh);
-  if (old_number + fresh < item->number)
-    drop_superseded(feed, old_number);
+  BT_AUTO_FREE char *name = name_of(item);
+  struct item *old = bt_map_get(feed->newest, name);
+  bt_map_set(feed->newest, name, item);
+  if (!old)
+    return;
+  old->superseded = true;
+  if (old->number + fresh < item->number)
+    drop_superseded(feed, old->number);
 }
 
 void bt_feed_free(struct bt_feed **pfeed) {
@@ -167,13 +184,27 @@ void bt_feed_add(struct bt_feed *feed, uint64_t revision, const char *kind, cons
   if (feed->next - feed->first == feed->room && feed->room < feed->keep)
     grow(feed);
   struct item *item = item_new(revision, kind, key, value);
-  while (feed->first < feed->next && (feed->next - feed->first == feed->room || feed->bytes + item->bytes > feed->max_bytes))
+  size_t bytes = bytes_of(item);
+  while (feed->first < feed->next && (feed->next - feed->first == feed->room || feed->bytes + bytes > feed->max_bytes))
     drop_first(feed);
   item->number = feed->next;
   *slot(feed, feed->next++) = (struct slot){revision, item};
-  feed->bytes += item->bytes;
+  feed->bytes += bytes;
   feed->latest = revision;
   supersede(feed, item);
+  if (item->number >= feed->first + fresh)
+    age(feed, item->number - fresh);
+}
+
+void bt_feed_pass(struct bt_feed *feed, uint64_t revision) {
+  BT_ASSERT(revision >= feed->latest);
+  if (!feed->started)
+    bt_feed_start(feed, revision);
+  feed->latest = revision;
+}
+
+size_t bt_feed_bytes(const struct bt_feed *feed) {
+  return feed->bytes + feed->room * sizeof *feed->ring + bt_map_len(feed->newest) * sizeof(struct item);
 }
 
 uint64_t bt_feed_latest(const struct bt_feed *feed) { return feed->latest; }
@@ -228,7 +259,40 @@ void bt_watcher_free(struct bt_watcher **pwatcher) {
 }
 
 static bool due(const struct bt_watcher *watcher) {
-  return !watcher->dead && !watcher->paused && (watcher->gap || watcher->at < watcher->feed->next);
+  return !watcher->dead && !watcher->paused && !watcher->waits && (watcher->gap || watcher->at < watcher->feed->next);
+}
+
+static bool tell_gap(struct bt_watcher *watcher, uint64_t revision) {
+  struct bt_feed_entry gap = {.revision = revision, .kind = "gap", .key = ""};
+  return watcher->fn(watcher->arg, &gap);
+}
+
+/* The next entry that is still there; the watcher stands after it. NULL: none. */
+static struct item *next_item(struct bt_feed *feed, struct bt_watcher *watcher) {
+  struct item *item = NULL;
+  while (!item && watcher->at < feed->next)
+    item = slot(feed, watcher->at++)->item;
+  return item;
+}
+
+static bool tell_item(struct bt_feed *feed, struct bt_watcher *watcher, struct item *item) {
+  struct bt_feed_entry entry = {.revision = item->revision, .kind = kind_of(item), .key = key_of(item), .value = item->text};
+  BT_AUTO_FREE char *text = NULL;
+  if (!item->text && !item->deleted) {
+    enum bt_feed_said said = feed->source(feed->source_arg, entry.kind, entry.key, &text);
+    if (said == BT_FEED_LATER) {
+      watcher->at--;
+      watcher->waits = true;
+      return true;
+    }
+    if (said == BT_FEED_NONE)
+      return tell_gap(watcher, item->revision);
+    entry.value = text;
+  }
+  item->refs++;
+  bool more = watcher->fn(watcher->arg, &entry);
+  item_drop(item);
+  return more;
 }
 
 static void deliver_one(struct bt_feed *feed, struct bt_watcher *watcher) {
@@ -239,17 +303,10 @@ static void deliver_one(struct bt_feed *feed, struct bt_watcher *watcher) {
   bool more;
   if (watcher->gap) {
     watcher->gap = false;
-    struct bt_feed_entry gap = {.revision = feed->oldest, .kind = "gap", .key = ""};
-    more = watcher->fn(watcher->arg, &gap);
+    more = tell_gap(watcher, feed->oldest);
   } else {
-    struct item *item = NULL;
-    while (!item && watcher->at < feed->next)
-      item = slot(feed, watcher->at++)->item;
-    if (!item)
-      return;
-    item->refs++;
-    more = watcher->fn(watcher->arg, &item->entry);
-    item_drop(item);
+    struct item *item = next_item(feed, watcher);
+    more = item ? tell_item(feed, watcher, item) : true;
   }
   if (!more)
     watcher->paused = true;
@@ -258,9 +315,11 @@ static void deliver_one(struct bt_feed *feed, struct bt_watcher *watcher) {
 bool bt_feed_pump(struct bt_feed *feed, size_t budget) {
   BT_ASSERT(!feed->pumping);
   feed->pumping = true;
-  for (struct bt_watcher *w = feed->watchers; w; w = w->after)
+  for (struct bt_watcher *w = feed->watchers; w; w = w->after) {
+    w->waits = false;
     for (size_t i = 0; i < budget && due(w); i++)
       deliver_one(feed, w);
+  }
   feed->pumping = false;
   bool more = false;
   for (struct bt_watcher *w = feed->watchers, *after; w; w = after) {

@@ -1,8 +1,9 @@
-/* The stream of committed changes and events, by revision, for watchers that can resume: API (SSE), plug-ins, dashboard. Keeps the
- * last n entries in memory; a watcher that asks for a revision that is gone gets a gap first. Of an object that changed often, entries
+/* The stream of committed changes and events, by revision, for watchers that can resume: API (SSE), plug-ins, dashboard. Remembers
+ * the last n entries; a watcher that asks for a revision that is gone gets a gap first. Of an object that changed often, entries
  * older than the last 64 are dropped when a newer one has the same key: who was away, or is slow, sees its newest state, not each
- * step (events have keys of their own, so none is lost). Knows nothing of who
- * watches. Loop's thread only. Cost: the JSON text and some 250 bytes per entry; nothing per idle watcher. */
+ * step (events have keys of their own, so none is lost). Texts are kept of the last 64 entries only: what an older one says is read
+ * again, from the tables that hold it anyhow, when somebody asks. Knows nothing of who watches, nor of those tables. Loop's thread
+ * only. Cost: some 250 bytes for each object, 110 for each event, and the texts of 64 entries; nothing per idle watcher. */
 #ifndef BT_STATE_WATCH_H
 #define BT_STATE_WATCH_H
 
@@ -19,15 +20,28 @@ struct bt_feed_entry {
   const char *kind, *key, *value;
 };
 
+/* What the source of the texts says of an object. */
+enum bt_feed_said {
+  BT_FEED_TEXT,  /* *text is its durable text; the feed frees it */
+  BT_FEED_LATER, /* its next change is on the way to the disk: ask again at the next pump */
+  BT_FEED_NONE   /* it is no longer known: the watcher gets a gap instead */
+};
+typedef enum bt_feed_said bt_feed_source(void *arg, const char *kind, const char *key, char **text);
+
 /* keep: entries (0: 10,000); also at most 256 bytes of text for each of them on average: large values push out more. */
 struct bt_feed *bt_feed_new(size_t keep);
 /* The history begins after this revision (the store's, at start): who asks for an older one gets a gap, and so does who comes
  * from the future (the state was restored from a backup). Before the first entry. */
 void bt_feed_start(struct bt_feed *feed, uint64_t revision);
+/* Where texts are read again; without a source the feed keeps them all. Before the first entry. */
+void bt_feed_read_from(struct bt_feed *feed, bt_feed_source *source, void *arg);
 void bt_feed_free(struct bt_feed **feed);
-/* Appends after the commit is durable. Copies. */
+/* Appends after the commit is durable. Copies. Entries of kind "event" are taken to have a key of their own each. */
 void bt_feed_add(struct bt_feed *feed, uint64_t revision, const char *kind, const char *key, const char *value);
-uint64_t bt_feed_latest(const struct bt_feed *feed); /* revision of the newest entry */
+uint64_t bt_feed_latest(const struct bt_feed *feed); /* revision of the newest commit */
+/* A commit that no watcher may see: who resumes after its revision has missed nothing. */
+void bt_feed_pass(struct bt_feed *feed, uint64_t revision);
+size_t bt_feed_bytes(const struct bt_feed *feed); /* what entries and texts take, without the allocator's own */
 uint64_t bt_feed_oldest(const struct bt_feed *feed); /* the oldest "after" that needs no gap */
 
 /* From the entry after revision "after" (UINT64_MAX: from now on). fn returns false to pause (that entry counts as taken);
