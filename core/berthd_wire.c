@@ -20,7 +20,8 @@ enum { settle_ms = 2000 };
 
 /* A deployment leaves the heap full of holes: what it took for a moment is worth several times what it keeps. */
 static void give_back(void *arg) {
-  (void)arg;
+  struct bt_daemon *d = arg;
+  bt_http_rest(d->http);
   malloc_trim(0);
 }
 

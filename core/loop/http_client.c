@@ -8,8 +8,8 @@ enum {
   DEFAULT_TIMEOUT_MS = 30000,
   DEFAULT_CONNECT_MS = 5000,
   DEFAULT_MAX_BODY = 4 * 1024 * 1024,
-  SPARE_HANDLES = 16,  /* easy handles kept for the next request */
-  MAX_CONNECTIONS = 64 /* idle ones kept alive */
+  SPARE_HANDLES = 16,  /* easy handles kept for the next request, 5 KB each: until bt_http_rest */
+  MAX_CONNECTIONS = 16 /* idle ones kept alive, 3 KB each and more with TLS */
 };
 
 struct bt_http {
@@ -219,6 +219,11 @@ struct bt_http *bt_http_new(struct bt_loop *loop) {
   return http;
 }
 
+void bt_http_rest(struct bt_http *http) {
+  while (http->nspare > 0)
+    curl_easy_cleanup(http->spare[--http->nspare]);
+}
+
 void bt_http_free(struct bt_http **phttp) {
   if (!*phttp)
     return;
@@ -227,8 +232,7 @@ void bt_http_free(struct bt_http **phttp) {
   while (http->calls)
     call_end(http->calls, BT_CANCELLED, "the client is closing");
   bt_http_tunnels_close(&http->tunnels);
-  while (http->nspare > 0)
-    curl_easy_cleanup(http->spare[--http->nspare]);
+  bt_http_rest(http);
   if (http->multi)
     curl_multi_cleanup(http->multi);
   bt_timer_free(&http->timer);

@@ -54,6 +54,8 @@ struct bt_http_upgrade {
 
 struct bt_http *bt_http_new(struct bt_loop *loop);
 void bt_http_free(struct bt_http **http); /* cancels all: done and on_close come with BT_CANCELLED */
+/* A burst of requests is over: gives back what was kept for the next one. Not from inside done or another callback. */
+void bt_http_rest(struct bt_http *http);
 /* Never NULL: a request that cannot even start ends with done from the next turn of the loop. */
 struct bt_http_call *bt_http_request(struct bt_http *http, const struct bt_http_request *request);
 void bt_http_resume(struct bt_http_call *call);
