@@ -123,7 +123,7 @@ static int connect(struct bt_db *db, struct bt_err **err) {
     return sql_error(db, err, "open");
   sqlite3_busy_timeout(db->sql, busy_ms);
   /* Little cache: the state lives in our own tables, SQLite is only written to, and the kernel caches its file. */
-  if (run(db->sql, "PRAGMA cache_size=-256; PRAGMA temp_store=MEMORY; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
+  if (run(db->sql, "PRAGMA cache_size=-64; PRAGMA temp_store=MEMORY; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
                    "PRAGMA wal_autocheckpoint=0; PRAGMA journal_size_limit=16777216") != SQLITE_OK)
     return sql_error(db, err, "set up");
   return 0;
