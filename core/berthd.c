@@ -106,6 +106,8 @@ static void harden(void) {
   umask(077);
   signal(SIGPIPE, SIG_IGN);
   mallopt(M_ARENA_MAX, 2); /* threads are few and allocate little: an arena each would only cost memory */
+  mallopt(M_MMAP_THRESHOLD, 128 * 1024); /* fixed: else one large list lets all later ones grow, and riddle, the heap */
+  mallopt(M_TOP_PAD, 16 * 1024);
   if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
     files.rlim_cur = files.rlim_max;
     setrlimit(RLIMIT_NOFILE, &files);

@@ -525,8 +525,10 @@ static void create(struct bt_inst *in, const char *image_id) {
     bt_inst_fail(in, bt_err_message(err), bt_err_code(err) == BT_UNAVAILABLE);
     return;
   }
-  if (!bt_slot_take(in))
+  if (!bt_slot_take(in)) {
+    bt_inst_settle(in); /* its turn may be far off: a hundred parsed documents that wait leave the heap full of holes */
     return;
+  }
   in->state = BT_INST_CREATING;
   in->busy = true;
   bt_inst_tell(in);
