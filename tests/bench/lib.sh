@@ -38,9 +38,9 @@ calc() { awk "BEGIN { printf \"%.6g\", ($*) }"; }
 now_us() { echo "${EPOCHREALTIME/[.,]/}"; }
 since() { calc "($(now_us) - $1) / 1000000"; } # seconds since a now_us
 
-# A receiver that takes no messages stands in for the chat: nobody listens on its port.
+# A receiver that takes no messages stands in for the chat: nobody listens on its port. $bench_severity: the least of what it is sent.
 bench_config() {
-  it_config "  - plugin: monitor-prometheus" "  - {plugin: chat-webhook, config: {url: 'http://127.0.0.1:9/bench'}}" "$@"
+  it_config "  - plugin: monitor-prometheus" "  - {plugin: chat-webhook, config: {url: 'http://127.0.0.1:9/bench', severity: ${bench_severity:-info}}}" "$@"
 }
 bench_server() {
   docker version >/dev/null 2>&1 || bench_fail "no Docker Engine answers"
