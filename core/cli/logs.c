@@ -191,6 +191,11 @@ static bool is_meant(const struct logs *logs, const json_t *instances, const jso
   return false;
 }
 
+/* Services with "attach: false" keep quiet until they are named. */
+static bool is_quiet(const struct logs *logs, const json_t *instance) {
+  return !logs->cli->args.rest.len && bt_json_bool(instance, "detached", false);
+}
+
 static void got_instances(void *arg, const json_t *answer, struct bt_err *err) {
   struct logs *logs = arg;
   logs->looking = false;
@@ -202,7 +207,7 @@ static void got_instances(void *arg, const json_t *answer, struct bt_err *err) {
     bool writes = bt_streq(bt_json_str(instance, "state"), "running");
     if (source && !source->flows && writes)
       open_stream(logs, source, instance, NULL);
-    else if (!source && writes && is_meant(logs, items, instance))
+    else if (!source && writes && !is_quiet(logs, instance) && is_meant(logs, items, instance))
       open_source(logs, instance, NULL);
   }
   if (!err || bt_err_code(err) != BT_CANCELLED)
@@ -233,9 +238,10 @@ static int run(struct logs *logs, const json_t *instances, struct bt_err **err) 
   json_t *instance;
   json_array_foreach(instances, i, instance) {
     BT_AUTO_FREE char *label = bt_target_label(instance, logs->here);
-    logs->width = BT_MAX(logs->width, strlen(label));
+    if (!is_quiet(logs, instance))
+      logs->width = BT_MAX(logs->width, strlen(label));
   }
-  json_array_foreach(instances, i, instance) open_source(logs, instance, bt_args_text(&logs->cli->args, "tail"));
+  json_array_foreach(instances, i, instance) if (!is_quiet(logs, instance)) open_source(logs, instance, bt_args_text(&logs->cli->args, "tail"));
   logs->started = true;
   if (!logs->open && !logs->follow)
     return 0;

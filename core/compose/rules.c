@@ -99,6 +99,14 @@ static void check_mode(struct bt_load *load, const char *name, const struct bt_y
                   text_of(deploy, "mode"));
 }
 
+/* Accepted, and without effect where there is one node: that is said rather than left to be found out. */
+static void check_spread(struct bt_load *load, const char *name, const struct bt_yaml *service) {
+  const struct bt_yaml *list = bt_yaml_get(bt_yaml_get(bt_yaml_get(service, "deploy"), "placement"), "preferences");
+  if (list && list->kind == BT_YAML_SEQ && list->seq.len)
+    bt_diag_warn(load->diags, list->seq.items[0]->loc,
+                 "services.%s.deploy.placement.preferences spread instances over nodes; on a single node all of them run there", name);
+}
+
 /* What the engine fetches itself. */
 static bool is_repository(const char *context) {
   static const char *const starts[] = {"http://", "https://", "git://", "git@"};
@@ -175,6 +183,7 @@ void bt_compose_check_rules(struct bt_load *load, const struct bt_yaml *tree) {
     check_ports(load, pair->key, pair->value);
     check_addresses(load, pair->key, pair->value);
     check_mode(load, pair->key, pair->value);
+    check_spread(load, pair->key, pair->value);
     check_builds(load, pair->key, pair->value);
     check_volumes_from(load, pair->key, pair->value);
     check_links(load, pair->key, pair->value);

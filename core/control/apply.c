@@ -32,7 +32,7 @@ static void try_instance(struct ctl_inst *inst) {
       ctl_release(inst, "its job is tried again"); /* attempts are counted anew */
     return;
   }
-  if (inst->ended) {
+  if (inst->ended || inst->lasting) { /* at once: what was in the way may be mended */
     ctl_restart_inst(inst, "its rollout is tried again");
     return;
   }

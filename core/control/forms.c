@@ -92,6 +92,8 @@ json_t *ctl_inst_json(const struct ctl_inst *inst) {
   set_or_null(o, "image_id", inst->image_id);
   set_or_null(o, "ip", inst->ip);
   bt_json_set_str(o, "co_network", inst->co_network);
+  const struct ctl_spec *now = inst->service->spec ? inst->service->spec : spec; /* attach changes without another container */
+  set_flag(o, "detached", !bt_json_bool(now->service->json, "attach", true));
   inst_numbers(o, inst);
   return o;
 }

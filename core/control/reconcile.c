@@ -52,7 +52,7 @@ static struct bt_rollout_inst view_one(const struct ctl_inst *inst) {
       .done = ctl_inst_done(inst),
       .final = inst->ended && !ctl_inst_done(inst),
       .struck = inst->struck,
-      .lasting = inst->lasting && !inst->ready,
+      .lasting = inst->lasting && !inst->ready && !inst->restarting,
       .failures = inst->failures - inst->failures_before,
       .begun_ms = inst->begun_ms,
       .assigned_ms = inst->assigned_ms,
@@ -91,7 +91,7 @@ void ctl_restart_inst(struct ctl_inst *inst, const char *reason) {
   int64_t now = inst->service->app->control->now_ms;
   inst->gen = inst->service->gen;
   inst->begun_ms = now;
-  inst->struck = false;
+  inst->struck = inst->lasting = false;
   inst->failures_before = inst->failures;
   ctl_touch_inst(inst);
   if (!inst->node)

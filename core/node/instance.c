@@ -385,7 +385,8 @@ static void started(void *arg, enum bt_code code, const char *message, json_t *r
     return;
   } else if (code != BT_OK) {
     in->died_busy = false;
-    in->lasting = bt_node_lasting(code);
+    /* A port that is taken may be let go in a moment, but not if the next try meets it too. */
+    in->lasting = bt_node_lasting(code) || (code == BT_EXHAUSTED && in->failures > 0);
     bt_inst_fail(in, message, code == BT_UNAVAILABLE);
     bt_resources_doubt(in);
   } else if (in->died_busy) {
@@ -418,6 +419,7 @@ static void start(struct bt_inst *in) {
   in->busy = true;
   in->died_busy = false;
   in->oom = false;
+  in->lasting = false;
   bt_inst_tell(in);
   struct berth_runtime_container req = {sizeof req, .id = in->container_id};
   struct bt_plugin_call call = {.method = "runtime.start", .deadline_ms = start_deadline_ms, .done = started, .arg = in};

@@ -185,11 +185,11 @@ enum berth_code rd_code_text(const char *s, enum berth_code fallback) {
       {"no matching manifest", BERTH_NOT_FOUND},
       {"not found", BERTH_NOT_FOUND},
       {"no such image", BERTH_NOT_FOUND},
-      {"port is already allocated", BERTH_CONFLICT},
+      {"port is already allocated", BERTH_EXHAUSTED},
       {"name is already in use", BERTH_CONFLICT}, /* Podman's words for what Docker answers with 409 */
       {"container state improper", BERTH_CONFLICT},
       {"is being used", BERTH_CONFLICT},
-      {"address already in use", BERTH_CONFLICT},
+      {"address already in use", BERTH_EXHAUSTED},
       {"pool overlaps", BERTH_CONFLICT},
       {"no space left", BERTH_EXHAUSTED},
       {"no available network", BERTH_EXHAUSTED},

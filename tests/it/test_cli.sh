@@ -133,6 +133,100 @@ is "$(web_images)" "$image:2" "and went back by itself"
 succeeds "rollback" timeout 90 berth rollback --to 1
 is "$(web_images)" "$image:1" "brings the first back"
 
+# --- what up ends with when it does not end well
+odd() { cat >odd.yaml; }
+held=$((42000 + $$ % 9000))
+busybox httpd -f -p "127.0.0.1:$held" &
+holder=$!
+trap 'rc=$?; kill $holder $fake 2>/dev/null; (exit $rc); it_cleanup' EXIT
+fake=
+wait_for 5 eval "(exec 3<>/dev/tcp/127.0.0.1/$held)"
+for mode in ingress host; do
+  odd <<YAML
+name: $app-held
+services: {web: {image: "$image:1", command: [httpd, -f, -p, "80", -h, /www], init: true, stop_grace_period: 0s, ports: [{target: 80, published: "$held", host_ip: 127.0.0.1, mode: $mode}]}}
+YAML
+  begun=$SECONDS
+  fails "up where another program holds the port, mode $mode" 1 timeout 60 berth up -f odd.yaml
+  like "$out" "[Aa]ddress already in use.*trying again does not help" "says so"
+  ok $((SECONDS - begun > 25)) "long before its deadline ($((SECONDS - begun)) s)"
+  is "$(it_json berth ps "$app-held" --format json -- '.[0].lasting')" true "ps: its error lasts"
+  kill $holder
+  wait $holder 2>/dev/null
+  begun=$SECONDS
+  succeeds "up once the port is free" timeout 60 berth up -f odd.yaml
+  ok $((SECONDS - begun > 8)) "does not wait for the next attempt ($((SECONDS - begun)) s)"
+  berth down "$app-held" >/dev/null
+  busybox httpd -f -p "127.0.0.1:$held" &
+  holder=$!
+  wait_for 5 eval "(exec 3<>/dev/tcp/127.0.0.1/$held)"
+done
+kill $holder
+wait $holder 2>/dev/null
+
+odd <<YAML
+name: $app-odd
+services:
+  sick: {image: "$image:1", command: sleep 100, init: true, stop_grace_period: 0s, network_mode: none,
+         healthcheck: {test: "printf 'no \\\\033[31manswer\\\\n  of the store\\\\n'; exit 1", interval: 300ms, retries: 2}}
+YAML
+fails "up of what is unhealthy" 1 timeout 60 berth up -f odd.yaml
+like "$(berth why "$app-odd/sick")" 'its health check fails: no \[31manswer of the store' "why shows what the check printed, on one line"
+unlike "$(berth why "$app-odd/sick" --format json)" '\\u001b' "without control characters"
+sed -i 's/healthcheck: .*/x-berth: {probes: {readiness: {exec: {command: "echo two parts are missing; exit 4"}, interval: 200ms, failures: 2}}}}/' odd.yaml
+berth up --detach -f odd.yaml >/dev/null
+ok "$(wait_for 20 eval 'berth why "$app-odd/sick" | grep -q "readiness probe failed 2 times in a row: the command ended with exit code 4: two parts are missing"'; echo $?)" "as with a probe of Berth's own"
+(
+  berth up -f odd.yaml >watched 2>&1 &
+  pid=$!
+  wait_for 10 grep -q 'not ready' watched
+  kill -TERM $pid
+  wait $pid
+)
+is "$?" 10 "an up that is interrupted"
+like "$(cat watched)" "the server goes on" "saying that the server goes on"
+fails "up with a deadline" 9 berth up -f odd.yaml --wait-timeout 1s
+berth down "$app-odd" >/dev/null
+
+# A server's refusals that cannot be provoked in a healthy one: a peer that speaks the API and refuses.
+python3 - "$it_dir/fake.sock" <<'PY' &
+import http.server, json, socketserver, sys
+codes = iter([("unsupported", 422), ("plugin_crashed", 502), ("internal", 500), (None, 500)])
+class Refuse(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        code, status = next(codes)
+        body = json.dumps({"title": "no", "status": status, "code": code, "detail": "refused: " + code}) if code else "oops"
+        self.send_response(status)
+        self.send_header("Content-Type", "application/problem+json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body.encode())
+    def address_string(self): return "client"
+    def log_message(self, *args): pass
+socketserver.UnixStreamServer(sys.argv[1], Refuse).serve_forever()
+PY
+fake=$!
+wait_for 10 test -S "$it_dir/fake.sock"
+refused() { berth --host "unix://$it_dir/fake.sock" up; }
+fails "unsupported" 6 refused
+like "$out" "refused: unsupported" "with its sentence"
+fails "plugin_crashed" 12 refused
+fails "internal" 13 refused
+fails "an answer that is not Berth's" 11 refused
+like "$out" "status 500: is it Berth" "with a guess"
+kill $fake
+wait $fake 2>/dev/null
+
+succeeds "a profile that no service has" berth up --dry-run --profile typo
+like "$out" 'warning: no service has the profile "typo"' "is warned of"
+is "$(COMPOSE_PROFILES=typo berth up --dry-run --format json 2>/dev/null | jq -r '.diagnostics[] | "\(.severity): \(.message)"')" \
+  'warning: no service has the profile "typo", so it turns nothing on' "in JSON too, and where the variable names it"
+sed -i "s|image: $image:1|image: a b|" compose.yaml
+fails "a malformed image" 2 berth config
+like "$out" 'compose.yaml:4:12: error: services.store.image: "a b" is no image reference' "is found in the file"
+
 fails "down with a wrong name" 3 berth down nosuch
 cd / || exit 1
 fails "no project, no name" 2 berth down

@@ -117,6 +117,10 @@ static void test_rules(void) {
   says(A "    scale: 2\n    networks: {default: {ipv4_address: 10.0.0.2}}\n",
        "/p/c.yaml:5:40: error: services.a has ipv4_address in network \"default\" and 2 replicas; one address is one instance's\n",
        "one address");
+  says(A "    deploy: {placement: {preferences: [{spread: node.labels.zone}]}}\n",
+       "/p/c.yaml:4:40: warning: services.a.deploy.placement.preferences spread instances over nodes; on a single node all of them run "
+       "there\n",
+       "spread");
   says(A "    deploy: {mode: global, replicas: 2}\n",
        "/p/c.yaml:4:38: error: services.a has \"mode: global\", which is one per node; remove replicas\n", "global");
   says(A "    container_name: one\n    scale: 2\n",

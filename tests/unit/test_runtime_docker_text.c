@@ -280,7 +280,7 @@ static void test_differences(void) {
 static void test_refusals(void) {
   is_int(rd_code(404, "No such container: x"), BERTH_NOT_FOUND, "404");
   is_int(rd_code(409, ""), BERTH_CONFLICT, "409");
-  is_int(rd_code(500, "driver failed: Bind for 0.0.0.0:80 failed: port is already allocated"), BERTH_CONFLICT, "a taken port is a conflict");
+  is_int(rd_code(500, "driver failed: Bind for 0.0.0.0:80 failed: port is already allocated"), BERTH_EXHAUSTED, "a taken port is no conflict over the container");
   is_int(rd_code(500, "write /x: no space left on device"), BERTH_EXHAUSTED, "a full disk");
   is_int(rd_code(500, "something"), BERTH_IO, "anything else");
   is_int(rd_code_text("Get https://r/v2/: unauthorized", BERTH_IO), BERTH_UNAUTHENTICATED, "a login that is wanted");

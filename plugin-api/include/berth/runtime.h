@@ -157,6 +157,7 @@ struct berth_runtime {
 
   /* {"id", "warnings": []}. CONFLICT where the name is taken: the host inspects by name then. */
   void (*create)(struct berth_instance *self, berth_op op, const struct berth_runtime_create *request);
+  /* NOT_FOUND where it, or what it hangs on, is gone; CONFLICT where it is being removed; EXHAUSTED where a port it publishes is taken. */
   void (*start)(struct berth_instance *self, berth_op op, const struct berth_runtime_container *request);
   void (*stop)(struct berth_instance *self, berth_op op, const struct berth_runtime_container *request);
   void (*kill)(struct berth_instance *self, berth_op op, const struct berth_runtime_container *request);
