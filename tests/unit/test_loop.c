@@ -9,24 +9,9 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "loop/child.h"
-#include "loop/loop.h"
 #include "loop/worker.h"
+#include "loop_kit.h"
 #include "tap.h"
-
-static struct bt_loop *loop;
-
-static void stop(void *arg) {
-  (void)arg;
-  bt_loop_stop(loop);
-}
-
-/* Bounds every test: a callback that never comes ends the loop, and the check after it fails. */
-static void run(void) {
-  struct bt_timer *guard = bt_timer_new(loop, "guard", stop, NULL);
-  bt_timer_set(guard, 10000);
-  bt_loop_run(loop);
-  bt_timer_free(&guard);
-}
 
 static char order[64];
 static void note(void *arg) {
