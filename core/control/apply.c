@@ -68,7 +68,7 @@ static void draft_start(struct draft *d, struct bt_control *c, const char *ns, c
   d->rev = bt_new(struct ctl_rev);
   d->rev->app = d->app;
   d->rev->number = next_number(d->app);
-  d->rev->created_ms = c->now_ms;
+  d->rev->created_ms = ctl_wall(c);
   d->rev->state = CTL_REV_RESOLVING;
   d->rev->pins = json_object();
   d->rev->contents = json_object();
@@ -206,7 +206,7 @@ static struct ctl_rev *draft_commit(struct draft *d) {
   struct ctl_app *app = d->app;
   struct ctl_rev *rev = d->rev;
   bt_vec_push(&app->revs, rev);
-  app->updated_ms = app->control->now_ms;
+  app->updated_ms = ctl_wall(app->control);
   ctl_content_store(rev, d->contents);
   supersede(app, rev);
   ctl_touch_rev(rev);
@@ -391,7 +391,7 @@ void ctl_apply_moved(struct ctl_app *app, struct ctl_check *check) {
     const char *digest = bt_json_str(result, "digest");
     if (!spec || !old || bt_streq(bt_json_str(result, "pinned"), old->pinned) || (digest && bt_streq(digest, old->digest)))
       continue;
-    ctl_spec_pin(spec, result, c->now_ms);
+    ctl_spec_pin(spec, result, ctl_wall(c));
     json_array_foreach(plan, i, e) if (bt_streq(bt_json_str(e, "name"), name) && bt_streq(bt_json_str(e, "kind"), "service")) {
       BT_AUTO_FREE char *reason = bt_asprintf("image %s now is %s", spec->image, spec->pinned);
       bt_json_set_str(e, "action", "update");

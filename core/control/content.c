@@ -49,7 +49,7 @@ static struct ctl_content *attach(struct bt_control *c, const char *id) {
   if (!content) {
     content = bt_new(struct ctl_content);
     content->id = bt_strdup(id);
-    content->created_ms = content->updated_ms = c->now_ms;
+    content->created_ms = content->updated_ms = ctl_wall(c);
     bt_map_set(c->contents, id, content);
   }
   return content;
@@ -293,7 +293,7 @@ void ctl_secret_put(struct bt_control *c, const struct bt_request *request) {
     bt_str_set(&content->fingerprint, fingerprint);
     bt_str_set(&content->data, sealed);
     content->size = bt_json_int(args, "size", 0);
-    content->updated_ms = c->now_ms;
+    content->updated_ms = ctl_wall(c);
     save(c, content);
     ctl_event(c, "info", fresh ? "secret.created" : "secret.changed", ns, NULL, name, NULL, "%s %s secret %s", request->actor,
               fresh ? "made" : "changed", name);

@@ -3,10 +3,12 @@
 #include "control/control.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "control/internal.h"
 
 #define ROUNDS 64            /* looks at dirty apps within one step; what is left waits for the next one */
+#define SKEW_MS 1000         /* from which on the wall clock was set */
 #define CROWD 256            /* instances from which on an app is not looked at for each report */
 #define CROWD_PER_MS 100     /* instances per millisecond between two looks */
 
@@ -14,6 +16,7 @@ struct bt_control *bt_control_new(const struct bt_control_options *options) {
   struct bt_control *c = bt_new(struct bt_control);
   c->server_id = bt_strdup(options->server_id);
   c->keep_revisions = options->keep_revisions > 0 ? options->keep_revisions : 20;
+  c->skew_ms = options->skew_ms;
   c->keep_events = options->keep_events > 0 ? options->keep_events : 10000;
   c->apps = bt_map_new(ctl_app_free);
   c->instances = bt_map_new(NULL);
@@ -70,8 +73,22 @@ void bt_effects_free(struct bt_effects *fx) {
 
 /* ---- a step ---- */
 
+/* The clock was set back while the server was down: what it waits for must not come an hour late. The order of its times stays. */
+static void bring_back(struct ctl_inst *inst, int64_t now_ms) {
+  int64_t *times[] = {&inst->created_ms, &inst->assigned_ms, &inst->begun_ms, &inst->ready_ms, &inst->finished_ms}, ahead = 0;
+  for (size_t i = 0; i < BT_COUNT(times); i++)
+    ahead = BT_MAX(ahead, *times[i] - now_ms);
+  for (size_t i = 0; i < BT_COUNT(times); i++)
+    *times[i] -= *times[i] ? ahead : 0;
+  struct bt_rollout *roll = &inst->service->roll;
+  roll->started_ms = BT_MIN(roll->started_ms, now_ms);
+  roll->batch_ms = BT_MIN(roll->batch_ms, now_ms);
+}
+
 /* After a start: apps whose images were not all resolved ask again; every app is looked at. */
 static void start(struct bt_control *c) {
+  for (struct bt_map_iter it = bt_map_iter(c->instances); bt_map_next(&it);)
+    bring_back(it.value, c->now_ms);
   /* Results of calls that an earlier control made must not be taken for results of ours. */
   c->call_seq = BT_MAX(c->call_seq, (uint64_t)c->now_ms << 12);
   for (struct bt_map_iter it = bt_map_iter(c->apps); bt_map_next(&it);) {
@@ -182,10 +199,18 @@ static void save(struct bt_control *c) {
   }
 }
 
+/* The wall clock is set, or it is not: a little more or less between two readings says nothing. */
+static void set_clock(struct bt_control *c, const struct bt_input *in) {
+  c->now_ms = BT_MAX(c->now_ms, in->now_ms);
+  int64_t skew_ms = in->wall_ms ? in->wall_ms - c->now_ms : 0;
+  if (llabs(skew_ms - c->skew_ms) >= SKEW_MS)
+    c->skew_ms = skew_ms;
+}
+
 void bt_control_step(struct bt_control *c, const struct bt_input *in, struct bt_effects *fx) {
   c->fx = fx;
   c->steps++;
-  c->now_ms = BT_MAX(c->now_ms, in->now_ms);
+  set_clock(c, in);
   take_input(c, in);
   wake_apps(c);
   look_at_apps(c);

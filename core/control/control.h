@@ -28,6 +28,7 @@ struct bt_control_options {
   const char *server_id;     /* [a-z0-9]{8,32}; made once, kept in the store as object ("server","id") by the daemon */
   int keep_revisions;        /* per app; 0: 20 */
   int keep_events;           /* 0: 10,000 */
+  int64_t skew_ms;           /* what the wall clock has more than now_ms, for times that are loaded */
 };
 
 struct bt_control *bt_control_new(const struct bt_control_options *options);
@@ -80,7 +81,8 @@ struct bt_request {
 
 struct bt_input {
   enum bt_input_kind kind;
-  int64_t now_ms; /* wall clock; never goes back between steps (the executor sees to it) */
+  int64_t now_ms;  /* control's own clock, for its timers: runs evenly, whatever the wall clock is set to; it begins as the wall clock */
+  int64_t wall_ms; /* for what is recorded; 0: the same */
   const struct bt_request *request;
   const char *node;
   const json_t *message;
@@ -118,7 +120,7 @@ struct bt_effects {
   struct { struct bt_reply *items; size_t len, cap; } replies;
   struct { struct bt_send *items; size_t len, cap; } sends;
   struct { struct bt_call *items; size_t len, cap; } calls;
-  int64_t wake_ms;   /* wall clock of the next tick wanted; INT64_MAX: none */
+  int64_t wake_ms;   /* when the next tick is wanted, as now_ms; INT64_MAX: none */
 };
 void bt_effects_free(struct bt_effects *effects);
 
@@ -150,7 +152,7 @@ const char *bt_control_get(struct bt_control *control, const char *kind, const c
  * only the inside reads (blob, kv, meta, server). */
 char *bt_control_stored(const struct bt_control *control, const char *kind, const char *key);
 /* Why an object is as it is: object is "shop" (app), "shop/web", "web", an instance id, "volume/…", "node/…".
- * {"object","kind","summary": sentence, "reasons": [{"text","since","code"}], "next": what to try} */
+ * now_ms: by the wall clock. {"object","kind","summary": sentence, "reasons": [{"text","since","code"}], "next": what to try} */
 json_t *bt_control_why(struct bt_control *control, const char *namespace_, const char *object, int64_t now_ms, struct bt_err **err);
 /* The sealed blob of a secret / the content of a config, for the node agent: borrowed, NULL where absent. */
 const char *bt_control_secret_blob(const struct bt_control *control, const char *namespace_, const char *key);

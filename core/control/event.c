@@ -81,7 +81,7 @@ void ctl_event_add(struct bt_control *c, json_t *event_steal) {
   char buf[32], key[24];
   bt_json_set_int(event_steal, "id", (long long)++c->event_seq);
   bt_json_set_int(event_steal, "revision", (long long)c->revision + 1);
-  bt_json_set_str(event_steal, "time", bt_clock_format(c->now_ms, buf));
+  bt_json_set_str(event_steal, "time", bt_clock_format(ctl_wall(c), buf));
   event_key(c->event_seq, key);
   char *text = bt_json_text(event_steal);
   remember(c, event_steal, text, strlen(text));

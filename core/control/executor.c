@@ -41,7 +41,7 @@ struct bt_executor {
   struct bt_control *control;
   char *server_id;
   uint64_t next_request;
-  int64_t last_now;
+  int64_t epoch_ms; /* wall clock minus monotonic clock at the start: control's clock runs on from there, evenly */
   struct bt_map *writes; /* request id -> struct write */
   struct pending *head, **tail;
   bool delivering;
@@ -92,6 +92,7 @@ static int load_control(struct bt_executor *ex, struct bt_err **err) {
   }
   struct bt_control_options options = ex->o.control;
   options.server_id = ex->server_id;
+  options.skew_ms = ex->o.wall_ms() - ex->o.mono_ms() - ex->epoch_ms;
   ex->control = bt_control_new(&options);
   if (store->ops->load(store, load_one, &load, &revision, err) < 0)
     return -1;
@@ -244,13 +245,14 @@ static enum bt_feed_said read_stored(void *arg, const char *kind, const char *ke
   return *text ? BT_FEED_TEXT : BT_FEED_NONE;
 }
 
+static int64_t own_ms(const struct bt_executor *ex) { return ex->o.mono_ms() + ex->epoch_ms; }
+
 static void step(struct bt_executor *ex, struct bt_input *input) {
   struct pending *p = bt_new(struct pending);
   p->ex = ex;
   p->effects.wake_ms = INT64_MAX;
-  int64_t now = bt_clock_wall_ms();
-  ex->last_now = BT_MAX(ex->last_now, now);
-  input->now_ms = ex->last_now;
+  int64_t now = input->now_ms = own_ms(ex);
+  input->wall_ms = ex->o.wall_ms();
   bt_control_step(ex->control, input, &p->effects);
   if (p->effects.wake_ms != INT64_MAX)
     bt_timer_set(ex->tick, BT_MAX(p->effects.wake_ms - now, 1));
@@ -398,6 +400,9 @@ void bt_executor_health(struct bt_executor *ex, enum bt_store_health health) {
 int bt_executor_new(const struct bt_executor_options *options, struct bt_executor **out, struct bt_err **err) {
   struct bt_executor *ex = bt_new(struct bt_executor);
   ex->o = *options;
+  ex->o.mono_ms = options->mono_ms ? options->mono_ms : bt_clock_mono_ms;
+  ex->o.wall_ms = options->wall_ms ? options->wall_ms : bt_clock_wall_ms;
+  ex->epoch_ms = ex->o.wall_ms() - ex->o.mono_ms();
   ex->tail = &ex->head;
   ex->writes = bt_map_new(free);
   ex->server_id = bt_strdup(options->control.server_id);

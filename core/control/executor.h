@@ -23,6 +23,8 @@ struct bt_executor_options {
   /* Control was built anew: every node shall say hello again. */
   void (*rebuilt)(void *arg);
   void *arg;
+  /* Clocks of a test; NULL: the real ones. */
+  int64_t (*mono_ms)(void), (*wall_ms)(void);
 };
 
 /* Loads the store into control. control.server_id NULL: taken from the store, or made and stored. */

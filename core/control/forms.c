@@ -35,6 +35,12 @@ int64_t ctl_get_time(const json_t *obj, const char *key) {
   return text && bt_clock_parse(text, &ms) ? ms : 0;
 }
 
+int64_t ctl_to_wall(const struct bt_control *c, int64_t own_ms) { return own_ms ? own_ms + c->skew_ms : 0; }
+
+int64_t ctl_from_wall(const struct bt_control *c, int64_t wall_ms) { return wall_ms ? wall_ms - c->skew_ms : 0; }
+
+int64_t ctl_wall(const struct bt_control *c) { return c->now_ms + c->skew_ms; }
+
 static void set_or_null(json_t *obj, const char *key, const char *text) {
   bt_json_set(obj, key, text ? bt_json_string(text) : json_null());
 }
@@ -46,6 +52,7 @@ static void set_flag(json_t *obj, const char *key, bool on) {
 }
 
 static void inst_numbers(json_t *o, const struct ctl_inst *inst) {
+  const struct bt_control *c = inst->service->app->control;
   bt_json_set_int(o, "restarts", inst->restarts);
   bt_json_set_int(o, "failures", inst->failures);
   if (inst->failures_before)
@@ -55,12 +62,12 @@ static void inst_numbers(json_t *o, const struct ctl_inst *inst) {
   set_flag(o, "lasting", inst->lasting);
   bt_json_set_int(o, "attempt", inst->attempt);
   bt_json_set_int(o, "generation", inst->gen);
-  ctl_set_time(o, "created_at", inst->created_ms);
-  ctl_set_time(o, "assigned_at", inst->assigned_ms);
-  ctl_set_time(o, "begun_at", inst->begun_ms);
+  ctl_set_time(o, "created_at", ctl_to_wall(c, inst->created_ms));
+  ctl_set_time(o, "assigned_at", ctl_to_wall(c, inst->assigned_ms));
+  ctl_set_time(o, "begun_at", ctl_to_wall(c, inst->begun_ms));
   ctl_set_time(o, "started_at", inst->started_ms);
-  ctl_set_time(o, "ready_at", inst->ready_ms);
-  ctl_set_time(o, "finished_at", inst->finished_ms);
+  ctl_set_time(o, "ready_at", ctl_to_wall(c, inst->ready_ms));
+  ctl_set_time(o, "finished_at", ctl_to_wall(c, inst->finished_ms));
   ctl_set_time(o, "next_start", inst->next_start_ms);
   set_flag(o, "leaving", inst->leaving);
   set_flag(o, "struck", inst->struck);
@@ -105,8 +112,8 @@ static json_t *roll_json(const struct ctl_service *service) {
   set_flag(o, "batch_open", roll->batch_open);
   bt_json_set_int(o, "total", roll->total);
   bt_json_set_int(o, "failed", roll->failed);
-  ctl_set_time(o, "started_at", roll->started_ms);
-  ctl_set_time(o, "batch_at", roll->batch_ms);
+  ctl_set_time(o, "started_at", ctl_to_wall(service->app->control, roll->started_ms));
+  ctl_set_time(o, "batch_at", ctl_to_wall(service->app->control, roll->batch_ms));
   set_or_null(o, "message", service->note);
   return o;
 }

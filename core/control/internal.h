@@ -70,7 +70,8 @@ struct ctl_inst {
   bool ready, oom, leaving, struck, restarting, ended; /* ended: by the node's word it will not start again */
   bool lasting; /* by the node's word its error stays until a person does something */
   bool unsaved;
-  int64_t created_ms, assigned_ms, started_ms, finished_ms, ready_ms, begun_ms, next_start_ms;
+  int64_t created_ms, assigned_ms, finished_ms, ready_ms, begun_ms; /* by control's own clock */
+  int64_t started_ms, next_start_ms;                                /* the node's wall clock: only shown and told apart */
   char *error, *reason; /* reason: why it is pending or leaving */
   char *container_id, *image_id, *ip;
   json_t *ports; /* as reported; NULL: none */
@@ -186,7 +187,8 @@ struct bt_control {
   char *server_id;
   int keep_revisions, keep_events;
   uint64_t revision;
-  int64_t now_ms;
+  int64_t now_ms;  /* of timers and whatever is compared with them; see bt_input */
+  int64_t skew_ms; /* what the wall clock has more */
   bool loaded;
   struct bt_map *apps;      /* key -> ctl_app */
   struct bt_map *instances; /* "ns/id"... id -> ctl_inst (not owned) */
@@ -247,6 +249,10 @@ json_t *ctl_res_json(const struct ctl_res *res);
 json_t *ctl_node_json(const struct ctl_node *node);
 void ctl_set_time(json_t *obj, const char *key, int64_t ms); /* null where 0 */
 int64_t ctl_get_time(const json_t *obj, const char *key);
+/* Between the wall clock, which readers see and the store keeps, and control's own. 0 (never) stays 0. */
+int64_t ctl_to_wall(const struct bt_control *c, int64_t own_ms);
+int64_t ctl_from_wall(const struct bt_control *c, int64_t wall_ms);
+int64_t ctl_wall(const struct bt_control *c); /* now, for what is recorded once and never compared with now_ms */
 const char *ctl_rev_state_name(enum ctl_rev_state state);
 json_t *ctl_service_roll_json(const struct ctl_service *service);
 int ctl_app_state_of(const char *name); /* -1 for an unknown name */

@@ -10,8 +10,9 @@ static void load_rollout(struct ctl_service *service, const json_t *o) {
   service->roll.batch_open = bt_json_bool(roll, "batch_open", false);
   service->roll.total = (int)bt_json_int(roll, "total", 0);
   service->roll.failed = (int)bt_json_int(roll, "failed", 0);
-  service->roll.started_ms = ctl_get_time(roll, "started_at");
-  service->roll.batch_ms = ctl_get_time(roll, "batch_at");
+  const struct bt_control *c = service->app->control;
+  service->roll.started_ms = ctl_from_wall(c, ctl_get_time(roll, "started_at"));
+  service->roll.batch_ms = ctl_from_wall(c, ctl_get_time(roll, "batch_at"));
   bt_str_set(&service->note, bt_json_str(roll, "message"));
   service->gen = (int)bt_json_int(o, "generation", 0);
   service->moved = bt_json_bool(o, "moved", false);
@@ -135,12 +136,13 @@ static void load_numbers(struct ctl_inst *inst, const json_t *o) {
   inst->struck = bt_json_bool(o, "struck", false);
   inst->restarting = bt_json_bool(o, "restarting", false);
   inst->ended = bt_json_bool(o, "ended", false);
-  inst->created_ms = ctl_get_time(o, "created_at");
-  inst->assigned_ms = ctl_get_time(o, "assigned_at");
-  inst->begun_ms = ctl_get_time(o, "begun_at");
+  const struct bt_control *c = inst->service->app->control;
+  inst->created_ms = ctl_from_wall(c, ctl_get_time(o, "created_at"));
+  inst->assigned_ms = ctl_from_wall(c, ctl_get_time(o, "assigned_at"));
+  inst->begun_ms = ctl_from_wall(c, ctl_get_time(o, "begun_at"));
   inst->started_ms = ctl_get_time(o, "started_at");
-  inst->ready_ms = ctl_get_time(o, "ready_at");
-  inst->finished_ms = ctl_get_time(o, "finished_at");
+  inst->ready_ms = ctl_from_wall(c, ctl_get_time(o, "ready_at"));
+  inst->finished_ms = ctl_from_wall(c, ctl_get_time(o, "finished_at"));
   inst->next_start_ms = ctl_get_time(o, "next_start");
 }
 

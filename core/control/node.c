@@ -61,7 +61,7 @@ static bool take_facts(struct ctl_inst *inst, const json_t *m) {
   if (inst->failures < inst->failures_before)
     inst->failures_before = 0; /* it was well for a while, and the node counts anew */
   changed |= set_value(inst->next_start_ms, bt_json_int(m, "next_start_ms", 0));
-  changed |= set_value(inst->finished_ms, bt_json_int(m, "finished_ms", 0));
+  changed |= set_value(inst->finished_ms, ctl_from_wall(inst->service->app->control, bt_json_int(m, "finished_ms", 0)));
   return changed | set_ports(inst, bt_json_arr(m, "ports"));
 }
 

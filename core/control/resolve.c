@@ -43,11 +43,11 @@ static const json_t *earlier_pin(const struct ctl_spec *spec) {
   return NULL;
 }
 
-static const char *policy_of(const struct ctl_spec *spec, const json_t *earlier, int64_t now_ms) {
+static const char *policy_of(const struct ctl_spec *spec, const json_t *earlier, int64_t wall_ms) {
   const char *policy = spec->service->pull_policy;
   int64_t life = pin_life_ms(policy);
   if (life >= 0)
-    return earlier && now_ms < ctl_get_time(earlier, "resolved_at") + life ? "missing" : "refresh";
+    return earlier && wall_ms < ctl_get_time(earlier, "resolved_at") + life ? "missing" : "refresh";
   if (spec->service->build)
     return "never"; /* what is built is here or not yet built */
   if (bt_streq(policy, "always") || bt_streq(policy, "never"))
@@ -72,7 +72,7 @@ static void call_resolve(struct bt_control *c, const struct ctl_spec *spec, stru
   json_t *args = json_object();
   bt_json_set_str(args, "image", spec->image);
   bt_json_set_str(args, "platform", spec->service->platform);
-  bt_json_set_str(args, "policy", policy_of(spec, earlier, c->now_ms));
+  bt_json_set_str(args, "policy", policy_of(spec, earlier, ctl_wall(c)));
   const char *current = bt_json_str(earlier, "pinned");
   bt_json_set(args, "current", current ? json_string(current) : json_null());
   struct ctl_call *call = new_call(c, spec, check, false);
@@ -178,7 +178,7 @@ static void resolved_one(struct ctl_rev *rev, struct ctl_spec *spec, const json_
     const json_t *earlier = earlier_pin(*other), *pin = result;
     if (earlier && same_pin(result, bt_json_str(earlier, "pinned"), bt_json_str(earlier, "digest")))
       pin = earlier;
-    ctl_spec_pin(*other, pin, rev->app->control->now_ms);
+    ctl_spec_pin(*other, pin, ctl_wall(rev->app->control));
   }
   ctl_touch_rev(rev);
   bt_vec_each(&rev->specs, other) if (!(*other)->pinned) return;

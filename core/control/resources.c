@@ -24,7 +24,7 @@ struct ctl_res *ctl_res_attach(struct bt_control *c, enum ctl_res_kind kind, con
   res->ns = bt_strdup(ns);
   res->name = bt_strdup(name);
   res->id = bt_asprintf("%s/%s", ns, name);
-  res->created_ms = c->now_ms;
+  res->created_ms = ctl_wall(c);
   BT_AUTO_FREE char *key = res_key(kind, ns, name);
   bt_map_set(c->resources, key, res);
   return res;

@@ -15,7 +15,7 @@ struct ctl_rev *ctl_rev_new(struct ctl_app *app, int number) {
   struct ctl_rev *rev = bt_new(struct ctl_rev);
   rev->app = app;
   rev->number = number;
-  rev->created_ms = app->control->now_ms;
+  rev->created_ms = ctl_wall(app->control);
   bt_vec_push(&app->revs, rev);
   for (size_t i = app->revs.len - 1; i > 0 && app->revs.items[i - 1]->number > number; i--) {
     app->revs.items[i] = app->revs.items[i - 1];
@@ -128,7 +128,7 @@ void ctl_rev_set_state(struct ctl_rev *rev, enum ctl_rev_state state, const char
   rev->state = state;
   bt_str_set(&rev->reason, reason);
   if (state != CTL_REV_RESOLVING && state != CTL_REV_ROLLING)
-    rev->finished_ms = rev->app->control->now_ms;
+    rev->finished_ms = ctl_wall(rev->app->control);
   ctl_touch_rev(rev);
 }
 

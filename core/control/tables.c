@@ -19,7 +19,7 @@ struct ctl_app *ctl_app_new(struct bt_control *c, const char *ns, const char *na
   app->name = bt_strdup(name);
   app->key = app_key(ns, name);
   app->wake_ms = INT64_MAX;
-  app->created_ms = app->updated_ms = c->now_ms;
+  app->created_ms = app->updated_ms = ctl_wall(c);
   bt_map_set(c->apps, app->key, app);
   return app;
 }

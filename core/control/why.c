@@ -37,13 +37,14 @@ static void add_reason(struct answer *a, const char *text, int64_t since_ms, con
 /* ---- instances ---- */
 
 static int64_t since(const struct ctl_inst *inst) {
+  const struct bt_control *c = inst->service->app->control;
   if (inst->ready)
-    return inst->ready_ms;
+    return ctl_to_wall(c, inst->ready_ms);
   if (inst->state == BT_ST_EXITED || inst->state == BT_ST_FAILED)
-    return inst->finished_ms;
+    return ctl_to_wall(c, inst->finished_ms);
   if (inst->state == BT_ST_RUNNING)
     return inst->started_ms;
-  return inst->assigned_ms ? inst->assigned_ms : inst->created_ms;
+  return ctl_to_wall(c, inst->assigned_ms ? inst->assigned_ms : inst->created_ms);
 }
 
 static void explain(const struct ctl_inst *inst, int64_t now_ms, struct bt_explain *out) {
@@ -83,7 +84,7 @@ static json_t *why_instance(const struct ctl_inst *inst, const char *object, int
     add_reason(&a, inst->service->note, 0, "counted-as-failed");
   if (inst->node) {
     BT_AUTO_FREE char *where = bt_asprintf("it is on %s, which met its constraints and had room when it was placed", inst->node);
-    add_reason(&a, where, inst->assigned_ms, "placed");
+    add_reason(&a, where, ctl_to_wall(inst->service->app->control, inst->assigned_ms), "placed");
   }
   json_t *o = answer_end(&a, e.text.data, e.next);
   bt_buf_free(&e.text);
@@ -155,7 +156,7 @@ static char *go_back(const struct ctl_app *app) {
 static json_t *why_service(const struct ctl_service *service, const char *object, int64_t now_ms) {
   struct answer a = answer_start(object, "service", now_ms);
   BT_AUTO_FREE char *summary = service_words(service);
-  add_reason(&a, summary, service->roll.started_ms, bt_rollout_name(service->roll.state));
+  add_reason(&a, summary, ctl_to_wall(service->app->control, service->roll.started_ms), bt_rollout_name(service->roll.state));
   add_gates(&a, service);
   BT_AUTO_FREE char *hint = add_instances(&a, service);
   BT_AUTO_FREE char *next = service->roll.state == BT_RO_PAUSED ? go_back(service->app) : bt_steal(hint);
@@ -182,7 +183,7 @@ static json_t *why_app(const struct ctl_app *app, const char *object, int64_t no
   }
   bt_vec_each(&app->services, service) {
     BT_AUTO_FREE char *words = service_words(*service);
-    add_reason(&a, words, (*service)->roll.started_ms, bt_rollout_name((*service)->roll.state));
+    add_reason(&a, words, ctl_to_wall(app->control, (*service)->roll.started_ms), bt_rollout_name((*service)->roll.state));
     add_gates(&a, *service);
     BT_AUTO_FREE char *hint = add_instances(&a, *service);
     if (!next)

@@ -16,6 +16,7 @@ struct kit {
   struct bt_map *store; /* "kind key" -> value */
   struct bt_effects fx; /* of the last step */
   int64_t now;
+  int64_t set; /* by so much the wall clock was set; kit_start: 0 */
   uint64_t requests;
 };
 
@@ -39,6 +40,7 @@ static inline void kit_commit(struct kit *k) {
 static inline void kit_step(struct kit *k, struct bt_input in) {
   bt_effects_free(&k->fx);
   in.now_ms = k->now;
+  in.wall_ms = k->now + k->set;
   bt_control_step(k->c, &in, &k->fx);
   kit_commit(k);
 }

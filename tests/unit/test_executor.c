@@ -2,6 +2,7 @@
  * ever, and readers see what the disk has. */
 #include "config.h"
 
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/map.h"
 #include "base/mem.h"
@@ -219,13 +220,43 @@ static void test_waiting_request(void) {
   is_int(waiting.n, 1, "once");
 }
 
+static int64_t mono = 5000, wall = 1700000000000;
+static int64_t test_mono(void) { return mono; }
+static int64_t test_wall(void) { return wall; }
+
+static int64_t made_at(const char *name) {
+  const char *text = bt_control_get(bt_executor_control(ex), "secrets", "default", name, NULL, NULL);
+  BT_AUTO_JSON o = text ? json_loads(text, 0, NULL) : NULL;
+  int64_t ms = 0;
+  bt_clock_parse(bt_json_str(o, "created_at"), &ms);
+  return ms;
+}
+
+static void put_durably(const char *name) {
+  struct got got = {0};
+  put_secret(name, &got);
+  disk_settle(BT_OK);
+  spin();
+}
+
+static void test_clock_set(void) {
+  wall -= 3600 * 1000;
+  mono += 5000;
+  put_durably("back");
+  ok(made_at("back") == wall, "the clock is set back: what is recorded has the new time");
+  wall += 7200 * 1000;
+  put_durably("forward");
+  ok(made_at("forward") == wall, "set forward as well");
+}
+
 int main(void) {
   loop = bt_loop_new();
   disk.base.ops = &disk_ops;
   disk.objects = bt_map_new(free);
   struct bt_feed *feed = bt_feed_new(100);
   struct bt_executor_options options = {
-      .loop = loop, .store = &disk.base, .feed = feed, .send = no_send, .call = on_call, .rebuilt = on_rebuilt};
+      .loop = loop, .store = &disk.base, .feed = feed, .send = no_send, .call = on_call, .rebuilt = on_rebuilt,
+      .mono_ms = test_mono, .wall_ms = test_wall};
   BT_AUTO_ERR err = NULL;
   is_int(bt_executor_new(&options, &ex, &err), 0, "an executor");
   bt_executor_start(ex);
@@ -234,6 +265,7 @@ int main(void) {
   test_acknowledged();
   test_same_again();
   test_waiting_request();
+  test_clock_set();
   bt_executor_stop(ex);
   disk_settle(BT_CANCELLED);
   bt_executor_free(&ex);
