@@ -16,7 +16,7 @@ struct bt_control *bt_control_new(const struct bt_control_options *options) {
   struct bt_control *c = bt_new(struct bt_control);
   c->server_id = bt_strdup(options->server_id);
   c->keep_revisions = options->keep_revisions > 0 ? options->keep_revisions : 20;
-  c->skew_ms = options->skew_ms;
+  c->skew_ms = llabs(options->skew_ms) >= SKEW_MS ? options->skew_ms : 0;
   c->keep_events = options->keep_events > 0 ? options->keep_events : 10000;
   c->apps = bt_map_new(ctl_app_free);
   c->instances = bt_map_new(NULL);
