@@ -1,6 +1,7 @@
 /* One transfer: curl's options and callbacks, and the rules of redirects, which curl cannot be told to keep. */
 #include "config.h"
 
+#include <dirent.h>
 #include <strings.h>
 
 #include "base/mem.h"
@@ -205,11 +206,34 @@ static void set_method(struct bt_http_call *call) {
   curl_easy_setopt(e, CURLOPT_CUSTOMREQUEST, call->method);
 }
 
+/* A file of OpenSSL's hashed folders: "244b5494.0". */
+static bool is_hashed(const char *name) { return strspn(name, "0123456789abcdef") == 8 && name[8] == '.' && name[9] == '0'; }
+
+static bool has_hashed(const char *folder) {
+  DIR *dir = folder ? opendir(folder) : NULL;
+  bool found = false;
+  for (struct dirent *entry; dir && !found && (entry = readdir(dir));)
+    found = is_hashed(entry->d_name);
+  if (dir)
+    closedir(dir);
+  return found;
+}
+
+/* The system's authorities stand in one file and, on most systems, also in a folder where each is found by its hash. With the
+ * file all of them are parsed for a connection, which holds the loop for some 50 ms; with the folder only those that sign. */
+static void use_system_folder(CURL *e) {
+  char *folder = NULL;
+  if (curl_easy_getinfo(e, CURLINFO_CAPATH, &folder) == CURLE_OK && has_hashed(folder))
+    curl_easy_setopt(e, CURLOPT_CAINFO, NULL);
+}
+
 static void set_tls(struct bt_http_call *call) {
   CURL *e = call->easy;
   curl_easy_setopt(e, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
   if (call->ca_file)
     curl_easy_setopt(e, CURLOPT_CAINFO, call->ca_file);
+  else if (!call->unix_socket && strncasecmp(call->url, "https:", 6) == 0)
+    use_system_folder(e);
   if (call->cert_file)
     curl_easy_setopt(e, CURLOPT_SSLCERT, call->cert_file);
   if (call->key_file)
