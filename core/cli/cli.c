@@ -18,10 +18,7 @@ char *bt_cli_path(const struct bt_cli *cli, const char *first, ...) {
   bt_url_encode(&url, cli->namespace_);
   va_list ap;
   va_start(ap, first);
-  for (const char *segment = first; segment; segment = va_arg(ap, const char *)) {
-    bt_buf_addc(&url, '/');
-    bt_url_encode(&url, segment);
-  }
+  bt_url_segments(&url, first, ap);
   va_end(ap);
   return bt_buf_steal(&url);
 }

@@ -321,15 +321,19 @@ void bt_url_encode(struct bt_buf *out, const char *text) {
   }
 }
 
+void bt_url_segments(struct bt_buf *url, const char *first, va_list ap) {
+  for (const char *segment = first; segment; segment = va_arg(ap, const char *)) {
+    bt_buf_addc(url, '/');
+    bt_url_encode(url, segment);
+  }
+}
+
 char *bt_url_path(const char *first, ...) {
   BT_AUTO_BUF url = {0};
   bt_buf_adds(&url, "/v1");
   va_list ap;
   va_start(ap, first);
-  for (const char *segment = first; segment; segment = va_arg(ap, const char *)) {
-    bt_buf_addc(&url, '/');
-    bt_url_encode(&url, segment);
-  }
+  bt_url_segments(&url, first, ap);
   va_end(ap);
   return bt_buf_steal(&url);
 }

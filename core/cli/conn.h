@@ -4,6 +4,7 @@
 #define BT_CLI_CONN_H
 
 #include <jansson.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -60,6 +61,8 @@ int bt_conn_unanswered(const struct bt_conn *conn, enum bt_code code, const char
 
 /* "/v1" and the segments, percent-encoded, each after a slash; ends with NULL. The caller frees. */
 char *bt_url_path(const char *first, ...) __attribute__((sentinel));
+/* Adds such segments to an address. */
+void bt_url_segments(struct bt_buf *url, const char *first, va_list ap);
 /* Adds "?name=value" or "&name=value", encoded; nothing where value is NULL. */
 void bt_url_query(struct bt_buf *url, const char *name, const char *value);
 void bt_url_encode(struct bt_buf *out, const char *text);

@@ -21,19 +21,24 @@ static void forget(struct bt_inst *in) {
   bt_ports_changed(agent);
 }
 
-static void removed(void *arg, enum bt_code code, const char *message, json_t *result) {
-  struct bt_inst *in = arg;
-  (void)result;
+/* A stop or a removal has ended. A container that is not there is as good; what failed is tried again: false. */
+static bool went_down(struct bt_inst *in, enum bt_code code, const char *message) {
   in->op = 0;
   in->busy = false;
   bt_slot_release(in);
-  if (code == BT_OK || code == BT_NOT_FOUND) {
-    bt_inst_set_container(in, NULL);
-  } else {
-    bt_str_set(&in->error, message);
-    bt_inst_retry_in(in, 1000);
+  if (code == BT_OK || code == BT_NOT_FOUND)
+    return true;
+  bt_str_set(&in->error, message);
+  bt_inst_retry_in(in, 1000);
+  return false;
+}
+
+static void removed(void *arg, enum bt_code code, const char *message, json_t *result) {
+  struct bt_inst *in = arg;
+  (void)result;
+  if (!went_down(in, code, message))
     return;
-  }
+  bt_inst_set_container(in, NULL);
   bt_inst_step(in);
 }
 
@@ -47,18 +52,12 @@ static void remove_container(struct bt_inst *in) {
 static void stopped(void *arg, enum bt_code code, const char *message, json_t *result) {
   struct bt_inst *in = arg;
   (void)result;
-  in->op = 0;
-  in->busy = false;
-  bt_slot_release(in);
-  if (code == BT_OK || code == BT_NOT_FOUND) {
-    in->running = false;
-    if (code == BT_NOT_FOUND)
-      bt_inst_set_container(in, NULL);
-    bt_inst_step(in);
+  if (!went_down(in, code, message))
     return;
-  }
-  bt_str_set(&in->error, message);
-  bt_inst_retry_in(in, 1000);
+  in->running = false;
+  if (code == BT_NOT_FOUND)
+    bt_inst_set_container(in, NULL);
+  bt_inst_step(in);
 }
 
 static void stop_container(struct bt_inst *in) {
