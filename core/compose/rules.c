@@ -116,6 +116,14 @@ static bool is_repository(const char *context) {
   return false;
 }
 
+/* Which agent "default" is depends on who asks; the server has none of its own. */
+static void check_agents(struct bt_load *load, const char *name, const struct bt_yaml *ssh) {
+  if (ssh && ssh->kind == BT_YAML_MAP)
+    bt_vec_each(&ssh->map, pair) if (!pair->value->text || !*pair->value->text)
+        bt_diag_error(load->diags, pair->loc, "services.%s.build.ssh names no socket for %.60s; write \"%.60s=${SSH_AUTH_SOCK}\"", name, pair->key,
+                      pair->key);
+}
+
 static void check_builds(struct bt_load *load, const char *name, const struct bt_yaml *service) {
   const struct bt_yaml *build = bt_yaml_get(service, "build"), *context = bt_yaml_get(build, "context");
   const struct bt_yaml *platforms = bt_yaml_get(build, "platforms");
@@ -126,6 +134,7 @@ static void check_builds(struct bt_load *load, const char *name, const struct bt
     bt_diag_error(load->diags, platforms->loc,
                   "services.%s.build.platforms has %zu platforms, but the engine builds for one; keep the service's", name,
                   platforms->seq.len);
+  check_agents(load, name, bt_yaml_get(build, "ssh"));
 }
 
 static void check_volumes_from(struct bt_load *load, const char *name, const struct bt_yaml *service) {

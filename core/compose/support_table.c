@@ -47,7 +47,7 @@ const struct bt_support bt_support_table[] = {
     {"service.build.secrets.gid", BUILD_SECRET}, {"service.build.secrets.mode", BUILD_SECRET}, {"service.build.secrets.source"},
     {"service.build.secrets.target"}, {"service.build.secrets.uid", BUILD_SECRET},
     {"service.build.shm_size"},
-    {"service.build.ssh", BUILDX},
+    {"service.build.ssh"},
     {"service.build.tags"},
     {"service.build.target"},
     {"service.build.ulimits"},

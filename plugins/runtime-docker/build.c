@@ -59,7 +59,7 @@ static void build_drop(struct rd_op *op) {
 /* What the Engine's build API has no words for, whichever builder works behind it. */
 static const char *unsupported(const json_t *spec) {
   static const char *const keys[] = {"additional_contexts", "cache_to", "entitlements", "no_cache_filter", "privileged", "provenance",
-                                     "sbom", "ssh"};
+                                     "sbom"};
   for (size_t i = 0; i < RD_COUNT(keys); i++) {
     const json_t *v = json_object_get(spec, keys[i]);
     bool empty = !v || json_is_null(v) || json_is_false(v) || (json_is_array(v) && !json_array_size(v)) ||
@@ -406,9 +406,20 @@ static bool take_secrets(struct rd_build *b, const struct berth_runtime_build *r
     if (s->len)
       memcpy(own->data, s->data, s->len);
   }
-  b->must = given;
-  b->wants = given ? "build.secrets" : NULL;
   return true;
+}
+
+/* Is what BuildKit will ask for at hand? Else op has ended. */
+static bool take_wants(struct rd_build *b, const struct berth_runtime_build *r) {
+  const json_t *ssh = rd_obj(b->spec, "ssh");
+  RD_AUTO_FREE lack = rd_agents_lack(ssh);
+  if (!take_secrets(b, r))
+    return false;
+  b->wants = b->nsecrets ? "build.secrets" : json_object_size(ssh) ? "build.ssh" : NULL;
+  b->must = b->wants;
+  if (lack)
+    rd_op_fail(&b->op, BERTH_INVALID, "%s: %s", b->op.subject, lack);
+  return !lack;
 }
 
 void rd_image_build(struct berth_instance *self, berth_op id, const struct berth_runtime_build *r) {
@@ -427,6 +438,6 @@ void rd_image_build(struct berth_instance *self, berth_op id, const struct berth
                "\"image\"", b->op.subject, cannot);
   else if (!*context)
     rd_op_fail(&b->op, BERTH_INVALID, "%s: the build names no context", b->op.subject);
-  else if (take_secrets(b, r))
+  else if (take_wants(b, r))
     build_begin(b, context);
 }

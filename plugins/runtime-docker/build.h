@@ -58,4 +58,12 @@ void rd_buildkit_run(struct rd_op *op);               /* the engine is known, th
 void rd_buildkit_trace(struct rd_build *build, const char *base64);
 void rd_buildkit_drop(struct rd_build *build);        /* frees what it keeps in build */
 
+/* ---- agents.c: the agents of rd_session_events; arg is the build ---- */
+bool rd_agent_known(void *arg, const char *id);
+void *rd_agent_open(void *arg, const char *id, struct rd_stream *stream);
+bool rd_agent_hears(void *agent, const void *data, size_t len);
+void rd_agent_close(void *agent);
+/* What is wrong with build.ssh, {"id": "/path/of/socket"}, as a sentence that the caller frees; NULL: nothing. */
+char *rd_agents_lack(const json_t *ssh);
+
 #endif

@@ -105,7 +105,9 @@ static void session_opened(struct rd_op *op, bool good, int status, const char *
     refuse(b, "this engine", why);
     return;
   }
-  b->session = rd_session_new(&(struct rd_session_events){session_send, session_secret, session_credentials, b});
+  b->session = rd_session_new(&(struct rd_session_events){.send = session_send, .secret = session_secret, .credentials = session_credentials,
+                                                           .agent_known = rd_agent_known, .agent_open = rd_agent_open,
+                                                           .agent_hears = rd_agent_hears, .agent_close = rd_agent_close, .arg = b});
   rd_session_feed(b->session, "", 0); /* our settings go first */
   begin(b);
 }

@@ -43,13 +43,41 @@ static bool login(void *arg, const char *host, const char **user, const char **p
   return *host;
 }
 
+static struct rd_stream *agent; /* of the last stream that opened one */
+
+static bool agent_known(void *arg, const char *id) {
+  (void)arg;
+  return strlen(id) % 2;
+}
+
+static void *agent_open(void *arg, const char *id, struct rd_stream *stream) {
+  struct rd_stream **one = rd_calloc(1, sizeof(struct rd_stream *));
+  (void)arg;
+  (void)id;
+  *one = agent = stream;
+  return one;
+}
+
+static bool agent_hears(void *one, const void *data, size_t len) {
+  (void)one;
+  return !len || *(const char *)data != '!';
+}
+
+static void agent_close(void *one) {
+  if (*(struct rd_stream **)one == agent)
+    agent = NULL;
+  free(one);
+}
+
 static void session(const uint8_t *data, size_t size, size_t piece) {
   static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
   size_t sent = 0;
-  struct rd_session *s = rd_session_new(&(struct rd_session_events){ignore, secret, login, &sent});
+  struct rd_session *s = rd_session_new(&(struct rd_session_events){ignore, secret, login, agent_known, agent_open, agent_hears, agent_close, &sent});
   bool good = rd_session_feed(s, preface, sizeof preface - 1);
   for (size_t at = 0; good && at < size; at += piece)
-    good = rd_session_feed(s, data + at, size - at < piece ? size - at : piece);
+    if ((good = rd_session_feed(s, data + at, size - at < piece ? size - at : piece)) && agent)
+      rd_session_agent_says(s, agent, data, at % 3 ? at : 0);
+  agent = NULL;
   rd_session_free(&s);
 }
 

@@ -163,7 +163,7 @@ static void test_build(void) {
   BT_AUTO_FREE char *text = bt_asprintf("FROM %s AS base\nARG WHO=nobody\nLABEL berth.test=%s\nCOPY . /ctx\nRUN echo hello $WHO >/who\nFROM base AS second\nRUN echo two >/two\n",
                                         R.image, R.label);
   write_file(dockerfile, text);
-  RT c = {0}, other = {0}, inlined = {0}, failing = {0}, ssh = {0}, nofile = {0}, nofolder = {0}, syntax = {0};
+  RT c = {0}, other = {0}, inlined = {0}, failing = {0}, cache = {0}, nofile = {0}, nofolder = {0}, syntax = {0};
   build(&c, folder, "{\"args\":{\"WHO\":\"me\"},\"labels\":{\"k\":\"v\"},\"target\":\"base\"}", "b");
   rt_is(&c, BT_OK, "image_build");
   ok(bt_starts(rt_str(&c, "id"), "sha256:"), "gives an id: %s", rt_str(&c, "id"));
@@ -188,8 +188,8 @@ static void test_build(void) {
   json_array_foreach(failing.objects, i, o)
     said = said || (bt_json_str(o, "text") && strstr(bt_json_str(o, "text"), "oh no"));
   ok(said, "with what it printed");
-  build(&ssh, folder, "{\"ssh\":{\"default\":\"\"}}", "s");
-  rt_is(&ssh, BT_UNSUPPORTED, "what the engine's API has no words for is refused by name");
+  build(&cache, folder, "{\"cache_to\":[\"x\"]}", "s");
+  rt_is(&cache, BT_UNSUPPORTED, "what the engine's API has no words for is refused by name");
   build(&nofile, folder, "{\"dockerfile\":\"None\"}", "n");
   rt_is(&nofile, BT_INVALID, "a Dockerfile that is not there");
   build(&nofolder, "/no/such/folder", "{}", "n");
@@ -275,6 +275,75 @@ static void test_build_secrets(void) {
   runs("bg", "cat /size", "512000");
   build_secret(&nothing, "/no/such/folder", spec, "bn", 5, 1);
   rt_is(&nothing, BT_INVALID, "a context that is not there");
+}
+
+/* ---------------------------------------------------------------- build.ssh */
+
+/* An agent that turns each byte's case, so that both ways are seen; ends a connection when it reads a NUL. A process: the loop is ours. */
+static pid_t agent_start(const char *path) {
+  struct sockaddr_un a = {.sun_family = AF_UNIX};
+  snprintf(a.sun_path, sizeof a.sun_path, "%s", path);
+  int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  BT_ASSERT(fd >= 0 && bind(fd, (struct sockaddr *)&a, sizeof a) == 0 && listen(fd, 5) == 0);
+  pid_t pid = fork();
+  for (int c; pid == 0 && (c = accept(fd, NULL, NULL)) >= 0; close(c)) {
+    char piece[4096];
+    for (ssize_t n; (n = read(c, piece, sizeof piece)) > 0 && piece[n - 1];) {
+      for (ssize_t i = 0; i < n; i++)
+        piece[i] = (char)(piece[i] ^ 32);
+      for (ssize_t at = 0, w; at < n && (w = write(c, piece + at, (size_t)(n - at))) > 0;)
+        at += w;
+    }
+  }
+  if (pid == 0)
+    _exit(0);
+  close(fd);
+  return pid;
+}
+
+/* Sends argv[1] letters to the agent while it reads them back, then a NUL, and waits for the end. */
+static const char client[] =
+    "#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\n#include <sys/socket.h>\n#include <sys/un.h>\n#include <unistd.h>\n"
+    "int main(int argc, char **argv) {\n  struct sockaddr_un a = {.sun_family = AF_UNIX};\n  char b[4096];\n  long n = argc > 1 ? atol(argv[1]) : 0, got = 0, good = 0;\n"
+    "  snprintf(a.sun_path, sizeof a.sun_path, \"%s\", getenv(\"SSH_AUTH_SOCK\"));\n  int fd = socket(AF_UNIX, SOCK_STREAM, 0);\n"
+    "  if (connect(fd, (struct sockaddr *)&a, sizeof a)) { perror(\"connect\"); return 1; }\n  memset(b, 'a', sizeof b);\n"
+    "  while (got < n) {\n    long m = n - got < 4096 ? n - got : 4096, k = 0;\n    if (write(fd, b, m) != m) return 2;\n    char r[4096];\n"
+    "    for (ssize_t x; k < m && (x = read(fd, r + k, m - k)) > 0;) k += x;\n    if (k < m) break;\n    for (long i = 0; i < m; i++) good += r[i] == 'A';\n    got += m;\n  }\n"
+    "  if (write(fd, \"\", 1) != 1 || read(fd, b, 1) != 0) return 3;\n  printf(\"%ld good\\n\", good);\n  return 0;\n}\n";
+
+static void test_build_ssh(void) {
+  BT_AUTO_FREE char *folder = bt_asprintf("%s/ssh", R.dir);
+  BT_AUTO_FREE char *dockerfile = bt_asprintf("%s/ssh/Dockerfile", R.dir);
+  BT_AUTO_FREE char *source = bt_asprintf("%s/client.c", R.dir);
+  BT_AUTO_FREE char *path = bt_asprintf("%s/agent.sock", R.dir);
+  BT_AUTO_FREE char *spec = bt_asprintf("{\"no_cache\":true,\"ssh\":{\"default\":\"%s\",\"other\":\"%s\"}}", path, path);
+  BT_AUTO_FREE char *file = bt_asprintf("{\"ssh\":{\"default\":\"%s\"}}", source);
+  write_file(source, client);
+  if (!sh("mkdir -p %s && gcc -static -o %s/client %s 2>/dev/null", folder, folder, source)) {
+    ok(true, "build.ssh # SKIP no static program can be made");
+    return;
+  }
+  BT_AUTO_FREE char *text = bt_asprintf("FROM %s\nLABEL berth.test=%s\nCOPY client /client\nRUN --mount=type=ssh /client 5 >/a && /client 500000 >/b\n"
+                                        "RUN --mount=type=ssh,id=other /client 0 >/c\nRUN --mount=type=ssh,id=none true\n", R.image, R.label);
+  write_file(dockerfile, text);
+  RT c = {0}, none = {0}, key = {0}, gone = {0}, unasked = {0};
+  pid_t pid = agent_start(path);
+  build(&c, folder, spec, "ssh");
+  if (rt_is(&c, R.podman ? BT_UNSUPPORTED : BT_OK, "build.ssh") && !R.podman)
+    runs("ssh", "echo $(cat /a /b /c)", "5 good 500000 good 0 good");
+  kill(pid, SIGKILL);
+  waitpid(pid, NULL, 0);
+  build(&none, folder, "{\"ssh\":{\"default\":null}}", "ssh");
+  ok(none.code == BT_INVALID && strstr(none.message, "SSH_AUTH_SOCK"), "without a socket: %s", none.message);
+  build(&key, folder, file, "ssh");
+  ok(key.code == BT_INVALID && strstr(key.message, "ssh-agent"), "a file: %s", key.message);
+  if (!R.podman) {
+    build(&gone, folder, spec, "ssh");
+    ok(gone.code != BT_OK && strstr(gone.message, "/client 5"), "an agent that is gone fails the step: %s", gone.message);
+    BT_AUTO_FREE char *must = bt_asprintf("{\"dockerfile_inline\":\"FROM %s\\nRUN --mount=type=ssh,required true\\n\"}", R.image);
+    build(&unasked, folder, must, "ssh");
+    ok(unasked.code != BT_OK, "one that the Dockerfile requires and the build does not give: %s", unasked.message);
+  }
 }
 
 /* The context is sent by a request of its own: its end and the build's do not wait for each other. */
@@ -371,6 +440,7 @@ int main(void) {
   test_pull();
   test_build();
   test_build_secrets();
+  test_build_ssh();
   test_build_large();
   test_buildkit_context();
   test_prune();

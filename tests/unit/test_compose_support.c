@@ -60,6 +60,9 @@ static void test_refusals(void) {
        "/p/c.yaml:5:43: error: services.a.build.secrets[1].mode is not offered: in a build the Dockerfile says it: RUN "
        "--mount=type=secret,id=NAME,uid=…,gid=…,mode=… (--compat=warn leaves it out)\n",
        "a secret of a build has no mode of its own");
+  says("services:\n  a:\n    build:\n      context: .\n      ssh: [default, 'k=./sock']\n",
+       "/p/c.yaml:5:13: error: services.a.build.ssh names no socket for default; write \"default=${SSH_AUTH_SOCK}\"\n",
+       "the server has no agent of SSH of its own");
   says(A "    network_mode: container:x\n",
        "/p/c.yaml:4:5: error: services.a.network_mode \"container:x\" is not offered: it refers to a container that is not of "
        "this app; use \"service:NAME\", or a network that both join (--compat=warn leaves it out)\n",

@@ -118,7 +118,7 @@ static struct peer {
   char *status, *http;
   size_t upload_at;
   struct rd_buf upload;
-  bool closed;
+  bool closed, keep_open;
 } peer;
 
 static char *big;
@@ -140,6 +140,34 @@ static bool login(void *arg, const char *host, const char **user, const char **p
   *user = "ann";
   *password = "pass";
   return rd_eq(host, "reg:5000");
+}
+
+static struct {
+  struct rd_stream *stream;
+  struct rd_buf heard;
+  bool ended, closed;
+} agent;
+
+static bool agent_known(void *arg, const char *id) {
+  (void)arg;
+  return rd_eq(id, "default") || rd_eq(id, "own");
+}
+
+static void *agent_open(void *arg, const char *id, struct rd_stream *stream) {
+  agent.stream = stream;
+  return agent_known(arg, id) ? &agent : NULL;
+}
+
+static bool agent_hears(void *arg, const void *data, size_t len) {
+  (void)arg;
+  agent.ended = agent.ended || !len;
+  rd_buf_add(&agent.heard, data, len);
+  return !memchr(data, '!', len);
+}
+
+static void agent_close(void *arg) {
+  (void)arg;
+  agent.closed = true;
 }
 
 static int c_header(nghttp2_session *s, const nghttp2_frame *f, const uint8_t *name, size_t nlen, const uint8_t *value, size_t vlen, uint8_t flags, void *arg) {
@@ -169,6 +197,8 @@ static ssize_t c_upload(nghttp2_session *s, int32_t id, uint8_t *buf, size_t roo
   if (n)
     memcpy(buf, peer.upload.data + peer.upload_at, n);
   peer.upload_at += n;
+  if (n == left && peer.keep_open)
+    return n ? (ssize_t)n : NGHTTP2_ERR_DEFERRED;
   if (n == left)
     *flags |= NGHTTP2_DATA_FLAG_EOF;
   return (ssize_t)n;
@@ -235,7 +265,47 @@ static void peer_start(void) {
   nghttp2_session_client_new(&peer.client, calls, NULL);
   nghttp2_session_callbacks_del(calls);
   nghttp2_submit_settings(peer.client, NGHTTP2_FLAG_NONE, NULL, 0);
-  peer.server = rd_session_new(&(struct rd_session_events){.send = to_client, .secret = secret, .credentials = login});
+  peer.server = rd_session_new(&(struct rd_session_events){.send = to_client, .secret = secret, .credentials = login, .agent_known = agent_known,
+                                                              .agent_open = agent_open, .agent_hears = agent_hears, .agent_close = agent_close});
+}
+
+/* An agent's stream: what it says and hears while both ways are open. */
+static void test_agent(void) {
+  static const char forward[] = "/moby.sshforward.v1.SSH/ForwardAgent";
+  static const char two[] = "\0\0\0\0\5\n\3abc\0\0\0\0\3\n\1d\0\0\0"; /* and the beginning of a third */
+  size_t n;
+  call("/moby.sshforward.v1.SSH/CheckAgent", "own");
+  ok(rd_eq(peer.status, "0") && peer.body.len == 5, "an agent that is there");
+  call("/moby.sshforward.v1.SSH/CheckAgent", "other");
+  is_str(peer.status, "5", "one that is not");
+  peer.keep_open = true;
+  call_raw(forward, two, sizeof two - 1);
+  ok(agent.heard.len == 4 && memcmp(agent.heard.data, "abcd", 4) == 0 && !agent.ended && !agent.closed && !peer.closed, "the agent hears messages, whole");
+  rd_session_agent_says(peer.server, agent.stream, "xyz", 3);
+  turn();
+  char *data = field(1, &n);
+  ok(n == 3 && memcmp(data, "xyz", 3) == 0 && !peer.closed, "and says something");
+  rd_session_agent_says(peer.server, agent.stream, NULL, 0);
+  turn();
+  is_str(peer.status, "0", "then it has no more to say");
+  peer.keep_open = false;
+  for (int32_t id = 1; id < 100; id += 2)
+    nghttp2_session_resume_data(peer.client, id);
+  turn();
+  ok(agent.ended && agent.closed && peer.closed, "and is closed when the engine ends its way too");
+  agent.closed = false;
+  call_raw(forward, "\0\0\0\0\3\n\1!", 8);
+  ok(agent.closed && peer.closed && !peer.status, "an agent that is gone resets its stream");
+  agent.closed = false;
+  call_raw(forward, "\1\0\0\0\3\n\1a", 8);
+  ok(agent.closed && !peer.status, "and so does what is no gRPC");
+  agent.closed = false;
+  peer.keep_open = true;
+  call_raw(forward, "", 0);
+  for (int i = 0; i < 40 && !agent.closed; i++)
+    rd_session_agent_says(peer.server, agent.stream, big, 60000);
+  ok(agent.closed, "an agent that says more than anyone reads is closed");
+  peer.keep_open = agent.closed = false;
 }
 
 static void peer_end(void) {
@@ -284,6 +354,7 @@ static void test_session(void) {
   }
   call_raw("/moby.buildkit.secrets.v1.Secrets/GetSecret", big, 100000);
   is_str(peer.status, "8", "a request that is too large");
+  test_agent();
   call("/grpc.health.v1.Health/Check", NULL);
   is_str(peer.status, "0", "and the session goes on");
   ok(!rd_session_feed(peer.server, "HTTP/1.1 400 Bad Request\r\n\r\n", 28), "what is not HTTP/2 ends it");
@@ -303,5 +374,6 @@ int main(void) {
   test_dockerfile();
   test_session();
   free(big);
+  rd_buf_free(&agent.heard);
   return done_testing();
 }
