@@ -31,7 +31,6 @@ json_t *ctl_content_json(const struct ctl_content *content) {
 }
 
 static void save(struct bt_control *c, struct ctl_content *content) {
-  content->changed = c->revision + 1;
   ctl_put(c, content->config ? "config" : "secret", content->id, ctl_content_json(content));
   json_t *blob = json_object();
   bt_json_set_str(blob, "data", content->data);

@@ -129,7 +129,6 @@ struct ctl_res {
   int drops;  /* removals that failed */
   char *error;
   int64_t created_ms, dropping_ms, retry_ms; /* retry: the next removal; INT64_MAX: under way */
-  uint64_t changed;
 };
 
 /* A secret's or config's content: of an app (by fingerprint) or of the namespace (app NULL). */
@@ -140,7 +139,6 @@ struct ctl_content {
   char *data; /* sealed blob, or base64 of a config */
   long long size;
   int64_t created_ms, updated_ms;
-  uint64_t changed;
 };
 
 /* ---- nodes, events, calls ---- */
@@ -154,7 +152,6 @@ struct ctl_node {
   int64_t memory_used;
   int instances;
   struct bt_map *ports; /* "tcp/8080" -> instance id (char *), fixed ports that the engine publishes */
-  uint64_t changed;
 };
 
 struct ctl_event {

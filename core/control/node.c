@@ -207,7 +207,6 @@ static void send_again(struct bt_control *c, const char *node) {
 }
 
 static void save(struct bt_control *c, struct ctl_node *node) {
-  node->changed = c->revision + 1;
   ctl_put(c, "node", node->name, ctl_node_json(node));
 }
 

@@ -40,7 +40,6 @@ void ctl_res_free(void *arg) {
 }
 
 static void save(struct bt_control *c, struct ctl_res *res) {
-  res->changed = c->revision + 1;
   ctl_put(c, kinds[res->kind], res->id, ctl_res_json(res));
 }
 

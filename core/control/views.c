@@ -458,27 +458,12 @@ static const char *get_revision(struct bt_control *c, const char *ns, const char
   return lend(c, rev_json(rev, true));
 }
 
-/* What uses it shows as well, and that changes with the apps: the newest revision of all never lies. */
 static const char *get_content(struct bt_control *c, bool config, const char *ns, const char *name, uint64_t *revision, struct bt_err **err) {
   const struct ctl_content *content = ctl_content_named(c, ns, config, name, err);
   if (!content)
     return NULL;
-  *revision = bt_control_revision(c);
+  *revision = c->revision; /* as of other things that are used */
   return lend(c, ctl_content_view(c, content));
-}
-
-static uint64_t changed_of(enum kind kind, const void *item) {
-  switch (kind) {
-  case K_INSTANCES:
-    return ((const struct ctl_inst *)item)->changed;
-  case K_NODES:
-    return ((const struct ctl_node *)item)->changed;
-  case K_VOLUMES:
-  case K_NETWORKS:
-    return ((const struct ctl_res *)item)->changed;
-  default:
-    return 0;
-  }
 }
 
 static const void *find_one(const struct bt_control *c, enum kind kind, const char *ns, const char *name) {
@@ -514,7 +499,8 @@ const char *bt_control_get(struct bt_control *c, const char *kind_name, const ch
                kind == K_NODES ? "" : " in namespace ", kind == K_NODES ? "" : ns);
     return NULL;
   }
-  *revision = changed_of(kind, item);
+  /* What uses it, what it carries: that changes with the apps, so only the newest revision of all never lies. */
+  *revision = kind == K_INSTANCES ? ((const struct ctl_inst *)item)->changed : c->revision;
   return lend(c, item_json(c, kind, &(struct hit){.item = item}, true));
 }
 

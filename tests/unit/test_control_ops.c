@@ -217,6 +217,25 @@ static void test_volumes(void) {
   kit_end(&k);
 }
 
+/* Who uses a volume, and what a node carries, is part of what readers get: a tag that stays would keep them from seeing it. */
+static void test_tags(void) {
+  static const char app[] = "{'app':'shop','model':{'services':{'db':{'image':'db:1','volumes':[{'type':'volume','source':'data','target':'/d'}]}},'volumes':{'data':{'name':'shop_data'}}}}";
+  static const char *const objects[][2] = {{"volumes", "shop_data"}, {"nodes", "n1"}};
+  struct kit k = fresh();
+  apply(&k, app);
+  kit_all_run(&k);
+  for (size_t i = 0; i < BT_COUNT(objects); i++) {
+    uint64_t before = 0, after = 0;
+    BT_AUTO_FREE char *was = bt_strdup(bt_control_get(k.c, objects[i][0], "default", objects[i][1], &before, NULL));
+    kit_request(&k, "app.scale", i ? "{'app':'shop','services':{'db':3}}" : "{'app':'shop','services':{'db':2}}", false);
+    kit_all_run(&k);
+    const char *is = bt_control_get(k.c, objects[i][0], "default", objects[i][1], &after, NULL);
+    ok(was && is && !bt_streq(was, is), "%s: it reads otherwise", objects[i][0]);
+    ok(after > before, "and its revision is another");
+  }
+  kit_end(&k);
+}
+
 static void drop_fails(struct kit *k) {
   kit_node(k, "{'type':'dropped','kind':'network','name':'shop_default','error':'it has active endpoints'}");
 }
@@ -622,6 +641,7 @@ int main(void) {
   test_external_secret();
   test_secret_names();
   test_volumes();
+  test_tags();
   test_network_stuck();
   test_network_stuck_used_again();
   test_network_stuck_by_hand();
