@@ -5,6 +5,7 @@
 #include <berth/monitor.h>
 #include <berth/registry.h>
 #include <berth/runtime.h>
+#include <berth/scm.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -137,6 +138,31 @@ static const struct bt_method runtime[] = {
     RT(copy_out, berth_runtime_copy, rt_copy, .channels = rt_tar),
     {0}};
 
+/* ---------------------------------------------------------------- scm */
+
+static const struct bt_arg scm_resolve[] = {ARG(berth_scm_resolve, repository, STRING),
+                                            ARG(berth_scm_resolve, branch, STRING),
+                                            ARG(berth_scm_resolve, tag, STRING),
+                                            {0}};
+static const struct bt_arg scm_fetch[] = {ARG(berth_scm_fetch, repository, STRING),
+                                          ARG(berth_scm_fetch, commit, STRING),
+                                          ARG(berth_scm_fetch, ref, STRING),
+                                          ARG(berth_scm_fetch, paths_json, JSON),
+                                          ARG(berth_scm_fetch, signers, STRING),
+                                          {0}};
+static const struct bt_arg scm_status[] = {ARG(berth_scm_status, repository, STRING),
+                                           ARG(berth_scm_status, commit, STRING),
+                                           ARG(berth_scm_status, state, STRING),
+                                           ARG(berth_scm_status, context, STRING),
+                                           ARG(berth_scm_status, description, STRING),
+                                           ARG(berth_scm_status, url, STRING),
+                                           {0}};
+static const struct bt_method scm[] = {REQUEST(berth_scm, resolve, berth_scm_resolve, scm_resolve),
+                                       REQUEST(berth_scm, fetch, berth_scm_fetch, scm_fetch),
+                                       REQUEST(berth_scm, status, berth_scm_status, scm_status),
+                                       PLAIN(berth_scm, probe),
+                                       {0}};
+
 /* ---------------------------------------------------------------- all */
 
 static const struct bt_interface interfaces[] = {
@@ -144,6 +170,7 @@ static const struct bt_interface interfaces[] = {
     {BERTH_REGISTRY, "registry", SIZE_THROUGH(struct berth_registry, probe), sizeof(struct berth_registry), registry},
     {BERTH_MONITOR, "monitor", SIZE_THROUGH(struct berth_monitor, probe), sizeof(struct berth_monitor), monitor},
     {BERTH_CHAT, "chat", SIZE_THROUGH(struct berth_chat, probe), sizeof(struct berth_chat), chat},
+    {BERTH_SCM, "scm", SIZE_THROUGH(struct berth_scm, probe), sizeof(struct berth_scm), scm},
 };
 
 const struct bt_interface *bt_interface_at(size_t i) { return i < BT_COUNT(interfaces) ? &interfaces[i] : NULL; }

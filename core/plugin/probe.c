@@ -4,6 +4,7 @@
 #include <berth/chat.h>
 #include <berth/monitor.h>
 #include <berth/registry.h>
+#include <berth/scm.h>
 
 #include "base/json.h"
 #include "plugin/internal.h"
@@ -54,6 +55,7 @@ static void probe_entry(struct round *r, struct bt_plugin *entry, int64_t deadli
   const struct berth_registry *registry = bt_plugin_methods(entry, BERTH_REGISTRY);
   const struct berth_chat *chat = bt_plugin_methods(entry, BERTH_CHAT);
   const struct berth_monitor *monitor = bt_plugin_methods(entry, BERTH_MONITOR);
+  const struct berth_scm *scm = bt_plugin_methods(entry, BERTH_SCM);
   if (registry) {
     struct bt_plugin_call call = call_of(r, entry, BERTH_REGISTRY, "registry.probe", deadline_ms);
     bt_plugin_invoke(entry, registry, probe, &call);
@@ -65,6 +67,10 @@ static void probe_entry(struct round *r, struct bt_plugin *entry, int64_t deadli
   if (monitor) {
     struct bt_plugin_call call = call_of(r, entry, BERTH_MONITOR, "monitor.probe", deadline_ms);
     bt_plugin_invoke(entry, monitor, probe, &call);
+  }
+  if (scm) {
+    struct bt_plugin_call call = call_of(r, entry, BERTH_SCM, "scm.probe", deadline_ms);
+    bt_plugin_invoke(entry, scm, probe, &call);
   }
 }
 
