@@ -42,6 +42,7 @@ struct bt_compose_result {
    * secrets, configs, x-*. Durations as Go prints them ("1m30s"), sizes as decimal strings, ports and volumes in long form,
    * environment as a map, env_file resolved into environment, paths absolute, keys sorted. */
   json_t *model;
+  json_t *places;             /* {service: {"file", "line"}}: where each service of the model stands */
   struct bt_map *contents;    /* "secrets/NAME" or "configs/NAME" -> struct bt_compose_content *, for file:, environment:, content: */
   struct bt_strs files_read;  /* every path that was read, for a bundle */
   struct bt_map *env_used;    /* NAME -> value (char *) of every variable of the environment that was looked up and set */

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "compose/stages.h"
 
 enum { max_expansion = 16 << 20, max_nodes = 500000, max_files = 500 };
@@ -21,6 +22,7 @@ void bt_compose_result_free(struct bt_compose_result *result) {
   free(result->name);
   free(result->project_dir);
   json_decref(result->model);
+  json_decref(result->places);
   bt_map_free(&result->contents);
   bt_strs_free(&result->files_read);
   bt_map_free(&result->env_used);
@@ -185,6 +187,20 @@ static int finish(struct bt_load *load, struct bt_yaml *tree) {
   return rc || load->diags->errors ? -1 : 0;
 }
 
+/* Of several files that bring a service, the one that the merge kept the key of. */
+static json_t *places_of(const struct bt_yaml *tree) {
+  json_t *places = json_object();
+  const struct bt_yaml *services = bt_yaml_get(tree, "services");
+  if (services && services->kind == BT_YAML_MAP)
+    bt_vec_each(&services->map, pair) {
+      json_t *place = json_object();
+      bt_json_set_str(place, "file", pair->loc.file);
+      bt_json_set_int(place, "line", pair->loc.line);
+      bt_json_set(places, pair->key, place);
+    }
+  return places;
+}
+
 static int run(struct bt_load *load) {
   const struct bt_compose_options *options = load->options;
   struct bt_compose_result *result = load->result;
@@ -200,6 +216,7 @@ static int run(struct bt_load *load) {
     return -1;
   sort_keys(tree);
   result->model = bt_yaml_json(tree);
+  result->places = places_of(tree);
   return 0;
 }
 
