@@ -92,6 +92,16 @@ static void draft_words(struct draft *d, const char *actor, const char *message,
   bt_str_set(&d->rev->build, build);
 }
 
+/* Where it comes from, as the one who applies knows it; and whether Berth does so by itself. */
+static void draft_origin(struct draft *d, const json_t *args) {
+  json_t *origin = bt_json_obj(args, "origin");
+  if (origin) {
+    json_decref(d->rev->origin);
+    d->rev->origin = json_deep_copy(origin);
+  }
+  bt_str_set(&d->rev->cause, bt_json_str(args, "cause"));
+}
+
 /* The pins of another revision hold as long as the image is called the same; the hash is made again, since contents may differ. */
 static void take_pins(struct ctl_rev *rev, const struct ctl_rev *from) {
   const char *name;
@@ -205,6 +215,7 @@ static void supersede(struct ctl_app *app, const struct ctl_rev *by) {
 static struct ctl_rev *draft_commit(struct draft *d) {
   struct ctl_app *app = d->app;
   struct ctl_rev *rev = d->rev;
+  int before = next_number(app) - 1;
   bt_vec_push(&app->revs, rev);
   app->updated_ms = ctl_wall(app->control);
   ctl_content_store(rev, d->contents);
@@ -215,6 +226,7 @@ static struct ctl_rev *draft_commit(struct draft *d) {
   ctl_event(app->control, "info", "revision.created", app->ns, app->name, app->name, NULL, "%s: revision %d by %s%s%s", app->name, rev->number,
             rev->actor, rev->message ? ": " : "", rev->message ? rev->message : "");
   *d = (struct draft){0};
+  ctl_source_revised(app, rev, before);
   ctl_resolve_begin(rev);
   ctl_dirty(app);
   return rev;
@@ -335,6 +347,7 @@ void ctl_apply(struct bt_control *c, const struct bt_request *request) {
   draft_start(&d, c, ns, name);
   d.contents = bt_json_obj(args, "contents");
   draft_words(&d, request->actor, bt_json_str(args, "message"), bt_json_str(args, "source"), bt_json_str_or(args, "build", "missing"));
+  draft_origin(&d, args);
   json_t *model = bt_json_obj(args, "model");
   if (check_app(&d, args, &err) || draft_model(&d, model ? json_deep_copy(model) : json_object(), &err)) {
     refuse(c, &d, request, err);
@@ -357,6 +370,7 @@ static int draft_copy(struct draft *d, struct ctl_app *app, const struct ctl_rev
   draft_start(d, app->control, app->ns, app->name);
   take_pins(d->rev, from);
   d->rev->salt = from->salt;
+  d->rev->origin = from->origin ? json_incref(from->origin) : NULL;
   d->contents = from->contents; /* fingerprints of what is stored */
   return draft_model(d, model_steal, err);
 }
@@ -380,6 +394,7 @@ void ctl_apply_moved(struct ctl_app *app, struct ctl_check *check) {
   }
   const char *message = bt_json_str(check->args, "message");
   draft_words(&d, check->actor, message ? message : "images moved", bt_json_str(check->args, "source"), "missing");
+  draft_origin(&d, check->args);
   json_t *plan = draft_plan(&d, false);
   const char *name;
   json_t *result;
@@ -412,6 +427,7 @@ void ctl_apply_again(struct ctl_app *app, const char *actor, const char *message
     return;
   }
   draft_words(&d, actor, message, latest->source, "missing");
+  bt_str_set(&d.rev->cause, "secret");
   draft_commit(&d);
 }
 
@@ -544,6 +560,7 @@ void ctl_rollback_auto(struct ctl_app *app, const char *why) {
   draft_words(&d, "system", message, from->source, "missing");
   d.rev->rollback_of = from->number;
   d.rev->automatic = true;
+  bt_str_set(&d.rev->cause, "rollback");
   ctl_event(app->control, "error", "rollout.rolled-back", app->ns, app->name, app->name, NULL, "%s: %s: %s", app->name, message, why);
   draft_commit(&d);
 }

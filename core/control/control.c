@@ -23,6 +23,7 @@ struct bt_control *bt_control_new(const struct bt_control_options *options) {
   c->nodes = bt_map_new(ctl_node_free);
   c->resources = bt_map_new(ctl_res_free);
   c->contents = bt_map_new(ctl_content_free);
+  c->sources = bt_map_new(ctl_source_free);
   c->kv = bt_map_new(free);
   c->events = bt_newn(struct ctl_event, (size_t)c->keep_events);
   c->wake_ms = INT64_MAX;
@@ -42,7 +43,7 @@ void bt_control_free(struct bt_control **control) {
   bt_vec_free(&c->unsaved_insts);
   bt_vec_free(&c->unsaved_apps);
   bt_vec_free(&c->dirty_apps);
-  struct bt_map **maps[] = {&c->apps, &c->instances, &c->nodes, &c->resources, &c->contents, &c->kv};
+  struct bt_map **maps[] = {&c->apps, &c->instances, &c->nodes, &c->resources, &c->contents, &c->sources, &c->kv};
   for (size_t i = 0; i < BT_COUNT(maps); i++)
     bt_map_free(maps[i]);
   ctl_events_free(c);
@@ -98,6 +99,7 @@ static void start(struct bt_control *c) {
       ctl_resolve_begin(latest);
     ctl_dirty(app);
   }
+  ctl_sources_start(c);
 }
 
 static void take_input(struct bt_control *c, const struct bt_input *in) {
@@ -134,6 +136,7 @@ static void wake_apps(struct bt_control *c) {
       c->wake_ms = BT_MIN(c->wake_ms, app->wake_ms);
   }
   ctl_res_retry(c);
+  c->sources_due = true;
 }
 
 /* When an app may be looked at again: at once, but for crowds, where looking costs more than a report is worth. */
@@ -214,6 +217,8 @@ void bt_control_step(struct bt_control *c, const struct bt_input *in, struct bt_
   take_input(c, in);
   wake_apps(c);
   look_at_apps(c);
+  if (c->sources_due)
+    ctl_sources_look(c);
   save(c);
   if (fx->batch.len > 0)
     fx->revision = ++c->revision;

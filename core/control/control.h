@@ -54,7 +54,8 @@ enum bt_input_kind {
  *
  * op            args                                                             result
  * app.apply     {namespace, app, model, contents, if_match, message, source,     {app, revision, changed, plan: […], warnings: […]}
- *                build: "missing"|"always"|"never", recreate: bool}
+ *                build: "missing"|"always"|"never", recreate: bool,
+ *                origin, cause: "source" or absent}
  *   model: canonical Compose model (compose/compose.h) after policies. contents: {"secrets/NAME": {"sealed","fingerprint","size"},
  *   "configs/NAME": {"data" (base64), "fingerprint", "size"}}. if_match: expected app revision or null.
  *   plan: [{"action": "create"|"update"|"scale"|"remove"|"keep", "kind": "service"|"network"|"volume"|"secret"|"config", "name",
@@ -68,6 +69,10 @@ enum bt_input_kind {
  * secret.delete {namespace, name}      CONFLICT where in use                      {}
  * volume.delete {namespace, name}      CONFLICT where in use                      {}
  * network.delete{namespace, name}      CONFLICT where in use                      {}
+ * source.put    {namespace, app, source: as model/source.h has it}                {app, changed, source}
+ * source.delete {namespace, app}                                                  {}
+ * source.sync   {namespace, app}       answered when the look is through          result of the call "source.sync"
+ * source.push   {repositories: [URL], ref}  a host told of a push                 {matched: n}
  * event.add     {type, severity, namespace, app, subject, message, data}          {}
  * kv.put        {plugin, key, value (base64) or null}                             {}
  * All names are checked: [a-z0-9][a-z0-9_-]{0,62}. A dry run answers with the plan and changes nothing. */
@@ -107,6 +112,9 @@ struct bt_send {
 /* What the daemon does through plug-ins and answers with BT_IN_CALL_DONE. A lost call (crash) is made again after a start.
  * "image.resolve" {image, platform, policy: "missing"|"always"|"never"|"refresh", current: pinned or null}
  *      -> {"pinned": "repo@sha256:…" or "sha256:…" (local id), "digest": "sha256:…", "source": "local"|"registry"|"kept"}
+ * "source.sync"   {namespace, app, spec, apply: bool, skip: [commit], dry_run, correct, actor or absent} -> {commit, ref, author, email, time,
+ *      subject, signature, applied: bool, correct, revision, changed, plan, …; error: {code, message} where the commit was found, but not applied}
+ * "source.status" {repository, commit, state, context, description} -> {}
  * "image.build"   {namespace, app, service, build: canonical build object, tags: […], force: bool} -> {"pinned": "sha256:…", "digest": …} */
 struct bt_call {
   uint64_t id;
@@ -138,7 +146,7 @@ struct bt_query {
   const char *cursor; /* opaque, from *next */
   int limit;          /* 0: 500; at most 5,000 */
 };
-/* kind: "namespaces" "apps" "revisions" "services" "instances" "nodes" "volumes" "networks" "secrets" "configs" "events".
+/* kind: "namespaces" "apps" "sources" "revisions" "services" "instances" "nodes" "volumes" "networks" "secrets" "configs" "events".
  * A new array of objects as documented in control/objects.md; *next (may be NULL; the caller frees) the cursor of the next page or
  * NULL. Secrets never carry their content. NULL with BT_NOT_FOUND for an unknown kind or app, BT_INVALID for a bad cursor. */
 json_t *bt_control_list(const struct bt_control *control, const char *kind, const struct bt_query *query, char **next,

@@ -160,6 +160,9 @@ json_t *ctl_rev_json(const struct ctl_rev *rev) {
     bt_json_set_int(o, "rollback_of", rev->rollback_of);
   set_flag(o, "automatic", rev->automatic);
   set_flag(o, "deployed", rev->deployed);
+  bt_json_set_str(o, "cause", rev->cause);
+  if (rev->origin)
+    bt_json_set(o, "origin", json_incref(rev->origin));
   if (rev->salt)
     bt_json_set_int(o, "salt", rev->salt);
   bt_json_set_str(o, "build", rev->build);

@@ -46,6 +46,8 @@ struct ctl_rev {
   int rollback_of;    /* the revision whose content this one brings back; 0: none */
   bool automatic;     /* made by a failed update */
   char *model_text;   /* canonical JSON */
+  json_t *origin;     /* where it comes from: control/objects.md; NULL: not known */
+  char *cause;        /* "source", "secret", "update", "rollback": Berth's own doing; NULL: somebody's */
   json_t *contents;   /* {"secrets/NAME": {"fingerprint","size","external"}} */
   json_t *model;      /* NULL while not loaded */
   BT_VEC(struct ctl_spec *) specs; /* while loaded, in order of dependencies */
@@ -154,6 +156,37 @@ struct ctl_node {
   struct bt_map *ports; /* "tcp/8080" -> instance id (char *), fixed ports that the engine publishes */
 };
 
+/* ---- sources: apps that follow a repository ---- */
+
+/* Somebody who waits for a look: berth sync. */
+struct ctl_waiter {
+  uint64_t request; /* 0: nobody */
+  bool dry_run;
+  char *actor;
+};
+
+struct ctl_source {
+  char *ns, *app, *id; /* id: "ns/app" */
+  json_t *spec;        /* model/source.h */
+  char *actor;         /* who wanted it */
+  json_t *found;       /* {commit, ref, author, email, time, subject, signature} as of the last look; NULL: none yet */
+  char *applied;       /* commit that the app is at; NULL: none */
+  int revision;        /* of the app that stands for it */
+  char *refused;       /* commit that is not tried again unasked; NULL: none */
+  char *error;         /* why the last look or that commit failed; NULL */
+  int failures;        /* in a row */
+  char *reported;      /* "commit state" as the host was told; NULL */
+  int64_t created_ms, looked_ms, synced_ms;
+  uint64_t changed;
+  /* not stored */
+  int64_t next_ms, status_ms; /* the next look; before it no status is sent */
+  uint64_t call, status_call; /* under way; 0: none */
+  bool applying, again, stale, status_failed; /* again, stale: a push, other settings came up during the look */
+  char *reporting;
+  struct ctl_waiter serving;
+  BT_VEC(struct ctl_waiter) waiting;
+};
+
 struct ctl_event {
   uint64_t id, revision;
   char *text; /* JSON; behind its end stand the three below */
@@ -192,6 +225,7 @@ struct bt_control {
   struct bt_map *nodes;     /* name -> ctl_node */
   struct bt_map *resources; /* "network/ns/name", "volume/ns/name" -> ctl_res */
   struct bt_map *contents;  /* id -> ctl_content */
+  struct bt_map *sources;   /* "ns/app" -> ctl_source */
   struct bt_map *kv;        /* "plugin/key" -> value */
   struct ctl_event *events; /* ring of keep_events */
   size_t events_first, events_len;
@@ -205,7 +239,7 @@ struct bt_control {
   char *scratch;   /* text lent by bt_control_get */
   /* of the step at hand */
   struct bt_effects *fx;
-  bool replied, seq_unsaved;
+  bool replied, seq_unsaved, sources_due;
   BT_VEC(struct ctl_inst *) unsaved_insts;
   BT_VEC(struct ctl_app *) unsaved_apps;
   BT_VEC(struct ctl_app *) dirty_apps;
@@ -339,6 +373,23 @@ void ctl_content_collect(struct ctl_app *app, bool all); /* contents that no rev
 void ctl_secret_put(struct bt_control *c, const struct bt_request *request);
 void ctl_secret_delete(struct bt_control *c, const struct bt_request *request);
 void ctl_kv_put(struct bt_control *c, const struct bt_request *request);
+
+/* ---- source.c ---- */
+void ctl_source_free(void *source);
+struct ctl_source *ctl_source_find(const struct bt_control *c, const char *ns, const char *app);
+int ctl_source_load(struct bt_control *c, const json_t *value, struct bt_err **err) BT_CHECK;
+json_t *ctl_source_stored(const struct bt_control *c, const char *id); /* NULL where absent */
+json_t *ctl_source_json(const struct bt_control *c, const struct ctl_source *source);
+void ctl_sources_start(struct bt_control *c);
+void ctl_sources_look(struct bt_control *c); /* takes the steps that are due; lowers c->wake_ms to the next */
+bool ctl_source_call_done(struct bt_control *c, const struct bt_input *in); /* false: not a call of a source */
+void ctl_source_revised(struct ctl_app *app, const struct ctl_rev *rev, int before); /* before: number of the revision before it */
+void ctl_source_rev_state(const struct ctl_rev *rev);
+void ctl_source_forget(struct bt_control *c, const char *ns, const char *app, const char *actor);
+void ctl_source_put(struct bt_control *c, const struct bt_request *request);
+void ctl_source_delete(struct bt_control *c, const struct bt_request *request);
+void ctl_source_sync(struct bt_control *c, const struct bt_request *request);
+void ctl_source_push(struct bt_control *c, const struct bt_request *request);
 
 /* ---- apply.c, ops.c, node.c, reconcile.c, event.c ---- */
 int ctl_check_name(const char *what, const char *name, struct bt_err **err) BT_CHECK;

@@ -54,6 +54,8 @@ static int load_revision(struct bt_control *c, const json_t *o, struct bt_err **
   bt_str_set(&rev->message, bt_json_str(o, "message"));
   bt_str_set(&rev->source, bt_json_str(o, "source"));
   bt_str_set(&rev->build, bt_json_str(o, "build"));
+  bt_str_set(&rev->cause, bt_json_str(o, "cause"));
+  rev->origin = bt_json_obj(o, "origin") ? json_deep_copy(bt_json_obj(o, "origin")) : NULL;
   rev->created_ms = ctl_get_time(o, "created_at");
   rev->finished_ms = ctl_get_time(o, "finished_at");
   rev->rollback_of = (int)bt_json_int(o, "rollback_of", 0);
@@ -111,6 +113,8 @@ int bt_control_load(struct bt_control *c, const char *kind, const char *key, con
     rc = load_node(c, key, o);
   else if (bt_streq(kind, "event"))
     ctl_event_load(c, o, value, len);
+  else if (bt_streq(kind, "source"))
+    rc = ctl_source_load(c, o, err);
   else if (bt_streq(kind, "kv"))
     bt_map_set(c->kv, key, bt_strdup(bt_json_str_or(o, "data", "")));
   else if (bt_streq(kind, "meta"))

@@ -131,6 +131,7 @@ static void remove_app(struct bt_control *c, const struct bt_request *request) {
   json_t *result = json_object();
   bt_json_set_str(result, "app", app->name);
   if (!request->dry_run) {
+    ctl_source_forget(c, app->ns, app->name, request->actor);
     app->drop_volumes = app->drop_volumes || bt_json_bool(request->args, "volumes", false);
     ctl_calls_drop(c, app);
     ctl_set_state(app, CTL_APP_REMOVING, "%s removes it", request->actor);
@@ -165,6 +166,8 @@ void ctl_request(struct bt_control *c, const struct bt_request *request) {
       {"app.apply", ctl_apply},          {"app.rollback", ctl_rollback},   {"app.scale", ctl_scale},
       {"app.restart", restart_app},      {"app.remove", remove_app},       {"instance.restart", restart_instance},
       {"secret.put", ctl_secret_put},    {"secret.delete", ctl_secret_delete}, {"volume.delete", delete_volume},
+      {"source.put", ctl_source_put},    {"source.delete", ctl_source_delete}, {"source.sync", ctl_source_sync},
+      {"source.push", ctl_source_push},
       {"network.delete", delete_network}, {"event.add", add_event},        {"kv.put", ctl_kv_put},
   };
   c->requests++;

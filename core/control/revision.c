@@ -44,10 +44,11 @@ static void unload(struct ctl_rev *rev) {
 
 void ctl_rev_free(struct ctl_rev *rev) {
   unload(rev);
-  char **strings[] = {&rev->actor, &rev->message, &rev->reason, &rev->source, &rev->model_text, &rev->build};
+  char **strings[] = {&rev->actor, &rev->message, &rev->reason, &rev->source, &rev->model_text, &rev->build, &rev->cause};
   for (size_t i = 0; i < BT_COUNT(strings); i++)
     free(*strings[i]);
   json_decref(rev->contents);
+  json_decref(rev->origin);
   json_decref(rev->pins);
   free(rev);
 }
@@ -130,6 +131,7 @@ void ctl_rev_set_state(struct ctl_rev *rev, enum ctl_rev_state state, const char
   if (state != CTL_REV_RESOLVING && state != CTL_REV_ROLLING)
     rev->finished_ms = ctl_wall(rev->app->control);
   ctl_touch_rev(rev);
+  ctl_source_rev_state(rev);
 }
 
 static bool needed(const struct ctl_app *app, const struct ctl_rev *rev) {

@@ -58,5 +58,7 @@ char *bt_control_stored(const struct bt_control *c, const char *kind, const char
     value = stored_content(c, key);
   else if (bt_streq(kind, "node"))
     value = stored_node(c, key);
+  else if (bt_streq(kind, "source"))
+    value = ctl_source_stored(c, key);
   return value ? bt_json_text(value) : NULL;
 }

@@ -65,6 +65,16 @@ static const char *service_state(const struct ctl_service *service, struct tally
   return wanted > 0 && t.completed >= wanted ? "completed" : "running";
 }
 
+/* Where a revision comes from, without the places of its services; and, where a service is named, with the place of that one. */
+static json_t *origin_json(const struct ctl_rev *rev, const char *service) {
+  json_t *o = json_copy(rev->origin);
+  const json_t *place = service ? bt_json_obj(bt_json_obj(o, "services"), service) : NULL;
+  if (place)
+    json_object_update(o, (json_t *)(uintptr_t)place);
+  json_object_del(o, "services");
+  return o;
+}
+
 static json_t *service_json(const struct ctl_service *service) {
   json_t *o = ctl_service_roll_json(service);
   struct tally t = tally_of(service);
@@ -85,6 +95,8 @@ static json_t *service_json(const struct ctl_service *service) {
   bt_json_set_str(o, "hash", spec->hash);
   bt_json_set(o, "ports", ports_json(spec->service));
   bt_json_set_str(o, "restart", spec->service->restart.condition);
+  if (spec->rev->origin)
+    bt_json_set(o, "origin", origin_json(spec->rev, service->name));
   return o;
 }
 
@@ -111,11 +123,22 @@ static uint64_t app_changed(const struct ctl_app *app) {
   return changed;
 }
 
+/* From what runs to the line that made it. */
+static json_t *inst_json(const struct ctl_inst *inst) {
+  json_t *o = ctl_inst_json(inst);
+  if (inst->spec->rev->origin)
+    bt_json_set(o, "origin", origin_json(inst->spec->rev, inst->service->name));
+  return o;
+}
+
 /* Lists leave the model out: it is as large as all the rest. */
 static json_t *rev_json(const struct ctl_rev *rev, bool model) {
   json_t *o = ctl_rev_json(rev);
-  if (!model)
+  if (!model) {
     json_object_del(o, "model");
+    if (rev->origin)
+      bt_json_set(o, "origin", origin_json(rev, NULL));
+  }
   bt_json_set_bool(o, "current", rev == rev->app->target);
   return o;
 }
@@ -229,9 +252,17 @@ static void find_namespaces(const struct bt_control *c, struct hits *h) {
     hit(h, it.value, bt_strdup(it.key));
 }
 
-enum kind { K_NAMESPACES, K_APPS, K_REVISIONS, K_SERVICES, K_INSTANCES, K_NODES, K_VOLUMES, K_NETWORKS, K_SECRETS, K_CONFIGS, K_EVENTS, K_NONE };
+static void find_sources(const struct bt_control *c, struct hits *h) {
+  for (struct bt_map_iter it = bt_map_iter(c->sources); bt_map_next(&it);) {
+    const struct ctl_source *s = it.value;
+    if (want(h->q->namespace_, s->ns) && want(h->q->app, s->app))
+      hit(h, s, bt_strdup(it.key));
+  }
+}
+
+enum kind { K_NAMESPACES, K_APPS, K_REVISIONS, K_SERVICES, K_INSTANCES, K_NODES, K_VOLUMES, K_NETWORKS, K_SECRETS, K_CONFIGS, K_SOURCES, K_EVENTS, K_NONE };
 static const char *const kind_names[] = {"namespaces", "apps", "revisions", "services", "instances", "nodes",
-                                         "volumes", "networks", "secrets", "configs", "events"};
+                                         "volumes", "networks", "secrets", "configs", "sources", "events"};
 
 static enum kind kind_of(const char *name) {
   for (size_t i = 0; i < BT_COUNT(kind_names); i++)
@@ -268,6 +299,9 @@ static void find_all(const struct bt_control *c, enum kind kind, struct hits *h)
   case K_CONFIGS:
     find_contents(c, h, kind == K_CONFIGS);
     break;
+  case K_SOURCES:
+    find_sources(c, h);
+    break;
   case K_EVENTS:
   case K_NONE:
     break;
@@ -288,7 +322,7 @@ static json_t *item_json(const struct bt_control *c, enum kind kind, const struc
   case K_SERVICES:
     return service_json(h->item);
   case K_INSTANCES:
-    return ctl_inst_json(h->item);
+    return inst_json(h->item);
   case K_NODES:
     return node_json(h->item);
   case K_VOLUMES:
@@ -297,6 +331,8 @@ static json_t *item_json(const struct bt_control *c, enum kind kind, const struc
   case K_SECRETS:
   case K_CONFIGS:
     return ctl_content_json(h->item);
+  case K_SOURCES:
+    return ctl_source_json(c, h->item);
   case K_EVENTS:
   case K_NONE:
     break;
@@ -473,6 +509,8 @@ static const void *find_one(const struct bt_control *c, enum kind kind, const ch
   }
   if (kind == K_NODES)
     return bt_map_get(c->nodes, name);
+  if (kind == K_SOURCES)
+    return ctl_source_find(c, ns, name);
   if (kind == K_VOLUMES || kind == K_NETWORKS)
     return ctl_res_find(c, kind == K_VOLUMES ? CTL_VOLUME : CTL_NETWORK, ns, name);
   return NULL;
