@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "api/document.h"
+#include "api/follow_files.h"
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/mem.h"
@@ -25,6 +26,7 @@ struct admission {
   char *present;    /* JSON text of the app's present revision; NULL: there is none */
   char *basis;      /* JSON text of the revision that a change without a document starts from */
   json_t *model;
+  json_t *origin;   /* of a repository; NULL: somebody sends the files */
   json_t *more;     /* what is added to the answer, or to the problem */
   struct bt_compose_result result;
   struct bt_err *err;
@@ -39,6 +41,7 @@ static void free_work(void *arg) {
   free(a->present);
   free(a->basis);
   json_decref(a->model);
+  json_decref(a->origin);
   json_decref(a->more);
   bt_compose_result_free(&a->result);
   bt_err_free(&a->err);
@@ -117,6 +120,8 @@ static json_t *policy_context(const struct admission *a) {
   bt_json_set_str(o, "app", a->app);
   bt_json_set_str(o, "user", a->x->actor);
   bt_json_set_str(o, "operation", a->operation ? a->operation : present ? "update" : "create");
+  if (a->origin)
+    bt_json_set(o, "origin", json_incref(a->origin));
   bt_json_set(o, "current", present ? present : json_null());
   bt_json_set_str(o, "time", bt_clock_format(bt_clock_wall_ms(), time));
   return o;
@@ -180,6 +185,20 @@ static json_t *sealed_content(const struct admission *a, const char *key, const 
   return o;
 }
 
+/* Where each service stands; of a repository, from its root. */
+static json_t *origin_json(const struct admission *a) {
+  json_t *origin = a->origin ? json_copy(a->origin) : json_object(), *place;
+  const char *name, *root = BT_FOLLOW_ROOT "/";
+  if (a->origin)
+    json_object_foreach(a->result.places, name, place) {
+      const char *file = bt_json_str_or(place, "file", "");
+      if (bt_starts(file, root))
+        bt_json_set(place, "file", bt_json_string(file + strlen(root)));
+    }
+  json_object_set(origin, "services", a->result.places);
+  return origin;
+}
+
 static void apply_args(struct admission *a) {
   static const char *const texts[] = {"message", "build"};
   json_t *contents = json_object();
@@ -192,6 +211,11 @@ static void apply_args(struct admission *a) {
   for (size_t i = 0; i < BT_COUNT(texts); i++)
     if (bt_json_str(a->doc, texts[i]))
       bt_json_set_str(a->args, texts[i], bt_json_str(a->doc, texts[i]));
+  bt_json_set(a->args, "origin", origin_json(a));
+  if (a->origin) {
+    bt_json_set_str(a->args, "cause", "source");
+    bt_json_set_str(a->args, "message", bt_json_str(a->origin, "subject"));
+  }
   bt_json_set_bool(a->args, "recreate", bt_json_bool(a->doc, "recreate", false));
   const json_t *files = bt_json_arr(bt_json_obj(a->doc, "bundle"), "compose_files");
   bt_json_set_str(a->args, "source", json_string_value(json_array_get(files, 0)));
@@ -250,8 +274,9 @@ static void load_done(void *arg) {
   }
 }
 
-void bt_admit_apply(struct bt_api *api, struct bt_exchange *x, const char *namespace_, const char *app) {
+static void apply(struct bt_api *api, struct bt_exchange *x, const char *namespace_, const char *app, json_t *origin) {
   struct admission *a = admission_new(api, x, namespace_, app);
+  a->origin = origin;
   a->op = "app.apply";
   json_t *if_match = bt_query_bool(x->req, "dryRun", false, &a->dry_run, &a->err) == 0 ? bt_if_match(x->req, &a->err) : NULL;
   if (!if_match) {
@@ -260,6 +285,14 @@ void bt_admit_apply(struct bt_api *api, struct bt_exchange *x, const char *names
   }
   bt_json_set(a->args, "if_match", if_match);
   bt_pool_run(api->s.pool, "admission", load_work, load_done, a);
+}
+
+void bt_admit_apply(struct bt_api *api, struct bt_exchange *x, const char *namespace_, const char *app) {
+  apply(api, x, namespace_, app, NULL);
+}
+
+void bt_admit_sync(struct bt_api *api, struct bt_exchange *x, const char *namespace_, const char *app, json_t *origin) {
+  apply(api, x, namespace_, app, origin);
 }
 
 void bt_admit_config(struct bt_api *api, struct bt_exchange *x) {

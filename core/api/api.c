@@ -234,7 +234,8 @@ static int open_all(struct bt_api *api, const struct bt_api_options *o, struct b
 
 int bt_api_new(const struct bt_api_server *server, const struct bt_api_options *options, struct bt_api **out, struct bt_err **err) {
   static const struct bt_route_table *const tables[] = {&bt_routes_server,  &bt_routes_apps,  &bt_routes_instances,
-                                                        &bt_routes_objects, &bt_routes_watch, &bt_routes_streams};
+                                                        &bt_routes_objects, &bt_routes_watch, &bt_routes_streams,
+                                                        &bt_routes_sources};
   *out = NULL;
   json_object_seed(0); /* before two threads make objects at once */
   struct bt_api *api = bt_new(struct bt_api);
@@ -256,6 +257,8 @@ void bt_api_free(struct bt_api **papi) {
   if (!*papi)
     return;
   struct bt_api *api = bt_steal(*papi);
+  if (api->s.plugins)
+    bt_plugins_end_owned(api->s.plugins, api);
   bt_watch_streams_close(api);
   bt_httpd_free(&api->httpd);
   bt_router_free(&api->router);

@@ -21,6 +21,7 @@
  *   GET  /v1/namespaces/{ns}/stats?app=          statistics of all instances (berth top)
  *   GET  /v1/namespaces/{ns}/volumes|networks|secrets|configs[/{name}]   DELETE volumes|networks|secrets/{name}
  *   PUT  /v1/namespaces/{ns}/secrets/{name}      body {"data": base64}
+ *   GET  /v1/sources   /v1/namespaces/{ns}/sources[/{app}]   PUT  DELETE  …/{app}   POST …/{app}/sync   (model/source.h)
  *   GET  /v1/namespaces/{ns}/why?object=
  *   GET  /v1/events?after=&follow=&namespace=&app=&type=   list, or SSE where follow=true or Accept: text/event-stream
  *   GET  /v1/watch?after=&kinds=app,instance,…   SSE: id: revision, event: kind, data: {"key","value"}; resumes with
@@ -95,6 +96,9 @@ struct bt_api_options {
 int bt_api_new(const struct bt_api_server *server, const struct bt_api_options *options, struct bt_api **out,
                struct bt_err **err) BT_CHECK;
 void bt_api_free(struct bt_api **api);
+/* Control's calls "source.sync" and "source.status": done exactly once, not from inside. */
+void bt_api_source_call(struct bt_api *api, const char *kind, const json_t *args,
+                        void (*done)(void *arg, enum bt_code code, const char *message, const json_t *result), void *arg);
 /* A GET as a reader with all rights, for plug-ins (berth.host.query/1): path with its query. done exactly once with the body, may
  * come from inside. Streams are refused with BT_UNSUPPORTED. */
 void bt_api_query(struct bt_api *api, const char *path,
