@@ -17,11 +17,12 @@ _berth() {
   done
   COMPREPLY=()
   case $verb in
-    "") COMPREPLY=($(compgen -W " up down scale restart rollback history config ls ps inspect logs exec top events why secret volume network image node doctor plugin policy completion version help --host -H --namespace -n --help -h --version -V" -- "$cur")) ;;
+    "") COMPREPLY=($(compgen -W " up down scale restart rollback history follow unfollow sync config ls ps inspect logs exec top events why secret volume network image source node doctor plugin policy completion version help --host -H --namespace -n --help -h --version -V" -- "$cur")) ;;
     secret) COMPREPLY=($(compgen -W " ls put rm" -- "$cur")) ;;
     volume) COMPREPLY=($(compgen -W " ls rm" -- "$cur")) ;;
     network) COMPREPLY=($(compgen -W " ls rm" -- "$cur")) ;;
     image) COMPREPLY=($(compgen -W " prune" -- "$cur")) ;;
+    source) COMPREPLY=($(compgen -W " ls inspect" -- "$cur")) ;;
     node) COMPREPLY=($(compgen -W " ls inspect" -- "$cur")) ;;
     plugin) COMPREPLY=($(compgen -W " ls" -- "$cur")) ;;
     policy) COMPREPLY=($(compgen -W " ls test" -- "$cur")) ;;
@@ -110,6 +111,50 @@ _berth() {
       esac
       if [[ $cur == -* ]]; then
         COMPREPLY=($(compgen -W " --file -f --project-name -p --format --quiet -q --host -H --namespace -n --help -h --version -V" -- "$cur"))
+      else
+        COMPREPLY=($(compgen -W "$({ berth ls -q; } 2>/dev/null)" -- "$cur"))
+      fi ;;
+    "follow")
+      case $prev in
+        --repo) :; return ;;
+        --branch) :; return ;;
+        --tag) :; return ;;
+        --path) :; return ;;
+        --file|-f) :; return ;;
+        --env|-e) :; return ;;
+        --profile) :; return ;;
+        --interval) :; return ;;
+        --signed-by) compopt -o filenames; COMPREPLY=($(compgen -f -- "$cur")); return ;;
+        --compat) COMPREPLY=($(compgen -W "refuse warn" -- "$cur")); return ;;
+        --wait-timeout) :; return ;;
+        --format) COMPREPLY=($(compgen -W "table json" -- "$cur")); return ;;
+        --host|-H) :; return ;;
+        --namespace|-n) :; return ;;
+      esac
+      if [[ $cur == -* ]]; then
+        COMPREPLY=($(compgen -W " --repo --branch --tag --path --file -f --env -e --profile --interval --on-request --correct --signed-by --no-webhook --no-report --compat --detach -d --wait-timeout --format --host -H --namespace -n --help -h --version -V" -- "$cur"))
+      else
+        COMPREPLY=($(compgen -W "$({ berth ls -q; } 2>/dev/null)" -- "$cur"))
+      fi ;;
+    "unfollow")
+      case $prev in
+        --host|-H) :; return ;;
+        --namespace|-n) :; return ;;
+      esac
+      if [[ $cur == -* ]]; then
+        COMPREPLY=($(compgen -W " --host -H --namespace -n --help -h --version -V" -- "$cur"))
+      else
+        COMPREPLY=($(compgen -W "$({ berth ls -q; } 2>/dev/null)" -- "$cur"))
+      fi ;;
+    "sync")
+      case $prev in
+        --wait-timeout) :; return ;;
+        --format) COMPREPLY=($(compgen -W "table json" -- "$cur")); return ;;
+        --host|-H) :; return ;;
+        --namespace|-n) :; return ;;
+      esac
+      if [[ $cur == -* ]]; then
+        COMPREPLY=($(compgen -W " --dry-run --detach -d --wait-timeout --format --host -H --namespace -n --help -h --version -V" -- "$cur"))
       else
         COMPREPLY=($(compgen -W "$({ berth ls -q; } 2>/dev/null)" -- "$cur"))
       fi ;;
@@ -317,6 +362,27 @@ _berth() {
         COMPREPLY=($(compgen -W " --format --host -H --namespace -n --help -h --version -V" -- "$cur"))
       else
         :
+      fi ;;
+    "source ls")
+      case $prev in
+        --format) COMPREPLY=($(compgen -W "table json" -- "$cur")); return ;;
+        --host|-H) :; return ;;
+        --namespace|-n) :; return ;;
+      esac
+      if [[ $cur == -* ]]; then
+        COMPREPLY=($(compgen -W " --all-namespaces -A --format --quiet -q --host -H --namespace -n --help -h --version -V" -- "$cur"))
+      else
+        :
+      fi ;;
+    "source inspect")
+      case $prev in
+        --host|-H) :; return ;;
+        --namespace|-n) :; return ;;
+      esac
+      if [[ $cur == -* ]]; then
+        COMPREPLY=($(compgen -W " --host -H --namespace -n --help -h --version -V" -- "$cur"))
+      else
+        COMPREPLY=($(compgen -W "$({ berth ls -q; } 2>/dev/null)" -- "$cur"))
       fi ;;
     "node ls")
       case $prev in

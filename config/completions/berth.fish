@@ -6,6 +6,9 @@ complete -c berth -n __fish_use_subcommand -a scale -d 'Run so many instances of
 complete -c berth -n __fish_use_subcommand -a restart -d 'Stop and start instances'
 complete -c berth -n __fish_use_subcommand -a rollback -d 'Bring an earlier revision of an app back'
 complete -c berth -n __fish_use_subcommand -a history -d 'List the revisions of an app'
+complete -c berth -n __fish_use_subcommand -a follow -d 'Let an app follow a repository'
+complete -c berth -n __fish_use_subcommand -a unfollow -d 'Let apps follow their repositories no longer; they run on'
+complete -c berth -n __fish_use_subcommand -a sync -d 'Look at an app\'s repository now and deploy what is there'
 complete -c berth -n __fish_use_subcommand -a config -d 'Print the canonical model of Compose files'
 complete -c berth -n __fish_use_subcommand -a ls -d 'List apps'
 complete -c berth -n __fish_use_subcommand -a ps -d 'List instances'
@@ -19,6 +22,7 @@ complete -c berth -n __fish_use_subcommand -a secret -d 'secrets'
 complete -c berth -n __fish_use_subcommand -a volume -d 'volumes'
 complete -c berth -n __fish_use_subcommand -a network -d 'networks'
 complete -c berth -n __fish_use_subcommand -a image -d 'images'
+complete -c berth -n __fish_use_subcommand -a source -d 'sources'
 complete -c berth -n __fish_use_subcommand -a node -d 'nodes'
 complete -c berth -n __fish_use_subcommand -a doctor -d 'Check whether the server, its engine and its plug-ins fit together'
 complete -c berth -n __fish_use_subcommand -a plugin -d 'plugins'
@@ -75,6 +79,30 @@ complete -c berth -n '__fish_seen_subcommand_from history' -l project-name -s p 
 complete -c berth -n '__fish_seen_subcommand_from history' -l format -d 'how to print' -xa 'table json'
 complete -c berth -n '__fish_seen_subcommand_from history' -l quiet -s q -d 'names only, one a line'
 complete -c berth -n '__fish_seen_subcommand_from history' -xa '(begin; berth ls -q; end 2>/dev/null)'
+complete -c berth -n '__fish_seen_subcommand_from follow' -l repo -d 'the repository: https://, ssh://, file:// or user@host:path' -x
+complete -c berth -n '__fish_seen_subcommand_from follow' -l branch -d 'the branch (main)' -x
+complete -c berth -n '__fish_seen_subcommand_from follow' -l tag -d 'in place of a branch the highest version among these tags, such as "v1.*"' -x
+complete -c berth -n '__fish_seen_subcommand_from follow' -l path -d 'folder of the repository with the Compose file (its root)' -x
+complete -c berth -n '__fish_seen_subcommand_from follow' -l file -s f -d 'Compose file in that folder; several are merged in order' -x
+complete -c berth -n '__fish_seen_subcommand_from follow' -l env -s e -d 'a variable for the Compose file' -x
+complete -c berth -n '__fish_seen_subcommand_from follow' -l profile -d 'services of this profile as well; "*" means all' -x
+complete -c berth -n '__fish_seen_subcommand_from follow' -l interval -d 'how often to look (1m; from 10s to 24h)' -x
+complete -c berth -n '__fish_seen_subcommand_from follow' -l on-request -d 'deploy nothing but by "berth sync"'
+complete -c berth -n '__fish_seen_subcommand_from follow' -l correct -d 'take back what somebody changes by hand'
+complete -c berth -n '__fish_seen_subcommand_from follow' -l signed-by -d 'only commits signed by a key of this file: ssh\'s allowed_signers, or armoured OpenPGP keys' -rF
+complete -c berth -n '__fish_seen_subcommand_from follow' -l no-webhook -d 'do not look when the repository\'s host tells of a push'
+complete -c berth -n '__fish_seen_subcommand_from follow' -l no-report -d 'do not tell the repository\'s host what became of a commit'
+complete -c berth -n '__fish_seen_subcommand_from follow' -l compat -d 'what to do with attributes that Berth does not have (refuse)' -xa 'refuse warn'
+complete -c berth -n '__fish_seen_subcommand_from follow' -l detach -s d -d 'do not wait'
+complete -c berth -n '__fish_seen_subcommand_from follow' -l wait-timeout -d 'wait at most so long: seconds or 1m30s (600; 0: no end)' -x
+complete -c berth -n '__fish_seen_subcommand_from follow' -l format -d 'how to print' -xa 'table json'
+complete -c berth -n '__fish_seen_subcommand_from follow' -xa '(begin; berth ls -q; end 2>/dev/null)'
+complete -c berth -n '__fish_seen_subcommand_from unfollow' -xa '(begin; berth ls -q; end 2>/dev/null)'
+complete -c berth -n '__fish_seen_subcommand_from sync' -l dry-run -d 'print what would change and why; change nothing'
+complete -c berth -n '__fish_seen_subcommand_from sync' -l detach -s d -d 'do not wait'
+complete -c berth -n '__fish_seen_subcommand_from sync' -l wait-timeout -d 'wait at most so long: seconds or 1m30s (600; 0: no end)' -x
+complete -c berth -n '__fish_seen_subcommand_from sync' -l format -d 'how to print' -xa 'table json'
+complete -c berth -n '__fish_seen_subcommand_from sync' -xa '(begin; berth ls -q; end 2>/dev/null)'
 complete -c berth -n '__fish_seen_subcommand_from config' -l file -s f -d 'Compose file; several are merged in order' -rF
 complete -c berth -n '__fish_seen_subcommand_from config' -l project-name -s p -d 'app, instead of the current folder\'s project' -xa '(begin; berth ls -q; end 2>/dev/null)'
 complete -c berth -n '__fish_seen_subcommand_from config' -l env-file -d 'variables for the file, instead of .env' -rF
@@ -157,6 +185,12 @@ complete -c berth -n '__fish_seen_subcommand_from network; and test (count (comm
 complete -c berth -n '__fish_seen_subcommand_from network; and __fish_seen_subcommand_from rm' -xa '(begin; berth network ls -q; end 2>/dev/null)'
 complete -c berth -n '__fish_seen_subcommand_from image; and test (count (commandline -opc)) -eq 2' -a prune -d 'Remove images that no container uses'
 complete -c berth -n '__fish_seen_subcommand_from image; and __fish_seen_subcommand_from prune' -l format -d 'how to print' -xa 'table json'
+complete -c berth -n '__fish_seen_subcommand_from source; and test (count (commandline -opc)) -eq 2' -a ls -d 'List the repositories that apps follow, and how the apps stand to them'
+complete -c berth -n '__fish_seen_subcommand_from source; and __fish_seen_subcommand_from ls' -l all-namespaces -s A -d 'of all namespaces'
+complete -c berth -n '__fish_seen_subcommand_from source; and __fish_seen_subcommand_from ls' -l format -d 'how to print' -xa 'table json'
+complete -c berth -n '__fish_seen_subcommand_from source; and __fish_seen_subcommand_from ls' -l quiet -s q -d 'names only, one a line'
+complete -c berth -n '__fish_seen_subcommand_from source; and test (count (commandline -opc)) -eq 2' -a inspect -d 'Print all that is known of an app\'s repository as JSON'
+complete -c berth -n '__fish_seen_subcommand_from source; and __fish_seen_subcommand_from inspect' -xa '(begin; berth ls -q; end 2>/dev/null)'
 complete -c berth -n '__fish_seen_subcommand_from node; and test (count (commandline -opc)) -eq 2' -a ls -d 'List nodes'
 complete -c berth -n '__fish_seen_subcommand_from node; and __fish_seen_subcommand_from ls' -l format -d 'how to print' -xa 'table json'
 complete -c berth -n '__fish_seen_subcommand_from node; and __fish_seen_subcommand_from ls' -l quiet -s q -d 'names only, one a line'

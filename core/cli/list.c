@@ -225,7 +225,8 @@ int bt_verb_ps(struct bt_cli *cli, struct bt_err **err) {
 int bt_verb_history(struct bt_cli *cli, struct bt_err **err) {
   static const struct bt_column columns[] = {
       {"REVISION", "revision", BT_CELL_TEXT}, {"STATE", "state", BT_CELL_STATE},    {"AGE", "created_at", BT_CELL_AGE},
-      {"BY", "actor", BT_CELL_TEXT},          {"ROLLBACK OF", "rollback_of", BT_CELL_TEXT}, {"MESSAGE", "message", BT_CELL_TEXT},
+      {"BY", "actor", BT_CELL_TEXT},          {"COMMIT", "origin.commit", BT_CELL_DIGEST},
+      {"AUTHOR", "origin.author", BT_CELL_TEXT}, {"ROLLBACK OF", "rollback_of", BT_CELL_TEXT}, {"MESSAGE", "message", BT_CELL_TEXT},
       {"REASON", "reason", BT_CELL_TEXT},     {NULL, NULL, BT_CELL_TEXT}};
   BT_AUTO_FREE char *app = NULL;
   if (bt_target_app(cli, &app, err))

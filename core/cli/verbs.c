@@ -83,6 +83,25 @@ static const struct bt_option config_options[] = {
     {"hash", 0, BT_OPT_TEXT, "SERVICE", "a hash of the service, or of each with \"*\"", BT_COMPLETE_NONE},
     {"format", 0, BT_OPT_TEXT, "json", "JSON is what is printed", BT_COMPLETE_NONE},
     {"quiet", 'q', BT_OPT_FLAG, NULL, "only check", BT_COMPLETE_NONE}, {NULL}};
+static const struct bt_option follow_options[] = {
+    {"repo", 0, BT_OPT_TEXT, "URL", "the repository: https://, ssh://, file:// or user@host:path", BT_COMPLETE_NONE},
+    {"branch", 0, BT_OPT_TEXT, "BRANCH", "the branch (main)", BT_COMPLETE_NONE},
+    {"tag", 0, BT_OPT_TEXT, "PATTERN", "in place of a branch the highest version among these tags, such as \"v1.*\"", BT_COMPLETE_NONE},
+    {"path", 0, BT_OPT_TEXT, "FOLDER", "folder of the repository with the Compose file (its root)", BT_COMPLETE_NONE},
+    {"file", 'f', BT_OPT_LIST, "FILE", "Compose file in that folder; several are merged in order", BT_COMPLETE_NONE},
+    {"env", 'e', BT_OPT_LIST, "NAME=VALUE", "a variable for the Compose file", BT_COMPLETE_NONE},
+    {"profile", 0, BT_OPT_LIST, "NAME", "services of this profile as well; \"*\" means all", BT_COMPLETE_NONE},
+    {"interval", 0, BT_OPT_TEXT, "TIME", "how often to look (1m; from 10s to 24h)", BT_COMPLETE_NONE},
+    {"on-request", 0, BT_OPT_FLAG, NULL, "deploy nothing but by \"berth sync\"", BT_COMPLETE_NONE},
+    {"correct", 0, BT_OPT_FLAG, NULL, "take back what somebody changes by hand", BT_COMPLETE_NONE},
+    {"signed-by", 0, BT_OPT_TEXT, "FILE", "only commits signed by a key of this file: ssh's allowed_signers, or armoured OpenPGP keys",
+     BT_COMPLETE_FILE},
+    {"no-webhook", 0, BT_OPT_FLAG, NULL, "do not look when the repository's host tells of a push", BT_COMPLETE_NONE},
+    {"no-report", 0, BT_OPT_FLAG, NULL, "do not tell the repository's host what became of a commit", BT_COMPLETE_NONE},
+    {"compat", 0, BT_OPT_TEXT, "refuse|warn", "what to do with attributes that Berth does not have (refuse)", BT_COMPLETE_NONE},
+    DETACH, WAIT, FORMAT, {NULL}};
+static const struct bt_option sync_options[] = {DRY, DETACH, WAIT, FORMAT, {NULL}};
+static const struct bt_option source_options[] = {EVERYWHERE, {NULL}};
 static const struct bt_option format_options[] = {FORMAT, {NULL}};
 static const struct bt_option no_options[] = {{NULL}};
 
@@ -110,6 +129,14 @@ const struct bt_verb bt_verbs[] = {
      .run = bt_verb_rollback},
     {"history", APPS, "[APP]", "List the revisions of an app", NULL, project_options, 0, 1, BT_COMPLETE_APP, .lists = true,
      .run = bt_verb_history},
+    {"follow", APPS, "APP", "Let an app follow a repository",
+     "What the branch or the tags stand at is deployed, now and whenever it moves. \"berth source ls\" shows where each app is.",
+     follow_options, 1, 1, BT_COMPLETE_APP, .run = bt_verb_follow},
+    {"unfollow", APPS, "APP...", "Let apps follow their repositories no longer; they run on", NULL, no_options, 1, -1, BT_COMPLETE_APP,
+     .run = bt_verb_unfollow},
+    {"sync", APPS, "APP", "Look at an app's repository now and deploy what is there",
+     "A commit that failed is tried again, and what was changed by hand is taken back.", sync_options, 1, 1, BT_COMPLETE_APP,
+     .run = bt_verb_sync},
     {"config", APPS, "[FILE...]", "Print the canonical model of Compose files", "No server is asked.", config_options, 0, -1,
      BT_COMPLETE_FILE, .local = true, .run = bt_verb_config},
 
@@ -148,6 +175,10 @@ const struct bt_verb bt_verbs[] = {
      .run = bt_verb_network_rm},
     {"image prune", THINGS, "", "Remove images that no container uses", NULL, format_options, 0, 0, BT_COMPLETE_NONE,
      .run = bt_verb_image_prune},
+    {"source ls", THINGS, "", "List the repositories that apps follow, and how the apps stand to them", NULL, source_options, 0, 0,
+     BT_COMPLETE_NONE, .lists = true, .run = bt_verb_source_ls},
+    {"source inspect", THINGS, "APP", "Print all that is known of an app's repository as JSON", NULL, no_options, 1, 1, BT_COMPLETE_APP,
+     .run = bt_verb_source_inspect},
     {"node ls", THINGS, "", "List nodes", NULL, no_options, 0, 0, BT_COMPLETE_NONE, .lists = true, .run = bt_verb_node_ls},
     {"node inspect", THINGS, "NODE", "Print all that is known of a node as JSON", NULL, no_options, 1, 1, BT_COMPLETE_NODE,
      .run = bt_verb_node_inspect},
