@@ -1,0 +1,148 @@
+/* scm-git: berth.scm/1 for repositories of git, on any host or none. */
+#include <berth/host.h>
+#include <berth/scm.h>
+#include <errno.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "../common/util.h"
+#include "fetch.h"
+#include "job.h"
+#include "resolve.h"
+#include "settings.h"
+
+struct berth_instance {
+  const struct berth_host *host;
+  const struct berth_host_ops *ops;
+  const struct berth_host_log *log;
+  struct sg_settings settings;
+  struct sg_jobs *jobs;
+};
+
+/* ---------------------------------------------------------------- methods */
+
+static void resolve(struct berth_instance *self, berth_op op, const struct berth_scm_resolve *request) {
+  sg_resolve(self->jobs, op, request);
+}
+
+static void fetch(struct berth_instance *self, berth_op op, const struct berth_scm_fetch *request) { sg_fetch(self->jobs, op, request); }
+
+static void status(struct berth_instance *self, berth_op op, const struct berth_scm_status *request) {
+  (void)request;
+  self->ops->finish(self->host, op, BERTH_UNSUPPORTED, "the host of this repository has no API that is known", NULL);
+}
+
+static void probe(struct berth_instance *self, berth_op op) { sg_jobs_probe(self->jobs, op); }
+
+static void cancel(struct berth_instance *self, berth_op op) { sg_jobs_cancel(self->jobs, op); }
+
+/* ---------------------------------------------------------------- life */
+
+static enum berth_code read_settings(const char *config_json, struct sg_settings *out, const char **why) {
+  static char *sentence; /* until the next call, as the contract has it */
+  free(sentence);
+  sentence = NULL;
+  if (sg_settings_read(config_json, out, &sentence))
+    return BERTH_OK;
+  *why = sentence;
+  return BERTH_INVALID;
+}
+
+static enum berth_code validate(const char *config_json, const char **why) {
+  struct sg_settings s;
+  enum berth_code code = read_settings(config_json, &s, why);
+  if (code == BERTH_OK)
+    sg_settings_free(&s);
+  return code;
+}
+
+/* The folder and its parents. */
+static bool make_dirs(const char *path) {
+  PU_AUTO_FREE copy = pu_strdup(path);
+  for (char *p = copy + 1; *p; p++)
+    if (*p == '/') {
+      *p = '\0';
+      if (mkdir(copy, 0755) < 0 && errno != EEXIST)
+        return false;
+      *p = '/';
+    }
+  return mkdir(copy, 0700) == 0 || errno == EEXIST;
+}
+
+static enum berth_code start(const struct berth_host *host, const char *config_json, struct berth_instance **out,
+                             const char **why) {
+  static char sentence[512];
+  struct sg_settings settings;
+  enum berth_code code = read_settings(config_json, &settings, why);
+  if (code != BERTH_OK)
+    return code;
+  if (!make_dirs(settings.cache)) {
+    snprintf(sentence, sizeof sentence, "cache: the folder %.300s cannot be made: %s", settings.cache, strerror(errno));
+    sg_settings_free(&settings);
+    *why = sentence;
+    return BERTH_IO;
+  }
+  struct berth_instance *self = pu_new(struct berth_instance);
+  self->host = host;
+  self->ops = host->service(host, BERTH_HOST_OPS);
+  self->log = host->service(host, BERTH_HOST_LOG);
+  self->settings = settings;
+  self->jobs = sg_jobs_new(host, &self->settings);
+  *out = self;
+  return BERTH_OK;
+}
+
+/* The host has ended all operations by now. */
+static void stop(struct berth_instance *self) {
+  sg_jobs_free(&self->jobs);
+  sg_settings_free(&self->settings);
+  free(self);
+}
+
+static const struct berth_field fields[] = {
+    {.name = "protocols",
+     .type = BERTH_LIST,
+     .fallback = "[\"https\",\"ssh\"]",
+     .doc = "What git may speak: https, ssh, git, file, and http (to this machine only, unless the host is listed)."},
+    {.name = "hosts",
+     .type = BERTH_JSON,
+     .fallback = "{}",
+     .secret = true,
+     .doc = "What is known of each host: kind (github, gitea, gitlab, plain), api, token, username, password, ssh_key, known_hosts, "
+            "ca_file."},
+    {.name = "file_roots", .type = BERTH_LIST, .fallback = "[]", .doc = "Folders of this machine that file:// may read.", .max = 100},
+    {.name = "webhook_secret",
+     .type = BERTH_STRING,
+     .secret = true,
+     .doc = "What hosts prove their webhooks with, at least 16 characters; without it the entry takes none."},
+    {.name = "cache", .type = BERTH_STRING, .fallback = "/var/cache/berth/scm-git", .immutable = true, .doc = "Folder for mirrors of repositories."},
+    {.name = "git", .type = BERTH_STRING, .fallback = "git", .doc = "The git command."},
+    {.name = "timeout",
+     .type = BERTH_DURATION,
+     .fallback = "2m",
+     .min = 1000,
+     .max = 3600000,
+     .doc = "How long one look at a repository may take."},
+    {.name = "max_repository",
+     .type = BERTH_SIZE,
+     .fallback = "512MiB",
+     .min = 1 << 20,
+     .max = 64LL << 30,
+     .doc = "How large a mirror, or a file that git writes, may become."},
+    {.name = "parallel", .type = BERTH_INT, .fallback = "4", .min = 1, .max = 64, .doc = "How many repositories are looked at at once."},
+    {0}};
+
+static const struct berth_scm methods = {.size = sizeof methods, .resolve = resolve, .fetch = fetch, .status = status, .probe = probe};
+static const struct berth_interface interfaces[] = {{BERTH_SCM, &methods}, {0}};
+static const char *const needs[] = {BERTH_HOST_OPS, BERTH_HOST_LOG, BERTH_HOST_TIMER, BERTH_HOST_CHILD, NULL};
+static const struct berth_manifest manifest = {BERTH_MANIFEST_SIZES,
+                                               .id = "scm-git",
+                                               .version = "0.1.0",
+                                               .summary = "Apps follow repositories of git.",
+                                               .license = "MIT",
+                                               .interfaces = interfaces,
+                                               .needs = needs,
+                                               .config = fields};
+extern const struct berth_plugin BERTH_PLUGIN_SYMBOL BERTH_EXPORT;
+const struct berth_plugin BERTH_PLUGIN_SYMBOL = {
+    .size = sizeof(struct berth_plugin), .manifest = &manifest, .validate = validate, .start = start, .stop = stop, .cancel = cancel};
