@@ -177,7 +177,6 @@ struct ctl_source {
   int failures;        /* in a row */
   char *reported;      /* "commit state" as the host was told; NULL */
   int64_t created_ms, looked_ms, synced_ms;
-  uint64_t changed;
   /* not stored */
   int64_t next_ms, status_ms; /* the next look; before it no status is sent */
   uint64_t call, status_call; /* under way; 0: none */

@@ -135,7 +135,6 @@ int ctl_source_load(struct bt_control *c, const json_t *o, struct bt_err **err) 
 }
 
 static void save(struct bt_control *c, struct ctl_source *s) {
-  s->changed = c->revision + 1;
   ctl_put(c, "source", s->id, stored_json(s));
   c->sources_due = true;
 }
@@ -176,7 +175,6 @@ static void begin(struct bt_control *c, struct ctl_source *s) {
   s->applying = bt_json_bool(args, "apply", false);
   s->call = ++c->call_seq;
   s->again = false;
-  s->changed = c->revision + 1;
   bt_vec_push(&c->fx->calls, ((struct bt_call){.id = s->call, .kind = "source.sync", .args = args}));
 }
 
