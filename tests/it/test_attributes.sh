@@ -620,6 +620,9 @@ FROM $image
 RUN --mount=type=secret,id=of-file --mount=type=secret,id=token --mount=type=secret,id=of-berth cd /run/secrets && cat of-file token of-berth | sha256sum | cut -c1-64 >/sum
 RUN ls /run/secrets >/later 2>/dev/null; true
 EOT
+# BuildKit's cache has no labels: what came meanwhile goes at the end.
+built_cache() { curl -s --unix-socket /var/run/docker.sock http://engine/system/df | jq -r '.BuildCache[]?.ID' | sort; }
+built_cache >cache.before
 succeeds "images: up, which pulls and builds" berth up
 digest() { berth ps "$app" --format json | jq -r ".[] | select(.service == \"$1\") | .digest"; }
 is "$(digest always)" "$now" "the digest of the registry is what ps shows"
@@ -654,6 +657,8 @@ like "$out" "absent:1.*(pull policy|not on this machine)" "fetches nothing, and 
 sed -i "s|absent:1.*|app@$now, platform: linux/s390x, pull_policy: never}|; s|image: \"|image: |" never.yaml
 fails "another platform than the image's" 1 berth up -f never.yaml
 for name in "" -never; do berth down "$app$name" >/dev/null 2>&1; done
+ids=$(built_cache | comm -13 cache.before - | paste -sd '|')
+[ -z "$ids" ] || curl -s -o /dev/null --unix-socket /var/run/docker.sock -X POST -G http://engine/build/prune --data-urlencode all=1 --data-urlencode "filters={\"id\":[\"^($ids)\$\"]}"
 docker image rm -f "$app/built:1" "$app/also:2" "${app}-bare" "${app}-inline" "${app}-sealed" "$reg/app@$was" "$reg/app@$now" >/dev/null 2>&1
 }
 
