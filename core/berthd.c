@@ -108,6 +108,7 @@ static void harden(void) {
   mallopt(M_ARENA_MAX, 2); /* threads are few and allocate little: an arena each would only cost memory */
   mallopt(M_MMAP_THRESHOLD, 128 * 1024); /* fixed: else one large list lets all later ones grow, and riddle, the heap */
   mallopt(M_TOP_PAD, 16 * 1024);
+  mallopt(M_MXFAST, 0); /* small pieces join their free neighbours at once, so that pages come free after a deployment */
   if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
     files.rlim_cur = files.rlim_max;
     setrlimit(RLIMIT_NOFILE, &files);

@@ -12,6 +12,8 @@ enum { max_diags = 100 };
 static void add(struct bt_diags *d, enum bt_severity severity, struct bt_loc loc, const char *fmt, va_list ap)
     __attribute__((format(printf, 4, 0)));
 
+bool bt_diags_full(const struct bt_diags *d) { return d->len >= max_diags; }
+
 static void add(struct bt_diags *d, enum bt_severity severity, struct bt_loc loc, const char *fmt, va_list ap) {
   if (severity == BT_SEV_ERROR)
     d->errors++;

@@ -33,6 +33,8 @@ struct bt_diags {
   size_t dropped; /* entries left out because of the cap */
 };
 
+/* No further entry is shown: what only makes its sentence better (a search for the nearest word) can be left out. */
+bool bt_diags_full(const struct bt_diags *d);
 void bt_diag_error(struct bt_diags *d, struct bt_loc loc, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 void bt_diag_warn(struct bt_diags *d, struct bt_loc loc, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 /* "file:line:col: error: message\n" lines. The caller frees. */

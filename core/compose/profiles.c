@@ -27,7 +27,7 @@ static void check_dependency(struct bt_load *load, const char *name, const struc
   if (!other) {
     struct bt_nearest near = bt_nearest_start(on->key);
     struct bt_map_iter it = bt_map_iter(services);
-    while (load->diags->errors < 100 && bt_map_next(&it)) /* more are not shown */
+    while (!bt_diags_full(load->diags) && bt_map_next(&it))
       bt_nearest_try(&near, it.key);
     char hint[96];
     bt_diag_error(load->diags, on->loc, "services.%s depends on \"%.60s\", which is no service of this file%s", name, on->key,

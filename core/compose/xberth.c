@@ -36,7 +36,7 @@ static bool only(struct bt_load *load, const struct bt_yaml *n, const struct bt_
       continue;
     char hint[96];
     BT_AUTO_FREE char *where = bt_place_text(BT_PLACE_KEY(place, pair->key));
-    bt_diag_error(load->diags, pair->loc, "%s is not known%s", where, bt_nearest_hint(bt_nearest_of(pair->key, keys), hint));
+    bt_diag_error(load->diags, pair->loc, "%s is not known%s", where, bt_nearest_hint(bt_diags_full(load->diags) ? NULL : bt_nearest_of(pair->key, keys), hint));
   }
   return true;
 }

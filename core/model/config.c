@@ -242,7 +242,7 @@ static bool is_section(const char *path) {
 
 static void unknown_field(struct reader *r, const char *section, const struct bt_yaml_pair *pair) {
   BT_AUTO_STRS names = {0};
-  for (size_t i = 0; i < bt_config_nfields; i++) {
+  for (size_t i = 0; i < bt_config_nfields && !bt_diags_full(r->diags); i++) {
     BT_AUTO_FREE char *child = child_of(&bt_config_fields[i], section);
     if (child)
       bt_strs_add(&names, child);

@@ -14,14 +14,29 @@ enum { retry_ms = 2000, removal_ms = 300, start_deadline_ms = 120000 };
 
 static bool is_job(const struct bt_inst *in) { return bt_json_bool(in->klass, "job", false); }
 
+static bool is_empty(const json_t *value) {
+  return !value || json_is_null(value) || (json_is_object(value) && json_object_size(value) == 0) ||
+         (json_is_array(value) && json_array_size(value) == 0);
+}
+
+/* Of the assignment what is read again later: the rest is in the class or in fields of ours. */
+static json_t *lasting_part(const struct bt_inst *in, const json_t *assignment) {
+  static const char *const keys[] = {"container_name", "image", "slot", "networks", "co", "volumes_from"};
+  json_t *doc = json_object();
+  for (size_t i = 0; i < BT_COUNT(keys); i++) {
+    json_t *value = json_object_get(assignment, keys[i]);
+    if (!is_empty(value) && !bt_streq(json_string_value(value), in->id)) /* the id is the default of the name */
+      json_object_set(doc, keys[i], value);
+  }
+  return doc;
+}
+
 static void set_assignment(struct bt_inst *in, const json_t *assignment) {
   json_t *klass = json_incref(bt_json_obj(assignment, "class"));
   json_decref(in->klass);
   in->klass = klass;
   json_decref(in->doc);
-  union { const json_t *in; json_t *out; } shallow = {assignment}; /* copied, not written through */
-  in->doc = json_copy(shallow.out);
-  json_object_del(in->doc, "class");
+  in->doc = lasting_part(in, assignment);
   free(in->text);
   in->text = bt_json_text(in->doc);
 }

@@ -35,7 +35,7 @@ struct bt_probes;
 struct bt_inst {
   struct bt_agent *agent;
   char *id;
-  char *text;              /* the assignment without its class, as compact JSON */
+  char *text;              /* what is read again of the assignment, as compact JSON */
   json_t *doc;             /* the same, parsed while it is worked on; see bt_inst_doc */
   json_t *klass;           /* shared */
   char *container_id;
@@ -144,7 +144,8 @@ void bt_slot_release(struct bt_inst *in);
 struct bt_inst *bt_inst_new(struct bt_agent *agent, const json_t *assignment);
 void bt_inst_update(struct bt_inst *in, const json_t *assignment);
 void bt_inst_free(struct bt_inst *in);
-/* The assignment, borrowed until bt_inst_settle; "class" left out: that is in->klass. */
+/* Of the assignment, borrowed until bt_inst_settle: container_name (absent: the id), image, slot, networks, co, volumes_from (the
+ * last three absent where empty). The class is in->klass. */
 const json_t *bt_inst_doc(struct bt_inst *in);
 void bt_inst_settle(struct bt_inst *in); /* it runs: forget the parsed form */
 /* "namespace", "app" or "service" of the instance, borrowed from its class; "" where absent. */

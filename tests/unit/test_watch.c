@@ -1,6 +1,7 @@
 /* The feed: order, resume, gaps, watchers that are slow, pause, leave or join while it pumps. */
 #include "config.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/buf.h"
@@ -212,6 +213,74 @@ static void test_bytes(void) {
   bt_buf_free(&seen.text);
 }
 
+struct tables {
+  enum bt_feed_said said;
+  int asked;
+};
+
+static enum bt_feed_said read_table(void *arg, const char *kind, const char *key, char **text) {
+  struct tables *tables = arg;
+  tables->asked++;
+  if (tables->said == BT_FEED_TEXT)
+    *text = bt_asprintf("%s-%s", kind, key);
+  return tables->said;
+}
+
+/* What is no longer fresh is read from the tables; what is on its way to the disk is waited for. */
+static void test_source(void) {
+  struct bt_feed *feed = bt_feed_new(0);
+  struct tables tables = {.said = BT_FEED_LATER};
+  struct seen late = {0}, lost = {0}, after = {0};
+  bt_feed_read_from(feed, read_table, &tables);
+  bt_feed_start(feed, 0);
+  bt_feed_add(feed, 1, "app", "old", "text");
+  bt_feed_add(feed, 2, "app", "gone", NULL);
+  for (uint64_t r = 3; r < 70; r++)
+    bt_feed_add(feed, r, "node", "x", "fresh");
+  struct bt_watcher *watcher = bt_feed_watch(feed, 0, note, &late);
+  ok(!bt_feed_pump(feed, 100), "a watcher that waits for the disk keeps nobody busy");
+  is_str(text(&late), "", "and is told nothing meanwhile");
+  tables.said = BT_FEED_TEXT;
+  pump(feed);
+  ok(bt_starts(text(&late), "1:app/old=app-old 2:app/gone 6:node/x=fresh "), "then it gets the text of the tables: %.60s", text(&late));
+  is_int(tables.asked, 2, "which were asked for nothing that is fresh or deleted");
+  tables.said = BT_FEED_NONE;
+  bt_feed_watch(feed, 0, note, &lost);
+  pump(feed);
+  ok(bt_starts(text(&lost), "1:gap 2:app/gone "), "what the tables have forgotten is a gap");
+  bt_feed_pass(feed, 80);
+  bt_feed_watch(feed, 80, note, &after);
+  pump(feed);
+  is_str(text(&after), "", "a commit that nobody may see makes no gap");
+  bt_watcher_free(&watcher);
+  bt_feed_free(&feed);
+  bt_buf_free(&late.text);
+  bt_buf_free(&lost.text);
+  bt_buf_free(&after.text);
+}
+
+/* The cost that the header names: a thousand objects of 1 KB that change ten times each, and an event for each of them. */
+static void test_memory(void) {
+  enum { objects = 1000 };
+  struct bt_feed *feed = bt_feed_new(0);
+  struct tables tables = {.said = BT_FEED_TEXT};
+  bt_feed_read_from(feed, read_table, &tables);
+  BT_AUTO_FREE char *kilobyte = bt_calloc(1, 1025);
+  memset(kilobyte, 'x', 1024);
+  uint64_t r = 0;
+  for (int i = 0; i < objects * 10; i++) {
+    char key[64];
+    snprintf(key, sizeof key, "default/shop-web-%d-k3f9a", i % objects);
+    bt_feed_add(feed, ++r, "instance", key, kilobyte);
+    snprintf(key, sizeof key, "%016x", i);
+    if (i < objects)
+      bt_feed_add(feed, r, "event", key, "event");
+  }
+  size_t each = bt_feed_bytes(feed) / objects;
+  ok(each < 600, "%zu bytes for each object and its event", each);
+  bt_feed_free(&feed);
+}
+
 int main(void) {
   test_order();
   test_gap();
@@ -220,5 +289,7 @@ int main(void) {
   test_inside();
   test_superseded();
   test_bytes();
+  test_source();
+  test_memory();
   return done_testing();
 }
