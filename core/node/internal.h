@@ -30,7 +30,7 @@ enum bt_health { BT_HEALTH_NONE, BT_HEALTH_STARTING, BT_HEALTH_HEALTHY, BT_HEALT
 
 struct bt_probes;
 
-/* One instance on this node. Cost while it runs: about 1 KB, its timers and its assignment as compact text included; the
+/* One instance on this node. Cost while it runs: about 800 bytes, its timers and what it needs of its assignment as compact text included; the
  * class is shared with its siblings. */
 struct bt_inst {
   struct bt_agent *agent;

@@ -4,6 +4,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "base/buf.h"
+#include "base/clock.h"
 #include "base/file.h"
 #include "compose_mem.h"
 
@@ -35,6 +37,18 @@ static void test_refusals(void) {
   struct bt_compose_source nothing = {0};
   ok(bt_compose_load(&nothing, &options, &result) < 0 && result.diags.errors == 1, "no file at all");
   bt_compose_result_free(&result);
+}
+
+/* More unknown keys than are ever shown: no search for what each of them may have meant. */
+static void test_many_unknown(void) {
+  BT_AUTO_BUF text = {0};
+  bt_buf_adds(&text, "services:\n  a:\n    image: x\n");
+  for (int i = 0; i < 60000; i++)
+    bt_buf_addf(&text, "    unknownkey%d: 1\n", i);
+  int64_t start = bt_clock_mono_us();
+  mem_one(text.data, NULL, NULL, "(59900 more are not shown)", "60,000 unknown keys");
+  int64_t ms = (bt_clock_mono_us() - start) / 1000;
+  ok(ms < 10000, "in %lld ms", (long long)ms);
 }
 
 /* An image that no registry could have is found in the file, also where the file is only printed. */
@@ -143,6 +157,7 @@ static void test_disk(void) {
 int main(void) {
   test_names();
   test_refusals();
+  test_many_unknown();
   test_images();
   test_profiles();
   test_env_files();
