@@ -115,7 +115,8 @@ struct bt_send {
  * "source.sync"   {namespace, app, spec, apply: bool, skip: [commit], dry_run, correct, actor or absent} -> {commit, ref, author, email, time,
  *      subject, signature, applied: bool, correct, revision, changed, plan, …; error: {code, message} where the commit was found, but not applied}
  * "source.status" {repository, commit, state, context, description} -> {}
- * "image.build"   {namespace, app, service, build: canonical build object, tags: […], force: bool} -> {"pinned": "sha256:…", "digest": …} */
+ * "image.build"   {namespace, app, service, build: canonical build object, tags: […], force: bool, secrets: [{id, key}]}
+ *                 -> {"pinned": "sha256:…", "digest": …}; the node reads the secrets' values by their keys */
 struct bt_call {
   uint64_t id;
   const char *kind; /* a literal */
