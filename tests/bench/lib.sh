@@ -72,7 +72,7 @@ bench_end() {
   local rc=$? app job
   trap - INT TERM HUP
   for job in $(jobs -p); do
-    [ "$job" = "$it_pid" ] || kill "$job" 2>/dev/null
+    [ "$job" = "$it_pid" ] || { kill "$job" && wait "$job"; } 2>/dev/null
   done
   if [ -n "$it_pid" ]; then
     for app in $(timeout 20 berth ls -q 2>/dev/null); do
