@@ -191,9 +191,17 @@ static bool is_meant(const struct logs *logs, const json_t *instances, const jso
   return false;
 }
 
-/* Services with "attach: false" keep quiet until they are named. */
-static bool is_quiet(const struct logs *logs, const json_t *instance) {
-  return !logs->cli->args.rest.len && bt_json_bool(instance, "detached", false);
+/* Services with "attach: false" keep quiet until they are named themselves. */
+static bool is_quiet(const struct logs *logs, const json_t *instances, const json_t *instance) {
+  if (!bt_json_bool(instance, "detached", false))
+    return false;
+  bt_vec_each(&logs->cli->args.rest, word) {
+    BT_AUTO_TARGET target = {0};
+    if (bt_target_find(instances, logs->here, *word, &target, NULL) == 0 && (target.service || target.instance) &&
+        bt_target_holds(&target, instance))
+      return false;
+  }
+  return true;
 }
 
 static void got_instances(void *arg, const json_t *answer, struct bt_err *err) {
@@ -207,7 +215,7 @@ static void got_instances(void *arg, const json_t *answer, struct bt_err *err) {
     bool writes = bt_streq(bt_json_str(instance, "state"), "running");
     if (source && !source->flows && writes)
       open_stream(logs, source, instance, NULL);
-    else if (!source && writes && !is_quiet(logs, instance) && is_meant(logs, items, instance))
+    else if (!source && writes && !is_quiet(logs, items, instance) && is_meant(logs, items, instance))
       open_source(logs, instance, NULL);
   }
   if (!err || bt_err_code(err) != BT_CANCELLED)
@@ -238,10 +246,10 @@ static int run(struct logs *logs, const json_t *instances, struct bt_err **err) 
   json_t *instance;
   json_array_foreach(instances, i, instance) {
     BT_AUTO_FREE char *label = bt_target_label(instance, logs->here);
-    if (!is_quiet(logs, instance))
+    if (!is_quiet(logs, instances, instance))
       logs->width = BT_MAX(logs->width, strlen(label));
   }
-  json_array_foreach(instances, i, instance) if (!is_quiet(logs, instance)) open_source(logs, instance, bt_args_text(&logs->cli->args, "tail"));
+  json_array_foreach(instances, i, instance) if (!is_quiet(logs, instances, instance)) open_source(logs, instance, bt_args_text(&logs->cli->args, "tail"));
   logs->started = true;
   if (!logs->open && !logs->follow)
     return 0;

@@ -99,6 +99,26 @@ is "$(of dns '{{.HostConfig.NetworkMode}}')" bridge "network_mode bridge"
 like "$(in_ dns cat /etc/hosts)" "^10.1.2.3[[:space:]]+one$" "extra_hosts"
 like "$(in_ dns cat /etc/hosts)" "^fd00::1[[:space:]]+six$" "extra_hosts with an IPv6 address"
 like "$(in_ dns cat /etc/hosts)" "^[0-9.]+[[:space:]]+gate$" "extra_hosts: host-gateway"
+mkdir -p attach
+cat >attach/compose.yaml <<YAML
+name: $it-attach
+x-box: &box {image: "$image", stop_grace_period: 0s, init: true, network_mode: none}
+services:
+  loud: {<<: *box, command: [sh, -c, "echo said aloud; exec sleep 1000"]}
+  quiet: {<<: *box, attach: false, command: [sh, -c, "echo said quietly; exec sleep 1000"]}
+YAML
+succeeds "attach: up" berth up -f attach/compose.yaml
+is "$(cd attach && berth logs --no-prefix)" "said aloud" "attach: false keeps a service out of its app's logs"
+is "$(berth logs --no-prefix "$it-attach/quiet")" "said quietly" "until it is named"
+berth logs -f --no-prefix "$it-attach" >followed 2>&1 &
+follower=$!
+wait_for 10 grep -q aloud followed
+succeeds "attach: restart" berth restart "$it-attach"
+ok "$(wait_for 20 eval '[ "$(grep -c aloud followed)" -ge 2 ]'; echo $?)" "logs -f follows the others"
+kill -TERM $follower
+wait $follower 2>/dev/null
+unlike "$(cat followed)" quietly "and only those"
+berth down "$it-attach" >/dev/null
 cat >annotated.yaml <<YAML
 name: $it-ann
 services: {a: {image: "$image", command: sleep 100, annotations: {k: v}}}
@@ -108,6 +128,12 @@ if [ "$(docker version -f '{{.Server.APIVersion}}' | tr -d .)" -lt 143 ]; then
   like "$out" "annotations need an engine with API 1.43 .*; this one has 1\.[0-9]+" "with a sentence"
 fi
 berth down "$it-ann" >/dev/null 2>&1
+if [ "$(docker version -f '{{.Server.APIVersion}}' | tr -d .)" -lt 144 ]; then
+  sed -i 's/annotations: {k: v}/healthcheck: {test: "true", start_interval: 1s}/' annotated.yaml
+  fails "start_interval is refused by an engine that has none" 1 timeout 30 berth up -f annotated.yaml
+  like "$out" "healthcheck.start_interval needs an engine with API 1.44 .*; this one has 1\.[0-9]+.*trying again does not help" "by name, and at once"
+  berth down "$it-ann" >/dev/null 2>&1
+fi
 begun=$SECONDS
 succeeds "process: down" berth down "$app"
 ok $((SECONDS - begun >= 20)) "each is stopped by its own signal, none after its grace period"
@@ -270,6 +296,25 @@ any=$(of web '{{(index (index .NetworkSettings.Ports "82/tcp") 0).HostPort}}')
 is "$(curl -s -m 3 "http://127.0.0.1:$any/")" web "a port that the engine chooses"
 is "$(it_json berth ps "$app" --format json -- "[.[] | select(.service == \"web\") | .ports[].published] | sort | unique | length")" 7 "ps has them all"
 ok "$(grep -qi ":$(printf %04x $((port + 3))) " /proc/net/udp /proc/net/udp6; echo $?)" "where a datagram port is open"
+six=fd00:be:$(printf %x $(($$ % 65536)))
+cat >six.yaml <<YAML
+name: $it-six
+services:
+  a: {image: "$image", stop_grace_period: 0s, init: true, command: [sh, -c, "exec httpd -f -p '[::]:80' -h /www"], networks: {six: {ipv6_address: "$six::10"}}}
+  b: {image: "$image", stop_grace_period: 0s, init: true, command: sleep 1000, networks: [six]}
+networks: {six: {enable_ipv6: true, ipam: {config: [{subnet: "$six::/64", gateway: "$six::1"}]}}}
+YAML
+if docker network create --ipv6 --subnet "$six::/64" "$it-probe" >/dev/null 2>&1 && docker network rm "$it-probe" >/dev/null; then
+  succeeds "a network with IPv6" timeout 60 berth up -f six.yaml
+  app=$it-six
+  is "$(docker network inspect "${app}_six" -f '{{.EnableIPv6}} {{range .IPAM.Config}}{{.Subnet}},{{.Gateway}} {{end}}' | grep -o "true\|$six::/64,$six::1" | tr '\n' ' ')" "true $six::/64,$six::1 " "enable_ipv6, an ipam subnet"
+  is "$(of a '{{range .NetworkSettings.Networks}}{{.GlobalIPv6Address}}/{{.GlobalIPv6PrefixLen}}{{end}}')" "$six::10/64" "ipv6_address"
+  like "$(in_ b ping -6 -c 1 -W 3 "$six::10")" " 0% packet loss" "by which others reach it"
+  berth down "$app" >/dev/null
+  app=$it-net
+else
+  skip "a network with IPv6" "this engine makes none"
+fi
 cat >linked.yaml <<YAML
 name: $it-linked
 services: {a: {image: "$image", network_mode: bridge, links: [b]}, b: {image: "$image"}}
@@ -484,12 +529,19 @@ services:
   tried: {<<: *box, command: [sh, -c, "mktemp /count/tried.XXXXXX; exit 3"], deploy: {restart_policy: {condition: on-failure, delay: 2s, max_attempts: 1, window: 5s}}}
   well: {<<: *box, command: [sh, -c, "mktemp /count/well.XXXXXX"], restart: on-failure}
   always: {<<: *box, command: [sh, -c, "mktemp /count/always.XXXXXX; sleep 0.2"], restart: always}
+  unless: {<<: *box, command: [sh, -c, "mktemp /count/unless.XXXXXX; sleep 0.2"], restart: unless-stopped}
+  wide: {<<: *box, command: [sh, -c, "mktemp /count/wide.XXXXXX; sleep 1; exit 3"], deploy: {restart_policy: {condition: on-failure, delay: 100ms, max_attempts: 1, window: 60s}}}
+  narrow: {<<: *box, command: [sh, -c, "mktemp /count/narrow.XXXXXX; sleep 1; exit 3"], deploy: {restart_policy: {condition: on-failure, delay: 100ms, max_attempts: 1, window: 300ms}}}
 YAML
 berth up --detach -f restarts.yaml >/dev/null 2>&1
 ok "$(wait_for 20 eval '[ "$(count tried)" = 2 ] && [ "$(count always)" -ge 2 ]'; echo $?)" "restart policies start again what they should"
 ok "$(stat -c %Y count/tried.* | sort -n | awk 'NR == 1 { a = $1 } END { exit !($1 - a >= 2) }'; echo $?)" "after their delay"
 sleep 0.7
 is "$(count tried) $(count well)" "2 1" "and no more than max_attempts"
+ok "$(wait_for 20 eval '[ "$(count narrow)" -ge 4 ]'; echo $?)" "window: what ran that long is counted anew"
+is "$(count wide)" 2 "and what ran for less is not"
+ok $(($(count unless) < 2)) "restart: unless-stopped starts again what ended well"
+ok "$(wait_for 20 eval '[ "$(docker inspect -f "{{.State.Running}}" "$(app=$it-modes-rest container unless)")" = true ]'; echo $?)" "and it runs now and then"
 for name in "" -bad -off -rest; do berth down "$app$name" >/dev/null 2>&1; done
 }
 
@@ -548,6 +600,28 @@ is "$(cat hold.rc) $(commands hold)" "1 1 1000" "failure_action pause: the other
 like "$(berth events "$it-hold")" "rollout.paused" "the update is paused"
 ok "$(wait_for 20 eval '[ "$(commands goon)" = "" ]'; echo $?)" "failure_action continue: goes through all the same"
 is "$(commands some)" "3 1001" "max_failure_ratio 0.5: one of four that fails does not undo the update"
+cat >undo.yaml <<YAML
+name: $it-undo
+services:
+  s: {image: "$image", init: true, stop_grace_period: 0s, network_mode: none, command: [sh, -c, "exec sleep 1000"],
+      deploy: {replicas: 3, update_config: {parallelism: 0, order: stop-first, monitor: 100ms}, rollback_config: {parallelism: 1, delay: 1s, order: start-first, monitor: 100ms}}}
+YAML
+berth up -f undo.yaml >/dev/null 2>&1
+sed -i 's/sleep 1000/sleep 1001/' undo.yaml
+berth up -f undo.yaml >/dev/null 2>&1
+is "$(commands undo)" "3 1001" "an update to be undone"
+begun=${EPOCHREALTIME/./}
+(berth rollback "$it-undo" >undo.out 2>&1; echo $? >undo.rc; mv undo.rc undo.end) &
+low=9 high=0
+while [ ! -f undo.end ]; do
+  n=$(docker ps -q --filter "label=berth.app=$it-undo" | wc -l)
+  low=$((n < low ? n : low)) high=$((n > high ? n : high))
+done
+took=$(((${EPOCHREALTIME/./} - begun) / 1000))
+is "$(cat undo.end) $(commands undo)" "0 3 1000" "a rollback"
+is "$low $high" "3 4" "goes after rollback_config: start-first, one at a time"
+ok $((took < 2000)) "with its delay ($took ms)"
+berth down "$it-undo" >/dev/null 2>&1
 for name in step stop back hold goon some; do berth down "$it-$name" >/dev/null 2>&1 & done
 wait $(jobs -p | grep -vx "$it_pid")
 }
@@ -593,6 +667,9 @@ x-box: &box {stop_grace_period: 1s, init: true, network_mode: none}
 services:
   always: {<<: *box, image: "$reg/app:1", pull_policy: always, restart: always, command: sleep 1000}
   missing: {<<: *box, image: "$reg/app:1", pull_policy: missing, command: sleep 1000}
+  daily: {<<: *box, image: "$reg/app:1", pull_policy: daily, command: sleep 1000}
+  weekly: {<<: *box, image: "$reg/app:1", pull_policy: weekly, command: sleep 1000}
+  every: {<<: *box, image: "$reg/app:1", pull_policy: every_20s, command: sleep 1000}
   built:
     <<: *box
     image: $app/built:1
@@ -635,10 +712,15 @@ docker save -o sealed.tar "${app}-sealed" && mkdir -p saved && tar -C saved -xf 
 is "$(grep -arl "$(in_ sealed cat /sum)" saved | wc -l) $(grep -arl "word-of-.*-$it" saved; docker history --no-trunc "${app}-sealed" | grep "word-of-.*-$it")" "1 " "no layer, history or configuration holds one (the sum, though)"
 is "$({ berth inspect "$app" --format json; berth history "$app" --format json; berth config compose.yaml; berth events "$app"; cat "$it_dir/berthd.log"; } 2>&1 | grep "word-of-.*-$it")" "" "nor what Berth shows and logs"
 was=$now first=$(container always)
+due=$((SECONDS + 21))
 push 2
 succeeds "up once the tag has moved" berth up
 is "$(digest always) $(of always '{{index .Config.Labels "number"}}')" "$now 2" "pull_policy always follows the tag"
 unlike "$(container always)" "$first" "with another container"
+is "$(digest daily) $(digest weekly) $(digest every)" "$was $was $was" "pull_policy daily, weekly, every_20s: what was pinned is good for that long"
+wait_for 30 eval '[ $SECONDS -ge $due ]'
+succeeds "up when 20 s are over" berth up
+is "$(digest daily) $(digest weekly) $(digest every)" "$was $was $now" "every_20s follows the tag now, counted from when it was pinned"
 kill $pid
 wait $pid 2>/dev/null
 first=$(container always)
@@ -654,6 +736,23 @@ services:
 YAML
 fails "pull_policy never" 1 berth up -f never.yaml
 like "$out" "absent:1.*(pull policy|not on this machine)" "fetches nothing, and says so"
+printf 'FROM %s\nRUN head -c 16 /dev/urandom | md5sum >/drawn\nCMD ["sleep", "1000"]\n' "$image" >ctx/Dockerfile
+docker build -q -t "$app/source:1" ctx >/dev/null
+cat >cached.yaml <<YAML
+name: $app-cached
+x-box: &box {stop_grace_period: 0s, init: true, network_mode: none}
+services:
+  from: {<<: *box, build: {context: ./ctx, cache_from: ["$app/source:1"]}}
+  other: {<<: *box, build: {context: ./ctx, cache_from: ["$image"]}}
+YAML
+succeeds "builds with cache_from" berth up -f cached.yaml
+app=$app-cached
+drawn=$(docker run --rm --network none "${app%-cached}/source:1" cat /drawn)
+is "$(in_ from cat /drawn)" "$drawn" "cache_from: layers of that image are used"
+unlike "$(in_ other cat /drawn)" "^$drawn$" "and of no other"
+berth down "$app" >/dev/null 2>&1
+docker image rm -f "$app-from" "$app-other" "${app%-cached}/source:1" >/dev/null 2>&1
+app=${app%-cached}
 sed -i "s|absent:1.*|app@$now, platform: linux/s390x, pull_policy: never}|; s|image: \"|image: |" never.yaml
 fails "another platform than the image's" 1 berth up -f never.yaml
 for name in "" -never; do berth down "$app$name" >/dev/null 2>&1; done
