@@ -110,7 +110,7 @@ struct bt_send {
 };
 
 /* What the daemon does through plug-ins and answers with BT_IN_CALL_DONE. A lost call (crash) is made again after a start.
- * "image.resolve" {image, platform, policy: "missing"|"always"|"never"|"refresh", current: pinned or null}
+ * "image.resolve" {image, platform, policy: "missing"|"always"|"never"|"refresh"|"keep" (current, unasked), current: pinned or null}
  *      -> {"pinned": "repo@sha256:…" or "sha256:…" (local id), "digest": "sha256:…", "source": "local"|"registry"|"kept"}
  * "source.sync"   {namespace, app, spec, apply: bool, skip: [commit], dry_run, correct, actor or absent} -> {commit, ref, author, email, time,
  *      subject, signature, applied: bool, correct, revision, changed, plan, …; error: {code, message} where the commit was found, but not applied}

@@ -47,7 +47,7 @@ static const char *policy_of(const struct ctl_spec *spec, const json_t *earlier,
   const char *policy = spec->service->pull_policy;
   int64_t life = pin_life_ms(policy);
   if (life >= 0)
-    return earlier && wall_ms < ctl_get_time(earlier, "resolved_at") + life ? "missing" : "refresh";
+    return earlier && wall_ms < ctl_get_time(earlier, "resolved_at") + life ? "keep" : "refresh";
   if (spec->service->build)
     return "never"; /* what is built is here or not yet built */
   if (bt_streq(policy, "always") || bt_streq(policy, "never"))

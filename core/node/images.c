@@ -74,12 +74,17 @@ static const char *local_digest(const struct resolve *r, const json_t *image) {
   return bt_json_str(image, "id");
 }
 
+static void resolve_kept(void *arg) {
+  struct resolve *r = arg;
+  const char *current = bt_json_str(r->args, "current"), *at = strchr(current, '@');
+  resolve_pinned(r, current, at ? at + 1 : current, "kept");
+}
+
 static void keep_or_fail(struct resolve *r) {
   const char *current = bt_json_str(r->args, "current");
   const char *image = bt_json_str_or(r->args, "image", "?");
   if (current && r->registry_code == BT_UNAVAILABLE) {
-    const char *at = strchr(current, '@');
-    resolve_pinned(r, current, at ? at + 1 : current, "kept");
+    resolve_kept(r);
     return;
   }
   BT_AUTO_FREE char *text =
@@ -182,7 +187,9 @@ void bt_image_resolve(struct bt_agent *agent, const json_t *args, done_fn *done,
   const char *policy = bt_json_str_or(args, "policy", "missing");
   r->registry_first = bt_streq(policy, "always") || bt_streq(policy, "refresh");
   r->local_only = local_id || bt_streq(policy, "never");
-  if (r->registry_first)
+  if (bt_streq(policy, "keep") && bt_json_str(args, "current"))
+    bt_loop_post(agent->o.loop, "node: kept image", resolve_kept, r);
+  else if (r->registry_first)
     ask_registry(r);
   else
     ask_local(r);

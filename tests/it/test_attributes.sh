@@ -628,7 +628,7 @@ wait $(jobs -p | grep -vx "$it_pid")
 
 # ---------------------------------------------------------------- pull policies, digests, builds
 images() {
-local reg pid was now first tries
+local reg pid was now first tries due tag drawn
 app=$it-images
 reg=127.0.0.1:$((port + 9))
 cat >registry.yml <<YAML
@@ -645,6 +645,9 @@ wait_for 10 curl -sf "http://$reg/v2/"
 push() {
   printf 'FROM %s\nLABEL number=%s\n' "$image" "$1" | docker build -q -t "$reg/app:1" - >/dev/null 2>&1
   now=$(docker push -q "$reg/app:1" >/dev/null && docker inspect -f '{{index .RepoDigests 0}}' "$reg/app:1" | sed 's/.*@//')
+  for tag in daily weekly every; do # names of their own: services of one image share its pin
+    docker tag "$reg/app:1" "$reg/app:$tag" && docker push -q "$reg/app:$tag" >/dev/null && docker image rm -f "$reg/app:$tag" >/dev/null
+  done
   docker image rm -f "$reg/app:1" >/dev/null
 }
 push 1
@@ -667,9 +670,9 @@ x-box: &box {stop_grace_period: 1s, init: true, network_mode: none}
 services:
   always: {<<: *box, image: "$reg/app:1", pull_policy: always, restart: always, command: sleep 1000}
   missing: {<<: *box, image: "$reg/app:1", pull_policy: missing, command: sleep 1000}
-  daily: {<<: *box, image: "$reg/app:1", pull_policy: daily, command: sleep 1000}
-  weekly: {<<: *box, image: "$reg/app:1", pull_policy: weekly, command: sleep 1000}
-  every: {<<: *box, image: "$reg/app:1", pull_policy: every_20s, command: sleep 1000}
+  daily: {<<: *box, image: "$reg/app:daily", pull_policy: daily, command: sleep 1000}
+  weekly: {<<: *box, image: "$reg/app:weekly", pull_policy: weekly, command: sleep 1000}
+  every: {<<: *box, image: "$reg/app:every", pull_policy: every_20s, command: sleep 1000}
   built:
     <<: *box
     image: $app/built:1
