@@ -1,5 +1,5 @@
 /* The life of one configured entry: find and check its plug-in, check its configuration, fetch the secrets it names, start,
- * reload, stop. Whatever goes wrong ends in a sentence on the entry. */
+ * reload, stop; in this process or in one of its own. Whatever goes wrong ends in a sentence on the entry. */
 #include "config.h"
 
 #include "base/json.h"
@@ -7,7 +7,7 @@
 #include "base/map.h"
 #include "loop/loop.h"
 #include "plugin/fields.h"
-#include "plugin/internal.h"
+#include "plugin/remote.h"
 
 /* Secrets on their way. Outlives the entry's wish for them: the daemon's answers cannot be called back. */
 struct bt_entry_secrets {
@@ -41,6 +41,10 @@ void bt_entry_set_status(struct bt_plugin *entry, enum bt_plugin_status status, 
 /* A running entry whose new configuration is refused goes on with the old one; any other is failed. */
 static void refuse(struct bt_plugin *entry, const char *why) {
   if (entry->self) {
+    if (!entry->again && entry->in_force) { /* should its process crash */
+      json_decref(entry->wish);
+      entry->wish = json_incref(entry->in_force);
+    }
     BT_AUTO_FREE char *text = bt_asprintf("the new configuration was refused, the old one is in force: %s", why);
     bt_error(entry->cell->label, "%s", text);
     bt_entry_set_status(entry, BT_PLUGIN_OK, text);
@@ -50,16 +54,24 @@ static void refuse(struct bt_plugin *entry, const char *why) {
   bt_entry_set_status(entry, BT_PLUGIN_FAILED, why);
 }
 
+/* As refuse(), for what is found while its process waits for a configuration: that one goes. */
+static void reject(struct bt_plugin *entry, const char *why) {
+  if (!entry->self)
+    bt_remote_stop(&entry->remote);
+  refuse(entry, why);
+}
+
 /* The sentence of a refusal by the plug-in. */
-static void refuse_code(struct bt_plugin *entry, const char *step, enum berth_code code, const char *why) {
-  BT_AUTO_FREE char *text = bt_asprintf("%s: %s (%s)", step, why && *why ? why : "no reason given",
-                                        bt_code_name(bt_plugin_code(code)));
+static void refuse_code(struct bt_plugin *entry, const char *step, enum bt_code code, const char *why) {
+  BT_AUTO_FREE char *text = bt_asprintf("%s: %s (%s)", step, why && *why ? why : "no reason given", bt_code_name(code));
   refuse(entry, text);
 }
 
 /* ---------------------------------------------------------------- start, reload, stop */
 
 static void take_config(struct bt_plugin *entry, json_t *config) {
+  json_decref(entry->in_force);
+  entry->in_force = json_incref(entry->raw);
   json_decref(entry->config);
   entry->config = json_incref(config);
 }
@@ -90,7 +102,7 @@ static void start(struct bt_plugin *entry, json_t *config, const char *text) {
   if (code != BERTH_OK) {
     BT_AUTO_FREE char *kept = bt_strdup(why); /* may point into what the handles' last callbacks free */
     drop_handles(entry);
-    refuse_code(entry, "start", code, kept);
+    refuse_code(entry, "start", bt_plugin_code(code), kept);
     return;
   }
   take_config(entry, config);
@@ -106,13 +118,18 @@ static void forget_secrets(struct bt_plugin *entry) {
   entry->resolving = NULL;
 }
 
-void bt_entry_stop(struct bt_plugin *entry) {
-  forget_secrets(entry);
-  if (!entry->self)
-    return;
+/* Everything that the server holds for the entry goes; its open calls end so. Its own code is not called but for the last callbacks of
+ * its handles. */
+static void take_down(struct bt_plugin *entry, enum bt_code code, const char *message) {
   entry->stopping = true;
-  bt_ops_end_all(entry, BT_CANCELLED, "the plug-in is being stopped");
+  bt_ops_end_all(entry, code, message);
   bt_resources_detach(entry);
+  bt_metrics_free(&entry->metrics);
+  bt_map_free(&entry->kv_keys);
+}
+
+static void stop_here(struct bt_plugin *entry) {
+  take_down(entry, BT_CANCELLED, "the plug-in is being stopped");
   entry->lib->plugin->stop(bt_plugin_enter(entry));
   bt_plugin_leave(entry);
   entry->self = NULL;
@@ -122,11 +139,43 @@ void bt_entry_stop(struct bt_plugin *entry) {
   entry->stopping = false;
 }
 
+void bt_entry_stop(struct bt_plugin *entry) {
+  forget_secrets(entry);
+  bt_supervise_reset(entry);
+  if (!entry->remote && entry->self) {
+    stop_here(entry);
+    return;
+  }
+  if (!entry->remote)
+    return;
+  take_down(entry, BT_CANCELLED, "the plug-in is being stopped");
+  entry->self = NULL;
+  entry->stopping = false;
+  bt_remote_stop(&entry->remote);
+}
+
 static bool immutable_changed(const struct bt_plugin *entry, const json_t *config) {
   for (const struct berth_field *f = entry->lib->manifest->config; f && f->name; f++)
     if (f->immutable && !bt_json_equal(json_object_get(entry->config, f->name), json_object_get(config, f->name)))
       return true;
   return false;
+}
+
+/* As change(), where the plug-in runs in another process: the end of it comes later. */
+static void change_there(struct bt_plugin *entry, json_t *config) {
+  entry->again = entry->remote->config_id != 0; /* one is under way: this one when it has ended */
+  if (entry->again)
+    return;
+  if (!entry->self) {
+    bt_remote_configure(entry->remote, config);
+  } else if (bt_json_equal(entry->config, config)) {
+    bt_entry_set_status(entry, BT_PLUGIN_OK, NULL);
+  } else if (!entry->remote->can_reload || immutable_changed(entry, config)) {
+    bt_entry_stop(entry);
+    bt_entry_launch(entry);
+  } else {
+    bt_remote_configure(entry->remote, config);
+  }
 }
 
 /* The entry runs this very plug-in: nothing to do, reload, or a new start. */
@@ -145,7 +194,7 @@ static void change(struct bt_plugin *entry, json_t *config, const char *text) {
   enum berth_code code = p->reload(bt_plugin_enter(entry), text, &why);
   bt_plugin_leave(entry);
   if (code != BERTH_OK) {
-    refuse_code(entry, "reload", code, why);
+    refuse_code(entry, "reload", bt_plugin_code(code), why);
     return;
   }
   take_config(entry, config);
@@ -162,7 +211,7 @@ static bool valid(struct bt_plugin *entry, const char *text) {
   enum berth_code code = p->validate(text, &why);
   bt_loop_leave(entry->plugins->loop);
   if (code != BERTH_OK)
-    refuse_code(entry, "config", code, why);
+    refuse_code(entry, "config", bt_plugin_code(code), why);
   return code == BERTH_OK;
 }
 
@@ -171,7 +220,11 @@ static void proceed(struct bt_plugin *entry, json_t *config_steal, const struct 
   BT_AUTO_JSON config = config_steal;
   BT_AUTO_ERR err = NULL;
   if (bt_plugin_config_resolve(entry->lib->manifest->config, config, secrets, &err) != 0) {
-    refuse(entry, bt_err_message(err));
+    reject(entry, bt_err_message(err));
+    return;
+  }
+  if (entry->remote) {
+    change_there(entry, config);
     return;
   }
   char *text = bt_json_text(config);
@@ -194,7 +247,7 @@ static void secrets_settled(struct bt_entry_secrets *s) {
   if (entry) {
     entry->resolving = NULL;
     if (s->err)
-      refuse(entry, bt_err_message(s->err));
+      reject(entry, bt_err_message(s->err));
     else
       proceed(entry, bt_steal(s->config), s->values);
   }
@@ -249,45 +302,29 @@ static int check_needs(const struct bt_plugins *plugins, const struct berth_mani
   return 0;
 }
 
-/* Finds the plug-in that the configuration names and makes it the entry's, stopping another one that runs. */
-static int take_lib(struct bt_plugin *entry, const char *plugin, struct bt_err **err) {
-  BT_AUTO_FREE char *path = NULL;
-  struct bt_plugin_lib *lib = NULL;
-  if (bt_loader_find(plugin, &entry->plugins->dirs, &path, err) != 0 || bt_loader_open(path, &lib, err) != 0 ||
-      check_needs(entry->plugins, lib->manifest, err) != 0)
-    return -1;
-  if (entry->lib != lib)
-    bt_entry_stop(entry);
-  entry->lib = lib;
-  bt_str_set(&entry->plugin, plugin);
-  return 0;
-}
-
-void bt_entry_apply(struct bt_plugin *entry, const struct bt_plugin_entry *want) {
+/* The plug-in is known: checks the wish against it, fetches the secrets, goes on with proceed(). */
+static void configure(struct bt_plugin *entry, const struct bt_yaml *places) {
   BT_AUTO_ERR err = NULL;
   BT_AUTO_DIAGS diags = {0};
   json_t *config = NULL;
-  forget_secrets(entry);
-  if (!entry->plugin)
-    bt_str_set(&entry->plugin, want->plugin);
-  if (take_lib(entry, want->plugin, &err) != 0) {
-    refuse(entry, bt_err_message(err));
+  const struct berth_field *fields = entry->lib->manifest->config;
+  if (check_needs(entry->plugins, entry->lib->manifest, &err) != 0) {
+    reject(entry, bt_err_message(err));
     return;
   }
-  const struct berth_field *fields = entry->lib->manifest->config;
-  if (bt_plugin_config_check(fields, want->config, want->places, &diags, &config) != 0) {
+  if (bt_plugin_config_check(fields, entry->wish, places, &diags, &config) != 0) {
     int rc = bt_diags_err(&diags, &err);
     BT_ASSERT(rc != 0);
-    refuse(entry, bt_err_message(err));
+    reject(entry, bt_err_message(err));
     return;
   }
   json_decref(entry->raw);
-  entry->raw = want->config ? json_deep_copy(want->config) : json_object();
+  entry->raw = json_incref(entry->wish);
   BT_AUTO_STRS names = {0};
   bt_plugin_config_secrets(fields, config, &names);
   if (names.len && !entry->plugins->server->secret) {
     json_decref(config);
-    refuse(entry, "its configuration names a secret, and this server offers none");
+    reject(entry, "its configuration names a secret, and this server offers none");
   } else if (names.len) {
     fetch_secrets(entry, config, &names);
   } else {
@@ -295,27 +332,210 @@ void bt_entry_apply(struct bt_plugin *entry, const struct bt_plugin_entry *want)
   }
 }
 
+/* ---------------------------------------------------------------- in this process */
+
+static int take_lib(struct bt_plugin *entry, const char *path, struct bt_err **err) {
+  struct bt_plugin_lib *lib = NULL;
+  if (bt_loader_open(path, &lib, err) != 0 || check_needs(entry->plugins, lib->manifest, err) != 0)
+    return -1;
+  if (entry->lib != lib)
+    bt_entry_stop(entry);
+  entry->lib = lib;
+  return 0;
+}
+
+/* ---------------------------------------------------------------- in a process of its own */
+
+void bt_entry_launch(struct bt_plugin *entry) {
+  BT_AUTO_ERR err = NULL;
+  bt_entry_set_status(entry, BT_PLUGIN_STARTING, NULL);
+  entry->remote = bt_remote_new(entry, &err);
+  if (!entry->remote)
+    refuse(entry, bt_err_message(err));
+}
+
+void bt_entry_refused(struct bt_plugin *entry, const char *why) {
+  BT_AUTO_FREE char *text = bt_strdup(why); /* it may stand in a message of the process */
+  reject(entry, text);
+}
+
+void bt_entry_hello(struct bt_plugin *entry, const json_t *manifest) {
+  BT_AUTO_ERR err = NULL;
+  struct bt_plugin_lib *lib = bt_loader_described(entry->path ? entry->path : entry->plugin, manifest, &err);
+  if (!lib) {
+    reject(entry, bt_err_message(err));
+    return;
+  }
+  entry->lib = lib;
+  configure(entry, NULL);
+}
+
+/* A newer wish came while the last one was under way. */
+static void configure_again(struct bt_plugin *entry) {
+  bool again = entry->again && entry->remote;
+  entry->again = false;
+  if (again)
+    configure(entry, NULL);
+}
+
+void bt_entry_configured(struct bt_plugin *entry, json_t *config, bool starting, enum bt_code code, const char *step,
+                         const char *message) {
+  if (code != BT_OK) {
+    BT_AUTO_FREE char *text = bt_strdup(message);
+    BT_AUTO_FREE char *where = bt_strdup(step);
+    if (starting)
+      bt_remote_stop(&entry->remote);
+    if (starting)
+      drop_handles(entry);
+    refuse_code(entry, where, code, text);
+    configure_again(entry);
+    return;
+  }
+  take_config(entry, config);
+  const struct berth_manifest *m = entry->lib->manifest;
+  if (starting) {
+    entry->self = (struct berth_instance *)entry->remote; /* opaque to all but the functions in its tables */
+    bt_info(entry->cell->label, "%s %s started in process %d", m->id, m->version, (int)entry->remote->process.pid);
+    bt_supervise_started(entry);
+  } else {
+    bt_info(entry->cell->label, "took its new configuration");
+  }
+  bt_entry_set_status(entry, BT_PLUGIN_OK, NULL);
+  configure_again(entry);
+}
+
+void bt_entry_lost(struct bt_plugin *entry, const char *why) {
+  BT_AUTO_FREE char *message = bt_asprintf("plug-in %s %s", entry->cell->name, why);
+  forget_secrets(entry);
+  struct bt_remote *remote = entry->remote;
+  take_down(entry, BT_PLUGIN_CRASHED, message);
+  entry->stopping = false;
+  if (entry->remote != remote)
+    return; /* somebody who was told has changed the entry */
+  entry->self = NULL;
+  bt_remote_stop(&entry->remote);
+  bt_supervise_lost(entry, why);
+}
+
+/* ---------------------------------------------------------------- apply */
+
+static char **copy_command(const char *const *command) {
+  size_t n = 0;
+  while (command && command[n])
+    n++;
+  char **copy = command ? bt_newn(char *, n + 1) : NULL;
+  for (size_t i = 0; i < n; i++)
+    copy[i] = bt_strdup(command[i]);
+  return copy;
+}
+
+static void isolation_free(struct bt_isolation *iso) {
+  free(iso->user);
+  for (char **arg = iso->command; arg && *arg; arg++)
+    free(*arg);
+  free(iso->command);
+  *iso = (struct bt_isolation){0};
+}
+
+static bool same_command(char *const *a, char *const *b) {
+  if (!a || !b)
+    return a == b;
+  while (*a && bt_streq(*a, *b))
+    a++, b++;
+  return *a == *b;
+}
+
+static bool same_isolation(const struct bt_isolation *a, const struct bt_isolation *b) {
+  return a->process == b->process && bt_streq(a->user, b->user) && a->memory == b->memory && a->files == b->files &&
+         a->processes == b->processes && a->cpu == b->cpu && a->network == b->network && same_command(a->command, b->command);
+}
+
+/* Where the entry is to run. What Berth brings along is trusted as Berth is. */
+static struct bt_isolation isolation_of(const struct bt_plugin_isolation *want, const char *path) {
+  bool process = want->mode == BT_PLUGIN_MODE_PROCESS || want->command ||
+                 (want->mode == BT_PLUGIN_MODE_DEFAULT && !bt_loader_shipped(path));
+  return (struct bt_isolation){.process = process,
+                               .user = bt_strdup(want->user),
+                               .memory = want->memory,
+                               .files = want->files,
+                               .processes = want->processes,
+                               .cpu = want->cpu,
+                               .network = want->network,
+                               .command = copy_command(want->command)};
+}
+
+/* Stops what runs elsewhere or otherwise than is wished now. */
+static void settle_place(struct bt_plugin *entry, const struct bt_plugin_entry *want, const char *path) {
+  struct bt_isolation iso = isolation_of(&want->isolation, path);
+  bool moved = !same_isolation(&iso, &entry->isolation);
+  if (moved || (iso.process && !bt_streq(path, entry->path))) {
+    bt_entry_stop(entry);
+    entry->lib = NULL;
+  }
+  isolation_free(&entry->isolation);
+  entry->isolation = iso;
+  bt_str_set(&entry->path, path);
+  bt_str_set(&entry->plugin, want->plugin);
+}
+
+static void apply_there(struct bt_plugin *entry, const struct bt_plugin_entry *want) {
+  BT_AUTO_ERR err = NULL;
+  if (entry->path && bt_loader_check_file(entry->path, &err) != 0) {
+    refuse(entry, bt_err_message(err));
+  } else if (entry->remote && entry->self) {
+    configure(entry, want->places);
+  } else {
+    bt_entry_stop(entry);
+    bt_entry_launch(entry);
+  }
+}
+
+void bt_entry_apply(struct bt_plugin *entry, const struct bt_plugin_entry *want) {
+  BT_AUTO_ERR err = NULL;
+  BT_AUTO_FREE char *path = NULL;
+  forget_secrets(entry);
+  if (!entry->plugin)
+    bt_str_set(&entry->plugin, want->plugin);
+  if (!want->isolation.command && bt_loader_find(want->plugin, &entry->plugins->dirs, &path, &err) != 0) {
+    refuse(entry, bt_err_message(err));
+    return;
+  }
+  settle_place(entry, want, path);
+  json_decref(entry->wish);
+  entry->wish = want->config ? json_deep_copy(want->config) : json_object();
+  if (entry->isolation.process)
+    apply_there(entry, want);
+  else if (take_lib(entry, path, &err) != 0)
+    refuse(entry, bt_err_message(err));
+  else
+    configure(entry, want->places);
+}
+
 void bt_entry_secret_changed(struct bt_plugin *entry, const char *name) {
   BT_AUTO_DIAGS diags = {0};
   BT_AUTO_STRS names = {0};
   json_t *config = NULL;
-  if (!entry->raw || !entry->plugins->server->secret)
+  if (!entry->raw || !entry->lib || !entry->plugins->server->secret)
     return;
   const struct berth_field *fields = entry->lib->manifest->config;
   if (bt_plugin_config_check(fields, entry->raw, NULL, &diags, &config) != 0)
     return; /* what was refused before names nothing */
   bt_plugin_config_secrets(fields, config, &names);
-  if (names.len && (!name || bt_strs_has(&names, name)))
+  bool named = names.len && (!name || bt_strs_has(&names, name));
+  if (named && (!entry->isolation.process || entry->self || entry->resolving)) {
     fetch_secrets(entry, config, &names);
-  else
-    json_decref(config);
+    return;
+  }
+  json_decref(config);
+  if (named && !entry->remote && entry->status == BT_PLUGIN_FAILED)
+    bt_entry_launch(entry); /* its hello leads to the secrets */
 }
 
 struct bt_plugin *bt_entry_new(struct bt_plugins *plugins, const char *name) {
   struct bt_plugin *entry = bt_new(struct bt_plugin);
   entry->plugins = plugins;
   entry->status = BT_PLUGIN_STARTING;
-  entry->cell = bt_host_cell_new(entry, name);
+  entry->cell = bt_host_cell_of_server(entry, name);
   return entry;
 }
 
@@ -325,6 +545,17 @@ void bt_entry_free(struct bt_plugin **entryp) {
     return;
   bt_entry_stop(entry);
   bt_ops_end_all(entry, BT_CANCELLED, "the server is going down");
+  bt_remotes_forget(entry);
+  /* What a process asked for while it stopped is still open; those who wait are told only where there is a state. */
+  entry->self = (struct berth_instance *)entry;
+  bt_resources_detach(entry);
+  bt_map_free(&entry->kv_keys);
+  bt_timer_free(&entry->restart);
+  isolation_free(&entry->isolation);
+  free(entry->path);
+  free(entry->last_failure);
+  json_decref(entry->wish);
+  json_decref(entry->in_force);
   bt_inbox_lock();
   entry->cell->entry = NULL;
   bt_inbox_unlock();

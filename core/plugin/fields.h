@@ -21,6 +21,8 @@ int bt_plugin_fields_check(const struct berth_field *fields, struct bt_err **err
  * diags, with places where "places" (the same tree with positions; may be NULL) knows them. 0 with a new reference, or -1. */
 int bt_plugin_config_check(const struct berth_field *fields, const json_t *config, const struct bt_yaml *places,
                            struct bt_diags *diags, json_t **out) BT_CHECK;
+/* {"secret": NAME} or {"file": PATH} in place of a text: the reference's kind, "secret" or "file"; else NULL. */
+const char *bt_field_reference(const json_t *value);
 /* The names of secrets that a checked config refers to, each once. */
 void bt_plugin_config_secrets(const struct berth_field *fields, const json_t *config, struct bt_strs *names);
 /* Puts text in place of the references: files are read (64 KiB, one newline at the end is taken off), secrets are looked up

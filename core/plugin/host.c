@@ -4,10 +4,6 @@
 #include "base/map.h"
 #include "plugin/internal.h"
 
-static const char server_version[] = PACKAGE_VERSION;
-
-static struct bt_host_cell *cells; /* process-wide: see struct bt_host_cell */
-
 #define OFFER(member) offsetof(struct bt_plugin_server, member)
 enum { always = (size_t)-1 };
 
@@ -31,6 +27,8 @@ static const struct {
     {BERTH_HOST_ROUTES, &bt_service_routes, OFFER(path_reserved)},
     {BERTH_HOST_QUERY, &bt_service_query, OFFER(query)},
 };
+
+const char *bt_host_service_id(size_t i) { return i < BT_COUNT(services) ? services[i].id : NULL; }
 
 bool bt_host_knows(const char *id) {
   for (size_t i = 0; i < BT_COUNT(services); i++)
@@ -58,35 +56,6 @@ static const void *host_service(const struct berth_host *host, const char *id) {
   return entry && id ? service_of(entry->plugins->server, id) : NULL;
 }
 
-struct bt_host_cell *bt_host_cell_new(struct bt_plugin *entry, const char *name) {
-  struct bt_host_cell *cell = bt_new(struct bt_host_cell);
-  cell->name = bt_strdup(name);
-  cell->label = bt_asprintf("plugin/%s", name);
-  cell->entry = entry;
-  cell->loop_thread = pthread_self();
-  cell->host = (struct berth_host){.size = sizeof cell->host,
-                                   .abi = BERTH_ABI,
-                                   .version = server_version,
-                                   .name = cell->name,
-                                   .service = host_service,
-                                   .impl = cell};
-  bt_inbox_lock();
-  cell->next = cells;
-  cells = cell;
-  bt_inbox_unlock();
-  return cell;
-}
-
-struct bt_plugin *bt_host_entry(const struct berth_host *host, const char *what) {
-  const struct bt_host_cell *cell = (const struct bt_host_cell *)host;
-  if (!pthread_equal(pthread_self(), cell->loop_thread)) {
-    bt_error(cell->label, "called %s from another thread than the loop's; ignored", what);
-    return NULL;
-  }
-  return cell->entry;
-}
-
-struct bt_plugin *bt_host_entry_live(const struct berth_host *host, const char *what) {
-  struct bt_plugin *entry = bt_host_entry(host, what);
-  return entry && !entry->stopping ? entry : NULL;
+struct bt_host_cell *bt_host_cell_of_server(struct bt_plugin *entry, const char *name) {
+  return bt_host_cell_new(entry, name, PACKAGE_VERSION, host_service);
 }

@@ -10,8 +10,11 @@
 #include "plugin/ops.h"
 #include "plugin/plugin.h"
 #include "plugin/slots.h"
+#include "plugin/spawn.h"
 
 struct bt_map;
+struct bt_remote;
+struct bt_timer;
 struct bt_resource;
 
 /* The host as a plug-in holds it. Cells live as long as the process: a thread of a plug-in may call finish() or log() after
@@ -32,12 +35,18 @@ struct bt_plugin {
   struct bt_host_cell *cell;
   char *plugin; /* as the configuration has it */
   struct bt_plugin_lib *lib; /* borrowed; NULL where nothing was loaded */
-  struct berth_instance *self;
+  char *path;                /* of its .so; NULL where it is a command */
+  struct bt_isolation isolation;
+  struct bt_remote *remote;  /* its process; NULL: none, or it runs in this one */
+  struct berth_instance *self; /* what methods take; NULL while it does not run */
   enum bt_plugin_status status;
   bool stopping; /* no new handles */
   const struct bt_plugin_entry *wanted; /* scratch of bt_plugins_load */
   char *error;
-  json_t *raw;    /* the configuration as it was given */
+  json_t *wish;   /* the configuration that was asked for last */
+  json_t *raw;    /* the configuration as it was given, once its fields were found good */
+  json_t *in_force; /* the same, once the plug-in took it */
+  bool again;     /* another one came while its process was busy with the last */
   json_t *config; /* as the plug-in got it; holds secrets */
   struct bt_entry_secrets *resolving; /* while STARTING */
   struct bt_resource *resources;      /* open handles, newest first */
@@ -45,6 +54,12 @@ struct bt_plugin {
   struct bt_map *kv_keys;             /* known keys, NULL until the first put */
   uint64_t calls, errors, in_flight;
   char *last_error;
+  /* Crashes of its process (supervise.c). */
+  struct bt_timer *restart;
+  int failures;        /* in a row */
+  uint64_t restarts;
+  int64_t running_ms;  /* since when it runs */
+  char *last_failure;
 };
 
 struct bt_plugins {
@@ -56,6 +71,8 @@ struct bt_plugins {
   BT_VEC(struct bt_plugin *) entries; /* in the order of the configuration; removed ones behind */
   struct bt_slots handles;
   struct bt_ops ops;
+  struct bt_remote *leaving; /* processes that were told to stop */
+  int64_t retry_ms;
 };
 
 /* ---------------------------------------------------------------- entries (entry.c) */
@@ -69,13 +86,33 @@ void bt_entry_secret_changed(struct bt_plugin *entry, const char *name);
 void bt_entry_stop(struct bt_plugin *entry);
 void bt_entry_set_status(struct bt_plugin *entry, enum bt_plugin_status status, const char *error);
 
-/* ---------------------------------------------------------------- host (host.c) */
+/* What the entry's process says (remote.h): its manifest; that it cannot be loaded; the end of a start or reload with this
+ * configuration; that it is gone, with the rest of a sentence that begins with the plug-in. */
+void bt_entry_hello(struct bt_plugin *entry, const json_t *manifest);
+void bt_entry_refused(struct bt_plugin *entry, const char *why);
+void bt_entry_configured(struct bt_plugin *entry, json_t *config, bool starting, enum bt_code code, const char *step,
+                         const char *message);
+void bt_entry_lost(struct bt_plugin *entry, const char *why);
+/* Starts the entry's process; the configuration follows its hello. */
+void bt_entry_launch(struct bt_plugin *entry);
 
-/* A cell of the process-wide list for an entry of that name. */
-struct bt_host_cell *bt_host_cell_new(struct bt_plugin *entry, const char *name);
+/* ---------------------------------------------------------------- crashes (supervise.c) */
+
+/* The process is gone and everything of it is down: says so, and starts it again after a while. */
+void bt_supervise_lost(struct bt_plugin *entry, const char *why);
+void bt_supervise_started(struct bt_plugin *entry);
+void bt_supervise_reset(struct bt_plugin *entry); /* by hand: failures before do not count, and nothing is started */
+
+/* ---------------------------------------------------------------- host (host.c, cell.c) */
+
+/* A cell of the process-wide list for an entry of that name. service: what host->service does. */
+struct bt_host_cell *bt_host_cell_new(struct bt_plugin *entry, const char *name, const char *version,
+                                      const void *(*service)(const struct berth_host *host, const char *id));
+struct bt_host_cell *bt_host_cell_of_server(struct bt_plugin *entry, const char *name);
 /* True where this server offers the service id. */
 bool bt_host_offers(const struct bt_plugin_server *server, const char *id);
 bool bt_host_knows(const char *id);
+const char *bt_host_service_id(size_t i); /* the i-th of all; NULL after the last */
 /* The entry behind a host pointer for a call that must come from the loop's thread; NULL (and logged) from another thread or
  * where the entry is gone. what: "timer.after". */
 struct bt_plugin *bt_host_entry(const struct berth_host *host, const char *what);

@@ -3,9 +3,9 @@
 
 #include "base/json.h"
 #include "plugin/fields.h"
-#include "plugin/internal.h"
+#include "plugin/remote.h"
 
-static const char *const status_names[] = {"starting", "ok", "failed", "removed"};
+static const char *const status_names[] = {"starting", "ok", "failed", "removed", "restarting", "broken"};
 
 static json_t *interface_ids(const struct berth_manifest *m) {
   json_t *ids = json_array();
@@ -35,6 +35,10 @@ static json_t *entry_json(const struct bt_plugin *e) {
   bt_json_set_int(o, "errors", (json_int_t)e->errors);
   bt_json_set_int(o, "in_flight", (json_int_t)e->in_flight);
   bt_json_set_str(o, "last_error", e->last_error ? e->last_error : "");
+  bt_json_set_str(o, "isolation", e->isolation.process ? "process" : "none");
+  bt_json_set_int(o, "pid", e->remote ? e->remote->process.pid : 0);
+  bt_json_set_int(o, "restarts", (json_int_t)e->restarts);
+  bt_json_set_str(o, "last_failure", e->last_failure ? e->last_failure : "");
   return o;
 }
 

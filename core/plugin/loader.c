@@ -1,7 +1,6 @@
 #include "config.h"
 #include "plugin/loader.h"
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <limits.h>
 #include <pthread.h>
@@ -9,15 +8,15 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "plugin/manifest.h"
+#include "plugin/remote.h"
 
-enum { newest_abi_looked_for = 16, max_parents = 4 };
-
-/* The size of a struct up to and with a member: what the first version of a header had, whatever was appended since. */
-#define SIZE_THROUGH(type, member) (offsetof(type, member) + sizeof(((type *)0)->member))
+enum { max_parents = 4 };
 
 static struct bt_plugin_lib *libs; /* process-wide, as the mappings are */
+static struct bt_plugin_lib *described; /* manifests that other processes told */
 static pthread_mutex_t libs_lock = PTHREAD_MUTEX_INITIALIZER;
 
 /* ---------------------------------------------------------------- find */
@@ -93,6 +92,18 @@ static int check_writable_by_us_only(const char *path, const struct stat *st, st
   return 0;
 }
 
+bool bt_loader_shipped(const char *path) {
+  BT_AUTO_FREE char *real = path ? realpath(path, NULL) : NULL;
+  BT_AUTO_FREE char *build = build_tree_plugins();
+  BT_AUTO_FREE char *built = build ? realpath(build, NULL) : NULL;
+  BT_AUTO_FREE char *installed = realpath(BERTH_PLUGINDIR, NULL);
+  const char *const folders[] = {built, installed};
+  for (size_t i = 0; real && i < BT_COUNT(folders); i++)
+    if (folders[i] && bt_starts(real, folders[i]) && real[strlen(folders[i])] == '/')
+      return true;
+  return false;
+}
+
 static int check_file(const char *path, struct stat *st, struct bt_err **err) {
   if (stat(path, st) != 0)
     return bt_err_errno(err, errno == ENOENT ? BT_NOT_FOUND : BT_IO, errno, "plug-in %s", path);
@@ -107,65 +118,12 @@ static int check_file(const char *path, struct stat *st, struct bt_err **err) {
   return check_writable_by_us_only(dir, &dst, err);
 }
 
-static int abi_error(const char *path, unsigned abi, struct bt_err **err) {
-  return bt_err_set(err, BT_UNSUPPORTED,
-                    "plug-in %s was built for ABI %u; this Berth speaks %d: rebuild it with the headers of berth %s", path, abi,
-                    BERTH_ABI, PACKAGE_VERSION);
-}
-
-struct bt_manifest *bt_loader_check(const struct berth_plugin *p, const char *path, struct bt_err **err) {
-  /* The ABI stands in front of everything that may differ with it. */
-  size_t least = SIZE_THROUGH(struct berth_manifest, config);
-  struct bt_manifest *manifest = NULL;
-  if (p->size < SIZE_THROUGH(struct berth_plugin, manifest) || !p->manifest ||
-      p->manifest->size < SIZE_THROUGH(struct berth_manifest, abi))
-    bt_err_set(err, BT_INVALID, "plug-in %s: its %s has no manifest", path, BERTH_PLUGIN_SYMBOL_NAME);
-  else if (p->manifest->abi != BERTH_ABI)
-    abi_error(path, p->manifest->abi, err);
-  else if (p->size < SIZE_THROUGH(struct berth_plugin, cancel))
-    bt_err_set(err, BT_INVALID, "plug-in %s: its %s has %zu bytes; ABI %d has %zu: set size = sizeof", path,
-               BERTH_PLUGIN_SYMBOL_NAME, p->size, BERTH_ABI, SIZE_THROUGH(struct berth_plugin, cancel));
-  else if (p->manifest->size < least)
-    bt_err_set(err, BT_INVALID, "plug-in %s: its manifest has %zu bytes; ABI %d has %zu: set size = sizeof", path,
-               p->manifest->size, BERTH_ABI, least);
-  else
-    manifest = bt_manifest_take(p->manifest, path, err);
-  if (manifest && (!p->start || !p->stop || !p->cancel)) {
-    bt_manifest_free(&manifest);
-    bt_err_set(err, BT_INVALID, "plug-in %s lacks start, stop or cancel", path);
-  }
-  return manifest;
+int bt_loader_check_file(const char *path, struct bt_err **err) {
+  struct stat st;
+  return check_file(path, &st, err);
 }
 
 /* ---------------------------------------------------------------- map */
-
-static int find_symbol(void *handle, const char *path, const struct berth_plugin **out, struct bt_err **err) {
-  *out = dlsym(handle, BERTH_PLUGIN_SYMBOL_NAME);
-  if (*out)
-    return 0;
-  for (unsigned abi = 1; abi <= newest_abi_looked_for; abi++) {
-    char name[40];
-    snprintf(name, sizeof name, "berth_plugin_v%u", abi);
-    if (dlsym(handle, name))
-      return abi_error(path, abi, err);
-  }
-  return bt_err_set(err, BT_INVALID, "plug-in %s exports no %s: it is no Berth plug-in, or the symbol is hidden (BERTH_EXPORT)",
-                    path, BERTH_PLUGIN_SYMBOL_NAME);
-}
-
-static struct bt_manifest *map_file(const char *path, const struct berth_plugin **out, struct bt_err **err) {
-  dlerror();
-  void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-  if (!handle) {
-    const char *why = dlerror();
-    size_t n = strlen(path);
-    if (why && bt_starts(why, path) && bt_starts(why + n, ": "))
-      why += n + 2;
-    bt_err_set(err, BT_INVALID, "plug-in %s cannot be loaded: %s", path, why ? why : "no reason given");
-    return NULL;
-  }
-  return find_symbol(handle, path, out, err) == 0 ? bt_loader_check(*out, path, err) : NULL;
-}
 
 static int64_t mtime_ns(const struct stat *st) { return st->st_mtim.tv_sec * 1000000000ll + st->st_mtim.tv_nsec; }
 
@@ -190,8 +148,8 @@ static int open_locked(const char *path, struct bt_plugin_lib **out, struct bt_e
   if (*out)
     return 0;
   const struct berth_plugin *plugin = NULL;
-  struct bt_manifest *manifest = map_file(path, &plugin, err);
-  if (!manifest)
+  struct bt_manifest *manifest = NULL;
+  if (bt_loader_map(path, path, &plugin, &manifest, err) != 0)
     return -1;
   struct bt_plugin_lib *lib = bt_new(struct bt_plugin_lib);
   *lib = (struct bt_plugin_lib){.path = bt_strdup(path),
@@ -199,6 +157,7 @@ static int open_locked(const char *path, struct bt_plugin_lib **out, struct bt_e
                                 .ino = st.st_ino,
                                 .mtime_ns = mtime_ns(&st),
                                 .plugin = plugin,
+                                .own = manifest,
                                 .manifest = &manifest->m,
                                 .next = libs};
   *out = libs = lib;
@@ -210,4 +169,27 @@ int bt_loader_open(const char *path, struct bt_plugin_lib **out, struct bt_err *
   int rc = open_locked(path, out, err);
   pthread_mutex_unlock(&libs_lock);
   return rc;
+}
+
+/* ---------------------------------------------------------------- of another process */
+
+static struct bt_plugin_lib *described_locked(const char *path, const json_t *json, struct bt_err **err) {
+  for (struct bt_plugin_lib *l = described; l; l = l->next)
+    if (strcmp(l->path, path) == 0 && bt_json_equal(l->own->json, json))
+      return l;
+  struct bt_manifest *manifest = bt_manifest_read(json, path, err);
+  if (!manifest)
+    return NULL;
+  bt_remote_tables(manifest);
+  struct bt_plugin_lib *lib = bt_new(struct bt_plugin_lib);
+  *lib = (struct bt_plugin_lib){.path = bt_strdup(path), .own = manifest, .manifest = &manifest->m, .next = described};
+  described = lib;
+  return lib;
+}
+
+struct bt_plugin_lib *bt_loader_described(const char *path, const json_t *manifest, struct bt_err **err) {
+  pthread_mutex_lock(&libs_lock);
+  struct bt_plugin_lib *lib = described_locked(path, manifest, err);
+  pthread_mutex_unlock(&libs_lock);
+  return lib;
 }

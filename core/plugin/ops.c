@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "loop/loop.h"
 #include "plugin/internal.h"
+#include "plugin/remote.h"
 
 enum {
   default_deadline_ms = 60000,
@@ -55,29 +56,6 @@ struct bt_ops_gate {
   struct bt_ops_gate *next;
 };
 static struct bt_ops_gate *gates;
-
-static pthread_mutex_t inbox_mutex = PTHREAD_MUTEX_INITIALIZER;
-
-void bt_inbox_lock(void) { pthread_mutex_lock(&inbox_mutex); }
-void bt_inbox_unlock(void) { pthread_mutex_unlock(&inbox_mutex); }
-
-enum bt_code bt_plugin_code(enum berth_code code) {
-  static const enum bt_code codes[] = {BT_OK,        BT_INVALID,   BT_NOT_FOUND,   BT_CONFLICT, BT_UNAUTHENTICATED,
-                                       BT_DENIED,    BT_UNSUPPORTED, BT_TOO_LARGE, BT_EXHAUSTED, BT_UNAVAILABLE,
-                                       BT_DEADLINE,  BT_CANCELLED, BT_IO,          BT_INTERNAL};
-  return (unsigned)code < BT_COUNT(codes) ? codes[code] : BT_INTERNAL;
-}
-
-enum berth_code bt_plugin_code_out(enum bt_code code) {
-  if (code == BT_PRECONDITION)
-    return BERTH_CONFLICT;
-  if (code == BT_NO_SPACE)
-    return BERTH_EXHAUSTED;
-  for (int c = BERTH_OK; c <= BERTH_INTERNAL; c++)
-    if (bt_plugin_code((enum berth_code)c) == code)
-      return (enum berth_code)c;
-  return BERTH_INTERNAL;
-}
 
 /* ---------------------------------------------------------------- messages */
 
@@ -206,6 +184,10 @@ static void tell_cancel(struct bt_op *op) {
   if (!entry->self || op->route_done)
     return;
   berth_op id = op->id;
+  if (entry->remote) {
+    bt_remote_cancel(entry->remote, id);
+    return;
+  }
   entry->lib->plugin->cancel(bt_plugin_enter(entry), id);
   bt_plugin_leave(entry);
 }
@@ -427,11 +409,12 @@ static void put_or_drop(const struct berth_host *host, struct bt_op_message *m, 
   }
 }
 
-void bt_ops_finish(const struct berth_host *host, berth_op id, enum bt_code code, const char *message, const char *result) {
+void bt_ops_finish(const struct berth_host *host, berth_op id, enum bt_code code, const char *message, const char *result,
+                   size_t len) {
   struct bt_op_message *m = message_new(id, MESSAGE_FINISH);
   m->code = code;
-  if (code == BT_OK && result) {
-    m->len = strnlen(result, max_result + 1);
+  if (code == BT_OK && result && len) {
+    m->len = BT_MIN(len, (size_t)max_result + 1);
     m->data = bt_strndup(result, m->len);
   } else if (code != BT_OK && message) {
     m->text = bt_strndup(message, strnlen(message, 4096));
@@ -502,7 +485,7 @@ size_t bt_ops_emit(const struct berth_host *host, berth_op id, int channel, cons
     message_free(m);
   complain(host, "emitted", id, why);
   if (op && why) /* a stream with a hole would lie: end it */
-    bt_ops_finish(host, id, BT_PLUGIN_CRASHED, "the plug-in emitted more at once than the contract allows", NULL);
+    bt_ops_finish(host, id, BT_PLUGIN_CRASHED, "the plug-in emitted more at once than the contract allows", NULL, 0);
   return op && !why && !len ? ask_waiting(host, op, id) : waiting;
 }
 

@@ -37,8 +37,9 @@ void bt_ops_end(struct bt_plugin *entry, berth_op op, enum bt_code code, const c
 /* Ends all open ops of the entry now, done is called before this returns; finishes that still come are dropped. */
 void bt_ops_end_all(struct bt_plugin *entry, enum bt_code code, const char *message);
 
-/* From plug-ins, any thread. */
-void bt_ops_finish(const struct berth_host *host, berth_op op, enum bt_code code, const char *message, const char *result);
+/* From plug-ins, any thread. result: len bytes, NULL or none for {}. */
+void bt_ops_finish(const struct berth_host *host, berth_op op, enum bt_code code, const char *message, const char *result,
+                   size_t len);
 size_t bt_ops_emit(const struct berth_host *host, berth_op op, int channel, const void *data, size_t len);
 void bt_ops_reply(const struct berth_host *host, berth_op op, int status, const struct berth_pair *headers, size_t nheaders,
                   const void *body, size_t len);

@@ -83,6 +83,7 @@ struct bt_plugins_setup {
   /* Folders that are searched for NAME.so and NAME/.libs/NAME.so, in order, ends with NULL. NULL: the build tree that the
    * program stands in, then the installed folder. Copied. */
   const char *const *dirs;
+  int64_t retry_ms; /* before a crashed plug-in's first restart; 0: 200. Other waits are multiples of it. For tests */
 };
 
 struct bt_plugins *bt_plugins_new(const struct bt_plugins_setup *setup);
@@ -91,6 +92,21 @@ void bt_plugins_free(struct bt_plugins **plugins);
 
 /* ---------------------------------------------------------------- entries */
 
+/* Where an entry's code runs, and what it may. Zero is the default. */
+struct bt_plugin_isolation {
+  /* By default what Berth brings along runs in this process, and everything else in one of its own. */
+  enum bt_plugin_mode { BT_PLUGIN_MODE_DEFAULT, BT_PLUGIN_MODE_PROCESS, BT_PLUGIN_MODE_NONE } mode;
+  /* Of a process of its own: */
+  const char *user;      /* name or number; NULL: one of the entry's own, where this server runs as root */
+  int64_t memory;        /* bytes; 0: 256 MiB */
+  int64_t files;         /* open descriptors; 0: 256 */
+  int64_t processes;     /* of its user; 0: 64 */
+  int64_t cpu;           /* seconds of processor time in its life; 0: no limit */
+  bool network;          /* it may open sockets itself, past its egress */
+  /* A program that speaks the wire over standard input and output, in place of a .so; ends with NULL. NULL: none. */
+  const char *const *command;
+};
+
 /* One entry of the configuration. All borrowed. */
 struct bt_plugin_entry {
   const char *name;             /* unique; [a-z0-9-]{1,63} */
@@ -98,6 +114,7 @@ struct bt_plugin_entry {
   json_t *config;               /* object or NULL */
   struct bt_loc loc;            /* where the entry stands, for diagnostics */
   const struct bt_yaml *places; /* the same as a tree with positions, for diagnostics; NULL where unknown */
+  struct bt_plugin_isolation isolation;
 };
 
 /* Starts entries, or (called again) makes the running ones equal to them: new ones start, those that are gone stop, a changed
@@ -113,10 +130,12 @@ void bt_plugins_secret_changed(struct bt_plugins *plugins, const char *name);
 void bt_plugins_check(const struct bt_plugin_entry *entries, size_t n, const char *const *dirs, struct bt_diags *diags);
 
 enum bt_plugin_status {
-  BT_PLUGIN_STARTING, /* waits for a secret that its config names */
+  BT_PLUGIN_STARTING, /* waits for a secret that its config names, or for its process */
   BT_PLUGIN_OK,
   BT_PLUGIN_FAILED,
-  BT_PLUGIN_REMOVED /* no longer in the configuration */
+  BT_PLUGIN_REMOVED,    /* no longer in the configuration */
+  BT_PLUGIN_RESTARTING, /* its process crashed and comes again soon */
+  BT_PLUGIN_BROKEN      /* it crashed five times in a row: tried again now and then */
 };
 
 /* The i-th running entry that implements the interface, in the order of the configuration; NULL after the last. */
@@ -127,7 +146,7 @@ enum bt_plugin_status bt_plugin_status(const struct bt_plugin *entry);
 const char *bt_plugin_error(const struct bt_plugin *entry); /* why it failed; "" */
 
 /* [{"name","plugin","version","abi","path","status","error","interfaces":[],"calls","errors","in_flight","last_error",
- *   "summary"}] for GET /v1/plugins; new reference. */
+ *   "summary","isolation":"process"|"none","pid" (0: none of its own),"restarts","last_failure"}] for GET /v1/plugins; new reference. */
 json_t *bt_plugins_json(const struct bt_plugins *plugins);
 /* What the shared object NAME (or path) says of itself, without starting it, as in the list above plus "license", "needs" and
  * "config" (its schema). New reference, or NULL with a sentence. */

@@ -5,6 +5,9 @@
 #include "base/yaml.h"
 #include "plugin/fields.h"
 #include "plugin/internal.h"
+#include "plugin/remote.h"
+
+enum { default_retry_ms = 200 };
 
 static const struct bt_plugin_server no_server; /* every optional service absent */
 
@@ -14,6 +17,7 @@ struct bt_plugins *bt_plugins_new(const struct bt_plugins_setup *setup) {
   plugins->http = setup->http;
   plugins->pool = setup->pool;
   plugins->server = setup->server ? setup->server : &no_server;
+  plugins->retry_ms = setup->retry_ms > 0 ? setup->retry_ms : default_retry_ms;
   bt_loader_dirs(setup->dirs, &plugins->dirs);
   bt_ops_init(plugins);
   return plugins;
@@ -23,6 +27,8 @@ void bt_plugins_free(struct bt_plugins **pluginsp) {
   struct bt_plugins *plugins = *pluginsp;
   if (!plugins)
     return;
+  bt_vec_each(&plugins->entries, e) bt_entry_stop(*e);
+  bt_remotes_finish(plugins);
   bt_vec_each(&plugins->entries, e) bt_entry_free(e);
   bt_vec_free(&plugins->entries);
   bt_ops_free(plugins);

@@ -191,7 +191,7 @@ static void test_open_server(const char *const *dirs) {
                                        .path_reserved = test_reserved,
                                        .query = test_query,
                                        .collect = test_collect};
-  struct bt_plugins_setup setup = {.loop = T.loop, .http = T.http, .pool = T.pool, .server = &T.server, .dirs = dirs};
+  struct bt_plugins_setup setup = {.loop = T.loop, .http = T.http, .pool = T.pool, .server = &T.server, .dirs = dirs, .retry_ms = 20};
   T.plugins = bt_plugins_new(&setup);
 }
 
@@ -257,7 +257,46 @@ __attribute__((unused)) static size_t test_emit(void *arg, int channel, const vo
 __attribute__((unused)) static void test_call_free(struct test_call *c) { json_decref(c->result); }
 #define TEST_CALL __attribute__((cleanup(test_call_free))) struct test_call
 
-/* Starts entries from JSON: [{"name","plugin","config"}]. */
+static bool test_starting(void) {
+  BT_AUTO_JSON list = bt_plugins_json(T.plugins);
+  size_t i;
+  json_t *o;
+  json_array_foreach(list, i, o) {
+    if (bt_streq(bt_json_str(o, "status"), "starting") && json_integer_value(json_object_get(o, "pid")))
+      return true;
+  }
+  return false;
+}
+
+/* Those that start in a process of their own say how it went later. */
+__attribute__((unused)) static void test_settle(void) {
+  for (int i = 0; i < 1000 && test_starting(); i++)
+    run_for(10);
+}
+
+__attribute__((unused)) static bool test_isolated(void) { return bt_streq(getenv("BERTH_TEST_ISOLATION"), "process"); }
+
+/* Turns the loop until the condition holds, 5 s at most: what another process has to say comes later. */
+#define test_wait(condition)                       \
+  ({                                               \
+    for (int i_ = 0; i_ < 1000 && !(condition); i_++) \
+      run_for(5);                                  \
+    (condition);                                   \
+  })
+
+/* "isolation" of an entry, else what the environment says: every test of a plug-in runs both ways. */
+static enum bt_plugin_mode test_mode(const json_t *entry) {
+  const char *env = getenv("BERTH_TEST_ISOLATION");
+  const char *mode = bt_json_str_or(entry, "isolation", env ? env : "none");
+  return strcmp(mode, "process") == 0 ? BT_PLUGIN_MODE_PROCESS : BT_PLUGIN_MODE_NONE;
+}
+
+static const char *test_user(void) {
+  const char *user = getenv("BERTH_TEST_USER");
+  return user && *user ? user : NULL;
+}
+
+/* Starts entries from JSON: [{"name","plugin","config","isolation"}]. */
 __attribute__((unused)) static void test_load(const char *json) {
   BT_AUTO_JSON list = json_loads(json, 0, NULL);
   BT_ASSERT(list);
@@ -267,8 +306,14 @@ __attribute__((unused)) static void test_load(const char *json) {
   json_array_foreach(list, i, o) {
     entries[n++] = (struct bt_plugin_entry){
         .name = bt_json_str(o, "name"), .plugin = bt_json_str(o, "plugin"), .config = bt_json_obj(o, "config")};
+    entries[n - 1].isolation.mode = test_mode(o);
+    entries[n - 1].isolation.user = test_user();
+    entries[n - 1].isolation.network = test_user() != NULL;
+    entries[n - 1].isolation.memory = bt_json_int(o, "memory", 0);
+    entries[n - 1].isolation.files = bt_json_int(o, "files", 0);
   }
   bt_plugins_load(T.plugins, entries, n);
+  test_settle();
 }
 
 /* Invokes chat.send of the entry and waits for its end. */

@@ -115,6 +115,10 @@ static void test_stall(void) {
   TEST_CALL block = {0};
   test_send("p", "block", NULL, 0, &block);
   bt_loop_stats(T.loop, &stats);
+  if (test_isolated()) {
+    ok(stats.worst_us < 75000, "a plug-in elsewhere holds its own loop only");
+    return;
+  }
   ok(stats.worst_us >= 75000, "a plug-in that holds the loop for 80 ms is seen");
   is_str(stats.worst_name, "plugin/p", "by its name");
 }
@@ -173,7 +177,7 @@ static void test_speed(void) {
       run_until(&c.done, 1000);
     }
   }
-  run_for(20);
+  is_int(test_wait(c.times == rounds), true, "all have ended");
   is_int(c.times, rounds, "20,000 calls, 20,000 ends");
 }
 

@@ -8,7 +8,7 @@
 
 static void ops_finish(const struct berth_host *host, berth_op op, enum berth_code code, const char *message,
                        const char *result_json) {
-  bt_ops_finish(host, op, bt_plugin_code(code), message, result_json);
+  bt_ops_finish(host, op, bt_plugin_code(code), message, result_json, result_json ? strlen(result_json) : 0);
 }
 
 static size_t ops_emit(const struct berth_host *host, berth_op op, int channel, const void *data, size_t len) {

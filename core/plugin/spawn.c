@@ -1,0 +1,179 @@
+#include "config.h"
+#include "plugin/spawn.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <pwd.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/pidfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/vec.h"
+
+enum {
+  first_user = 58000, /* between the users that systems hand out and those that systemd takes for itself */
+  users = 1000,
+  default_memory_mib = 256,
+  default_files = 256,
+  default_processes = 64,
+  max_parents = 4
+};
+
+/* The build tree that the running program stands in has config.status. */
+static char *in_build_tree(const char *file) {
+  char exe[PATH_MAX];
+  ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
+  if (n <= 0)
+    return NULL;
+  exe[n] = '\0';
+  for (int i = 0; i < max_parents; i++) {
+    char *slash = strrchr(exe, '/');
+    if (!slash || slash == exe)
+      return NULL;
+    *slash = '\0';
+    BT_AUTO_FREE char *status = bt_path_join(exe, "config.status");
+    BT_AUTO_FREE char *path = bt_path_join(exe, file);
+    if (bt_file_exists(status) && bt_file_exists(path))
+      return bt_steal(path);
+  }
+  return NULL;
+}
+
+char *bt_spawn_program(void) {
+  char *built = in_build_tree("core/berth-plugin-host");
+  return built ? built : bt_strdup(BERTH_LIBEXECDIR "/berth-plugin-host");
+}
+
+/* FNV-1a: the same name has the same user after every restart. */
+static uint32_t number_of(const char *name) {
+  uint32_t h = 2166136261u;
+  for (const char *p = name; *p; p++)
+    h = (h ^ (unsigned char)*p) * 16777619u;
+  return h;
+}
+
+int bt_spawn_user(const struct bt_isolation *isolation, const char *name, long long *uid, long long *gid, struct bt_err **err) {
+  *uid = *gid = -1;
+  if (geteuid() != 0)
+    return isolation->user ? bt_err_set(err, BT_DENIED, "user: %s needs a server that runs as root", isolation->user) : 0;
+  if (!isolation->user) {
+    *uid = *gid = first_user + number_of(name) % users;
+    return 0;
+  }
+  if (bt_parse_i64(isolation->user, 0, UINT32_MAX - 1, uid)) {
+    *gid = *uid;
+    return 0;
+  }
+  const struct passwd *pw = getpwnam(isolation->user);
+  if (!pw)
+    return bt_err_set(err, BT_NOT_FOUND, "there is no user %s", isolation->user);
+  *uid = pw->pw_uid;
+  *gid = pw->pw_gid;
+  return 0;
+}
+
+static void add_number(struct bt_strs *args, const char *option, long long n) {
+  BT_AUTO_FREE char *text = bt_asprintf("%lld", n);
+  bt_strs_add(args, option);
+  bt_strs_add(args, text);
+}
+
+static void add_limits(struct bt_strs *args, const struct bt_isolation *iso, long long uid, long long gid) {
+  if (uid >= 0) {
+    BT_AUTO_FREE char *user = bt_asprintf("%lld:%lld", uid, gid);
+    bt_strs_add(args, "--user");
+    bt_strs_add(args, user);
+  }
+  add_number(args, "--memory", iso->memory ? iso->memory : (long long)default_memory_mib << 20);
+  add_number(args, "--files", iso->files ? iso->files : default_files);
+  add_number(args, "--processes", iso->processes ? iso->processes : default_processes);
+  if (iso->cpu)
+    add_number(args, "--cpu", iso->cpu);
+  if (iso->network)
+    bt_strs_add(args, "--network");
+}
+
+static int run(const struct bt_strs *args, int wire, int err_fd, pid_t *pid) {
+  posix_spawn_file_actions_t fa;
+  posix_spawnattr_t at;
+  posix_spawn_file_actions_init(&fa);
+  posix_spawnattr_init(&at);
+  posix_spawn_file_actions_adddup2(&fa, wire, 0);
+  posix_spawn_file_actions_adddup2(&fa, wire, 1);
+  posix_spawn_file_actions_adddup2(&fa, err_fd, 2);
+  posix_spawn_file_actions_addclosefrom_np(&fa, 3);
+  posix_spawn_file_actions_addchdir_np(&fa, "/");
+  sigset_t all, none;
+  sigfillset(&all);
+  sigemptyset(&none);
+  posix_spawnattr_setsigdefault(&at, &all);
+  posix_spawnattr_setsigmask(&at, &none);
+  posix_spawnattr_setpgroup(&at, 0);
+  posix_spawnattr_setflags(&at, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP);
+  char path[] = "PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", lang[] = "LANG=C.UTF-8";
+  char asan[] = "ASAN_OPTIONS=detect_leaks=0"; /* of sanitized builds: the leak checker wants ptrace */
+  char *const env[] = {path, lang, asan, NULL};
+  int rc = posix_spawn(pid, args->items[0], &fa, &at, args->items, env);
+  posix_spawn_file_actions_destroy(&fa);
+  posix_spawnattr_destroy(&at);
+  return rc;
+}
+
+static int start(const struct bt_strs *args, struct bt_process *out, struct bt_err **err) {
+  int pair[2], pipes[2];
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+    return bt_err_errno(err, BT_IO, errno, "a socket pair for a plug-in");
+  BT_AUTO_CLOSE int ours = pair[0];
+  BT_AUTO_CLOSE int theirs = pair[1];
+  if (pipe2(pipes, O_CLOEXEC) < 0)
+    return bt_err_errno(err, BT_IO, errno, "a pipe for a plug-in");
+  BT_AUTO_CLOSE int err_ours = pipes[0];
+  BT_AUTO_CLOSE int err_theirs = pipes[1];
+  int rc = run(args, theirs, err_theirs, &out->pid);
+  if (rc)
+    return bt_err_errno(err, rc == ENOENT ? BT_NOT_FOUND : BT_IO, rc, "cannot run %s", args->items[0]);
+  out->pidfd = pidfd_open(out->pid, 0);
+  if (out->pidfd < 0) {
+    rc = errno;
+    kill(-out->pid, SIGKILL);
+    waitpid(out->pid, NULL, 0);
+    return bt_err_errno(err, BT_IO, rc, "pidfd_open (Linux 5.3 or later is needed)");
+  }
+  fcntl(err_ours, F_SETFL, O_NONBLOCK);
+  out->wire = ours;
+  out->err = err_ours;
+  ours = err_ours = -1;
+  return 0;
+}
+
+int bt_spawn(const struct bt_isolation *isolation, const char *name, const char *path, struct bt_process *out,
+             struct bt_err **err) {
+  *out = (struct bt_process){.pid = -1, .pidfd = -1, .wire = -1, .err = -1, .uid = geteuid()};
+  long long uid, gid;
+  if (bt_spawn_user(isolation, name, &uid, &gid, err) != 0)
+    return -1;
+  if (uid >= 0)
+    out->uid = (uid_t)uid;
+  BT_AUTO_STRS args = {0};
+  BT_AUTO_FREE char *program = bt_spawn_program();
+  bt_strs_add(&args, program);
+  add_limits(&args, isolation, uid, gid);
+  if (isolation->command) {
+    bt_strs_add(&args, "--exec");
+    bt_strs_add(&args, "--");
+    for (char **arg = isolation->command; *arg; arg++)
+      bt_strs_add(&args, *arg);
+  } else {
+    bt_strs_add(&args, path);
+  }
+  bt_strs_add(&args, NULL);
+  return start(&args, out, err);
+}
+
+void bt_spawn_kill(const struct bt_process *process) { kill(-process->pid, SIGKILL); }
