@@ -60,7 +60,9 @@ static const struct bt_arg rt_build[] = {ARG(berth_runtime_build, context, STRIN
                                          ARG(berth_runtime_build, build_json, JSON),
                                          ARG(berth_runtime_build, tags_json, JSON),
                                          ARG(berth_runtime_build, auth_json, JSON),
+                                         ARG(berth_runtime_build, secrets, BLOBS),
                                          {0}};
+_Static_assert(sizeof(struct berth_runtime_secret) == sizeof(struct bt_blob), "a blob is a name, bytes and their length");
 static const struct bt_arg rt_network[] = {ARG(berth_runtime_network, name, STRING),
                                            ARG(berth_runtime_network, spec_json, JSON),
                                            ARG(berth_runtime_network, labels_json, JSON),

@@ -17,7 +17,15 @@ enum bt_arg_kind {
   BT_ARG_INT32,
   BT_ARG_BOOL,
   BT_ARG_DOUBLE,
-  BT_ARG_BYTES    /* const void *, followed by its size_t */
+  BT_ARG_BYTES,   /* const void *, followed by its size_t */
+  BT_ARG_BLOBS    /* const struct bt_blob *, followed by their number, a size_t; of BYTES and BLOBS a request has one at most */
+};
+
+/* What elements of a BLOBS array look like, in every header. */
+struct bt_blob {
+  const char *name;
+  const void *data;
+  size_t len;
 };
 
 struct bt_arg {

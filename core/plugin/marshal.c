@@ -10,7 +10,7 @@
 enum { max_strings = 4096 };
 
 struct bt_request {
-  BT_VEC(const char **) lists;
+  BT_VEC(void *) lists;
   _Alignas(max_align_t) char data[];
 };
 
@@ -33,11 +33,24 @@ static json_t *texts_json(const char *const *list) {
 static size_t size_of(enum bt_arg_kind kind) {
   return kind == BT_ARG_INT32 ? sizeof(int32_t)
          : kind == BT_ARG_BOOL ? sizeof(bool)
-         : kind == BT_ARG_BYTES ? sizeof(void *) + sizeof(size_t)
+         : kind == BT_ARG_BYTES || kind == BT_ARG_BLOBS ? sizeof(void *) + sizeof(size_t)
                                 : sizeof(int64_t);
 }
 
-static void put_member(json_t *o, const struct bt_arg *a, const char *at, const void **bytes, size_t *len) {
+static json_t *blobs_json(const struct bt_blob *blobs, size_t n, struct bt_buf *scratch) {
+  json_t *array = json_array();
+  for (size_t i = 0; i < n; i++) {
+    json_t *item = json_array();
+    json_array_append_new(item, bt_json_string(blobs[i].name));
+    json_array_append_new(item, json_integer((json_int_t)blobs[i].len));
+    json_array_append_new(array, item);
+    bt_buf_add(scratch, blobs[i].data, blobs[i].len);
+  }
+  return array;
+}
+
+static void put_member(json_t *o, const struct bt_arg *a, const char *at, struct bt_buf *scratch, const void **bytes,
+                       size_t *len) {
   const char *const *list;
   switch (a->kind) {
   case BT_ARG_STRING:
@@ -65,17 +78,23 @@ static void put_member(json_t *o, const struct bt_arg *a, const char *at, const 
     *bytes = LOAD(const void *, at);
     *len = *bytes ? LOAD(size_t, at + sizeof(void *)) : 0;
     break;
+  case BT_ARG_BLOBS:
+    bt_json_set(o, a->name, blobs_json(LOAD(const struct bt_blob *, at), LOAD(size_t, at + sizeof(void *)), scratch));
+    *bytes = scratch->data;
+    *len = scratch->len;
+    break;
   }
 }
 
-json_t *bt_marshal_request(const struct bt_method *method, const void *request, const void **bytes, size_t *len) {
+json_t *bt_marshal_request(const struct bt_method *method, const void *request, struct bt_buf *scratch, const void **bytes,
+                           size_t *len) {
   json_t *o = json_object();
   size_t size = LOAD(size_t, request);
   *bytes = NULL;
   *len = 0;
   for (const struct bt_arg *a = method->args; a->name; a++)
     if (a->offset + size_of(a->kind) <= size)
-      put_member(o, a, (const char *)request + a->offset, bytes, len);
+      put_member(o, a, (const char *)request + a->offset, scratch, bytes, len);
   return o;
 }
 
@@ -100,7 +119,27 @@ static bool read_texts(struct bt_request *r, char *at, const json_t *value) {
   return true;
 }
 
-static bool read_member(struct bt_request *r, const struct bt_arg *a, const json_t *value) {
+static bool read_blobs(struct bt_request *r, char *at, const json_t *value, const char *bytes, size_t len) {
+  size_t n = json_array_size(value);
+  if (!json_is_array(value) || n > max_strings)
+    return false;
+  struct bt_blob *blobs = bt_newn(struct bt_blob, n + 1);
+  bt_vec_push(&r->lists, blobs);
+  for (size_t i = 0; i < n; i++) {
+    const json_t *item = json_array_get(value, i), *size = json_array_get(item, 1);
+    size_t own = (size_t)json_integer_value(size);
+    blobs[i] = (struct bt_blob){json_string_value(json_array_get(item, 0)), bytes, own};
+    if (!blobs[i].name || !json_is_integer(size) || own > len)
+      return false;
+    bytes += own;
+    len -= own;
+  }
+  STORE(const struct bt_blob *, at, blobs);
+  STORE(size_t, at + sizeof(void *), n);
+  return true;
+}
+
+static bool read_member(struct bt_request *r, const struct bt_arg *a, const json_t *value, const void *bytes, size_t len) {
   char *at = r->data + a->offset;
   switch (a->kind) {
   case BT_ARG_STRING:
@@ -121,6 +160,8 @@ static bool read_member(struct bt_request *r, const struct bt_arg *a, const json
   case BT_ARG_DOUBLE:
     STORE(double, at, json_number_value(value));
     return json_is_number(value);
+  case BT_ARG_BLOBS:
+    return read_blobs(r, at, value, bytes, len);
   case BT_ARG_BYTES:
     break;
   }
@@ -136,7 +177,7 @@ struct bt_request *bt_marshal_read(const struct bt_method *method, const json_t 
     if (a->kind == BT_ARG_BYTES) {
       STORE(const void *, r->data + a->offset, bytes);
       STORE(size_t, r->data + a->offset + sizeof(void *), len);
-    } else if (value && !json_is_null(value) && !read_member(r, a, value)) {
+    } else if (value && !json_is_null(value) && !read_member(r, a, value, bytes, len)) {
       bt_err_set(err, BT_INVALID, "the argument %s of %s has another type", a->name, method->name);
       bt_request_free(&r);
       return NULL;

@@ -7,12 +7,14 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "plugin/describe.h"
 
 /* The members of a request as an object: NULL strings and members that the struct does not have are left out, JSON stays text.
- * bytes and len are set to its byte range, borrowed. */
-json_t *bt_marshal_request(const struct bt_method *method, const void *request, const void **bytes, size_t *len);
+ * bytes and len are set to its byte range, borrowed; blobs go into scratch, one after the other, and are [[name, length]…]. */
+json_t *bt_marshal_request(const struct bt_method *method, const void *request, struct bt_buf *scratch, const void **bytes,
+                           size_t *len);
 
 /* A request made of such an object. */
 struct bt_request;

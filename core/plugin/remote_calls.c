@@ -41,15 +41,19 @@ static void call_plain(struct berth_instance *self, const struct slot *slot, ber
 static void call_point(struct berth_instance *self, const struct slot *slot, berth_op op, const void *given) {
   const void *bytes = NULL;
   size_t len = 0;
+  struct bt_buf scratch = {0};
   json_t *head = call_message("call", slot, op), *args;
   if (slot->method->shape == BT_SHAPE_TEXT) {
     args = json_object();
     bt_json_set_str(args, slot->method->text, given);
   } else {
-    args = bt_marshal_request(slot->method, given, &bytes, &len);
+    args = bt_marshal_request(slot->method, given, &scratch, &bytes, &len);
   }
   json_object_set_new(head, "args", args);
   bt_remote_send(remote_of(self), head, bytes, len);
+  if (scratch.data)
+    bt_wipe(scratch.data, scratch.len); /* blobs are secrets as a rule */
+  bt_buf_free(&scratch);
 }
 
 static struct bt_remote_input *input_of(struct bt_remote *r, berth_op op) {

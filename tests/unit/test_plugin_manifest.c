@@ -136,6 +136,7 @@ static size_t size_of(const struct bt_arg *a) {
   case BT_ARG_BOOL:
     return 1;
   case BT_ARG_BYTES:
+  case BT_ARG_BLOBS:
     return sizeof(void *) + sizeof(size_t);
   default:
     return 8;
@@ -146,7 +147,7 @@ static size_t size_of(const struct bt_arg *a) {
 static bool covered(const struct bt_method *m) {
   size_t at = sizeof(size_t);
   for (const struct bt_arg *a = m->args; a->name; a++) {
-    size_t align = a->kind == BT_ARG_BYTES ? 8 : size_of(a);
+    size_t align = a->kind == BT_ARG_BYTES || a->kind == BT_ARG_BLOBS ? 8 : size_of(a);
     if (a->offset != (at + align - 1) / align * align)
       return false;
     at = a->offset + size_of(a);
