@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include <berth/runtime.h>
+#include <berth/scm.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
@@ -146,6 +147,20 @@ static void ignore(void *arg, enum bt_code code, const char *message, const json
   (void)arg, (void)code, (void)message, (void)result;
 }
 
+/* What plug-ins hear from outside may be a reason to look at once. */
+static void take_hint(struct bt_daemon *d, const char *entry, const char *type, const char *data_json) {
+  static const struct {
+    const char *type, *interface, *op;
+  } hints[] = {{"plugin.scm.changed", BERTH_SCM, "source.push"}};
+  for (size_t i = 0; i < BT_COUNT(hints); i++) {
+    if (!bt_streq(hints[i].type, type) || !bt_plugin_methods(bt_plugins_named(d->plugins, entry), hints[i].interface))
+      continue;
+    json_t *args = bt_json_parse(data_json, strlen(data_json), 65536, 16, "event data", NULL);
+    if (args)
+      bt_executor_write(d->executor, hints[i].op, args, "system", false, ignore, NULL);
+  }
+}
+
 static void publish(void *arg, const char *entry, const char *type, const char *severity, const char *message,
                     const char *data_json) {
   struct bt_daemon *d = arg;
@@ -155,6 +170,8 @@ static void publish(void *arg, const char *entry, const char *type, const char *
   BT_AUTO_FREE char *subject = bt_asprintf("plugin/%s", entry);
   bt_json_set_str(args, "subject", subject);
   bt_json_set_str(args, "message", message);
+  if (data_json)
+    take_hint(d, entry, type, data_json);
   json_t *data = data_json ? bt_json_parse(data_json, strlen(data_json), 65536, 16, "event data", NULL) : NULL;
   if (data)
     bt_json_set(args, "data", data);

@@ -20,6 +20,7 @@ struct sync {
   const json_t *spec; /* of args */
   size_t at;          /* the entry that is asked, in order of the configuration */
   char *entry;        /* the one that speaks for the repository */
+  char *why;          /* what the last one said that does not */
   json_t *answer;     /* what is known so far */
   struct bt_follow_files *files;
   int rounds;
@@ -34,6 +35,7 @@ static void sync_end(struct sync *s, enum bt_code code, const char *message) {
   json_decref(s->args);
   json_decref(s->answer);
   free(s->entry);
+  free(s->why);
   free(s->request);
   free(s);
 }
@@ -179,6 +181,7 @@ static void resolved(void *arg, enum bt_code code, const char *message, json_t *
   struct sync *s = arg;
   const char *commit = bt_json_str(result, "commit");
   if (code == BT_UNSUPPORTED) {
+    bt_str_set(&s->why, message);
     s->at++;
     resolve(s);
   } else if (code != BT_OK || !commit) {
@@ -197,9 +200,7 @@ static void resolved(void *arg, enum bt_code code, const char *message, json_t *
 
 static void nobody(void *arg) {
   struct sync *s = arg;
-  sync_end(s, BT_UNSUPPORTED,
-           s->at ? "no plug-in speaks for this repository: see what its entry in berthd.yaml allows"
-                 : "no plug-in for repositories runs: name scm-git under plugins: in berthd.yaml");
+  sync_end(s, BT_UNSUPPORTED, s->why ? s->why : "no plug-in for repositories runs: name scm-git under plugins: in berthd.yaml");
 }
 
 static void resolve(struct sync *s) {

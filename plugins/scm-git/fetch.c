@@ -231,13 +231,13 @@ static void removed(struct sg_job *job, int status, const char *out, size_t out_
     init(job);
 }
 
-/* A mirror that grew old is made anew: what it holds comes again in one piece. */
+/* A mirror that grew old, or that was left half-way, is made anew: what it holds comes again in one piece. */
 static void start(struct sg_job *job) {
   PU_AUTO_FREE head = pu_asprintf("%s/HEAD", job->mirror);
   int packs;
   bool there = access(head, F_OK) == 0;
   int64_t size = there ? sg_mirror_size(job->mirror, &packs) : 0;
-  if (there && packs <= max_packs && size <= sg_jobs_max_repository(job->jobs)) {
+  if (there && packs >= 0 && packs <= max_packs && size <= sg_jobs_max_repository(job->jobs)) {
     ask_sizes(job);
   } else if (access(job->mirror, F_OK) == 0) {
     const char *const args[] = {"rm", "-rf", "--", job->mirror, NULL};

@@ -118,7 +118,9 @@ enum berth_code sg_git_error(const char *repository, const char *err, size_t len
 }
 
 void sg_job_fail_git(struct sg_job *job, int status, const char *err, size_t err_len) {
-  if (job->too_large || status == -25 /* SIGXFSZ */)
+  int packs;
+  bool full = job->too_large || status == -25 /* SIGXFSZ */ || sg_mirror_size(job->mirror, &packs) >= job->jobs->settings->max_repository;
+  if (full)
     sg_job_fail(job, BERTH_TOO_LARGE, "%s: it is larger than max_repository of the plug-in's configuration", job->url.text);
   else if (status == 127) {
     job->jobs->known = false; /* it was there a moment ago */
@@ -253,16 +255,20 @@ int64_t sg_mirror_size(const char *dir, int *packs) {
   PU_AUTO_FREE path = pu_asprintf("%s/objects/pack", dir);
   DIR *d = opendir(path);
   int64_t sum = 0;
+  bool unfinished = false;
   *packs = 0;
   for (struct dirent *e; d && (e = readdir(d));) {
     struct stat st;
     if (fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode))
       sum += st.st_size;
+    unfinished = unfinished || pu_starts(e->d_name, "tmp_");
     const char *dot = strrchr(e->d_name, '.');
     *packs += dot && strcmp(dot, ".pack") == 0;
   }
   if (d)
     closedir(d);
+  if (unfinished)
+    *packs = -1;
   return sum;
 }
 

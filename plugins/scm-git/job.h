@@ -55,7 +55,8 @@ void sg_job_run(struct sg_job *job, const char *const *args,
                 void (*step)(struct sg_job *job, int status, const char *out, size_t out_len, const char *err, size_t err_len));
 /* The mirror's size is watched while git runs: over the limit it is killed. */
 void sg_job_watch(struct sg_job *job, bool on);
-int64_t sg_mirror_size(const char *dir, int *packs); /* bytes of its packs */
+/* Bytes of its packs, and their number; < 0 packs where one was not finished. */
+int64_t sg_mirror_size(const char *dir, int *packs);
 
 /* The end of a job, exactly once. */
 void sg_job_done(struct sg_job *job, const json_t *result);

@@ -7,16 +7,17 @@
 
 #include "../common/util.h"
 #include "fetch.h"
+#include "hooks.h"
 #include "job.h"
+#include "report.h"
 #include "resolve.h"
 #include "settings.h"
 
 struct berth_instance {
   const struct berth_host *host;
-  const struct berth_host_ops *ops;
-  const struct berth_host_log *log;
   struct sg_settings settings;
   struct sg_jobs *jobs;
+  struct sg_hooks *hooks; /* NULL: none */
 };
 
 /* ---------------------------------------------------------------- methods */
@@ -28,8 +29,7 @@ static void resolve(struct berth_instance *self, berth_op op, const struct berth
 static void fetch(struct berth_instance *self, berth_op op, const struct berth_scm_fetch *request) { sg_fetch(self->jobs, op, request); }
 
 static void status(struct berth_instance *self, berth_op op, const struct berth_scm_status *request) {
-  (void)request;
-  self->ops->finish(self->host, op, BERTH_UNSUPPORTED, "the host of this repository has no API that is known", NULL);
+  sg_report(self->host, &self->settings, op, request);
 }
 
 static void probe(struct berth_instance *self, berth_op op) { sg_jobs_probe(self->jobs, op); }
@@ -84,10 +84,9 @@ static enum berth_code start(const struct berth_host *host, const char *config_j
   }
   struct berth_instance *self = pu_new(struct berth_instance);
   self->host = host;
-  self->ops = host->service(host, BERTH_HOST_OPS);
-  self->log = host->service(host, BERTH_HOST_LOG);
   self->settings = settings;
   self->jobs = sg_jobs_new(host, &self->settings);
+  self->hooks = sg_hooks_new(host, &self->settings);
   *out = self;
   return BERTH_OK;
 }
@@ -95,6 +94,7 @@ static enum berth_code start(const struct berth_host *host, const char *config_j
 /* The host has ended all operations by now. */
 static void stop(struct berth_instance *self) {
   sg_jobs_free(&self->jobs);
+  sg_hooks_free(&self->hooks);
   sg_settings_free(&self->settings);
   free(self);
 }
@@ -134,7 +134,7 @@ static const struct berth_field fields[] = {
 
 static const struct berth_scm methods = {.size = sizeof methods, .resolve = resolve, .fetch = fetch, .status = status, .probe = probe};
 static const struct berth_interface interfaces[] = {{BERTH_SCM, &methods}, {0}};
-static const char *const needs[] = {BERTH_HOST_OPS, BERTH_HOST_LOG, BERTH_HOST_TIMER, BERTH_HOST_CHILD, NULL};
+static const char *const needs[] = {BERTH_HOST_OPS, BERTH_HOST_LOG, BERTH_HOST_TIMER, BERTH_HOST_CHILD, BERTH_HOST_HTTP, NULL};
 static const struct berth_manifest manifest = {BERTH_MANIFEST_SIZES,
                                                .id = "scm-git",
                                                .version = "0.1.0",
