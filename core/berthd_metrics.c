@@ -48,7 +48,10 @@ static void server_metrics(const struct collect *c) {
   struct bt_loop_stats loop;
   bt_loop_stats(d->loop, &loop);
   one(c, "berth_loop_worst_seconds", "Longest callback of the event loop since the start.", BERTH_GAUGE, (double)loop.worst_us / 1e6);
+  one(c, "berth_loop_own_seconds", "Longest callback without what it waited for a processor.", BERTH_GAUGE, (double)loop.own_us / 1e6);
   one(c, "berth_loop_stalls_total", "Callbacks of the event loop over 50 ms.", BERTH_COUNTER, (double)loop.stalls);
+  one(c, "berth_loop_descheduled_total", "Those of them that were not over it without the wait for a processor.", BERTH_COUNTER,
+      (double)loop.descheduled);
   struct bt_store_stats store;
   bt_store_sqlite_stats(d->store, &store);
   one(c, "berth_store_commits_total", "Changes made durable.", BERTH_COUNTER, (double)store.commits);

@@ -244,8 +244,11 @@ json_t *bt_daemon_status(void *arg) {
   bt_json_set_int(o, "rss_bytes", bt_daemon_rss());
   struct bt_loop_stats loop;
   bt_loop_stats(d->loop, &loop);
-  bt_json_set(o, "loop", json_pack("{sI,ss,sI,sI}", "worst_us", (json_int_t)loop.worst_us, "worst_name", loop.worst_name,
-                                   "stalls", (json_int_t)loop.stalls, "callbacks", (json_int_t)loop.callbacks));
+  bt_json_set(o, "loop",
+              json_pack("{sI,ss,sI,sI,ss,sI,sI,sI,sI}", "worst_us", (json_int_t)loop.worst_us, "worst_name", loop.worst_name, "worst_cpu_us",
+                        (json_int_t)loop.worst_cpu_us, "own_us", (json_int_t)loop.own_us, "own_name", loop.own_name, "own_cpu_us",
+                        (json_int_t)loop.own_cpu_us, "stalls", (json_int_t)loop.stalls, "descheduled", (json_int_t)loop.descheduled,
+                        "callbacks", (json_int_t)loop.callbacks));
   struct bt_store_stats store;
   bt_store_sqlite_stats(d->store, &store);
   const char *sentence = "";
@@ -348,9 +351,11 @@ static void check_policies(struct bt_daemon *d, json_t *report) {
 static void check_loop(struct bt_daemon *d, json_t *report) {
   struct bt_loop_stats loop;
   bt_loop_stats(d->loop, &loop);
-  BT_AUTO_FREE char *text = bt_asprintf("longest callback %lld ms (%s), %llu over 50 ms", (long long)loop.worst_us / 1000,
-                                        loop.worst_name, (unsigned long long)loop.stalls);
-  check(report, "event loop", loop.worst_us > 50000 ? "warning" : "ok", text, NULL);
+  BT_AUTO_FREE char *text =
+      bt_asprintf("longest callback %lld ms (%s), %lld ms (%s) with the wait for a processor; %llu over 50 ms, %llu only for that wait",
+                  (long long)loop.own_us / 1000, loop.own_name, (long long)loop.worst_us / 1000, loop.worst_name,
+                  (unsigned long long)loop.stalls, (unsigned long long)loop.descheduled);
+  check(report, "event loop", loop.own_us > 50000 ? "warning" : "ok", text, NULL);
 }
 
 struct doctor {

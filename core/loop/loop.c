@@ -15,8 +15,9 @@
 #include "base/mem.h"
 #include "base/vec.h"
 #include "loop/internal.h"
+#include "loop/spent.h"
 
-enum { STALL_US = 50000, MAX_DEPTH = 8 };
+enum { STALL_US = 50000, MAX_DEPTH = 8, MARK_NS = 1000000 };
 
 struct post {
   struct post *next;
@@ -50,6 +51,9 @@ struct bt_loop {
   int depth;
   struct frame frames[MAX_DEPTH];
   struct bt_loop_stats stats;
+  int spent_fd;
+  int64_t mark_ns; /* when mark was read: at most MARK_NS before the callback that runs now began */
+  struct bt_spent mark;
   BT_VEC(struct sig *) signals;
 };
 
@@ -75,24 +79,56 @@ static int64_t now_ns(void) {
   return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
 }
 
-void bt_loop_enter(struct bt_loop *loop, const char *name) {
-  int d = loop->depth++;
-  if (d < MAX_DEPTH)
-    loop->frames[d] = (struct frame){.name = name, .start_ns = now_ns()};
+/* Not read for each callback: that would cost more than many of them do. */
+static void mark(struct bt_loop *loop, int64_t now) {
+  if (now - loop->mark_ns < MARK_NS)
+    return;
+  loop->mark_ns = now;
+  loop->mark = bt_spent_read(loop->spent_fd);
 }
 
-static void note_stall(struct bt_loop *loop, const struct frame *f, int64_t us) {
+void bt_loop_enter(struct bt_loop *loop, const char *name) {
+  int d = loop->depth++;
+  int64_t now = now_ns();
+  if (d == 0)
+    mark(loop, now);
+  if (d < MAX_DEPTH)
+    loop->frames[d] = (struct frame){.name = name, .start_ns = now};
+}
+
+static void warn_stall(const char *name, int64_t us, int64_t cpu_us, int64_t own_us) {
+  if (own_us <= STALL_US)
+    bt_warn("loop", "the callback %s took %lld ms, %lld ms of them waiting for a processor: the machine is busy", name, (long long)us / 1000,
+            (long long)(us - own_us) / 1000);
+  else
+    bt_warn("loop", "the callback %s held the loop for %lld ms: %lld ms on a processor, %lld ms waiting for one, %lld ms blocked", name,
+            (long long)us / 1000, (long long)cpu_us / 1000, (long long)(us - own_us) / 1000, (long long)BT_MAX(0, own_us - cpu_us) / 1000);
+}
+
+/* What the mark is older than the callback counts as the callback's own. */
+static void note_long(struct bt_loop *loop, const struct frame *f, int64_t took) {
   struct bt_loop_stats *st = &loop->stats;
+  struct bt_spent spent = bt_spent_read(loop->spent_fd);
+  int64_t wait = BT_MAX(0, spent.wait_ns - loop->mark.wait_ns - (f->start_ns - loop->mark_ns));
+  int64_t us = took / 1000, own_us = BT_MAX(0, took - wait) / 1000, cpu_us = BT_MIN(took, spent.cpu_ns - loop->mark.cpu_ns) / 1000;
+  char name[sizeof st->worst_name];
   bool inner = f->inner && f->inner_ns / 1000 > us / 2;
+  snprintf(name, sizeof name, "%s%s%s", f->name, inner ? "/" : "", inner ? f->inner : "");
   if (us > st->worst_us) {
     st->worst_us = us;
-    snprintf(st->worst_name, sizeof st->worst_name, "%s%s%s", f->name, inner ? "/" : "", inner ? f->inner : "");
+    st->worst_cpu_us = cpu_us;
+    snprintf(st->worst_name, sizeof st->worst_name, "%s", name);
+  }
+  if (own_us > st->own_us) {
+    st->own_us = own_us;
+    st->own_cpu_us = cpu_us;
+    snprintf(st->own_name, sizeof st->own_name, "%s", name);
   }
   if (us <= STALL_US)
     return;
   st->stalls++;
-  bt_warn("loop", "the callback %s%s%s held the loop for %lld ms", f->name, inner ? "/" : "", inner ? f->inner : "",
-          (long long)us / 1000);
+  st->descheduled += own_us <= STALL_US;
+  warn_stall(name, us, cpu_us, own_us);
 }
 
 void bt_loop_leave(struct bt_loop *loop) {
@@ -111,8 +147,8 @@ void bt_loop_leave(struct bt_loop *loop) {
     return;
   }
   loop->stats.callbacks++;
-  if (took / 1000 > loop->stats.worst_us || took > (int64_t)STALL_US * 1000)
-    note_stall(loop, f, took / 1000);
+  if (took / 1000 > loop->stats.own_us || took > (int64_t)STALL_US * 1000) /* own_us is never over worst_us */
+    note_long(loop, f, took);
 }
 
 static struct post *post_pop(struct bt_loop *loop) {
@@ -203,6 +239,7 @@ struct bt_loop *bt_loop_new(void) {
   BT_ASSERT(loop->base);
   pthread_mutex_init(&loop->lock, NULL);
   loop->tail = &loop->head;
+  loop->spent_fd = bt_spent_open();
   loop->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   BT_ASSERT(loop->wake_fd >= 0);
   loop->wake_ev = event_new(loop->base, loop->wake_fd, EV_READ | EV_PERSIST, on_wake, loop);
@@ -223,12 +260,16 @@ void bt_loop_free(struct bt_loop **ploop) {
     free(p);
   event_free(loop->wake_ev);
   close(loop->wake_fd);
+  close(loop->spent_fd); /* -1 does no harm */
   event_base_free(loop->base);
   pthread_mutex_destroy(&loop->lock);
   free(loop);
 }
 
 void bt_loop_run(struct bt_loop *loop) {
+  close(loop->spent_fd); /* of the thread that made the loop, which need not be the one that runs it */
+  loop->spent_fd = bt_spent_open();
+  loop->mark_ns = 0;
   if (post_count(loop)) /* left over by a stop that came between them */
     wake(loop);
   while (!loop->stop) /* event_base_loop may return on an error of its backend: go on */

@@ -2,7 +2,8 @@
  * the one that calls bt_loop_run; but for bt_loop_post and bt_loop_stop everything here is for that thread only.
  *
  * A callback that holds the loop over 50 ms is a defect: the loop logs it with the name that was given at registration
- * and keeps the worst in bt_loop_stats. Names are string literals or live as long as the handle. */
+ * and keeps the worst in bt_loop_stats. Names are string literals or live as long as the handle. On a machine with more work than
+ * processors a callback may stand in the queue for one longer than it runs: that is told apart, and is no defect of the callback. */
 #ifndef BT_LOOP_LOOP_H
 #define BT_LOOP_LOOP_H
 
@@ -43,9 +44,15 @@ void bt_loop_enter(struct bt_loop *loop, const char *name);
 void bt_loop_leave(struct bt_loop *loop);
 
 struct bt_loop_stats {
-  int64_t worst_us;       /* longest callback since the start or the last reset */
+  int64_t worst_us;       /* longest callback since the start or the last reset, by the wall clock */
   char worst_name[64];
-  uint64_t stalls;        /* callbacks over 50 ms */
+  int64_t worst_cpu_us;   /* what of it the thread was on a processor */
+  int64_t own_us;         /* the longest without what it waited for a processor: computing, and blocked in a call. Where the kernel
+                           * does not tell that wait (no schedstat) this is the wall clock, too. Up to 1 ms too long. */
+  char own_name[64];
+  int64_t own_cpu_us;     /* what of that one was on a processor; where it is much less, the callback waits for something */
+  uint64_t stalls;        /* callbacks over 50 ms, by the wall clock */
+  uint64_t descheduled;   /* those of them that were not over it without the wait for a processor */
   uint64_t callbacks;
 };
 void bt_loop_stats(const struct bt_loop *loop, struct bt_loop_stats *out);

@@ -1,7 +1,9 @@
 #include "config.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -120,6 +122,9 @@ static void test_stalls(void) {
   ok(st.stalls >= 1, "a callback of 70 ms is a stall");
   is_str(st.worst_name, "outer/inner", "and is named, with the inner part that took the time");
   ok(st.worst_us >= 70000 && st.callbacks >= 1, "with its length");
+  ok(st.own_us >= 60000 && st.descheduled == 0, "a callback that blocks is to blame for it");
+  is_str(st.own_name, "outer/inner", "by name");
+  ok(st.own_cpu_us < 30000 && st.worst_cpu_us < 30000, "though it did not compute");
   bt_loop_stats_reset(loop);
   bt_loop_stats(loop, &st);
   is_int(st.worst_us, 0, "reset");
@@ -130,6 +135,63 @@ static void test_stalls(void) {
     bt_loop_leave(loop);
   }
   printf("# watching one callback costs %.0f ns\n", (double)(bt_clock_mono_us() - t0) * 1000 / N);
+}
+
+static void compute(void *arg) {
+  bt_loop_enter(loop, "computing");
+  struct timespec ts;
+  do
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+  while (ts.tv_sec * 1000 + ts.tv_nsec / 1000000 < *(const int64_t *)arg);
+  bt_loop_leave(loop);
+  bt_loop_stop(loop);
+}
+
+static void *burn(void *arg) {
+  while (!*(atomic_bool *)arg)
+    ;
+  return NULL;
+}
+
+static int64_t cpu_ms(void) {
+  struct timespec ts;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+  return ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+/* All on one processor, which the callback has to share with the others. */
+static void test_descheduled(void) {
+  enum { OTHERS = 5 };
+  struct bt_loop_stats st;
+  if (access("/proc/thread-self/schedstat", R_OK) != 0) {
+    puts("# this kernel does not tell how long a thread waits for a processor");
+    return;
+  }
+  cpu_set_t all, one;
+  sched_getaffinity(0, sizeof all, &all);
+  CPU_ZERO(&one);
+  for (int cpu = 0; cpu < CPU_SETSIZE && CPU_COUNT(&one) == 0; cpu++)
+    if (CPU_ISSET(cpu, &all))
+      CPU_SET(cpu, &one);
+  sched_setaffinity(0, sizeof one, &one);
+  atomic_bool end = false;
+  pthread_t others[OTHERS];
+  for (int i = 0; i < OTHERS; i++)
+    pthread_create(&others[i], NULL, burn, &end);
+  bt_loop_stats_reset(loop);
+  int64_t until = cpu_ms() + 25;
+  bt_loop_post(loop, "busy", compute, &until);
+  run();
+  bt_loop_stats(loop, &st);
+  end = true;
+  for (int i = 0; i < OTHERS; i++)
+    pthread_join(others[i], NULL);
+  sched_setaffinity(0, sizeof all, &all);
+  printf("# 25 ms of work took %lld ms, of which %lld ms its own, %lld ms on a processor\n", (long long)st.worst_us / 1000,
+         (long long)st.own_us / 1000, (long long)st.worst_cpu_us / 1000);
+  ok(st.worst_us > 75000 && st.stalls == 1, "25 ms of work among others that want the processor are a stall");
+  ok(st.own_us >= 20000 && st.own_us < 50000 && st.descheduled == 1, "which is the machine's: without the wait it is none");
+  ok(st.worst_cpu_us >= 20000 && st.worst_cpu_us < 50000, "nor by the thread's clock");
 }
 
 static void on_pipe(void *arg, int fd, int events) {
@@ -287,6 +349,7 @@ int main(void) {
   test_posts();
   test_stop_between_posts();
   test_stalls();
+  test_descheduled();
   test_watch_and_signal();
   test_workers();
   test_workers_close();
