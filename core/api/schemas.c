@@ -21,7 +21,7 @@ static const struct member members[] = {
     {"Server", "uptime_ms", "!integer", "Milliseconds since the start"},
     {"Server", "connections", "integer", "Open connections of the API"},
     {"Server", "rss_bytes", "integer", "Bytes of memory in use"},
-    {"Server", "loop", "object", "The event loop: its longest callback by the wall clock (worst_*) and without what it waited for a processor (own_*), microseconds; stalls"},
+    {"Server", "loop", "object", "The event loop: longest callback by the wall clock (worst_*), without the wait for a processor (own_*); stalls"},
     {"Server", "store", "object", "Commits, syncs, health of the state store"},
     {"Server", "warnings", "array", "What the operator should know, such as a full disk"},
     {"Check", "check", "!string", "What was looked at"},

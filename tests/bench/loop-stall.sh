@@ -10,7 +10,7 @@
 count=${BENCH_COUNT:-200}
 load=$(cut -d ' ' -f 1 /proc/loadavg)
 cpus=$(nproc)
-judged=$(awk "BEGIN { print $load > $cpus ? \"own\" : \"wall\" }")
+judged=$(awk "BEGIN { print ($load > $cpus) ? \"own\" : \"wall\" }")
 bench_server
 bench_app stall "$count"
 "$tools/tool_http" -u "$socket" -c 2 -d 1000 GET /v1/events?limit=100 >&2
