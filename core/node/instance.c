@@ -59,6 +59,23 @@ const char *bt_inst_of(const struct bt_inst *in, const char *what) {
   return bt_json_str_or(bt_json_obj(in->klass, "labels"), label, "");
 }
 
+void bt_inst_plan_start(struct bt_inst *in, int64_t wait_ms) {
+  in->next_start_ms = bt_clock_mono_ms() + wait_ms;
+  in->next_start_wall_ms = bt_clock_wall_ms() + wait_ms;
+}
+
+void bt_inst_unplan_start(struct bt_inst *in) { in->next_start_ms = in->next_start_wall_ms = 0; }
+
+/* An earlier agent told when the next start is, by a wall clock that may have been set since: it never waits longer than its failures
+ * are worth. */
+static void start_as_told(struct bt_inst *in, int64_t wall_ms) {
+  if (!wall_ms)
+    return;
+  int64_t now = bt_clock_wall_ms();
+  int64_t longest = bt_backoff_delay_ms(in->failures + 1, bt_json_int(bt_json_obj(in->klass, "restart"), "delay_ms", 0));
+  bt_inst_plan_start(in, BT_MIN(BT_MAX(wall_ms - now, 0), longest));
+}
+
 struct bt_inst *bt_inst_new(struct bt_agent *agent, const json_t *assignment) {
   struct bt_inst *in = bt_new(struct bt_inst);
   in->agent = agent;
@@ -66,7 +83,7 @@ struct bt_inst *bt_inst_new(struct bt_agent *agent, const json_t *assignment) {
   set_assignment(in, assignment);
   in->restarts = (int)bt_json_int(assignment, "restarts", 0);
   in->failures = (int)bt_json_int(assignment, "failures", 0);
-  in->next_start_ms = bt_json_int(assignment, "next_start_ms", 0);
+  start_as_told(in, bt_json_int(assignment, "next_start_ms", 0));
   in->finished = bt_json_bool(assignment, "ended", false);
   return in;
 }
@@ -129,7 +146,7 @@ void bt_inst_fail(struct bt_inst *in, const char *sentence, bool retry) {
     in->state = BT_INST_FAILED;
     in->failures++;
     int64_t wait = bt_backoff_delay_ms(in->failures + 1, 0);
-    in->next_start_ms = bt_clock_wall_ms() + wait;
+    bt_inst_plan_start(in, wait);
     bt_inst_retry_in(in, wait);
   }
   bt_inst_tell(in);
@@ -145,13 +162,13 @@ static void plan_restart(struct bt_inst *in) {
   in->failures++;
   if (!wanted) {
     in->finished = true;
-    in->next_start_ms = 0;
+    bt_inst_unplan_start(in);
     in->state = ok ? BT_INST_EXITED : BT_INST_FAILED;
     return;
   }
   int64_t wait = bt_backoff_delay_ms(in->failures, bt_json_int(policy, "delay_ms", 0));
   in->state = ok ? BT_INST_EXITED : BT_INST_FAILED;
-  in->next_start_ms = bt_clock_wall_ms() + wait;
+  bt_inst_plan_start(in, wait);
 }
 
 void bt_inst_exited(struct bt_inst *in, int exit_code, bool oom) {
@@ -227,7 +244,6 @@ void bt_inst_refresh_ready(struct bt_inst *in) {
   bool ready = in->running && !in->want_gone && in->state == BT_INST_RUNNING && healthy && in->startup_ok && in->readiness_ok;
   if (ready != in->ready) {
     in->ready = ready;
-    in->ready_since_ms = ready ? bt_clock_wall_ms() : 0;
     watch_for_good(in, ready && (in->failures || in->error));
   }
   bt_inst_tell(in);
@@ -246,7 +262,7 @@ void bt_inst_running(struct bt_inst *in, int64_t started_ms) {
   in->finished = false;
   in->started_ms = started_ms ? started_ms : bt_clock_wall_ms();
   in->finished_ms = 0;
-  in->next_start_ms = 0;
+  bt_inst_unplan_start(in);
   in->oom = false;
   in->lasting = false;
   in->started_once = true;
@@ -333,7 +349,7 @@ static void hooks_done(struct bt_inst *in, const char *error) {
     bt_str_set(&in->error, error);
     in->running = in->started_once = true;
     in->failures++;
-    in->next_start_ms = bt_clock_wall_ms() + bt_backoff_delay_ms(in->failures, 0);
+    bt_inst_plan_start(in, bt_backoff_delay_ms(in->failures, 0));
     in->want_restart = true;
     bt_inst_tell(in);
     bt_inst_step(in);
@@ -430,7 +446,7 @@ static void start(struct bt_inst *in) {
   if (in->started_once)
     in->restarts++;
   in->state = BT_INST_STARTING;
-  in->next_start_ms = 0;
+  bt_inst_unplan_start(in);
   in->busy = true;
   in->died_busy = false;
   in->oom = false;
@@ -587,7 +603,7 @@ void bt_inst_step(struct bt_inst *in) {
   in->want_restart = false;
   if (in->running || in->finished)
     return;
-  int64_t wait = in->next_start_ms - bt_clock_wall_ms();
+  int64_t wait = in->next_start_ms - bt_clock_mono_ms();
   if (in->next_start_ms && wait > 0) {
     if (in->state == BT_INST_STOPPING)
       in->state = BT_INST_FAILED; /* stopped since a hook failed */

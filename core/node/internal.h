@@ -62,8 +62,9 @@ struct bt_inst {
   int exit_code;
   int restarts;               /* starts after the first, for the report */
   int failures;               /* consecutive, for the backoff */
-  int64_t next_start_ms;      /* wall clock; 0: now */
-  int64_t started_ms, finished_ms, ready_since_ms;
+  int64_t next_start_ms;      /* monotonic; 0: now */
+  int64_t next_start_wall_ms; /* the same as it was told: the wall clock may be set meanwhile */
+  int64_t started_ms, finished_ms;
   berth_op op;                /* in flight, for cancel */
   struct bt_timer *timer;     /* next start, or a retry; made when first needed */
   struct bt_timer *good;      /* resets the failures once it has been ready long enough */
@@ -164,6 +165,8 @@ void bt_inst_restart(struct bt_inst *in);
 void bt_inst_fail(struct bt_inst *in, const char *sentence, bool retry); /* a step failed */
 void bt_inst_refresh_ready(struct bt_inst *in);
 void bt_inst_retry_in(struct bt_inst *in, int64_t ms);
+void bt_inst_plan_start(struct bt_inst *in, int64_t wait_ms); /* the next start, not before so long from now */
+void bt_inst_unplan_start(struct bt_inst *in);                /* there is none to wait for */
 void bt_inst_step_down(struct bt_inst *in);          /* lifecycle.c: towards gone */
 void bt_inst_step_restart(struct bt_inst *in);       /* lifecycle.c: stop in place */
 void bt_inst_after_start(struct bt_inst *in);        /* hooks, probes, inspect */

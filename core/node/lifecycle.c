@@ -114,7 +114,7 @@ void bt_inst_step_restart(struct bt_inst *in) {
     return;
   }
   in->finished = false;
-  in->next_start_ms = 0;
+  bt_inst_unplan_start(in);
 }
 
 void bt_inst_restart(struct bt_inst *in) {
@@ -123,7 +123,7 @@ void bt_inst_restart(struct bt_inst *in) {
   in->want_restart = true;
   if (!in->running) {
     in->finished = false;
-    in->next_start_ms = 0;
+    bt_inst_unplan_start(in);
   }
   bt_inst_step(in);
 }

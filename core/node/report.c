@@ -78,7 +78,7 @@ json_t *bt_inst_report(const struct bt_inst *in) {
   bt_json_set_int(o, "restarts", in->restarts);
   bt_json_set_int(o, "failures", in->failures);
   if (!in->running)
-    set_nonzero(o, "next_start_ms", in->next_start_ms);
+    set_nonzero(o, "next_start_ms", in->next_start_wall_ms);
   if (in->finished)
     bt_json_set_bool(o, "final", true);
   bt_json_set_str(o, "ip", in->ip);

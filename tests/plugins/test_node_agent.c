@@ -7,6 +7,8 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -233,6 +235,45 @@ static void test_failing_hook(void) {
   ok(run_until(h_gone), "it goes");
 }
 
+/* ---- the wall clock is set: everything in this program that asks for the time of day gets it shifted ---- */
+
+static int64_t shift_s;
+
+int clock_gettime(clockid_t id, struct timespec *ts) {
+  int rc = (int)syscall(SYS_clock_gettime, id, ts);
+  if (rc == 0 && id == CLOCK_REALTIME)
+    ts->tv_sec += shift_s;
+  return rc;
+}
+
+static bool b_waits(void) { return bt_json_int(report("b1"), "failures", 0) == 1 && bt_json_int(report("b1"), "next_start_ms", 0) > 0; }
+static bool b_again(void) { return bt_json_int(report("b1"), "restarts", 0) == 1; }
+static bool b_gone(void) { return is("b1", "removed", false); }
+
+static void test_clock_set_back(void) {
+  enum { hour_s = 3600, delay_ms = 1500 };
+  BT_AUTO_JSON ends = class_of("exit 3", 0);
+  bt_json_set(ends, "restart", json_pack("{ss,si}", "condition", "any", "delay_ms", delay_ms));
+  tell(json_pack("{ss,so}", "type", "assign", "instance", assignment("b1", ends)));
+  ok(run_until(b_waits), "one that ended waits for its next start");
+  shift_s = -hour_s;
+  ok(run_until(b_again), "which comes in time, though the clock was set back by an hour");
+  BT_AUTO_FREE char *b1 = bt_asprintf("%s-b1", T.prefix);
+  tell(json_pack("{ss,ss}", "type", "release", "instance", b1));
+  ok(run_until(b_gone), "it goes");
+  json_t *told = assignment("b1", ends);
+  bt_json_set_int(told, "failures", 1);
+  bt_json_set_int(told, "next_start_ms", bt_clock_wall_ms() + hour_s * 1000);
+  bt_map_del(T.reports, b1);
+  tell(json_pack("{ss,so}", "type", "assign", "instance", told));
+  struct bt_inst *in = bt_map_get(T.agent->instances, b1);
+  ok(in && in->next_start_ms > bt_clock_mono_ms() && in->next_start_ms <= bt_clock_mono_ms() + BT_BACKOFF_FIRST_MS,
+     "set back while no agent ran: it waits no longer than its failures are worth");
+  tell(json_pack("{ss,ss}", "type", "release", "instance", b1));
+  ok(run_until(b_gone), "it goes");
+  shift_s = 0;
+}
+
 static bool never(void) { return false; }
 
 /* What it asked of the engine is still on its way when it ends: the answers must not find what is freed. */
@@ -343,6 +384,7 @@ int main(void) {
   start_agent();
   test_life();
   test_failing_hook();
+  test_clock_set_back();
   test_adoption();
   test_end();
   wait_for_portd();
