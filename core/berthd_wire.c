@@ -84,8 +84,42 @@ static void make_call(void *arg, uint64_t id, const char *kind, const json_t *ar
     bt_image_build(d->agent, args, call_done, c);
   else if (bt_starts(kind, "source.") && d->api)
     bt_api_source_call(d->api, kind, args, call_done, c);
+  else if (bt_streq(kind, "lb.drain"))
+    bt_balancer_drain(d->balancer, args, call_done, c);
   else
     call_done(c, BT_INTERNAL, "the daemon knows no such call", NULL);
+}
+
+/* ---------------------------------------------------------------- routes */
+
+static void to_balancer(void *arg, bool whole, const json_t *endpoints) {
+  struct bt_daemon *d = arg;
+  if (d->balancer)
+    bt_balancer_changed(d->balancer, whole, endpoints);
+}
+
+static json_t *route_table(void *arg) { return bt_control_routes(bt_executor_control(((struct bt_daemon *)arg)->executor)); }
+
+static void nobody_waits(void *arg, enum bt_code code, const char *message, const json_t *result) {
+  (void)arg, (void)code, (void)message, (void)result;
+}
+
+static void lb_report(void *arg, json_t *args_steal) {
+  struct bt_daemon *d = arg;
+  if (d->closing || !d->executor)
+    json_decref(args_steal);
+  else
+    bt_executor_write(d->executor, "lb.report", args_steal, "system", false, nobody_waits, NULL);
+}
+
+static void open_balancer(struct bt_daemon *d) {
+  struct bt_balancer_options options = {.loop = d->loop,
+                                        .plugins = d->plugins,
+                                        .table = route_table,
+                                        .content = bt_daemon_content,
+                                        .report = lb_report,
+                                        .arg = d};
+  d->balancer = bt_balancer_new(&options);
 }
 
 static void rebuilt(void *arg) {
@@ -261,6 +295,7 @@ static int open_state(struct bt_daemon *d, struct bt_err **err) {
                                                     .keep_events = (int)d->config->history.events},
                                         .send = to_node,
                                         .call = make_call,
+                                        .routes = to_balancer,
                                         .rebuilt = rebuilt,
                                         .arg = d};
   return bt_executor_new(&options, &d->executor, err);
@@ -301,6 +336,7 @@ void bt_daemon_reload(struct bt_daemon *d) {
   bt_pool_run(d->pool, "reload the policies", reload_policies, policies_reloaded, job);
   tune_agent(d);
   load_plugins(d);
+  bt_balancer_changed(d->balancer, true, NULL);
 }
 
 static char *node_name(const struct bt_config *config) {
@@ -329,6 +365,7 @@ int bt_daemon_open(struct bt_daemon *d, struct bt_err **err) {
   if (open_run_dir(d->config->run_dir, err) < 0 || open_state(d, err) < 0 || open_policies(d, err) < 0)
     return -1;
   open_plugins(d);
+  open_balancer(d);
   if (open_agent(d, err) < 0 || open_api(d, err) < 0)
     return -1;
   bt_daemon_watch_secrets(d);
@@ -344,7 +381,9 @@ void bt_daemon_close(struct bt_daemon *d) {
   if (d->pool)
     bt_pool_finish(d->pool);
   bt_api_free(&d->api);
+  d->closing = true;
   bt_agent_free(&d->agent);
+  bt_balancer_free(&d->balancer);
   bt_watcher_free(&d->secrets);
   bt_plugins_free(&d->plugins);
   if (d->executor)

@@ -9,6 +9,7 @@
 #include "loop/worker.h"
 #include "model/config.h"
 #include "node/agent.h"
+#include "node/balancer.h"
 #include "node/images.h"
 #include "node/stream.h"
 #include "plugin/plugin.h"
@@ -35,6 +36,7 @@ struct bt_daemon {
   struct bt_kv_wait *kv_waits; /* puts of plug-ins that are not durable yet */
   struct bt_executor *executor;
   struct bt_agent *agent;
+  struct bt_balancer *balancer;
   struct bt_api *api;
   json_t *stats;          /* the last statistics of all instances, for metrics */
   int64_t stats_ms;       /* monotonic; when they were read */

@@ -5,6 +5,7 @@
 #include "base/nearest.h"
 #include "compose/files.h"
 #include "compose/internal.h"
+#include "compose/xberth.h"
 
 static bool wanted(const struct bt_load *load, const struct bt_yaml *service) {
   const struct bt_yaml *profiles = bt_yaml_get(service, "profiles");
@@ -113,6 +114,8 @@ static void note_sources(struct bt_map *used, const char *kind, const struct bt_
   }
 }
 
+static void note_route_secret(void *used, const struct bt_yaml *name) { note(used, "secrets", name->text); }
+
 static void drop_unused(struct bt_yaml *tree) {
   static const char *const kinds[] = {"networks", "volumes", "secrets", "configs", "models"};
   BT_AUTO_MAP used = bt_map_new(NULL);
@@ -125,6 +128,7 @@ static void drop_unused(struct bt_yaml *tree) {
       note_sources(used, "secrets", bt_yaml_get(pair->value, "secrets"));
       note_sources(used, "secrets", bt_yaml_get(bt_yaml_get(pair->value, "build"), "secrets"));
       note_sources(used, "configs", bt_yaml_get(pair->value, "configs"));
+      bt_xberth_route_secrets(pair->value, note_route_secret, used);
     }
   for (size_t i = 0; i < BT_COUNT(kinds); i++) {
     struct bt_yaml *map = bt_yaml_get(tree, kinds[i]);

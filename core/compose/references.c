@@ -10,6 +10,7 @@
 #include "base/nearest.h"
 #include "compose/internal.h"
 #include "compose/values.h"
+#include "compose/xberth.h"
 #include "model/image.h"
 
 /* What one service's checks share. */
@@ -164,6 +165,8 @@ static void check_contexts(const struct referee *r) {
         undefined(r, "service", pair->value->text + 8, pair->value->loc);
 }
 
+static void check_route_secret(void *arg, const struct bt_yaml *name) { undefined(arg, "secret", name->text, name->loc); }
+
 static void check_service(const struct referee *r) {
   check_build(r);
   check_image(r);
@@ -174,6 +177,7 @@ static void check_service(const struct referee *r) {
   undefined_sources(r, "secret", attr(r, "secrets"));
   undefined_sources(r, "secret", bt_yaml_get(attr(r, "build"), "secrets"));
   undefined_sources(r, "config", attr(r, "configs"));
+  bt_xberth_route_secrets(r->service, check_route_secret, (void *)(uintptr_t)r);
   undefined_keys(r, "model", attr(r, "models"));
   check_counts(r);
   check_twice(r, "cpus", "limits", "cpus");

@@ -1,4 +1,4 @@
-/* x-berth of a service: probes, job, progress_deadline. Checked key by key and completed in place, so that what runs them reads plain values:
+/* x-berth of a service: probes, job, progress_deadline (routes stand in xberth_routes.c). Checked key by key and completed in place, so that what runs them reads plain values:
  * durations as Go prints them, numbers as numbers, commands as lists. */
 #include "config.h"
 
@@ -6,26 +6,29 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/nearest.h"
-#include "compose/place.h"
 #include "compose/support.h"
 #include "compose/values.h"
+#include "compose/xberth.h"
 
 const char *const bt_xberth_keys[] = {
     "probes", "probes.readiness", "probes.liveness", "probes.startup", "http", "http.path", "http.port", "http.scheme",
     "http.headers", "http.status", "tcp", "tcp.port", "exec", "exec.command", "interval", "timeout", "failures",
-    "successes", "start_period", "job", "job.completions", "job.max_concurrent", "job.backoff_limit", "progress_deadline", NULL};
+    "successes", "start_period", "job", "job.completions", "job.max_concurrent", "job.backoff_limit", "progress_deadline", "routes",
+    "protocol", "hosts", "paths", "port", "listen", "scheme", "weight", "share", "tls", "tls.secret", "tls.redirect", "sticky",
+    "sticky.by", "sticky.cookie", "sticky.lifetime", "timeouts", "timeouts.connect", "timeouts.response", "timeouts.idle",
+    "rate_limit", "rate_limit.requests", "rate_limit.period", "maintenance", "maintenance.status", "maintenance.content_type",
+    "maintenance.body", "maintenance.retry_after", "maintenance.allow", "accept_proxy", "client_address", NULL};
 
-static void wrong(struct bt_load *load, const struct bt_yaml *n, const struct bt_place *place, const char *wanted) {
+void bt_xberth_wrong(struct bt_load *load, const struct bt_yaml *n, const struct bt_place *place, const char *wanted) {
   BT_AUTO_FREE char *where = bt_place_text(place);
   bool scalar = bt_is_scalar(n) && n->text;
   bt_diag_error(load->diags, n->loc, scalar ? "%s must be %s, not \"%.60s\"" : "%s must be %s, not a %s", where, wanted,
                 scalar ? n->text : bt_yaml_kind_name(n->kind));
 }
 
-/* Only the keys of the list, which ends with NULL, may stand in the mapping. false: it is no mapping. */
-static bool only(struct bt_load *load, const struct bt_yaml *n, const struct bt_place *place, const char *const *keys) {
+bool bt_xberth_only(struct bt_load *load, const struct bt_yaml *n, const struct bt_place *place, const char *const *keys) {
   if (n->kind != BT_YAML_MAP) {
-    wrong(load, n, place, "a mapping");
+    bt_xberth_wrong(load, n, place, "a mapping");
     return false;
   }
   bt_vec_each(&n->map, pair) {
@@ -41,42 +44,42 @@ static bool only(struct bt_load *load, const struct bt_yaml *n, const struct bt_
   return true;
 }
 
-static void set(struct bt_yaml *map, const char *key, struct bt_yaml *value) { bt_yaml_set(map, key, value->loc, value); }
+void bt_xberth_set(struct bt_yaml *map, const char *key, struct bt_yaml *value) { bt_yaml_set(map, key, value->loc, value); }
 
-/* An integer within [min, max]; the default where absent (or none, where that is < 0). */
-static void number(struct bt_load *load, struct bt_yaml *map, const char *key, long long min, long long max,
-                   long long otherwise, const struct bt_place *place) {
+void bt_xberth_number(struct bt_load *load, struct bt_yaml *map, const char *key, long long min, long long max, long long otherwise,
+                      const struct bt_place *place) {
   const struct bt_yaml *n = bt_yaml_get(map, key);
   long long v = otherwise;
   if (n && (n->kind == BT_YAML_FLOAT || !bt_value_int(n, &v) || v < min || v > max)) {
     BT_AUTO_FREE char *wanted = bt_asprintf("an integer from %lld to %lld", min, max);
-    wrong(load, n, BT_PLACE_KEY(place, key), wanted);
+    bt_xberth_wrong(load, n, BT_PLACE_KEY(place, key), wanted);
     return;
   }
   if (n || otherwise >= 0)
-    set(map, key, bt_yaml_int(v, n ? n->loc : map->loc));
+    bt_xberth_set(map, key, bt_yaml_int(v, n ? n->loc : map->loc));
 }
 
 static void port(struct bt_load *load, struct bt_yaml *map, const struct bt_place *place) {
   if (bt_yaml_get(map, "port")) {
-    number(load, map, "port", 1, 65535, -1, place);
+    bt_xberth_number(load, map, "port", 1, 65535, -1, place);
     return;
   }
   BT_AUTO_FREE char *where = bt_place_text(place);
   bt_diag_error(load->diags, map->loc, "%s needs \"port\", the port inside the container", where);
 }
 
-static void duration(struct bt_load *load, struct bt_yaml *map, const char *key, int64_t min, const char *otherwise,
-                     const struct bt_place *place) {
+void bt_xberth_duration(struct bt_load *load, struct bt_yaml *map, const char *key, int64_t min, const char *otherwise,
+                        const struct bt_place *place) {
   const struct bt_yaml *n = bt_yaml_get(map, key);
   int64_t ns = 0;
   char buf[64];
   if (!n) {
-    set(map, key, bt_yaml_str(otherwise, map->loc));
+    if (otherwise)
+      bt_xberth_set(map, key, bt_yaml_str(otherwise, map->loc));
   } else if (!bt_value_duration(n, &ns) || ns < min || ns > 86400 * (int64_t)1000000000) {
-    wrong(load, n, BT_PLACE_KEY(place, key), min ? "a duration from 100ms to 24h, such as 10s" : "a duration up to 24h, such as 10s");
+    bt_xberth_wrong(load, n, BT_PLACE_KEY(place, key), min ? "a duration from 100ms to 24h, such as 10s" : "a duration up to 24h, such as 10s");
   } else {
-    set(map, key, bt_yaml_str(bt_duration_go(ns, buf), n->loc));
+    bt_xberth_set(map, key, bt_yaml_str(bt_duration_go(ns, buf), n->loc));
   }
 }
 
@@ -86,13 +89,13 @@ static void headers(struct bt_load *load, struct bt_yaml *http, const struct bt_
   if (!n)
     return;
   if (n->kind != BT_YAML_MAP || n->map.len > 16) {
-    wrong(load, n, here, "a mapping of at most 16 names");
+    bt_xberth_wrong(load, n, here, "a mapping of at most 16 names");
     return;
   }
   bt_vec_each(&n->map, pair) {
     BT_AUTO_FREE char *text = bt_is_scalar(pair->value) ? bt_compose_scalar_text(pair->value) : NULL;
     if (!text || strpbrk(text, "\r\n") || strpbrk(pair->key, "\r\n: \t") || !*pair->key)
-      wrong(load, pair->value, BT_PLACE_KEY(here, pair->key), "a header's name and one line of text");
+      bt_xberth_wrong(load, pair->value, BT_PLACE_KEY(here, pair->key), "a header's name and one line of text");
     else
       bt_node_become(pair->value, bt_yaml_str(text, pair->value->loc));
   }
@@ -100,25 +103,25 @@ static void headers(struct bt_load *load, struct bt_yaml *http, const struct bt_
 
 static void http(struct bt_load *load, struct bt_yaml *n, const struct bt_place *place) {
   static const char *const keys[] = {"path", "port", "scheme", "headers", "status", NULL};
-  if (!only(load, n, place, keys))
+  if (!bt_xberth_only(load, n, place, keys))
     return;
   port(load, n, place);
-  number(load, n, "status", 100, 599, -1, place);
+  bt_xberth_number(load, n, "status", 100, 599, -1, place);
   headers(load, n, place);
   const struct bt_yaml *path = bt_yaml_get(n, "path"), *scheme = bt_yaml_get(n, "scheme");
   if (path && (path->kind != BT_YAML_STR || path->text[0] != '/' || strpbrk(path->text, " \r\n")))
-    wrong(load, path, BT_PLACE_KEY(place, "path"), "a path that begins with \"/\"");
+    bt_xberth_wrong(load, path, BT_PLACE_KEY(place, "path"), "a path that begins with \"/\"");
   if (scheme && !bt_streq(scheme->text, "http") && !bt_streq(scheme->text, "https"))
-    wrong(load, scheme, BT_PLACE_KEY(place, "scheme"), "http or https");
+    bt_xberth_wrong(load, scheme, BT_PLACE_KEY(place, "scheme"), "http or https");
   if (!path)
-    set(n, "path", bt_yaml_str("/", n->loc));
+    bt_xberth_set(n, "path", bt_yaml_str("/", n->loc));
   if (!scheme)
-    set(n, "scheme", bt_yaml_str("http", n->loc));
+    bt_xberth_set(n, "scheme", bt_yaml_str("http", n->loc));
 }
 
 static void tcp(struct bt_load *load, struct bt_yaml *n, const struct bt_place *place) {
   static const char *const keys[] = {"port", NULL};
-  if (only(load, n, place, keys))
+  if (bt_xberth_only(load, n, place, keys))
     port(load, n, place);
 }
 
@@ -126,14 +129,14 @@ static void tcp(struct bt_load *load, struct bt_yaml *n, const struct bt_place *
 static void exec(struct bt_load *load, struct bt_yaml *n, const struct bt_place *place) {
   static const char *const keys[] = {"command", NULL};
   static const char *const shell[] = {"/bin/sh", "-c"};
-  if (!only(load, n, place, keys))
+  if (!bt_xberth_only(load, n, place, keys))
     return;
   struct bt_yaml *command = bt_yaml_get(n, "command");
   bool good = command && ((command->kind == BT_YAML_STR && *command->text) || (command->kind == BT_YAML_SEQ && command->seq.len));
   for (size_t i = 0; good && command->kind == BT_YAML_SEQ && i < command->seq.len; i++)
     good = command->seq.items[i]->kind == BT_YAML_STR;
   if (!good) {
-    wrong(load, command ? command : n, BT_PLACE_KEY(place, "command"), "a command: text for the shell, or a list of strings");
+    bt_xberth_wrong(load, command ? command : n, BT_PLACE_KEY(place, "command"), "a command: text for the shell, or a list of strings");
     return;
   }
   if (command->kind == BT_YAML_SEQ)
@@ -147,7 +150,7 @@ static void exec(struct bt_load *load, struct bt_yaml *n, const struct bt_place 
 
 static void probe(struct bt_load *load, struct bt_yaml *n, const char *kind, const struct bt_place *place) {
   static const char *const keys[] = {"http", "tcp", "exec", "interval", "timeout", "failures", "successes", "start_period", NULL};
-  if (!only(load, n, place, keys))
+  if (!bt_xberth_only(load, n, place, keys))
     return;
   struct bt_yaml *ways[] = {bt_yaml_get(n, "http"), bt_yaml_get(n, "tcp"), bt_yaml_get(n, "exec")};
   if ((ways[0] != NULL) + (ways[1] != NULL) + (ways[2] != NULL) != 1) {
@@ -162,36 +165,38 @@ static void probe(struct bt_load *load, struct bt_yaml *n, const char *kind, con
   else
     exec(load, ways[2], BT_PLACE_KEY(place, "exec"));
   const int64_t least = 100000000;
-  duration(load, n, "interval", least, "10s", place);
-  duration(load, n, "timeout", least, "5s", place);
-  duration(load, n, "start_period", 0, "0s", place);
-  number(load, n, "failures", 1, 1000, 3, place);
+  bt_xberth_duration(load, n, "interval", least, "10s", place);
+  bt_xberth_duration(load, n, "timeout", least, "5s", place);
+  bt_xberth_duration(load, n, "start_period", 0, "0s", place);
+  bt_xberth_number(load, n, "failures", 1, 1000, 3, place);
   /* one success is enough where a failure means a restart */
-  number(load, n, "successes", 1, bt_streq(kind, "readiness") ? 1000 : 1, 1, place);
+  bt_xberth_number(load, n, "successes", 1, bt_streq(kind, "readiness") ? 1000 : 1, 1, place);
 }
 
 static void job(struct bt_load *load, struct bt_yaml *n, const struct bt_place *place) {
   static const char *const keys[] = {"completions", "max_concurrent", "backoff_limit", NULL};
-  if (!only(load, n, place, keys))
+  if (!bt_xberth_only(load, n, place, keys))
     return;
-  number(load, n, "completions", 1, 100000, -1, place);
-  number(load, n, "max_concurrent", 1, 100000, -1, place);
-  number(load, n, "backoff_limit", 0, 1000, -1, place);
+  bt_xberth_number(load, n, "completions", 1, 100000, -1, place);
+  bt_xberth_number(load, n, "max_concurrent", 1, 100000, -1, place);
+  bt_xberth_number(load, n, "backoff_limit", 0, 1000, -1, place);
 }
 
 void bt_compose_check_xberth(struct bt_load *load, struct bt_yaml *xberth, const char *service) {
-  static const char *const keys[] = {"probes", "job", "progress_deadline", NULL}, *const kinds[] = {"readiness", "liveness", "startup", NULL};
+  static const char *const keys[] = {"probes", "job", "progress_deadline", "routes", NULL}, *const kinds[] = {"readiness", "liveness", "startup", NULL};
   struct bt_place top = {NULL, "", 0};
   const struct bt_place *of = BT_PLACE_KEY(BT_PLACE_KEY(&top, "services"), service);
   const struct bt_place *here = BT_PLACE_KEY(of, "x-berth"), *under = BT_PLACE_KEY(here, "probes");
-  if (!only(load, xberth, here, keys))
+  if (!bt_xberth_only(load, xberth, here, keys))
     return;
   struct bt_yaml *probes = bt_yaml_get(xberth, "probes"), *work = bt_yaml_get(xberth, "job");
   if (work)
     job(load, work, BT_PLACE_KEY(here, "job"));
   if (bt_yaml_get(xberth, "progress_deadline")) /* without it control takes the health check's times into account */
-    duration(load, xberth, "progress_deadline", 1000000000, "10m0s", here);
-  if (!probes || !only(load, probes, under, kinds))
+    bt_xberth_duration(load, xberth, "progress_deadline", 1000000000, "10m0s", here);
+  if (bt_yaml_get(xberth, "routes"))
+    bt_xberth_routes(load, bt_yaml_get(xberth, "routes"), BT_PLACE_KEY(here, "routes"));
+  if (!probes || !bt_xberth_only(load, probes, under, kinds))
     return;
   for (size_t i = 0; kinds[i]; i++) {
     struct bt_yaml *n = bt_yaml_get(probes, kinds[i]);

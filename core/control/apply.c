@@ -174,7 +174,8 @@ static int draft_model(struct draft *d, json_t *model_steal, struct bt_err **err
   if (json_object_size(bt_json_obj(model, "services")) == 0)
     return bt_err_set(err, BT_INVALID, "app %s has no services (or all of them are in profiles that are not active)", d->app->name);
   d->rev->model_text = bt_json_text(model);
-  if (ctl_rev_load(d->rev, err) || check_constraints(d->rev, err) || check_sharing(d->rev, err) || check_ports(d->rev, err) || ctl_res_check(d->rev, err))
+  if (ctl_rev_load(d->rev, err) || check_constraints(d->rev, err) || check_sharing(d->rev, err) || check_ports(d->rev, err) ||
+      ctl_routes_check(d->rev, err) || ctl_res_check(d->rev, err))
     return -1;
   json_t *refs = ctl_content_refs(d->rev, d->contents, err);
   if (!refs)
@@ -584,6 +585,7 @@ void ctl_resolved(struct ctl_rev *rev) {
     try_instances(service, (*spec)->hash);
   }
   ctl_link_specs(app);
+  ctl_routes_changed(app);
   ctl_set_state(app, rev->rollback_of ? CTL_APP_ROLLING_BACK : CTL_APP_DEPLOYING, "revision %d is rolled out", rev->number);
   ctl_dirty(app);
 }

@@ -121,6 +121,7 @@ json_t *ctl_content_refs(const struct ctl_rev *rev, const json_t *contents, stru
     bt_vec_each(&s->secrets, grant) if (add_ref(refs, rev, "secrets", grant->source, contents, err)) return NULL;
     bt_vec_each(&s->build_secrets, grant) if (add_ref(refs, rev, "secrets", grant->source, contents, err)) return NULL;
     bt_vec_each(&s->configs, grant) if (add_ref(refs, rev, "configs", grant->source, contents, err)) return NULL;
+    bt_vec_each(&s->routes, route) if (route->secret && add_ref(refs, rev, "secrets", route->secret, contents, err)) return NULL;
   }
   return bt_steal(refs);
 }

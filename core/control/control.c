@@ -25,6 +25,7 @@ struct bt_control *bt_control_new(const struct bt_control_options *options) {
   c->contents = bt_map_new(ctl_content_free);
   c->sources = bt_map_new(ctl_source_free);
   c->kv = bt_map_new(free);
+  c->drains = bt_map_new(free);
   c->events = bt_newn(struct ctl_event, (size_t)c->keep_events);
   c->wake_ms = INT64_MAX;
   return c;
@@ -43,10 +44,11 @@ void bt_control_free(struct bt_control **control) {
   bt_vec_free(&c->unsaved_insts);
   bt_vec_free(&c->unsaved_apps);
   bt_vec_free(&c->dirty_apps);
-  struct bt_map **maps[] = {&c->apps, &c->instances, &c->nodes, &c->resources, &c->contents, &c->sources, &c->kv};
+  struct bt_map **maps[] = {&c->apps, &c->instances, &c->nodes, &c->resources, &c->contents, &c->sources, &c->kv, &c->drains};
   for (size_t i = 0; i < BT_COUNT(maps); i++)
     bt_map_free(maps[i]);
   ctl_events_free(c);
+  json_decref(c->lb);
   free(c->scratch);
   free(c->server_id);
   free(c);
@@ -66,6 +68,7 @@ void bt_effects_free(struct bt_effects *fx) {
     json_decref(send->message);
   }
   bt_vec_each(&fx->calls, call) json_decref(call->args);
+  json_decref(fx->endpoints);
   bt_vec_free(&fx->replies);
   bt_vec_free(&fx->sends);
   bt_vec_free(&fx->calls);
@@ -100,6 +103,8 @@ static void start(struct bt_control *c) {
     ctl_dirty(app);
   }
   ctl_sources_start(c);
+  ctl_drains_resume(c);
+  c->fx->routes = true;
 }
 
 static void take_input(struct bt_control *c, const struct bt_input *in) {
@@ -187,6 +192,7 @@ static void save_instances(struct bt_control *c) {
     inst->changed = inst->service->changed = c->revision + 1;
     BT_AUTO_FREE char *key = bt_asprintf("%s/%s", inst->service->app->ns, inst->id);
     ctl_put(c, "instance", key, ctl_inst_json(inst));
+    ctl_routes_inst(inst, false);
   }
   c->unsaved_insts.len = 0;
 }

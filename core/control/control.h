@@ -75,6 +75,7 @@ enum bt_input_kind {
  * source.push   {repositories: [URL], ref}  a host told of a push                 {matched: n}
  * event.add     {type, severity, namespace, app, subject, message, data}          {}
  * kv.put        {plugin, key, value (base64) or null}                             {}
+ * lb.report     {plugin, status: "ok"|"failing"|"absent", message, refused: {route: sentence}}  {}; kept in memory, becomes events
  * All names are checked: [a-z0-9][a-z0-9_-]{0,62}. A dry run answers with the plan and changes nothing. */
 struct bt_request {
   uint64_t id;        /* the executor's, comes back in the reply */
@@ -115,6 +116,7 @@ struct bt_send {
  * "source.sync"   {namespace, app, spec, apply: bool, skip: [commit], dry_run, correct, actor or absent} -> {commit, ref, author, email, time,
  *      subject, signature, applied: bool, correct, revision, changed, plan, …; error: {code, message} where the commit was found, but not applied}
  * "source.status" {repository, commit, state, context, description} -> {}
+ * "lb.drain"      {instance, grace_ms} -> anything: no load balancer has an open request of it any more, or its time is over
  * "image.build"   {namespace, app, service, build: canonical build object, tags: […], force: bool, secrets: [{id, key}]}
  *                 -> {"pinned": "sha256:…", "digest": …}; the node reads the secrets' values by their keys */
 struct bt_call {
@@ -129,6 +131,8 @@ struct bt_effects {
   struct { struct bt_reply *items; size_t len, cap; } replies;
   struct { struct bt_send *items; size_t len, cap; } sends;
   struct { struct bt_call *items; size_t len, cap; } calls;
+  bool routes;       /* the table of routes changed: load balancers are to get it whole (bt_control_routes) */
+  json_t *endpoints; /* changes of endpoints, as berth/lb.h has them; NULL: none. Before sends and calls of the step */
   int64_t wake_ms;   /* when the next tick is wanted, as now_ms; INT64_MAX: none */
 };
 void bt_effects_free(struct bt_effects *effects);
@@ -147,7 +151,7 @@ struct bt_query {
   const char *cursor; /* opaque, from *next */
   int limit;          /* 0: 500; at most 5,000 */
 };
-/* kind: "namespaces" "apps" "sources" "revisions" "services" "instances" "nodes" "volumes" "networks" "secrets" "configs" "events".
+/* kind: "namespaces" "apps" "sources" "revisions" "services" "instances" "nodes" "volumes" "networks" "secrets" "configs" "routes" "events".
  * A new array of objects as documented in control/objects.md; *next (may be NULL; the caller frees) the cursor of the next page or
  * NULL. Secrets never carry their content. NULL with BT_NOT_FOUND for an unknown kind or app, BT_INVALID for a bad cursor. */
 json_t *bt_control_list(const struct bt_control *control, const char *kind, const struct bt_query *query, char **next,
@@ -160,12 +164,15 @@ const char *bt_control_get(struct bt_control *control, const char *kind, const c
 /* The stored form of an object, as a commit of now would write it; the caller frees. NULL where there is none, and for kinds that
  * only the inside reads (blob, kv, meta, server). */
 char *bt_control_stored(const struct bt_control *control, const char *kind, const char *key);
-/* Why an object is as it is: object is "shop" (app), "shop/web", "web", an instance id, "volume/…", "node/…".
+/* Why an object is as it is: object is "shop" (app), "shop/web", "web", an instance id, "volume/…", "route/…", "node/…".
  * now_ms: by the wall clock. {"object","kind","summary": sentence, "reasons": [{"text","since","code"}], "next": what to try} */
 json_t *bt_control_why(struct bt_control *control, const char *namespace_, const char *object, int64_t now_ms, struct bt_err **err);
 /* The sealed blob of a secret / the content of a config, for the node agent: borrowed, NULL where absent. */
 const char *bt_control_secret_blob(const struct bt_control *control, const char *namespace_, const char *key);
 const char *bt_control_config_data(const struct bt_control *control, const char *namespace_, const char *key);
+/* The whole table of routes as berth/lb.h has it, but that "certificates" are [{"name", "namespace", "key"}], by which the daemon
+ * finds their content. New reference. */
+json_t *bt_control_routes(const struct bt_control *control);
 /* Calls found for every kv entry of a plug-in whose key begins with prefix. value: base64. */
 void bt_control_kv_scan(const struct bt_control *control, const char *plugin, const char *prefix,
                         bool (*found)(void *arg, const char *key, const char *value), void *arg);

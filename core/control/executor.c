@@ -143,6 +143,8 @@ static void deliver_one(struct bt_executor *ex, struct pending *p) {
     else
       answer(ex, r->request, p->code, p->message, NULL);
   }
+  if (ok && ex->o.routes && (p->effects.routes || p->effects.endpoints))
+    ex->o.routes(ex->o.arg, p->effects.routes, p->effects.endpoints);
   for (size_t i = 0; ok && i < p->effects.sends.len; i++)
     ex->o.send(ex->o.arg, p->effects.sends.items[i].node, p->effects.sends.items[i].message);
   for (size_t i = 0; ok && i < p->effects.calls.len; i++)

@@ -20,6 +20,8 @@ struct bt_executor_options {
   void (*send)(void *arg, const char *node, const json_t *message);
   /* A call to make; answer with bt_executor_call_done. */
   void (*call)(void *arg, uint64_t id, const char *kind, const json_t *args);
+  /* What load balancers are to know: the whole table anew, and then changes of endpoints (NULL: none). May be NULL. */
+  void (*routes)(void *arg, bool whole, const json_t *endpoints);
   /* Control was built anew: every node shall say hello again. */
   void (*rebuilt)(void *arg);
   void *arg;

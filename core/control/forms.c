@@ -73,6 +73,9 @@ static void inst_numbers(json_t *o, const struct ctl_inst *inst) {
   set_flag(o, "struck", inst->struck);
   set_flag(o, "restarting", inst->restarting);
   set_flag(o, "ended", inst->ended);
+  set_flag(o, "draining", inst->draining);
+  if (inst->draining)
+    ctl_set_time(o, "drain_by", ctl_to_wall(c, inst->drain_by_ms));
 }
 
 json_t *ctl_inst_json(const struct ctl_inst *inst) {
@@ -88,7 +91,7 @@ json_t *ctl_inst_json(const struct ctl_inst *inst) {
   set_or_null(o, "node", inst->node);
   bt_json_set_str(o, "state", bt_state_name((enum bt_state)inst->state));
   bt_json_set_str(o, "health", healths[inst->health]);
-  bt_json_set_bool(o, "ready", inst->ready);
+  bt_json_set_bool(o, "ready", inst->ready && !inst->draining);
   bt_json_set_str(o, "image", spec->image);
   set_or_null(o, "digest", spec->digest);
   set_or_null(o, "hash", spec->hash);

@@ -70,9 +70,11 @@ struct ctl_inst {
   uint8_t state; /* enum bt_state */
   uint8_t health; /* 0 none, 1 starting, 2 healthy, 3 unhealthy */
   bool ready, oom, leaving, struck, restarting, ended; /* ended: by the node's word it will not start again */
+  uint8_t lb; /* enum ctl_lb: what load balancers were told of it last */
+  bool draining; /* it leaves or restarts when its open requests are done, at drain_by_ms at the latest */
   bool lasting; /* by the node's word its error stays until a person does something */
   bool unsaved;
-  int64_t created_ms, assigned_ms, finished_ms, ready_ms, begun_ms; /* by control's own clock */
+  int64_t created_ms, assigned_ms, finished_ms, ready_ms, begun_ms, drain_by_ms; /* by control's own clock */
   int64_t started_ms, next_start_ms;                                /* the node's wall clock: only shown and told apart */
   char *error, *reason; /* reason: why it is pending or leaving */
   char *container_id, *image_id, *ip;
@@ -80,6 +82,9 @@ struct ctl_inst {
   char *co_network; /* instance whose network it shares; NULL */
   uint64_t changed; /* revision of its last stored change */
 };
+
+/* As what an instance stands in its pools. */
+enum ctl_lb { CTL_LB_NONE, CTL_LB_READY, CTL_LB_DRAIN };
 
 struct ctl_service {
   struct ctl_app *app;
@@ -111,6 +116,7 @@ struct ctl_app {
   int stable;                    /* the last revision that was deployed whole; 0: none */
   BT_VEC(struct ctl_service *) services;
   bool drop_volumes;
+  bool routed; /* a service of it has routes, or had some since the server's start */
   int64_t created_ms, updated_ms, wake_ms, looked_ms;
   bool dirty, unsaved;
   uint64_t changed;
@@ -232,6 +238,8 @@ struct bt_control {
   uint64_t instance_seq;
   uint64_t call_seq;
   BT_VEC(struct ctl_call *) calls;
+  struct bt_map *drains;    /* id of a call -> instance id (char *) */
+  json_t *lb;               /* what the load balancer said last: args of lb.report; NULL: nothing yet */
   BT_VEC(json_t *) waiting; /* stored instances and apps that wait for the last load: see load.c */
   uint64_t requests, steps;
   int64_t wake_ms; /* of the apps, as far as known; a tick at it looks again */
@@ -421,6 +429,27 @@ void ctl_event_add(struct bt_control *c, json_t *event_steal); /* without id, re
 void ctl_events_free(struct bt_control *c);
 const char *ctl_event_text(const struct bt_control *c, uint64_t id); /* borrowed; NULL: not kept */
 void ctl_event_load(struct bt_control *c, const json_t *event, const char *text, size_t len);
+
+/* ---- routes.c: the table of routes ---- */
+bool ctl_service_routed(const struct ctl_service *service);
+/* Structure changed: load balancers get the whole table anew after this step. */
+void ctl_routes_changed(struct ctl_app *app);
+/* To be called for an instance that changed (or, gone, is about to be deleted): tells what is new of it to load balancers. */
+void ctl_routes_inst(struct ctl_inst *inst, bool gone);
+/* -1 with BT_CONFLICT where a route of the revision is another app's, or two services of it cannot share one. */
+int ctl_routes_check(const struct ctl_rev *rev, struct bt_err **err) BT_CHECK;
+/* Rows of the table as objects.md has them; all of them where ns is NULL. New reference. */
+json_t *ctl_routes_rows(const struct bt_control *c, const char *ns, const char *app);
+void ctl_lb_report(struct bt_control *c, const struct bt_request *request);
+json_t *ctl_routes_list(const struct bt_control *c, const struct bt_query *query, char **next);
+json_t *ctl_route_named(const struct bt_control *c, const char *ns, const char *name); /* new reference; NULL: none */
+
+/* ---- drain.c: who leaves is let go by the load balancers first ---- */
+/* True where it has to be drained first: ctl_drained follows. */
+bool ctl_drain_begin(struct ctl_inst *inst);
+bool ctl_drain_done(struct bt_control *c, uint64_t call); /* false: it is no call of ours */
+void ctl_drains_check(struct ctl_app *app);               /* those whose time is over */
+void ctl_drains_resume(struct bt_control *c);             /* after a start */
 
 /* ---- views.c ---- */
 struct ctl_service *ctl_service_named(const struct bt_control *c, const char *ns, const char *name, struct bt_err **err);

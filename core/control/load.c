@@ -141,6 +141,8 @@ static void load_numbers(struct ctl_inst *inst, const json_t *o) {
   inst->restarting = bt_json_bool(o, "restarting", false);
   inst->ended = bt_json_bool(o, "ended", false);
   const struct bt_control *c = inst->service->app->control;
+  inst->draining = bt_json_bool(o, "draining", false);
+  inst->drain_by_ms = ctl_from_wall(c, ctl_get_time(o, "drain_by"));
   inst->created_ms = ctl_from_wall(c, ctl_get_time(o, "created_at"));
   inst->assigned_ms = ctl_from_wall(c, ctl_get_time(o, "assigned_at"));
   inst->begun_ms = ctl_from_wall(c, ctl_get_time(o, "begun_at"));
@@ -210,7 +212,7 @@ static void load_specs(struct ctl_app *app) {
     latest->state = CTL_REV_FAILED;
   if (!app->target)
     return;
-  bt_vec_each(&app->target->specs, spec) ctl_service_get(app, (*spec)->service->name)->spec = *spec;
+  ctl_link_specs(app);
 }
 
 void bt_control_loaded(struct bt_control *c, uint64_t revision) {

@@ -196,7 +196,7 @@ void ctl_send_restart(struct ctl_inst *inst) {
 static void send_again(struct bt_control *c, const char *node) {
   for (struct bt_map_iter it = bt_map_iter(c->instances); bt_map_next(&it);) {
     struct ctl_inst *inst = it.value;
-    if (!bt_streq(inst->node, node))
+    if (!bt_streq(inst->node, node) || inst->draining)
       continue;
     if (inst->leaving)
       ctl_send_release(inst);

@@ -169,6 +169,7 @@ void ctl_request(struct bt_control *c, const struct bt_request *request) {
       {"source.put", ctl_source_put},    {"source.delete", ctl_source_delete}, {"source.sync", ctl_source_sync},
       {"source.push", ctl_source_push},
       {"network.delete", delete_network}, {"event.add", add_event},        {"kv.put", ctl_kv_put},
+      {"lb.report", ctl_lb_report},
   };
   c->requests++;
   for (size_t i = 0; i < BT_COUNT(ops); i++)

@@ -84,7 +84,8 @@ void ctl_release(struct ctl_inst *inst, const char *reason) {
   inst->leaving = true;
   bt_str_set(&inst->reason, reason);
   ctl_touch_inst(inst);
-  ctl_send_release(inst);
+  if (!ctl_drain_begin(inst))
+    ctl_send_release(inst);
 }
 
 void ctl_restart_inst(struct ctl_inst *inst, const char *reason) {
@@ -103,7 +104,8 @@ void ctl_restart_inst(struct ctl_inst *inst, const char *reason) {
   inst->assigned_ms = now;
   inst->state = BT_ST_STOPPING;
   bt_str_set(&inst->reason, reason);
-  ctl_send_restart(inst);
+  if (!ctl_drain_begin(inst))
+    ctl_send_restart(inst);
 }
 
 static void create(struct ctl_service *service, int slot, int attempt) {
@@ -429,7 +431,10 @@ static void drop_services(struct ctl_app *app, const char *reason) {
 
 void ctl_link_specs(struct ctl_app *app) {
   bt_vec_each(&app->services, service)(*service)->spec = ctl_spec_find(app->target, (*service)->name);
-  bt_vec_each(&app->target->specs, spec) ctl_service_get(app, (*spec)->service->name)->spec = *spec;
+  bt_vec_each(&app->target->specs, spec) {
+    ctl_service_get(app, (*spec)->service->name)->spec = *spec;
+    app->routed = app->routed || (*spec)->service->routes.len > 0;
+  }
 }
 
 /* "restart: true": dependents of what was replaced or restarted are restarted after it is through. */
@@ -549,6 +554,7 @@ static void reconcile_removing(struct ctl_app *app) {
 void ctl_reconcile(struct ctl_app *app) {
   app->looked_ms = app->control->now_ms;
   app->wake_ms = INT64_MAX;
+  ctl_drains_check(app);
   if (app->state == CTL_APP_REMOVING) {
     reconcile_removing(app);
     return;

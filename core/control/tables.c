@@ -98,6 +98,7 @@ struct ctl_service *ctl_service_get(struct ctl_app *app, const char *name) {
 
 void ctl_service_delete(struct ctl_service *service) {
   BT_ASSERT(service->insts.len == 0);
+  ctl_routes_changed(service->app);
   drop_from(&service->app->services, service);
   service_free(service);
 }
@@ -184,6 +185,7 @@ static void unseat(struct ctl_inst *inst) {
 void ctl_inst_delete(struct ctl_inst *inst) {
   struct ctl_service *service = inst->service;
   struct bt_control *c = service->app->control;
+  ctl_routes_inst(inst, true);
   unseat(inst);
   if (inst->unsaved)
     drop_from(&c->unsaved_insts, inst);

@@ -260,9 +260,9 @@ static void find_sources(const struct bt_control *c, struct hits *h) {
   }
 }
 
-enum kind { K_NAMESPACES, K_APPS, K_REVISIONS, K_SERVICES, K_INSTANCES, K_NODES, K_VOLUMES, K_NETWORKS, K_SECRETS, K_CONFIGS, K_SOURCES, K_EVENTS, K_NONE };
+enum kind { K_NAMESPACES, K_APPS, K_REVISIONS, K_SERVICES, K_INSTANCES, K_NODES, K_VOLUMES, K_NETWORKS, K_SECRETS, K_CONFIGS, K_SOURCES, K_ROUTES, K_EVENTS, K_NONE };
 static const char *const kind_names[] = {"namespaces", "apps", "revisions", "services", "instances", "nodes",
-                                         "volumes", "networks", "secrets", "configs", "sources", "events"};
+                                         "volumes", "networks", "secrets", "configs", "sources", "routes", "events"};
 
 static enum kind kind_of(const char *name) {
   for (size_t i = 0; i < BT_COUNT(kind_names); i++)
@@ -302,6 +302,7 @@ static void find_all(const struct bt_control *c, enum kind kind, struct hits *h)
   case K_SOURCES:
     find_sources(c, h);
     break;
+  case K_ROUTES:
   case K_EVENTS:
   case K_NONE:
     break;
@@ -333,6 +334,7 @@ static json_t *item_json(const struct bt_control *c, enum kind kind, const struc
     return ctl_content_json(h->item);
   case K_SOURCES:
     return ctl_source_json(c, h->item);
+  case K_ROUTES:
   case K_EVENTS:
   case K_NONE:
     break;
@@ -408,6 +410,8 @@ json_t *bt_control_list(const struct bt_control *c, const char *kind_name, const
   }
   if (kind == K_EVENTS)
     return list_events(c, q, next, err);
+  if (kind == K_ROUTES)
+    return ctl_routes_list(c, q, next);
   struct hits h = {.q = q};
   find_all(c, kind, &h);
   json_t *list = page(c, kind, &h, next);
@@ -529,6 +533,11 @@ const char *bt_control_get(struct bt_control *c, const char *kind_name, const ch
     return get_service(c, ns, name, revision, err);
   if (kind == K_REVISIONS)
     return get_revision(c, ns, name, revision, err);
+  json_t *route = kind == K_ROUTES ? ctl_route_named(c, ns, name) : NULL;
+  if (route) {
+    *revision = c->revision;
+    return lend(c, route);
+  }
   if (kind == K_SECRETS || kind == K_CONFIGS)
     return get_content(c, kind == K_CONFIGS, ns, name, revision, err);
   const void *item = find_one(c, kind, ns, name);

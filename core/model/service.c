@@ -190,7 +190,8 @@ static int read_all(struct bt_service *s, struct bt_err **err) {
   bt_service_read_grants(s);
   bt_service_read_volumes(s);
   bt_service_read_networks(s);
-  if (bt_service_read_ports(s, err) || bt_service_read_depends(s, err))
+  if (bt_service_read_ports(s, err) || bt_service_read_depends(s, err) ||
+      bt_routes_parse(s->name, bt_json_arr(bt_json_obj(s->json, "x-berth"), "routes"), &s->routes, err))
     return -1;
   bt_service_infer_depends(s);
   size_t i;
@@ -242,6 +243,7 @@ static void free_lists(struct bt_service *s) {
   bt_vec_free(&s->networks);
   bt_vec_free(&s->volumes_from);
   bt_strs_free(&s->constraints);
+  bt_routes_free(&s->routes);
 }
 
 void bt_service_free(struct bt_service **service) {

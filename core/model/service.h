@@ -10,6 +10,7 @@
 
 #include "base/err.h"
 #include "base/vec.h"
+#include "model/route.h"
 
 enum bt_mode { BT_MODE_REPLICATED, BT_MODE_GLOBAL, BT_MODE_REPLICATED_JOB, BT_MODE_GLOBAL_JOB };
 enum bt_order { BT_STOP_FIRST, BT_START_FIRST };
@@ -100,6 +101,7 @@ struct bt_service {
   BT_VEC(struct bt_volume_use) volumes;
   BT_VEC(struct bt_net_use) networks;
   BT_VEC(struct bt_volumes_from) volumes_from;
+  struct bt_routes routes;    /* x-berth.routes */
   struct bt_strs constraints; /* deploy.placement.constraints */
   int max_per_node;           /* deploy.placement.max_replicas_per_node; 0: any number */
 };

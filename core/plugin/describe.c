@@ -2,6 +2,7 @@
 #include "plugin/describe.h"
 
 #include <berth/chat.h>
+#include <berth/lb.h>
 #include <berth/monitor.h>
 #include <berth/registry.h>
 #include <berth/runtime.h>
@@ -30,6 +31,20 @@ static const struct bt_arg chat_send[] = {ARG(berth_chat_send, channel, STRING),
                                           {0}};
 static const struct bt_method chat[] = {
     REQUEST(berth_chat, send, berth_chat_send, chat_send), PLAIN(berth_chat, probe), {0}};
+
+/* ---------------------------------------------------------------- lb */
+
+static const struct bt_arg lb_apply[] = {ARG(berth_lb_apply, state_json, JSON), {0}};
+static const struct bt_arg lb_update[] = {ARG(berth_lb_update, changes_json, JSON), {0}};
+static const struct bt_arg lb_drain[] = {ARG(berth_lb_drain, endpoint, STRING), ARG(berth_lb_drain, deadline_ms, INT), {0}};
+static const struct bt_channel lb_events[] = {{BERTH_LB_EVENT, "event", true}, {0}};
+static const struct bt_method lb[] = {REQUEST(berth_lb, apply, berth_lb_apply, lb_apply),
+                                      REQUEST(berth_lb, update, berth_lb_update, lb_update),
+                                      REQUEST(berth_lb, drain, berth_lb_drain, lb_drain),
+                                      PLAIN(berth_lb, stats),
+                                      PLAIN(berth_lb, events, .channels = lb_events),
+                                      PLAIN(berth_lb, probe),
+                                      {0}};
 
 /* ---------------------------------------------------------------- monitor */
 
@@ -171,6 +186,7 @@ static const struct bt_interface interfaces[] = {
     {BERTH_RUNTIME, "runtime", SIZE_THROUGH(struct berth_runtime, copy_out), sizeof(struct berth_runtime), runtime},
     {BERTH_REGISTRY, "registry", SIZE_THROUGH(struct berth_registry, probe), sizeof(struct berth_registry), registry},
     {BERTH_MONITOR, "monitor", SIZE_THROUGH(struct berth_monitor, probe), sizeof(struct berth_monitor), monitor},
+    {BERTH_LB, "lb", SIZE_THROUGH(struct berth_lb, probe), sizeof(struct berth_lb), lb},
     {BERTH_CHAT, "chat", SIZE_THROUGH(struct berth_chat, probe), sizeof(struct berth_chat), chat},
     {BERTH_SCM, "scm", SIZE_THROUGH(struct berth_scm, probe), sizeof(struct berth_scm), scm},
 };

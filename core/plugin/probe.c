@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include <berth/chat.h>
+#include <berth/lb.h>
 #include <berth/monitor.h>
 #include <berth/registry.h>
 #include <berth/scm.h>
@@ -56,6 +57,11 @@ static void probe_entry(struct round *r, struct bt_plugin *entry, int64_t deadli
   const struct berth_chat *chat = bt_plugin_methods(entry, BERTH_CHAT);
   const struct berth_monitor *monitor = bt_plugin_methods(entry, BERTH_MONITOR);
   const struct berth_scm *scm = bt_plugin_methods(entry, BERTH_SCM);
+  const struct berth_lb *lb = bt_plugin_methods(entry, BERTH_LB);
+  if (lb) {
+    struct bt_plugin_call call = call_of(r, entry, BERTH_LB, "lb.probe", deadline_ms);
+    bt_plugin_invoke(entry, lb, probe, &call);
+  }
   if (registry) {
     struct bt_plugin_call call = call_of(r, entry, BERTH_REGISTRY, "registry.probe", deadline_ms);
     bt_plugin_invoke(entry, registry, probe, &call);

@@ -1,0 +1,378 @@
+#define _GNU_SOURCE /* pidfd_open's number, asprintf */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "engine.h"
+
+enum { check_ms = 30000, start_ms = 15000, poll_ms = 10, max_said = 256 * 1024 };
+
+/* ---------------------------------------------------------------- files */
+
+static bool fail(char **why, const char *what, const char *path) {
+  pu_set(why, pu_asprintf("cannot %s %s: %s", what, path, strerror(errno)));
+  return false;
+}
+
+static bool make_folder(const char *path, char **why) {
+  PU_AUTO_FREE parent = pu_strdup(path);
+  for (char *p = parent + 1; (p = strchr(p, '/')); p++) {
+    *p = 0;
+    if (mkdir(parent, 0755) < 0 && errno != EEXIST)
+      return fail(why, "make the folder", parent);
+    *p = '/';
+  }
+  if ((mkdir(path, 0700) < 0 && errno != EEXIST) || chmod(path, 0700) < 0)
+    return fail(why, "make the folder", path);
+  return true;
+}
+
+/* Keys lie in memory only: on a tmpfs that is there, or on one of our own. */
+static bool make_vault(const char *path, char **why) {
+  struct statfs st;
+  if (!make_folder(path, why))
+    return false;
+  if (statfs(path, &st) == 0 && (st.f_type == TMPFS_MAGIC || st.f_type == RAMFS_MAGIC))
+    return true;
+  if (mount("berth", path, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700,size=64m") == 0)
+    return true;
+  fail(why, "mount a tmpfs for keys on", path);
+  PU_AUTO_FREE first = *why;
+  *why = pu_asprintf("%s; run berthd as root, or let dir be on a tmpfs such as /run", first);
+  return false;
+}
+
+bool lbh_prepare(struct berth_instance *self, char **why) {
+  PU_AUTO_FREE certs = pu_asprintf("%s/certs", self->settings.dir);
+  PU_AUTO_FREE pages = pu_asprintf("%s/pages", self->settings.dir);
+  if (!make_folder(self->settings.dir, why) || !make_vault(certs, why) || !make_folder(pages, why))
+    return false;
+  if (geteuid() != 0)
+    return true;
+  const char *user = self->settings.user ? self->settings.user : "haproxy";
+  if (getpwnam(user))
+    pu_set(&self->user, pu_strdup(user));
+  else if (self->settings.user)
+    pu_set(why, pu_asprintf("there is no user %s on this machine", user));
+  return self->user || !self->settings.user;
+}
+
+/* To a temporary sibling first: HAProxy never reads half a file. */
+static bool write_file(const char *path, const char *text, char **why) {
+  PU_AUTO_FREE temporary = pu_asprintf("%s.new", path);
+  int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+  if (fd < 0)
+    return fail(why, "write", temporary);
+  size_t len = strlen(text), off = 0;
+  while (off < len) {
+    ssize_t n = write(fd, text + off, len - off);
+    if (n < 0 && errno == EINTR)
+      continue;
+    if (n <= 0)
+      break;
+    off += (size_t)n;
+  }
+  bool good = off == len && fchmod(fd, 0600) == 0;
+  if (!good)
+    fail(why, "write", temporary);
+  close(fd);
+  if (good && rename(temporary, path) < 0)
+    good = fail(why, "rename into place", path);
+  if (!good)
+    unlink(temporary);
+  return good;
+}
+
+static bool is_there(const char *path) { return access(path, F_OK) == 0; }
+
+bool lbh_write_files(struct berth_instance *self, char **why) {
+  for (size_t i = 0; i < self->state.nroutes; i++) {
+    const struct lbh_route *r = &self->state.routes[i];
+    const struct lbh_certificate *c = r->certificate && !r->refused ? lbh_state_certificate(&self->state, r->certificate) : NULL;
+    const json_t *page = pu_obj(r->json, "maintenance");
+    PU_AUTO_FREE pem = c ? lbh_certificate_path(&self->settings, c->name) : NULL;
+    PU_AUTO_FREE path = page ? lbh_page_path(&self->settings, r) : NULL;
+    /* both are named after their content, so what is there is right */
+    if (c && c->pem && !is_there(pem) && !write_file(pem, c->pem, why))
+      return false;
+    if (page && !is_there(path) && !write_file(path, pu_str_or(page, "body", ""), why))
+      return false;
+  }
+  PU_AUTO_FREE list = lbh_list_path(&self->settings);
+  return write_file(list, self->text.list, why);
+}
+
+static char *aside_path(const struct berth_instance *self) { return pu_asprintf("%s.check", self->settings.config_file); }
+
+bool lbh_write_config(struct berth_instance *self, bool aside, char **why) {
+  PU_AUTO_FREE path = aside ? aside_path(self) : pu_strdup(self->settings.config_file);
+  return write_file(path, self->text.text, why);
+}
+
+static bool named(const struct berth_instance *self, const char *path) {
+  for (size_t i = 0; i < self->state.nroutes; i++) {
+    const struct lbh_route *r = &self->state.routes[i];
+    PU_AUTO_FREE pem = r->certificate ? lbh_certificate_path(&self->settings, r->certificate) : NULL;
+    PU_AUTO_FREE page = pu_obj(r->json, "maintenance") ? lbh_page_path(&self->settings, r) : NULL;
+    if (pu_eq(pem, path) || pu_eq(page, path))
+      return true;
+  }
+  return false;
+}
+
+void lbh_sweep_files(struct berth_instance *self) {
+  static const char *const folders[] = {"certs", "pages"};
+  for (size_t i = 0; i < PU_COUNT(folders); i++) {
+    PU_AUTO_FREE folder = pu_asprintf("%s/%s", self->settings.dir, folders[i]);
+    DIR *dir = opendir(folder);
+    for (struct dirent *e; dir && (e = readdir(dir));) {
+      PU_AUTO_FREE path = pu_asprintf("%s/%s", folder, e->d_name);
+      if (e->d_name[0] != '.' && strcmp(e->d_name, "list.txt") != 0 && !named(self, path))
+        unlink(path);
+    }
+    if (dir)
+      closedir(dir);
+  }
+}
+
+/* ---------------------------------------------------------------- listeners */
+
+/* A port that somebody else has would make the whole reload fail: it is tried before. */
+char *lbh_listen_error(const char *listen) {
+  PU_AUTO_FREE host = pu_strdup(listen);
+  char *colon = strrchr(host, ':');
+  *colon = 0;
+  char *name = host[0] == '[' ? host + 1 : host;
+  if (host[0] == '[' && colon > host && colon[-1] == ']')
+    colon[-1] = 0;
+  struct addrinfo hints = {.ai_flags = AI_PASSIVE | AI_NUMERICHOST | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM}, *found = NULL;
+  bool any = !*name || strcmp(name, "*") == 0;
+  if (any)
+    hints.ai_family = AF_INET;
+  if (getaddrinfo(any ? NULL : name, colon + 1, &hints, &found) != 0)
+    return NULL; /* a name: HAProxy's own business */
+  char *why = NULL;
+  int fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
+  if (fd >= 0) {
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    if (bind(fd, found->ai_addr, found->ai_addrlen) < 0 && errno != EACCES)
+      why = pu_asprintf("%s cannot be listened on: %s", listen, strerror(errno));
+    close(fd);
+  }
+  freeaddrinfo(found);
+  return why;
+}
+
+/* ---------------------------------------------------------------- children */
+
+static char *last_words(const char *out, size_t out_len, const char *err, size_t err_len) {
+  return err_len ? pu_strndup(err, err_len) : pu_strndup(out, out_len);
+}
+
+static const char *path_env[] = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", NULL};
+
+static berth_handle run(struct berth_instance *self, const char *const *argv, int64_t timeout_ms,
+                        void (*done)(void *arg, int status, const char *out, size_t out_len, const char *err, size_t err_len)) {
+  struct berth_child_request request = {.size = sizeof request,
+                                        .argv = argv,
+                                        .env = path_env,
+                                        .timeout_ms = timeout_ms,
+                                        .max_output = max_said,
+                                        .done = done,
+                                        .arg = self};
+  return self->child->spawn(self->host, &request);
+}
+
+static void on_checked(void *arg, int status, const char *out, size_t out_len, const char *err, size_t err_len) {
+  struct berth_instance *self = arg;
+  PU_AUTO_FREE said = last_words(out, out_len, err, err_len);
+  self->child_run = 0;
+  lbh_checked(self, status, said);
+}
+
+void lbh_check(struct berth_instance *self) {
+  const char *argv[64];
+  size_t n = 0;
+  PU_AUTO_FREE aside = aside_path(self);
+  argv[n++] = self->settings.program;
+  argv[n++] = "-c";
+  for (size_t i = 0; i < self->settings.base_files.len && n < PU_COUNT(argv) - 4; i++) {
+    argv[n++] = "-f";
+    argv[n++] = self->settings.base_files.items[i];
+  }
+  argv[n++] = "-f";
+  argv[n++] = aside;
+  argv[n] = NULL;
+  self->phase = LBH_CHECKING;
+  self->child_run = run(self, argv, check_ms, on_checked);
+  if (!self->child_run) {
+    PU_AUTO_FREE why = pu_asprintf("[ALERT] (0) : %s cannot be started: is HAProxy installed?", self->settings.program);
+    lbh_checked(self, -1, why);
+  }
+}
+
+/* ---------------------------------------------------------------- is it there by now? */
+
+static void poll_info(void *arg);
+
+static void poll_again(struct berth_instance *self, const char *why) {
+  if (self->timer->mono_ms(self->host) - self->started_ms > start_ms)
+    lbh_started(self, false, why);
+  else
+    self->poll_timer = self->timer->after(self->host, poll_ms, poll_info, self);
+}
+
+static void on_info(void *arg, const char *reply, size_t len) {
+  struct berth_instance *self = arg;
+  (void)len;
+  if (self->phase != LBH_STARTING)
+    return;
+  PU_AUTO_FREE description = reply ? lbh_info(reply, "description") : NULL;
+  PU_AUTO_FREE wanted = pu_asprintf("berth-%s", self->text.hash);
+  if (!pu_eq(description, wanted)) {
+    poll_again(self, description ? "it runs on with its old configuration" : "it does not answer on its socket");
+    return;
+  }
+  PU_AUTO_FREE pid = lbh_info(reply, "Pid");
+  self->worker = pid ? atoi(pid) : 0;
+  pu_set(&self->product_version, lbh_info(reply, "Version"));
+  lbh_started(self, true, NULL);
+}
+
+static void poll_info(void *arg) {
+  struct berth_instance *self = arg;
+  self->poll_timer = 0;
+  lbh_cli_ask(self->cli, self->settings.stats_socket, "show info", on_info, self);
+}
+
+/* ---------------------------------------------------------------- its master */
+
+static void forget_master(struct berth_instance *self) {
+  if (self->pidfd >= 0) {
+    self->fds->unwatch(self->host, self->pidfd_watch);
+    close(self->pidfd);
+  }
+  self->pidfd = -1;
+  self->pidfd_watch = 0;
+  self->master = 0;
+}
+
+static void on_pidfd(void *arg, int fd, int events) {
+  struct berth_instance *self = arg;
+  (void)fd, (void)events;
+  forget_master(self);
+  lbh_gone(self, "HAProxy ended");
+}
+
+static void watch_master(struct berth_instance *self, int pid) {
+  if (pid <= 0 || pid == self->master)
+    return;
+  forget_master(self);
+  self->master = pid;
+  self->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+  self->pidfd_watch = self->pidfd >= 0 ? self->fds->watch(self->host, self->pidfd, BERTH_FD_READ, on_pidfd, self) : 0;
+}
+
+static void on_proc(void *arg, const char *reply, size_t len) {
+  struct berth_instance *self = arg;
+  int master, worker;
+  (void)len;
+  if (!reply)
+    return;
+  self->nold = lbh_proc_parse(reply, &master, &worker, self->old_workers, PU_COUNT(self->old_workers));
+  if (!self->settings.attach)
+    watch_master(self, master);
+}
+
+/* Who is the master, and which workers still finish what they have. */
+void lbh_look_at_processes(struct berth_instance *self) {
+  if (self->settings.master_socket)
+    lbh_cli_ask(self->cli, self->settings.master_socket, "show proc", on_proc, self);
+}
+
+static void begin(struct berth_instance *self, bool reloading) {
+  self->phase = LBH_STARTING;
+  self->reloading = reloading;
+  self->started_ms = self->timer->mono_ms(self->host);
+}
+
+static void on_spawned(void *arg, int status, const char *out, size_t out_len, const char *err, size_t err_len) {
+  struct berth_instance *self = arg;
+  PU_AUTO_FREE said = last_words(out, out_len, err, err_len);
+  self->child_run = 0;
+  if (self->phase != LBH_STARTING)
+    return;
+  if (status == 0) {
+    poll_info(self);
+    return;
+  }
+  int route;
+  PU_AUTO_FREE why = lbh_text_blame(&self->settings, &self->state, &self->text, self->settings.config_file, said, &route);
+  lbh_started(self, false, *why ? why : "it ended at once");
+}
+
+/* -D: it goes on without us, so that a restart of berthd interrupts nobody. */
+void lbh_start(struct berth_instance *self) {
+  PU_AUTO_FREE pid_file = pu_asprintf("%s/haproxy.pid", self->settings.dir);
+  PU_AUTO_FREE master = pu_asprintf("%s,mode,600", self->settings.master_socket);
+  const char *argv[] = {self->settings.program, "-W", "-D", "-p", pid_file, "-S", master, "-f", self->settings.config_file, NULL};
+  begin(self, false);
+  self->child_run = run(self, argv, start_ms, on_spawned);
+  if (!self->child_run)
+    lbh_started(self, false, "it cannot be started: is HAProxy installed?");
+}
+
+static void on_reload_asked(void *arg, const char *reply, size_t len) {
+  struct berth_instance *self = arg;
+  (void)reply, (void)len; /* the master closes its socket without an answer */
+  if (self->phase == LBH_STARTING && !self->poll_timer)
+    poll_info(self);
+}
+
+static void on_reload_run(void *arg, int status, const char *out, size_t out_len, const char *err, size_t err_len) {
+  struct berth_instance *self = arg;
+  PU_AUTO_FREE said = last_words(out, out_len, err, err_len);
+  self->child_run = 0;
+  if (self->phase != LBH_STARTING)
+    return;
+  if (status == 0)
+    poll_info(self);
+  else
+    lbh_started(self, false, *said ? said : "reload_command failed");
+}
+
+void lbh_reload(struct berth_instance *self) {
+  begin(self, true);
+  if (!self->settings.attach || !self->settings.reload_command.len) {
+    lbh_cli_ask(self->cli, self->settings.master_socket, "reload", on_reload_asked, self);
+    return;
+  }
+  self->child_run = run(self, (const char *const *)self->settings.reload_command.items, start_ms, on_reload_run);
+  if (!self->child_run)
+    lbh_started(self, false, "reload_command cannot be started");
+}
+
+void lbh_end_product(struct berth_instance *self) {
+  if (self->settings.attach || self->master <= 0)
+    return;
+  kill(self->master, SIGUSR1);
+  forget_master(self);
+}
+
+void lbh_process_stop(struct berth_instance *self) {
+  if (self->pidfd >= 0)
+    close(self->pidfd); /* the host has ended the watch */
+  self->pidfd = -1;
+}
