@@ -84,6 +84,7 @@ struct bt_resource {
   bool lasting;            /* its error does not go away by trying again */
   char *error;
   char *mountpoint;        /* of volumes */
+  json_t *doomed;          /* while networks are dropped: the ids of those that are ours */
   struct bt_timer *retry;
 };
 

@@ -18,6 +18,7 @@ void bt_resource_free(void *p) {
   bt_timer_free(&r->retry);
   json_decref(r->spec);
   json_decref(r->labels);
+  json_decref(r->doomed);
   free(r->name);
   free(r->error);
   free(r->mountpoint);
@@ -93,31 +94,52 @@ static void dropped(void *arg, enum bt_code code, const char *message, json_t *r
   bt_agent_send(agent, o); /* who asks again where it failed */
 }
 
-static void drop_own(struct bt_resource *r) {
-  struct bt_plugin_call call = {.deadline_ms = 60000, .done = dropped, .arg = r};
-  if (r->volume) {
-    call.method = "runtime.volume_remove";
-    bt_agent_call(r->agent, volume_remove, &call, r->name);
-  } else {
-    call.method = "runtime.network_remove";
-    bt_agent_call(r->agent, network_remove, &call, r->name);
-  }
+static void drop_volume(struct bt_resource *r) {
+  struct bt_plugin_call call = {.method = "runtime.volume_remove", .deadline_ms = 60000, .done = dropped, .arg = r};
+  bt_agent_call(r->agent, volume_remove, &call, r->name);
 }
 
-/* Is the one of that name another server's, and none ours? */
-static bool of_another(const struct bt_resource *r, const json_t *result) {
+static void drop_networks(struct bt_resource *r);
+
+static void network_dropped(void *arg, enum bt_code code, const char *message, json_t *result) {
+  struct bt_resource *r = arg;
+  json_array_remove(r->doomed, 0);
+  if (code != BT_OK && code != BT_NOT_FOUND)
+    dropped(r, code, message, result);
+  else
+    drop_networks(r);
+}
+
+/* By their ids: a name may be another server's as well, now or by the time the engine hears of it. */
+static void drop_networks(struct bt_resource *r) {
+  const char *id = json_string_value(json_array_get(r->doomed, 0));
+  if (!id) {
+    dropped(r, BT_OK, NULL, NULL);
+    return;
+  }
+  struct bt_plugin_call call = {.method = "runtime.network_remove", .deadline_ms = 60000, .done = network_dropped, .arg = r};
+  bt_agent_call(r->agent, network_remove, &call, id);
+}
+
+/* Notes the ids of ours of that name. False: there is none. What carries no server's label is ours where another label tells that Berth
+ * made it. */
+static bool note_ours(struct bt_resource *r, const json_t *result) {
   size_t i;
   json_t *o;
-  bool other = false;
+  bool found = false;
+  json_decref(r->doomed);
+  r->doomed = json_array();
   json_array_foreach(bt_json_arr(result, r->volume ? "volumes" : "networks"), i, o) {
-    const char *server = bt_json_str(bt_json_obj(o, "labels"), "berth.server");
-    if (!bt_streq(bt_json_str(o, "name"), r->name))
+    const json_t *labels = bt_json_obj(o, "labels");
+    const char *server = bt_json_str(labels, "berth.server");
+    bool ours = server ? bt_streq(server, r->agent->server_id) : bt_json_str(labels, "berth.namespace") != NULL;
+    if (!ours || !bt_streq(bt_json_str(o, "name"), r->name))
       continue;
-    if (!server || bt_streq(server, r->agent->server_id))
-      return false;
-    other = true;
+    found = true;
+    if (bt_json_str(o, "id"))
+      json_array_append(r->doomed, json_object_get(o, "id"));
   }
-  return other;
+  return found;
 }
 
 static void owner_seen(void *arg, enum bt_code code, const char *message, json_t *result) {
@@ -126,15 +148,17 @@ static void owner_seen(void *arg, enum bt_code code, const char *message, json_t
     dropped(r, code, message, NULL);
   else if (!r->drop)
     dropped(r, BT_OK, NULL, NULL); /* wanted again meanwhile */
-  else if (of_another(r, result))
-    dropped(r, BT_NOT_FOUND, NULL, NULL); /* ours is not there, and theirs stays */
+  else if (!note_ours(r, result))
+    dropped(r, BT_NOT_FOUND, NULL, NULL); /* what bears the name is another's, and stays */
+  else if (r->volume)
+    drop_volume(r);
   else
-    drop_own(r);
+    drop_networks(r);
 }
 
 static void drop(struct bt_resource *r) {
   r->state = BT_RES_DROPPING;
-  struct berth_runtime_list req = {sizeof req, .label = "berth.server"};
+  struct berth_runtime_list req = {sizeof req};
   struct bt_plugin_call call = {.deadline_ms = 60000, .done = owner_seen, .arg = r};
   if (r->volume) {
     call.method = "runtime.volume_list";
@@ -176,6 +200,7 @@ void bt_resource_want(struct bt_agent *agent, bool volume, const json_t *message
     r->state = BT_RES_UNKNOWN;
   json_decref(r->spec);
   json_decref(r->labels);
+  json_decref(r->doomed);
   r->spec = json_incref(spec);
   r->labels = json_incref(labels);
   r->drop = false;

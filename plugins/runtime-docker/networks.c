@@ -425,7 +425,33 @@ static void network_remove_seen(struct rd_op *op, const struct rd_answer *a) {
   networks_removed((struct thing *)op);
 }
 
-static void network_remove_ready(struct rd_op *op) { networks_ask(op, network_remove_seen); }
+/* By id: this one and no other, in whatever it is called. */
+static void network_remove_known(struct rd_op *op, const struct rd_answer *a) {
+  struct thing *t = (struct thing *)op;
+  if (!a->code && a->status == 404) {
+    rd_op_done(op, NULL);
+    return;
+  }
+  if (!rd_answer_good(op, a))
+    return;
+  t->found = json_pack("[O]", a->json);
+  if (is_ours(t, a->json))
+    networks_removed(t);
+  else
+    rd_op_done(op, NULL);
+}
+
+static bool is_id(const char *name) { return strlen(name) == 64 && strspn(name, "0123456789abcdef") == 64; }
+
+static void network_remove_ready(struct rd_op *op) {
+  const char *name = ((struct thing *)op)->name;
+  if (!is_id(name)) {
+    networks_ask(op, network_remove_seen);
+    return;
+  }
+  RD_AUTO_FREE path = rd_path("/networks/", name, "");
+  rd_request(op, &(struct rd_request){.method = "GET", .path = path, .done = network_remove_known});
+}
 
 void rd_network_remove(struct berth_instance *self, berth_op id, const char *name) {
   thing_go(thing_new(self, id, "network", name, NULL, NULL), network_remove_ready);

@@ -331,9 +331,15 @@ static void test_end(void) {
   is_int(bt_map_len(T.agent->images), 0, "and with them what was known of their images");
   BT_AUTO_FREE char *net = bt_asprintf("%s-net", T.prefix);
   BT_AUTO_FREE char *volume = bt_asprintf("%s-vol", T.prefix);
+  BT_AUTO_FREE char *theirs = bt_asprintf("curl -sf --unix-socket /var/run/docker.sock -H 'Content-Type: application/json' -d "
+                                          "'{\"Name\":\"%s\",\"Labels\":{\"berth.server\":\"another\",\"berth.namespace\":\"n\"}}' "
+                                          "http://d/v1.41/networks/create >/dev/null", net);
+  is_int(system(theirs), 0, "another server has a network of that name");
   tell(json_pack("{ss,ss}", "type", "network_drop", "name", net));
   tell(json_pack("{ss,ss}", "type", "volume_drop", "name", volume));
   ok(run_until(all_dropped), "network and volume are dropped");
+  is_int(sh("test \"$(docker network ls --format '{{.Label \"berth.server\"}}' -f name=^%s$)\" = another", net), 0, "the other server's stays");
+  is_int(sh("docker network rm %s >/dev/null", net), 0, "until it goes, too");
   bt_agent_free(&T.agent);
   BT_AUTO_FREE char *content_dir = bt_asprintf("%s/content", T.run_dir);
   ok(!bt_file_exists(content_dir), "no secret and no mount is left");

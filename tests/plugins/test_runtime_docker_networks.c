@@ -77,6 +77,20 @@ static void test_remove_all(void) {
   removal("all-more", BT_OK, NULL, "until it is asked for");
 }
 
+static void test_remove_by_id(void) {
+  BT_AUTO_FREE char *a = raw("id", "berth.test"), *b = raw("id", "berth.test"), *other = raw("id", "other.test");
+  RT c = {0}, again = {0}, stranger = {0};
+  rt(&c, network_remove, a);
+  rt_is(&c, BT_OK, "network_remove of an id");
+  there(a, false, "that one is gone");
+  there(b, true, "another of its name is not");
+  rt(&again, network_remove, a);
+  rt_is(&again, BT_OK, "what is gone is removed");
+  rt(&stranger, network_remove, other);
+  there(other, true, "a stranger's is not removed by its id either");
+  removal("id", BT_OK, NULL, "the rest");
+}
+
 static void test_strangers(void) {
   BT_AUTO_FREE char *ours = raw("theirs", "berth.test"), *theirs = raw("theirs", "other.test");
   RT c = {0};
@@ -116,6 +130,7 @@ int main(void) {
   test_oldest_stays();
   test_used_stays();
   test_remove_all();
+  test_remove_by_id();
   test_strangers();
   test_comes_late();
   sh("for n in $(" DOCKER "network ls -q -f label=other.test=%s); do " DOCKER "network rm $n; done >/dev/null 2>&1", R.socket, R.label, R.socket);

@@ -149,6 +149,7 @@ struct berth_runtime {
   /* Makes it where it is absent. {"id", "created": bool}; CONFLICT where one of that name exists with another driver or subnet,
    * or with another value of the label "berth.server" than labels_json has. */
   void (*network_ensure)(struct berth_instance *self, berth_op op, const struct berth_runtime_network *request);
+  /* An id as of network_list: that one. A name: all of that name that carry a label of Berth's. What is not there is no error. */
   void (*network_remove)(struct berth_instance *self, berth_op op, const char *name);
   void (*network_list)(struct berth_instance *self, berth_op op, const struct berth_runtime_list *request); /* {"networks":[{"name","id","driver","labels"}]} */
   void (*volume_ensure)(struct berth_instance *self, berth_op op, const struct berth_runtime_volume *request); /* {"name","mountpoint","created"}; CONFLICT as network_ensure */
