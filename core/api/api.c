@@ -11,7 +11,7 @@
 #include "base/mem.h"
 #include "plugin/plugin.h"
 
-enum { PUMP_BUDGET = 200 };
+enum { PUMP_BUDGET = 200, STRANGERS_BODY = 64 * 1024 };
 
 /* ---------------------------------------------------------------- watchers */
 
@@ -109,24 +109,29 @@ static bool json_body(const struct bt_req *req) {
   return !type || strncasecmp(type, "application/json", 16) == 0;
 }
 
-/* The head is here: refuse what can be refused before a body of 3 MB is read. */
-static void on_head(void *arg, struct bt_exchange *x) {
-  struct bt_api *api = arg;
+/* Finds who answers, and whether the sender may ask. False: it is answered, and x is gone. */
+static bool find_route(struct bt_api *api, struct bt_exchange *x) {
   const char *allow;
   struct bt_plugin_route plugin;
   const struct bt_route *route = bt_router_find(api->router, x, &allow);
   x->route = route;
-  if (route) {
-    if (!route->open && !authenticated(api, x))
-      return;
-    if (route->request && !json_body(x->req))
-      bt_problem_status(x, 415, BT_UNSUPPORTED, "the body's type has to be application/json");
-  } else if (plugin_route(api, x, &plugin)) {
-    if (!plugin.open)
-      authenticated(api, x);
-  } else if (authenticated(api, x)) { /* strangers learn nothing of what is there */
+  if (!route && plugin_route(api, x, &plugin))
+    return plugin.open || authenticated(api, x);
+  if (!(route && route->open) && !authenticated(api, x)) /* strangers learn nothing of what is there */
+    return false;
+  if (!route)
     no_route(api, x, allow);
-  }
+  else if (route->request && !json_body(x->req))
+    bt_problem_status(x, 415, BT_UNSUPPORTED, "the body's type has to be application/json");
+  else
+    return true;
+  return false;
+}
+
+/* The head is here: refuse what can be refused before a body of 3 MB is read. For whom nobody knows no such body is kept. */
+static void on_head(void *arg, struct bt_exchange *x) {
+  if (find_route(arg, x) && !*x->actor)
+    bt_req_limit_body(x->req, STRANGERS_BODY);
 }
 
 static void on_request(void *arg, struct bt_exchange *x) {

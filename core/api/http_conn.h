@@ -69,6 +69,7 @@ struct bt_conn {
   int64_t deadline; /* monotonic ms; INT64_MAX: none */
   int64_t fires;    /* when the timer fires: no later than the deadline; it looks again then */
   bool eof, dead, shut, head_seen, close_after, paused;
+  bool known; /* the application knows who sent the request that is in work */
   int hold; /* entered by so many callbacks: freeing waits */
   size_t (*on_bytes)(void *arg, const char *data, size_t len);
 };
@@ -78,8 +79,9 @@ struct bt_conn {
 /* Counts a new connection's origin. *full: that origin has as many connections as one may have. */
 struct bt_origin *bt_crowd_enter(struct bt_listener *l, const struct sockaddr *from, bool *full);
 void bt_crowd_leave(struct bt_listener *l, struct bt_origin **origin);
-/* The connection that must make room: one that has sent no whole head for a while, of the origin that has most connections, and of these
- * the one that waits longest. only (may be NULL): of this origin. NULL where all others have requests in work. */
+/* The connection that must make room: one that has sent no whole request for a while (whom the application knows: no whole head) or
+ * has had its last answer, of the origin that has most connections, and of these the one that waits longest. only (may be NULL): of
+ * this origin. NULL where all others have requests in work. */
 struct bt_conn *bt_crowd_victim(const struct bt_listener *l, const struct bt_origin *only);
 
 /* ---- http_server.c ---- */

@@ -55,8 +55,11 @@ void bt_crowd_leave(struct bt_listener *l, struct bt_origin **origin) {
     bt_map_del(l->origins, o->address);
 }
 
+/* A body that comes slowly is no reason to stay, unless its sender is known; nor is an answer that nobody fetches. */
 static bool may_go(const struct bt_conn *conn, int64_t before) {
-  return conn->state == BT_CONN_REQUEST && !conn->head_seen && conn->hold == 0 && conn->since <= before;
+  bool waits = conn->state == BT_CONN_REQUEST && !(conn->head_seen && conn->known);
+  bool over = conn->state == BT_CONN_LINGER && (conn->shut || !conn->known);
+  return (waits || over) && conn->hold == 0 && conn->since <= before;
 }
 
 static bool rather(const struct bt_conn *a, const struct bt_conn *b) {

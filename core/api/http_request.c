@@ -84,18 +84,22 @@ static int on_head_done(llhttp_t *h) {
   return 0;
 }
 
+static int body_too_large(struct bt_req *req) {
+  return bad(req, 413, req->max_body == BT_REQ_MAX_BODY ? "the body is larger than 3 MB" : "the body is larger than this address takes");
+}
+
 static int on_body(llhttp_t *h, const char *at, size_t len) {
   struct bt_req *req = h->data;
-  if (len > BT_REQ_MAX_BODY - req->body.len)
-    return bad(req, 413, "the body is larger than 3 MB");
+  if (len > req->max_body - req->body.len)
+    return body_too_large(req);
   bt_buf_add(&req->body, at, len);
   return 0;
 }
 
 static int on_chunk_header(llhttp_t *h) {
   struct bt_req *req = h->data;
-  if (h->content_length > BT_REQ_MAX_BODY - req->body.len)
-    return bad(req, 413, "the body is larger than 3 MB");
+  if (h->content_length > req->max_body - req->body.len)
+    return body_too_large(req);
   return 0;
 }
 
@@ -284,8 +288,8 @@ static int check_framing(struct bt_req *req) {
     return bad(req, 400, "Content-Length together with Transfer-Encoding");
   if (header_count(req, "content-length") > 1)
     return bad(req, 400, "more than one Content-Length");
-  if (!te && req->p->http.content_length > BT_REQ_MAX_BODY)
-    return bad(req, 413, "the body is larger than 3 MB");
+  if (!te && req->p->http.content_length > req->max_body)
+    return body_too_large(req);
   return 0;
 }
 
@@ -343,6 +347,7 @@ static size_t parse_body(struct bt_req *req, const char *data, size_t len) {
 struct bt_req *bt_req_new(void) {
   struct bt_req *req = bt_new(struct bt_req);
   req->p = bt_new(struct bt_req_parser);
+  req->max_body = BT_REQ_MAX_BODY;
   return req;
 }
 
@@ -372,7 +377,15 @@ void bt_req_reset(struct bt_req *req) {
   p->line = p->nnames = 0;
   p->target = (struct span){0};
   p->in_value = false;
-  *req = (struct bt_req){.body = body, .p = p};
+  *req = (struct bt_req){.body = body, .max_body = BT_REQ_MAX_BODY, .p = p};
+}
+
+void bt_req_limit_body(struct bt_req *req, size_t max) {
+  if (req->state != BT_REQ_BODY)
+    return;
+  req->max_body = max;
+  if (!bt_req_header(req, "transfer-encoding") && req->p->http.content_length > max)
+    body_too_large(req);
 }
 
 size_t bt_req_feed(struct bt_req *req, const char *data, size_t len) {

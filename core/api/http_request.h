@@ -39,6 +39,7 @@ struct bt_req {
   size_t nheaders;
   bool keep_alive, expect_continue, http10, upgrade;
   struct bt_buf body;
+  size_t max_body;     /* 3 MB where nobody lowered it */
   struct bt_req_parser *p;
 };
 
@@ -47,6 +48,8 @@ void bt_req_free(struct bt_req **req);
 void bt_req_reset(struct bt_req *req); /* for the next request; keeps its memory where that is small */
 /* Takes bytes until the state changes or all are taken; returns their number. Nothing is taken in DONE and BAD. */
 size_t bt_req_feed(struct bt_req *req, const char *data, size_t len);
+/* For a head that is whole: from now on no more of a body than that is taken; over it the state is BAD (413). */
+void bt_req_limit_body(struct bt_req *req, size_t max);
 bool bt_req_started(const struct bt_req *req); /* a byte of the request has come */
 const char *bt_req_header(const struct bt_req *req, const char *name); /* NULL where absent; name in lower case */
 /* The decoded value of a query parameter, or NULL where it is absent; the caller frees. A broken escape counts as absent. */

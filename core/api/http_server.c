@@ -178,7 +178,7 @@ static void linger_sent(struct bt_conn *conn) {
 
 static void next_request(struct bt_conn *conn) {
   conn->state = BT_CONN_REQUEST;
-  conn->head_seen = false;
+  conn->head_seen = conn->known = false;
   conn->since = bt_clock_mono_ms();
   conn->x = exchange_new(conn->httpd);
   conn->x->conn = conn;
@@ -228,7 +228,8 @@ static void head_arrived(struct bt_conn *conn) {
   if (conn->state != BT_CONN_ANSWER) /* answered; where a body was to come, the connection lingers now */
     return;
   conn->state = BT_CONN_REQUEST;
-  if (more && x->req->expect_continue)
+  conn->known = *x->actor;
+  if (more && x->req->state == BT_REQ_BODY && x->req->expect_continue)
     bufferevent_write(conn->bev, "HTTP/1.1 100 Continue\r\n\r\n", 25);
 }
 

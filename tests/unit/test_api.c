@@ -54,6 +54,15 @@ static void test_tcp(void) {
       run_for(5000);
     is_int(a.status, t[i].status, t[i].path);
   }
+  BT_AUTO_FREE char *large = bt_calloc(1, 100001);
+  memset(large, ' ', 100000);
+  for (int with = 0; with < 2; with++) {
+    AUTO_ANSWER a = {0};
+    begin(&a, with ? "POST" : "GET", with ? "/v1/compose/config" : "/v1/health", large, with ? "Authorization" : NULL, bearer, false, true);
+    while (!a.done)
+      run_for(5000);
+    is_int(a.status, with ? 400 : 413, with ? "who has the token may send much" : "a stranger's large body is refused");
+  }
 }
 
 static int tls_status(int port, const char *ca, const char *bearer, size_t *len) {

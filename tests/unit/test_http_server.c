@@ -106,6 +106,8 @@ static void on_request(void *arg, struct bt_exchange *x) {
 
 static void on_head(void *arg, struct bt_exchange *x) {
   (void)arg;
+  if (bt_streq(x->req->path, "/known"))
+    strcpy(x->actor, "friend");
   if (bt_streq(x->req->path, "/forbidden"))
     bt_reply(x, 403, "text/plain", "no", 2);
 }
@@ -538,6 +540,35 @@ static void test_half_open(void) {
     hang_up(&c[i]);
 }
 
+/* The head is whole, and then the body comes slowly; or the answer is not fetched. Only whom the application knows may do so. */
+static void test_slow_bodies(void) {
+  static const char stranger[] = "POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 60000\r\n\r\nx",
+                    friend[] = "POST /known HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nx";
+  bt_httpd_free(&httpd);
+  start((struct bt_httpd_options){.max_connections = 8, .grace_ms = 100});
+  struct client c[8];
+  for (size_t i = 0; i < 8; i++) {
+    c[i] = dial();
+    say(&c[i], i < 2 ? friend : stranger, i < 2 ? sizeof friend - 1 : sizeof stranger - 1);
+    run_for(10);
+  }
+  run_for(120);
+  ok(served(1), "a stranger whose body does not come makes room");
+  ok(is_open(&c[0]) && is_open(&c[1]) && !is_open(&c[2]) && is_open(&c[3]), "the first one to have come; whoever is known stays");
+  say(&c[0], "y", 1);
+  ok(strstr(hear(&c[0], 4), "/known? [xy]"), "and gets an answer");
+  for (size_t i = 0; i < 8; i++)
+    hang_up(&c[i]);
+  for (size_t i = 0; i < 8; i++) {
+    c[i] = dial();
+    say(&c[i], RQ("GET / HTTP/1.1\r\n\r\n")); /* a refusal, which lingers until we hang up */
+  }
+  run_for(120);
+  ok(bt_httpd_connections(httpd) == 8 && served(1), "who has had a last answer makes room");
+  for (size_t i = 0; i < 8; i++)
+    hang_up(&c[i]);
+}
+
 static void test_origins(void) {
   bt_httpd_free(&httpd);
   start((struct bt_httpd_options){.max_connections = 8, .max_per_peer = 6, .grace_ms = 100});
@@ -618,6 +649,7 @@ int main(void) {
   test_deadlines();
   test_max_connections();
   test_half_open();
+  test_slow_bodies();
   test_origins();
   test_unix();
   bt_httpd_free(&httpd);
