@@ -3,31 +3,66 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/vec.h"
 
+enum { pipe_patience_ms = 10000 };
+
+/* What whoever started us has opened for us: a terminal, a pipe of the shell. It may be of any kind, and slow. */
+static bool is_given(const char *path) { return strcmp(path, "/dev/stdin") == 0 || strncmp(path, "/dev/fd/", 8) == 0; }
+
+/* What is no file has side effects when it is opened or read (a tape winds back, a watchdog starts), so it is looked at before. */
+static int check_kind(const char *path, struct bt_err **err) {
+  struct stat st;
+  if (stat(path, &st) < 0)
+    return bt_err_errno(err, errno == ENOENT ? BT_NOT_FOUND : BT_IO, errno, "cannot open %s", path);
+  if (S_ISDIR(st.st_mode))
+    return bt_err_set(err, BT_INVALID, "%s is a folder, not a file", path);
+  bool null = S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3);
+  if (S_ISREG(st.st_mode) || S_ISFIFO(st.st_mode) || null || is_given(path))
+    return 0;
+  return bt_err_set(err, BT_INVALID, "%s is a %s, not a file", path, S_ISSOCK(st.st_mode) ? "socket" : "device");
+}
+
+/* As read(2) of a descriptor that does not block, but waits so long (ms; -1: for ever): a pipe that nobody writes to must not hold us. */
+static ssize_t read_patiently(int fd, bool pipe, int patience, char *chunk, size_t room) {
+  for (bool wait = pipe;; wait = true) {
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    int ready = wait ? poll(&p, 1, patience) : 1;
+    if (ready == 0)
+      errno = ETIMEDOUT;
+    if (ready <= 0 && errno != EINTR)
+      return -1;
+    ssize_t n = ready > 0 ? read(fd, chunk, room) : -1;
+    if (n >= 0 || (errno != EINTR && errno != EAGAIN))
+      return n;
+  }
+}
+
 int bt_file_read(const char *path, size_t max, char **out, size_t *len, struct bt_err **err) {
-  BT_AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+  if (check_kind(path, err) < 0)
+    return -1;
+  BT_AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
   if (fd < 0)
     return bt_err_errno(err, errno == ENOENT ? BT_NOT_FOUND : BT_IO, errno, "cannot open %s", path);
   struct stat st;
-  if (fstat(fd, &st) == 0 && S_ISDIR(st.st_mode))
-    return bt_err_set(err, BT_INVALID, "%s is a folder, not a file", path);
+  bool pipe = fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode);
   BT_AUTO_BUF b = {0};
   char chunk[16384];
-  for (;;) {
-    ssize_t n = read(fd, chunk, sizeof chunk);
-    if (n < 0 && errno == EINTR)
-      continue;
+  int patience = is_given(path) ? -1 : pipe_patience_ms;
+  for (ssize_t n; (n = read_patiently(fd, pipe, patience, chunk, sizeof chunk)) != 0;) {
+    if (n < 0 && errno == ETIMEDOUT)
+      return bt_err_set(err, BT_IO, "nothing comes from %s, whose other end nobody writes to", path);
     if (n < 0)
       return bt_err_errno(err, BT_IO, errno, "cannot read %s", path);
-    if (n == 0)
-      break;
     if (b.len + (size_t)n > max)
       return bt_err_set(err, BT_TOO_LARGE, "%s is larger than the limit of %zu bytes", path, max);
     bt_buf_add(&b, chunk, (size_t)n);

@@ -8,7 +8,8 @@
 
 #include "base/err.h"
 
-/* Reads a regular file (or a pipe) of at most max bytes; *out is NUL-terminated, the caller frees. */
+/* Reads a regular file, /dev/null or a pipe (from which something has to come every 10 s) of at most max bytes, and /dev/stdin and
+ * /dev/fd/N whatever they are; *out is NUL-terminated, the caller frees. */
 int bt_file_read(const char *path, size_t max, char **out, size_t *len, struct bt_err **err) BT_CHECK;
 /* Writes to a temporary sibling, fsyncs it, renames it over path and fsyncs the folder. */
 int bt_file_write(const char *path, const void *data, size_t len, mode_t mode, struct bt_err **err) BT_CHECK;

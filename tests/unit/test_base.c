@@ -1,6 +1,9 @@
 #include "config.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -9,6 +12,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/map.h"
+#include "base/mem.h"
 #include "base/vec.h"
 #include "tap.h"
 
@@ -94,11 +98,46 @@ static void test_file(void) {
   is_str(clean, "/c", "a path is cleaned lexically");
 }
 
+/* Whatever path leads to: nobody waits for ever, and no device is opened. */
+static void test_no_files(void) {
+  static const char *const devices[] = {"/dev/zero", "/dev/random", "/dev/ptmx"};
+  BT_AUTO_FREE char *text = NULL;
+  size_t len = 0;
+  for (size_t i = 0; i < BT_COUNT(devices); i++) {
+    BT_AUTO_ERR err = NULL;
+    char *none = NULL;
+    ok(bt_file_read(devices[i], 100, &none, NULL, &err) < 0 && bt_err_code(err) == BT_INVALID, "%s is no file", devices[i]);
+  }
+  BT_AUTO_ERR err = NULL;
+  ok(bt_file_read("/dev/null", 100, &text, &len, &err) == 0 && len == 0, "/dev/null is empty");
+  free(bt_steal(text));
+  char dir[] = "/tmp/berth-test-XXXXXX";
+  ok(mkdtemp(dir) != NULL, "a folder");
+  BT_AUTO_FREE char *path = bt_path_join(dir, "fifo");
+  is_int(mkfifo(path, 0600), 0, "a pipe with a name");
+  pid_t pid = fork();
+  if (pid == 0) {
+    usleep(100000);
+    int fd = open(path, O_WRONLY);
+    _exit(fd < 0 || write(fd, "one ", 4) != 4 || usleep(100000) || write(fd, "two", 3) != 3);
+  }
+  is_int(bt_file_read(path, 100, &text, &len, &err), 0, "is read");
+  is_str(text, "one two", "until its writer is done");
+  waitpid(pid, NULL, 0);
+  int64_t t0 = bt_clock_mono_ms();
+  char *none = NULL;
+  is_int(bt_file_read(path, 100, &none, NULL, &err), -1, "a pipe without a writer is given up");
+  ok(bt_clock_mono_ms() - t0 < 20000 && strstr(bt_err_message(err), "nothing comes"), "after a while: %s", bt_err_message(err));
+  unlink(path);
+  rmdir(dir);
+}
+
 int main(void) {
   test_err();
   test_map();
   test_json();
   test_clock();
   test_file();
+  test_no_files();
   return done_testing();
 }
