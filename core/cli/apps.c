@@ -21,9 +21,11 @@ static void print_warnings(const json_t *result) {
       bt_cli_note("warning: %s", json_string_value(item));
   json_array_foreach(bt_json_arr(result, "diagnostics"), i, item) {
     const char *file = bt_json_str(item, "file");
+    BT_AUTO_BUF line = {0};
     if (file)
-      fprintf(stderr, "%s:%lld:%lld: ", file, bt_json_int(item, "line", 0), bt_json_int(item, "column", 0));
-    fprintf(stderr, "%s: %s\n", bt_json_str_or(item, "severity", "warning"), bt_json_str_or(item, "message", ""));
+      bt_buf_addf(&line, "%s:%lld:%lld: ", file, bt_json_int(item, "line", 0), bt_json_int(item, "column", 0));
+    bt_buf_addf(&line, "%s: %s\n", bt_json_str_or(item, "severity", "warning"), bt_json_str_or(item, "message", ""));
+    bt_cli_tell(line.data);
   }
 }
 

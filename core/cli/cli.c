@@ -28,15 +28,23 @@ void bt_cli_note(const char *fmt, ...) {
   va_start(ap, fmt);
   BT_AUTO_FREE char *text = bt_vasprintf(fmt, ap);
   va_end(ap);
+  BT_AUTO_FREE char *line = bt_asprintf("berth: %s\n", text);
+  bt_cli_tell(line);
+}
+
+void bt_cli_tell(const char *text) {
+  BT_AUTO_BUF clean = {0};
+  bt_out_clean_lines(&clean, text);
   fflush(stdout);
-  fprintf(stderr, "berth: %s\n", text);
+  fputs(clean.data ? clean.data : "", stderr);
 }
 
 void bt_cli_say(const char *fmt, ...) {
   BT_AUTO_BUF b = {0};
   va_list ap;
   va_start(ap, fmt);
-  bt_buf_vaddf(&b, fmt, ap);
+  BT_AUTO_FREE char *text = bt_vasprintf(fmt, ap);
   va_end(ap);
+  bt_out_clean_lines(&b, text);
   bt_out_write(STDOUT_FILENO, &b);
 }

@@ -25,9 +25,11 @@ int bt_cli_connect(struct bt_cli *cli, struct bt_err **err) BT_CHECK;
 int bt_cli_get(struct bt_cli *cli, const char *path, json_t **out, struct bt_err **err) BT_CHECK;
 /* "/v1/namespaces/NS/first/…", encoded; ends with NULL. The caller frees. */
 char *bt_cli_path(const struct bt_cli *cli, const char *first, ...) __attribute__((sentinel));
-/* A sentence on standard error, "berth: …", for what is no result. */
+/* A sentence on standard error, "berth: …", for what is no result; control characters are made visible. */
 void bt_cli_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-/* Standard output, formatted. */
+/* Text of others on standard error, line by line, as bt_out_clean has it. */
+void bt_cli_tell(const char *text);
+/* Standard output, formatted; control characters are made visible. */
 void bt_cli_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 #define BT_VERB(name) int bt_verb_##name(struct bt_cli *cli, struct bt_err **err)

@@ -84,7 +84,7 @@ static void print_profiles(const json_t *model) {
 static int load_and_print(struct bt_cli *cli, struct bt_project *project, struct bt_err **err) {
   int rc = bt_project_load(project);
   BT_AUTO_FREE char *text = bt_diags_text(&project->result.diags);
-  fputs(text, stderr);
+  bt_cli_tell(text);
   if (rc)
     return bt_code_exit(BT_INVALID); /* the diagnostics have said it */
   if (cli->quiet)

@@ -220,8 +220,11 @@ int bt_conn_list(struct bt_conn *conn, const char *path, json_t **out, struct bt
     json_t *items = json_is_array(page) ? page : bt_json_arr(page, "items");
     if (!items)
       return bt_err_set(err, BT_IO, "%s: the server's answer is no list", path);
+    const char *next = json_is_object(page) ? bt_json_str(page, "next") : NULL;
+    if (next && bt_streq(next, cursor)) /* else a broken server has us ask for ever */
+      return bt_err_set(err, BT_IO, "%s: the server's list does not end", path);
     json_array_extend(all, items);
-    bt_str_set(&cursor, json_is_object(page) ? bt_json_str(page, "next") : NULL);
+    bt_str_set(&cursor, next);
   } while (cursor);
   *out = bt_steal(all);
   return 0;

@@ -375,9 +375,8 @@ static void tell_unsettled(const struct live *live) {
     if (bt_live_settled(instance) || left-- <= 0)
       continue;
     BT_AUTO_FREE char *words = bt_live_words(instance, NULL, bt_clock_wall_ms());
-    BT_AUTO_BUF clean = {0};
-    bt_out_clean(&clean, words);
-    fprintf(stderr, "  %s: %s\n", id, clean.data);
+    BT_AUTO_FREE char *line = bt_asprintf("  %s: %s\n", id, words);
+    bt_cli_tell(line);
   }
 }
 

@@ -84,6 +84,16 @@ void bt_out_clean(struct bt_buf *b, const char *text) {
   }
 }
 
+void bt_out_clean_lines(struct bt_buf *b, const char *text) {
+  for (size_t n; *text; text += n) {
+    n = strcspn(text, "\n\t");
+    BT_AUTO_FREE char *piece = bt_strndup(text, n);
+    bt_out_clean(b, piece);
+    if (text[n])
+      bt_buf_addc(b, text[n++]);
+  }
+}
+
 /* The first bytes of text that fit into columns. */
 static size_t fitting(const char *text, size_t columns) {
   size_t at = 0;
@@ -206,10 +216,23 @@ int bt_out_lost(void) {
   return lost;
 }
 
+/* JSON escapes what is below a space; DEL and the control characters of two bytes, which terminals obey as well, it leaves. */
+static void add_escaped(struct bt_buf *b, const char *json) {
+  for (long point; *json;) {
+    size_t n = sequence(json, &point);
+    if (point >= 0x7f && point < 0xa0)
+      bt_buf_addf(b, "\\u%04lx", (unsigned long)point);
+    else
+      bt_buf_add(b, json, n);
+    json += n;
+  }
+}
+
 void bt_out_json(const json_t *value) {
   BT_AUTO_FREE char *text = json_dumps(value, JSON_INDENT(2) | JSON_ENCODE_ANY);
   BT_AUTO_BUF b = {0};
-  bt_buf_addf(&b, "%s\n", text ? text : "null");
+  add_escaped(&b, text ? text : "null");
+  bt_buf_addc(&b, '\n');
   bt_out_write(STDOUT_FILENO, &b);
 }
 

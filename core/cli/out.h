@@ -19,6 +19,8 @@ int bt_out_width(int fd);
 void bt_out_color(struct bt_buf *b, bool fancy, enum bt_color color, const char *text);
 /* Adds text with control characters made visible, so that what a container says cannot move the cursor or hide. */
 void bt_out_clean(struct bt_buf *b, const char *text);
+/* The same for text of several lines, which stay lines. */
+void bt_out_clean_lines(struct bt_buf *b, const char *text);
 /* Columns that text takes on a terminal (UTF-8; invalid bytes count one). */
 size_t bt_out_columns(const char *text);
 /* The color of a state, health or status word. */

@@ -47,7 +47,7 @@ static int load(const struct bt_args *args, struct bt_project *project, struct b
   if (rc == 0)
     return 0; /* warnings come again with the server's answer */
   BT_AUTO_FREE char *text = bt_diags_text(&project->result.diags);
-  fputs(text, stderr);
+  bt_cli_tell(text);
   return bt_err_set(err, BT_INVALID, "the Compose file has %zu error%s: nothing was changed", project->result.diags.errors,
                     project->result.diags.errors == 1 ? "" : "s");
 }

@@ -11,6 +11,12 @@ app=$it
 fails "without a server the exit code is 8" 8 berth ls
 like "$out" 'Start one with "berthd' "and the error says how to start one"
 
+# What stands in files of others is shown, and does not reach the terminal as it is.
+mkdir -p strange
+printf 'services: {web: {image: "x", "bad\\e]0;x\\akey": 1}}\n' >strange/compose.yaml
+fails "an attribute that is none" 2 berth config -f strange/compose.yaml
+like "$out" 'web[.]bad\?]0;x\?key is no attribute' "control characters are made visible"
+
 it_server
 image=berth-$it/box
 it_image "$image:1"

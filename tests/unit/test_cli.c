@@ -124,6 +124,9 @@ static void test_table(void) {
   bt_buf_truncate(&out, 0);
   bt_table_render(&table, 0, true, &out);
   ok(out.data && strstr(out.data, "\033[32mrunning\033[0m"), "colours where they are wanted");
+  bt_buf_truncate(&out, 0);
+  bt_out_clean_lines(&out, "c.yaml:1:2: error: \033]0;x\a\xc2\x9b.\n\tnext\r\n");
+  is_str(out.data, "c.yaml:1:2: error: ?]0;x??.\n\tnext \n", "what others say stays in its lines");
   is_int(bt_out_columns("日本"), 4, "wide characters");
   is_int(bt_out_columns("e\xcc\x81"), 1, "combining characters");
   is_int(bt_out_columns("\xff\xfe"), 2, "invalid bytes");
