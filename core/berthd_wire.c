@@ -253,14 +253,31 @@ static void tune_agent(struct bt_daemon *d) {
   bt_agent_tune(d->agent, &options);
 }
 
+static struct bt_plugin_isolation isolation_of(const struct bt_config_place *place) {
+  return (struct bt_plugin_isolation){.mode = place->isolation == BT_PLACE_PROCESS ? BT_PLUGIN_MODE_PROCESS
+                                              : place->isolation == BT_PLACE_NONE  ? BT_PLUGIN_MODE_NONE
+                                                                                   : BT_PLUGIN_MODE_DEFAULT,
+                                      .user = place->user,
+                                      .memory = place->memory,
+                                      .files = place->files,
+                                      .processes = place->processes,
+                                      .cpu = place->cpu / 1000000000,
+                                      .network = place->network,
+                                      .egress = place->egress_given ? &place->egress : NULL,
+                                      .command = place->command.len ? &place->command : NULL};
+}
+
 struct bt_plugin_entry *bt_daemon_entries(const struct bt_config *config, size_t *n) {
   *n = config->plugins.len;
   struct bt_plugin_entry *entries = bt_newn(struct bt_plugin_entry, *n + 1);
   for (size_t i = 0; i < *n; i++) {
     const struct bt_config_plugin *p = &config->plugins.items[i];
-    entries[i] = (struct bt_plugin_entry){
-        .name = p->name, .plugin = p->path ? p->path : p->plugin, .config = p->config, .loc = p->loc,
-        .places = p->config_tree};
+    entries[i] = (struct bt_plugin_entry){.name = p->name,
+                                          .plugin = p->path ? p->path : p->plugin ? p->plugin : p->name,
+                                          .config = p->config,
+                                          .places = p->config_tree,
+                                          .loc = p->loc,
+                                          .isolation = isolation_of(&p->place)};
   }
   return entries;
 }

@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <strings.h>
+#include <sys/socket.h>
 
 #include "base/mem.h"
 #include "loop/http_internal.h"
@@ -36,8 +37,10 @@ void bt_http_call_free(struct bt_http_call *call) {
   free(call->key_file);
   free(call->body);
   free(call->message);
+  free(call->host);
   free(call);
 }
+
 int bt_http_call_fail(struct bt_http_call *call, enum bt_code code, const char *message) {
   if (call->code == BT_OK) {
     call->code = code;
@@ -268,8 +271,51 @@ static void set_options(struct bt_http_call *call) {
   curl_easy_setopt(e, CURLOPT_WRITEDATA, call);
 }
 
+/* ---------------------------------------------------------------- who may be spoken to */
+
+/* The very address that is connected to: what a name server says a second time does not count. */
+static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address) {
+  struct bt_http_call *call = arg;
+  if (purpose == CURLSOCKTYPE_IPCXN && !call->allow(call->allow_arg, call->host, call->port, &address->addr)) {
+    call->refused = true;
+    return CURL_SOCKET_BAD;
+  }
+  return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+}
+
+static void read_host(struct bt_http_call *call) {
+  CURLU *u = curl_url();
+  char *host = NULL, *port = NULL;
+  if (curl_url_set(u, CURLUPART_URL, call->url, 0) == CURLUE_OK) {
+    curl_url_get(u, CURLUPART_HOST, &host, 0);
+    curl_url_get(u, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT);
+  }
+  size_t n = host ? strlen(host) : 0;
+  free(call->host);
+  call->host = n > 2 && *host == '[' ? bt_strndup(host + 1, n - 2) : bt_strdup(host ? host : "");
+  call->port = port ? atoi(port) : 0;
+  curl_free(host);
+  curl_free(port);
+  curl_url_cleanup(u);
+}
+
+static void ask(struct bt_http_call *call) {
+  call->refused = false;
+  read_host(call);
+  if (!call->allow(call->allow_arg, call->host, call->port, NULL)) {
+    BT_AUTO_FREE char *text = bt_asprintf("egress does not allow %s:%d", call->host, call->port);
+    bt_http_call_fail(call, BT_DENIED, text);
+    return;
+  }
+  curl_easy_setopt(call->easy, CURLOPT_PROXY, "");
+  curl_easy_setopt(call->easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
+  curl_easy_setopt(call->easy, CURLOPT_OPENSOCKETDATA, call);
+}
+
 void bt_http_call_setup(struct bt_http_call *call) {
   call->errbuf[0] = 0;
+  if (call->allow && !call->unix_socket)
+    ask(call);
   set_options(call);
   set_tls(call);
   set_method(call);

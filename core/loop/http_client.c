@@ -90,6 +90,8 @@ static void call_finished(struct bt_http_call *call, CURLcode rc) {
     call_start(call);
     return;
   }
+  if (rc != CURLE_OK && call->refused)
+    bt_http_call_fail(call, BT_DENIED, "egress does not allow the address of this host");
   enum bt_code code = call->code != BT_OK ? call->code : code_of(rc);
   if (code == BT_OK) {
     call_end(call, BT_OK, "");
@@ -173,6 +175,10 @@ static void call_start(struct bt_http_call *call) {
   call->easy = http->nspare > 0 ? http->spare[--http->nspare] : curl_easy_init();
   BT_ASSERT(call->easy);
   bt_http_call_setup(call);
+  if (call->code != BT_OK) { /* the hop is not allowed */
+    bt_timer_set(http->turn, 0);
+    return;
+  }
   http->in_curl++;
   CURLMcode rc = curl_multi_add_handle(http->multi, call->easy);
   http->in_curl--;
@@ -274,6 +280,8 @@ struct bt_http_call *bt_http_request(struct bt_http *http, const struct bt_http_
       .on_data = rq->on_data,
       .done = rq->done,
       .arg = rq->arg,
+      .allow = rq->allow,
+      .allow_arg = rq->allow_arg,
   };
   copy_headers(call, rq);
   call->next = http->calls;

@@ -15,6 +15,8 @@ struct bt_http;         /* a client */
 struct bt_http_call;    /* a request in flight; valid until done returned */
 struct bt_http_tunnel;  /* an upgraded connection; valid until on_close returned */
 
+struct sockaddr;
+
 struct bt_http_pair {
   const char *name;
   const char *value;
@@ -37,6 +39,11 @@ struct bt_http_request {
   bool (*on_data)(void *arg, const void *data, size_t len);
   void (*done)(void *arg, enum bt_code code, const char *message, int status, const char *body, size_t body_len);
   void *arg;
+  /* Asked before each hop for the host of its address (addr NULL), and for every address that a connection is made to: false ends the
+   * request with BT_DENIED. No proxy is used then. A connection that is kept alive is not asked for again: those who are asked
+   * differently need a client of their own. NULL: nobody is asked. */
+  bool (*allow)(const void *allow_arg, const char *host, int port, const struct sockaddr *addr);
+  const void *allow_arg;
 };
 
 struct bt_http_upgrade {
@@ -50,6 +57,8 @@ struct bt_http_upgrade {
   void (*on_data)(void *arg, const void *data, size_t len);
   void (*on_close)(void *arg, enum bt_code code, const char *message);
   void *arg;
+  bool (*allow)(const void *allow_arg, const char *host, int port, const struct sockaddr *addr); /* as above */
+  const void *allow_arg;
 };
 
 struct bt_http *bt_http_new(struct bt_loop *loop);

@@ -52,6 +52,11 @@ struct bt_http_call {
   bool (*on_data)(void *arg, const void *data, size_t len);
   void (*done)(void *arg, enum bt_code code, const char *message, int status, const char *body, size_t body_len);
   void *arg;
+  bool (*allow)(const void *allow_arg, const char *host, int port, const struct sockaddr *addr);
+  const void *allow_arg;
+  char *host; /* of this hop, where somebody is asked */
+  int port;
+  bool refused; /* an address of this hop was */
 };
 
 /* Puts all options of the call on its easy handle. */

@@ -49,6 +49,9 @@ struct bt_http_tunnel {
   void (*on_data)(void *arg, const void *data, size_t len);
   void (*on_close)(void *arg, enum bt_code code, const char *message);
   void *arg;
+  bool (*allow)(const void *allow_arg, const char *host, int port, const struct sockaddr *addr);
+  const void *allow_arg;
+  struct evdns_getaddrinfo_request *lookup; /* of a host whose addresses are asked for */
 };
 
 void bt_http_tunnels_init(struct bt_http_tunnels *tunnels, struct bt_loop *loop) {
@@ -56,6 +59,8 @@ void bt_http_tunnels_init(struct bt_http_tunnels *tunnels, struct bt_loop *loop)
 }
 
 static void tunnel_free(struct bt_http_tunnel *t) {
+  if (t->lookup)
+    evdns_getaddrinfo_cancel(t->lookup); /* its callback comes no more: see looked_up */
   if (t->bev)
     bufferevent_free(t->bev); /* closes the socket and frees its SSL */
   SSL_CTX_free(t->tls);
@@ -296,6 +301,42 @@ static int open_tls(struct bt_http_tunnel *t) {
   return 0;
 }
 
+static bool allowed(const struct bt_http_tunnel *t, const struct sockaddr *addr) {
+  return !t->allow || t->allow(t->allow_arg, t->host, t->port, addr);
+}
+
+static const char refused_address[] = "egress does not allow the address of this host";
+
+/* The addresses came: to the first that is allowed. */
+static void looked_up(int rc, struct evutil_addrinfo *list, void *arg) {
+  struct bt_http_tunnel *t = arg;
+  if (rc == EVUTIL_EAI_CANCEL)
+    return; /* t is being freed */
+  struct bt_loop *loop = t->owner->loop;
+  t->lookup = NULL;
+  bt_loop_enter(loop, "http-tunnel");
+  struct evutil_addrinfo *a = list;
+  while (a && !allowed(t, a->ai_addr))
+    a = a->ai_next;
+  if (rc)
+    tunnel_fail(t, BT_UNAVAILABLE, evutil_gai_strerror(rc));
+  else if (!a)
+    tunnel_fail(t, BT_DENIED, refused_address);
+  else /* a failure comes to on_event */
+    bufferevent_socket_connect(t->bev, a->ai_addr, (int)a->ai_addrlen);
+  if (list)
+    evutil_freeaddrinfo(list);
+  bt_loop_leave(loop);
+}
+
+static int dial_checked(struct bt_http_tunnel *t) {
+  struct evutil_addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_protocol = IPPROTO_TCP};
+  char port[8];
+  snprintf(port, sizeof port, "%d", t->port);
+  t->lookup = evdns_getaddrinfo(t->owner->dns, t->host, port, &hints, looked_up, t);
+  return 0; /* NULL: it has called back already, and may have ended the tunnel */
+}
+
 static int dial(struct bt_http_tunnel *t) {
   if (t->unix_socket) {
     struct sockaddr_un un = {.sun_family = AF_UNIX};
@@ -308,12 +349,19 @@ static int dial(struct bt_http_tunnel *t) {
   int len = sizeof ss;
   bool v6 = strchr(t->host, ':') != NULL;
   BT_AUTO_FREE char *address = bt_asprintf(v6 ? "[%s]:%d" : "%s:%d", t->host, t->port);
-  if (evutil_parse_sockaddr_port(address, (struct sockaddr *)&ss, &len) == 0)
+  if (!allowed(t, NULL))
+    return set_error(t, BT_DENIED, "egress does not allow this host");
+  if (evutil_parse_sockaddr_port(address, (struct sockaddr *)&ss, &len) == 0) {
+    if (!allowed(t, (struct sockaddr *)&ss))
+      return set_error(t, BT_DENIED, refused_address);
     return bufferevent_socket_connect(t->bev, (struct sockaddr *)&ss, len);
+  }
   struct bt_http_tunnels *owner = t->owner;
   if (!owner->dns)
     owner->dns = evdns_base_new(bt_loop_base(owner->loop),
                                 EVDNS_BASE_INITIALIZE_NAMESERVERS | EVDNS_BASE_DISABLE_WHEN_INACTIVE);
+  if (t->allow)
+    return dial_checked(t);
   return bufferevent_socket_connect_hostname(t->bev, owner->dns, AF_UNSPEC, t->host, t->port);
 }
 
@@ -407,6 +455,8 @@ struct bt_http_tunnel *bt_http_tunnel_open(struct bt_http_tunnels *tunnels, cons
   t->on_data = up->on_data;
   t->on_close = up->on_close;
   t->arg = up->arg;
+  t->allow = up->allow;
+  t->allow_arg = up->allow_arg;
   t->unix_socket = bt_strdup(up->unix_socket);
   t->ca_file = bt_strdup(up->tls_ca_file);
   t->cert_file = bt_strdup(up->tls_cert_file);

@@ -99,7 +99,11 @@ static void unknown_key(struct reader *r, const struct bt_yaml_pair *pair, const
 }
 
 static bool plugin_keys(struct reader *r, const struct bt_yaml *entry) {
-  static const char *const keys[] = {"plugin", "path", "name", "config", NULL};
+  static const char *const own[] = {"plugin", "path", "name", "config"};
+  const char *keys[BT_COUNT(own) + 8] = {NULL};
+  memcpy(keys, own, sizeof own);
+  for (size_t i = 0; bt_config_place_keys[i]; i++)
+    keys[BT_COUNT(own) + i] = bt_config_place_keys[i];
   size_t before = r->diags->errors;
   bt_vec_each(&entry->map, pair) {
     bool known = false;
@@ -117,8 +121,8 @@ static bool plugin_keys(struct reader *r, const struct bt_yaml *entry) {
 }
 
 static char *plugin_name(const char *plugin, const char *path) {
-  if (plugin)
-    return bt_strdup(plugin);
+  if (plugin || !path)
+    return bt_strdup(plugin ? plugin : "command");
   const char *base = bt_path_base(path);
   return bt_strndup(base, bt_ends(base, ".so") ? strlen(base) - 3 : strlen(base));
 }
@@ -133,9 +137,14 @@ static void read_plugin(struct reader *r, const struct bt_yaml *entry) {
     return;
   const char *plugin = plugin_text(r, entry, "plugin"), *path = plugin_text(r, entry, "path");
   const char *name = plugin_text(r, entry, "name");
-  if (!plugin == !path) {
+  bool command = bt_yaml_get(entry, "command") != NULL;
+  if ((plugin != NULL) + (path != NULL) + command != 1) {
     bt_diag_error(r->diags, entry->loc, "a plug-in needs either \"plugin\" (its name) or \"path\" (its file)%s",
-                  plugin ? ", not both" : "");
+                  plugin && path ? ", not both" : command ? ", or \"command\", and one of them only" : "");
+    return;
+  }
+  if (command && !name) {
+    bt_diag_error(r->diags, entry->loc, "a plug-in with a \"command\" needs a \"name\"");
     return;
   }
   if (plugin && strchr(plugin, '/')) {
@@ -146,6 +155,7 @@ static void read_plugin(struct reader *r, const struct bt_yaml *entry) {
   struct bt_config_plugin p = {.name = name ? bt_strdup(name) : plugin_name(plugin, path), .plugin = bt_strdup(plugin)};
   p.path = path ? bt_path_join(r->dir, path) : NULL;
   p.loc = entry->loc;
+  bt_config_place_read(entry, &p.place, r->diags);
   const struct bt_yaml *config = bt_yaml_get(entry, "config");
   p.config_tree = config && config->kind == BT_YAML_MAP ? config : NULL;
   p.config = p.config_tree ? bt_yaml_json(p.config_tree) : json_object();
@@ -363,6 +373,7 @@ void bt_config_free(struct bt_config **config) {
     free(p->name);
     free(p->plugin);
     free(p->path);
+    bt_config_place_free(&p->place);
     json_decref(p->config);
   }
   bt_vec_free(&c->plugins);

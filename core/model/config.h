@@ -13,6 +13,7 @@
 #include "base/map.h"
 #include "base/vec.h"
 #include "base/yaml.h"
+#include "model/config_place.h"
 
 enum bt_role { BT_ROLE_ALL, BT_ROLE_SERVER, BT_ROLE_NODE };
 enum bt_log_format { BT_LOG_TEXT, BT_LOG_JSON };
@@ -22,6 +23,7 @@ struct bt_config_plugin {
   char *name;   /* unique; default: the plug-in's name, or the file's without ".so" */
   char *plugin; /* a plug-in of plugin_dir, such as "runtime-docker"; NULL where path is given */
   char *path;   /* absolute path of a shared object; NULL where plugin is given */
+  struct bt_config_place place;
   struct bt_loc loc;
   const struct bt_yaml *config_tree; /* borrowed from the configuration; NULL where absent: check it and name places */
   json_t *config;                    /* the same as JSON; an empty object where absent */

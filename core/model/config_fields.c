@@ -203,6 +203,7 @@ static json_t *plugins_json(const struct bt_config *config) {
     bt_json_set_str(o, "name", p->name);
     bt_json_set_str(o, "plugin", p->plugin);
     bt_json_set_str(o, "path", p->path);
+    bt_config_place_json(&p->place, o);
     json_array_append_new(list, o);
   }
   return list;

@@ -37,13 +37,15 @@ static json_t *choices_schema(const struct bt_field *f) {
 }
 
 static json_t *plugins_schema(void) {
-  return json_pack("{s:[s,s],s:{s:s,s:b,s:{s:{s:s,s:s},s:{s:s,s:s},s:{s:s,s:s},s:{s:[s,s],s:s}},s:[{s:[s]},{s:[s]}]}}",
+  json_t *schema = json_pack("{s:[s,s],s:{s:s,s:b,s:{s:{s:s,s:s},s:{s:s,s:s},s:{s:s,s:s},s:{s:[s,s],s:s}},s:[{s:[s]},{s:[s]},{s:[s]}]}}",
                    "type", "array", "null", "items", "type", "object", "additionalProperties", 0, "properties",
                    "plugin", "type", "string", "description", "A plug-in of plugin_dir by its name.",
                    "path", "type", "string", "description", "A plug-in's shared object by its path.",
                    "name", "type", "string", "description", "Name of this use of the plug-in; the plug-in's own where absent.",
                    "config", "type", "object", "null", "description", "The plug-in's own fields: see its documentation.",
-                   "oneOf", "required", "plugin", "required", "path");
+                   "oneOf", "required", "plugin", "required", "path", "required", "command");
+  bt_config_place_schema(bt_json_obj(bt_json_obj(schema, "items"), "properties"));
+  return schema;
 }
 
 static json_t *type_schema(const struct bt_field *f) {

@@ -5,7 +5,9 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/map.h"
+#include "loop/http_client.h"
 #include "loop/loop.h"
+#include "plugin/egress.h"
 #include "plugin/fields.h"
 #include "plugin/remote.h"
 
@@ -215,6 +217,22 @@ static bool valid(struct bt_plugin *entry, const char *text) {
   return code == BERTH_OK;
 }
 
+/* Where it may go from now on. A default of the manifest's is the author's word, not the operator's: it counts only for what Berth
+ * brings along. */
+static void set_egress(struct bt_plugin *entry, const json_t *config) {
+  bt_egress_free(&entry->egress);
+  if (!entry->isolation.process && !entry->isolation.listed)
+    return;
+  entry->egress = bt_egress_new(entry->isolation.listed ? &entry->isolation.egress : NULL);
+  BT_AUTO_JSON named = json_object();
+  bool trusted = bt_loader_shipped(entry->path);
+  json_t *all = (json_t *)(uintptr_t)config;
+  for (void *it = json_object_iter(all); it; it = json_object_iter_next(all, it))
+    if (trusted || json_object_get(entry->wish, json_object_iter_key(it)))
+      json_object_set(named, json_object_iter_key(it), json_object_iter_value(it));
+  bt_egress_name(entry->egress, named);
+}
+
 /* The configuration is checked and all secrets are there. */
 static void proceed(struct bt_plugin *entry, json_t *config_steal, const struct bt_map *secrets) {
   BT_AUTO_JSON config = config_steal;
@@ -223,6 +241,7 @@ static void proceed(struct bt_plugin *entry, json_t *config_steal, const struct 
     reject(entry, bt_err_message(err));
     return;
   }
+  set_egress(entry, config);
   if (entry->remote) {
     change_there(entry, config);
     return;
@@ -419,35 +438,31 @@ void bt_entry_lost(struct bt_plugin *entry, const char *why) {
 
 /* ---------------------------------------------------------------- apply */
 
-static char **copy_command(const char *const *command) {
-  size_t n = 0;
-  while (command && command[n])
-    n++;
-  char **copy = command ? bt_newn(char *, n + 1) : NULL;
-  for (size_t i = 0; i < n; i++)
-    copy[i] = bt_strdup(command[i]);
+static struct bt_strs copy_texts(const struct bt_strs *from) {
+  struct bt_strs copy = {0};
+  for (size_t i = 0; from && i < from->len; i++)
+    bt_strs_add(&copy, from->items[i]);
   return copy;
 }
 
 static void isolation_free(struct bt_isolation *iso) {
   free(iso->user);
-  for (char **arg = iso->command; arg && *arg; arg++)
-    free(*arg);
-  free(iso->command);
+  bt_strs_free(&iso->command);
+  bt_strs_free(&iso->egress);
   *iso = (struct bt_isolation){0};
 }
 
-static bool same_command(char *const *a, char *const *b) {
-  if (!a || !b)
-    return a == b;
-  while (*a && bt_streq(*a, *b))
-    a++, b++;
-  return *a == *b;
+static bool same_texts(const struct bt_strs *a, const struct bt_strs *b) {
+  for (size_t i = 0; a->len == b->len && i < a->len; i++)
+    if (strcmp(a->items[i], b->items[i]) != 0)
+      return false;
+  return a->len == b->len;
 }
 
+/* Egress is not compared: it changes without a restart. */
 static bool same_isolation(const struct bt_isolation *a, const struct bt_isolation *b) {
   return a->process == b->process && bt_streq(a->user, b->user) && a->memory == b->memory && a->files == b->files &&
-         a->processes == b->processes && a->cpu == b->cpu && a->network == b->network && same_command(a->command, b->command);
+         a->processes == b->processes && a->cpu == b->cpu && a->network == b->network && same_texts(&a->command, &b->command);
 }
 
 /* Where the entry is to run. What Berth brings along is trusted as Berth is. */
@@ -461,7 +476,9 @@ static struct bt_isolation isolation_of(const struct bt_plugin_isolation *want, 
                                .processes = want->processes,
                                .cpu = want->cpu,
                                .network = want->network,
-                               .command = copy_command(want->command)};
+                               .command = copy_texts(want->command),
+                               .listed = want->egress != NULL,
+                               .egress = copy_texts(want->egress)};
 }
 
 /* Stops what runs elsewhere or otherwise than is wished now. */
@@ -497,6 +514,10 @@ void bt_entry_apply(struct bt_plugin *entry, const struct bt_plugin_entry *want)
   if (!entry->plugin)
     bt_str_set(&entry->plugin, want->plugin);
   if (!want->isolation.command && bt_loader_find(want->plugin, &entry->plugins->dirs, &path, &err) != 0) {
+    refuse(entry, bt_err_message(err));
+    return;
+  }
+  if (want->isolation.egress && bt_egress_check(want->isolation.egress, &err) != 0) {
     refuse(entry, bt_err_message(err));
     return;
   }
@@ -552,6 +573,8 @@ void bt_entry_free(struct bt_plugin **entryp) {
   bt_map_free(&entry->kv_keys);
   bt_timer_free(&entry->restart);
   isolation_free(&entry->isolation);
+  bt_http_free(&entry->http);
+  bt_egress_free(&entry->egress);
   free(entry->path);
   free(entry->last_failure);
   json_decref(entry->wish);

@@ -12,6 +12,7 @@
 #include "plugin/slots.h"
 #include "plugin/spawn.h"
 
+struct bt_egress;
 struct bt_map;
 struct bt_remote;
 struct bt_timer;
@@ -37,6 +38,8 @@ struct bt_plugin {
   struct bt_plugin_lib *lib; /* borrowed; NULL where nothing was loaded */
   char *path;                /* of its .so; NULL where it is a command */
   struct bt_isolation isolation;
+  struct bt_egress *egress;  /* where its requests may go; NULL: nobody asks */
+  struct bt_http *http;      /* its own client where there is an egress: no connection of others is used; NULL until asked for */
   struct bt_remote *remote;  /* its process; NULL: none, or it runs in this one */
   struct berth_instance *self; /* what methods take; NULL while it does not run */
   enum bt_plugin_status status;

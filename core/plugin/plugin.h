@@ -28,6 +28,7 @@ struct bt_feed;
 struct bt_http;
 struct bt_loop;
 struct bt_pool;
+struct bt_strs;
 struct bt_yaml;
 
 struct bt_plugins; /* all entries of one server */
@@ -103,8 +104,11 @@ struct bt_plugin_isolation {
   int64_t processes;     /* of its user; 0: 64 */
   int64_t cpu;           /* seconds of processor time in its life; 0: no limit */
   bool network;          /* it may open sockets itself, past its egress */
-  /* A program that speaks the wire over standard input and output, in place of a .so; ends with NULL. NULL: none. */
-  const char *const *command;
+  /* A program and its arguments that speak the wire over standard input and output, in place of a .so. NULL: none. */
+  const struct bt_strs *command;
+  /* Of both: where HTTP requests may go (egress.h). NULL: a plug-in in this process is not asked; one in its own reaches public hosts,
+   * and what its configuration names. */
+  const struct bt_strs *egress;
 };
 
 /* One entry of the configuration. All borrowed. */

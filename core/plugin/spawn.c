@@ -164,11 +164,11 @@ int bt_spawn(const struct bt_isolation *isolation, const char *name, const char 
   BT_AUTO_FREE char *program = bt_spawn_program();
   bt_strs_add(&args, program);
   add_limits(&args, isolation, uid, gid);
-  if (isolation->command) {
+  if (isolation->command.len) {
     bt_strs_add(&args, "--exec");
     bt_strs_add(&args, "--");
-    for (char **arg = isolation->command; *arg; arg++)
-      bt_strs_add(&args, *arg);
+    for (size_t i = 0; i < isolation->command.len; i++)
+      bt_strs_add(&args, isolation->command.items[i]);
   } else {
     bt_strs_add(&args, path);
   }

@@ -8,6 +8,7 @@
 #include <sys/types.h>
 
 #include "base/err.h"
+#include "base/vec.h"
 
 /* Where and how an entry runs. Strings are the owner's. */
 struct bt_isolation {
@@ -18,7 +19,9 @@ struct bt_isolation {
   int64_t processes; /* 0: 64 */
   int64_t cpu;       /* seconds; 0: no limit */
   bool network;      /* may open sockets of its own */
-  char **command;    /* ends with NULL: a program that speaks the wire itself, in place of a .so; NULL: none */
+  struct bt_strs command; /* a program that speaks the wire itself, in place of a .so; empty: none */
+  bool listed;            /* egress is given */
+  struct bt_strs egress;
 };
 
 struct bt_process {

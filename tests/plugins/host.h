@@ -296,7 +296,21 @@ static const char *test_user(void) {
   return user && *user ? user : NULL;
 }
 
-/* Starts entries from JSON: [{"name","plugin","config","isolation"}]. */
+static struct bt_strs *test_texts(const json_t *list) {
+  struct bt_strs *texts = list ? bt_new(struct bt_strs) : NULL;
+  size_t i;
+  json_t *text;
+  json_array_foreach(list, i, text) bt_strs_add(texts, json_string_value(text));
+  return texts;
+}
+
+static void test_texts_free(const struct bt_strs *texts) {
+  if (texts)
+    bt_strs_free((struct bt_strs *)(uintptr_t)texts);
+  free((void *)(uintptr_t)texts);
+}
+
+/* Starts entries from JSON: [{"name","plugin","config","isolation","egress","command","memory","files"}]. */
 __attribute__((unused)) static void test_load(const char *json) {
   BT_AUTO_JSON list = json_loads(json, 0, NULL);
   BT_ASSERT(list);
@@ -307,12 +321,19 @@ __attribute__((unused)) static void test_load(const char *json) {
     entries[n++] = (struct bt_plugin_entry){
         .name = bt_json_str(o, "name"), .plugin = bt_json_str(o, "plugin"), .config = bt_json_obj(o, "config")};
     entries[n - 1].isolation.mode = test_mode(o);
+    BT_AUTO_JSON egress = getenv("BERTH_TEST_EGRESS") ? json_loads(getenv("BERTH_TEST_EGRESS"), 0, NULL) : NULL;
+    entries[n - 1].isolation.egress = test_texts(bt_json_arr(o, "egress") ? bt_json_arr(o, "egress") : egress);
+    entries[n - 1].isolation.command = test_texts(bt_json_arr(o, "command"));
     entries[n - 1].isolation.user = test_user();
     entries[n - 1].isolation.network = test_user() != NULL;
     entries[n - 1].isolation.memory = bt_json_int(o, "memory", 0);
     entries[n - 1].isolation.files = bt_json_int(o, "files", 0);
   }
   bt_plugins_load(T.plugins, entries, n);
+  for (i = 0; i < n; i++) {
+    test_texts_free(entries[i].isolation.egress);
+    test_texts_free(entries[i].isolation.command);
+  }
   test_settle();
 }
 

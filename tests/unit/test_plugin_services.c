@@ -11,7 +11,9 @@
 static char *dir;
 
 static void load_config(const char *config) {
-  BT_AUTO_FREE char *json = bt_asprintf("[{\"name\":\"s\",\"plugin\":\"%s/chat_services.so\",\"config\":%s}]", dir, config);
+  BT_AUTO_FREE char *json = bt_asprintf("[{\"name\":\"s\",\"plugin\":\"%s/chat_services.so\",\"config\":%s,"
+                                        "\"egress\":[\"127.0.0.1\",\"localhost\"]}]",
+                                        dir, config);
   test_load(json);
 }
 
@@ -114,6 +116,7 @@ static void test_http_service(void) {
   gives("http", url, "{\"status\":200,\"body\":\"hi\"}");
   pthread_join(t, NULL);
   close(served_fd);
+  gives("http", "http://127.0.0.2/", "denied: egress does not allow 127.0.0.2:80");
   TEST_CALL c = {0};
   test_send("s", "http", url, 2000, &c);
   is_int(c.code, BT_UNAVAILABLE, "nobody there");

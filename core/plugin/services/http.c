@@ -3,12 +3,45 @@
 
 #include "loop/http_client.h"
 #include "loop/loop.h"
+#include "plugin/egress.h"
 #include "plugin/internal.h"
 
 /* What a pair of ours and of theirs look like is the same; the arrays pass as they are. */
 _Static_assert(sizeof(struct berth_pair) == sizeof(struct bt_http_pair) &&
                    offsetof(struct berth_pair, value) == offsetof(struct bt_http_pair, value),
                "pairs pass through");
+
+/* ---------------------------------------------------------------- egress */
+
+/* The entry outlives its requests; its egress may change under them. */
+static bool allow(const void *arg, const char *host, int port, const struct sockaddr *addr) {
+  const struct bt_plugin *entry = arg;
+  return !entry->egress || bt_egress_allows(entry->egress, host, port, addr);
+}
+
+/* Where there is an egress: a client of the entry's own, so that no connection is used that others were allowed. */
+static struct bt_http *client_of(struct bt_plugin *entry) {
+  if (!entry->egress)
+    return entry->plugins->http;
+  if (!entry->http)
+    entry->http = bt_http_new(entry->plugins->loop);
+  return entry->http;
+}
+
+/* Sockets and, of a plug-in in a process of its own, files that the server would open for it: those that an operator named. NULL, or
+ * why not. */
+static const char *refused(const struct bt_plugin *entry, const char *unix_socket, const char *const files[3]) {
+  if (!entry->egress)
+    return NULL;
+  if (unix_socket && !bt_egress_allows_unix(entry->egress, unix_socket))
+    return "egress does not allow this unix socket: name it as unix:/path";
+  for (int i = 0; entry->isolation.process && i < 3; i++)
+    if (files[i] && !bt_egress_allows_file(entry->egress, files[i]))
+      return "the TLS files must be named in the plug-in's config";
+  return NULL;
+}
+
+/* ---------------------------------------------------------------- requests */
 
 struct request {
   struct bt_resource base;
@@ -17,6 +50,7 @@ struct request {
   const char *label;
   struct berth_http_request r; /* the plug-in's callbacks; its strings are not kept */
   bool detached;
+  const char *refused; /* why it is not made */
 };
 
 static void request_head(void *arg, int status, const struct bt_http_pair *headers, size_t n) {
@@ -52,6 +86,10 @@ static void request_done(void *arg, enum bt_code code, const char *message, int 
   struct request *q = arg;
   bool detached = q->detached;
   bt_resource_del(&q->base);
+  if (q->refused && code != BT_CANCELLED) {
+    code = BT_DENIED;
+    message = q->refused;
+  }
   if (!detached) {
     bt_loop_enter(q->loop, q->label);
     q->r.done(q->r.arg, bt_plugin_code_out(code), message ? message : "", status, body ? body : "", len);
@@ -104,9 +142,14 @@ static berth_handle http_request(const struct berth_host *host, const struct ber
                                     .on_head = request_head,
                                     .on_data = r->on_data ? request_data : NULL,
                                     .done = request_done,
-                                    .arg = q};
+                                    .arg = q,
+                                    .allow = entry->egress ? allow : NULL,
+                                    .allow_arg = entry};
+  q->refused = refused(entry, r->unix_socket, (const char *const[]){r->tls_ca_file, r->tls_cert_file, r->tls_key_file});
+  if (q->refused) /* an address that is none: it ends in the next turn, as one that is not allowed does */
+    request.url = request.unix_socket = NULL;
   bt_resource_add(entry, &q->base, &request_kind);
-  q->call = bt_http_request(entry->plugins->http, &request);
+  q->call = bt_http_request(client_of(entry), &request);
   return q->base.id;
 }
 
@@ -126,6 +169,7 @@ struct tunnel {
   const char *label;
   struct berth_http_upgrade u;
   bool detached;
+  const char *refused;
 };
 
 static void tunnel_open(void *arg, bool ok, int status, const char *body, size_t len) {
@@ -150,6 +194,10 @@ static void tunnel_closed(void *arg, enum bt_code code, const char *message) {
   struct tunnel *t = arg;
   bool detached = t->detached;
   bt_resource_del(&t->base);
+  if (t->refused && code != BT_CANCELLED) {
+    code = BT_DENIED;
+    message = t->refused;
+  }
   if (!detached) {
     bt_loop_enter(t->loop, t->label);
     t->u.on_close(t->u.arg, bt_plugin_code_out(code), message ? message : "");
@@ -196,9 +244,14 @@ static berth_handle http_upgrade(const struct berth_host *host, const struct ber
                                     .on_open = tunnel_open,
                                     .on_data = tunnel_data,
                                     .on_close = tunnel_closed,
-                                    .arg = t};
+                                    .arg = t,
+                                    .allow = entry->egress ? allow : NULL,
+                                    .allow_arg = entry};
+  t->refused = refused(entry, u->unix_socket, (const char *const[]){u->tls_ca_file, u->tls_cert_file, u->tls_key_file});
+  if (t->refused)
+    upgrade.url = upgrade.unix_socket = NULL;
   bt_resource_add(entry, &t->base, &tunnel_kind);
-  t->tunnel = bt_http_upgrade(entry->plugins->http, &upgrade);
+  t->tunnel = bt_http_upgrade(client_of(entry), &upgrade);
   return t->base.id;
 }
 
