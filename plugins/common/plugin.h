@@ -9,8 +9,7 @@
 
 /* Defines the manifest and exports the plug-in. What follows fields are members of struct berth_plugin: .start = start, … */
 #define PU_PLUGIN(id_, summary_, interfaces_, needs_, fields_, ...)                                      \
-  static const struct berth_manifest manifest = {.size = sizeof manifest,                                \
-                                                 .abi = BERTH_ABI,                                       \
+  static const struct berth_manifest manifest = {BERTH_MANIFEST_SIZES,                                   \
                                                  .id = id_,                                              \
                                                  .version = "0.1.0",                                     \
                                                  .summary = summary_,                                    \
