@@ -21,6 +21,7 @@ struct sg_jobs {
   const struct berth_host_timer *timer;
   const struct sg_settings *settings;
   char *base;          /* of scratch folders */
+  int lock;            /* that holds it */
   struct sg_job *first;
   bool known, asking;  /* git's version */
   char *version, *why;
@@ -461,7 +462,7 @@ struct sg_jobs *sg_jobs_new(const struct berth_host *host, const struct sg_setti
   jobs->children = host->service(host, BERTH_HOST_CHILD);
   jobs->timer = host->service(host, BERTH_HOST_TIMER);
   jobs->settings = settings;
-  jobs->base = sg_scratch_base(host->name);
+  jobs->base = sg_scratch_base(host->name, &jobs->lock);
   return jobs;
 }
 
@@ -471,6 +472,8 @@ void sg_jobs_free(struct sg_jobs **pjobs) {
   while (jobs->first)
     job_free(jobs->first);
   sg_scratch_remove(jobs->base);
+  if (jobs->lock >= 0)
+    close(jobs->lock);
   free(jobs->base);
   free(jobs->version);
   free(jobs->why);

@@ -4,23 +4,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <dirent.h>
 #include <sodium.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "../common/util.h"
-
-char *sg_scratch_base(const char *entry) {
-  static const char *const places[] = {"/run", "/dev/shm", "/tmp"};
-  for (size_t i = 0; i < PU_COUNT(places); i++) {
-    char *dir = pu_asprintf("%s/berth-%s-XXXXXX", places[i], entry);
-    if (mkdtemp(dir)) /* 0700 */
-      return dir;
-    free(dir);
-  }
-  return NULL;
-}
 
 static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *ftw) {
   (void)st, (void)kind, (void)ftw;
@@ -31,6 +22,50 @@ static int remove_one(const char *path, const struct stat *st, int kind, struct 
 void sg_scratch_remove(const char *dir) {
   if (dir)
     nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+/* -1 where somebody holds it. */
+static int take_lock(const char *dir) {
+  PU_AUTO_FREE path = pu_asprintf("%s/lock", dir);
+  int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+  if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0)
+    return fd;
+  if (fd >= 0)
+    close(fd);
+  return -1;
+}
+
+/* Ours only, and of nobody who lives: there may be a key in it. */
+static void remove_stale(const char *place, const char *prefix) {
+  DIR *d = opendir(place);
+  for (struct dirent *e; d && (e = readdir(d));) {
+    struct stat st;
+    if (!pu_starts(e->d_name, prefix) || strlen(e->d_name) != strlen(prefix) + 6 ||
+        fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISDIR(st.st_mode) || st.st_uid != geteuid())
+      continue;
+    PU_AUTO_FREE dir = pu_asprintf("%s/%s", place, e->d_name);
+    int lock = take_lock(dir);
+    if (lock < 0)
+      continue;
+    sg_scratch_remove(dir);
+    close(lock);
+  }
+  if (d)
+    closedir(d);
+}
+
+char *sg_scratch_base(const char *entry, int *lock) {
+  static const char *const places[] = {"/run", "/dev/shm", "/tmp"};
+  PU_AUTO_FREE prefix = pu_asprintf("berth-%s-", entry);
+  for (size_t i = 0; i < PU_COUNT(places); i++) {
+    remove_stale(places[i], prefix);
+    char *dir = pu_asprintf("%s/%sXXXXXX", places[i], prefix);
+    if (mkdtemp(dir) && (*lock = take_lock(dir)) >= 0) /* 0700 */
+      return dir;
+    free(dir);
+  }
+  *lock = -1;
+  return NULL;
 }
 
 static bool write_file(const char *dir, const char *name, const char *text, size_t len) {

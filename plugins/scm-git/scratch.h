@@ -5,8 +5,9 @@
 
 #include "settings.h"
 
-/* A private folder for all jobs of an entry; NULL where none can be made. The caller frees. */
-char *sg_scratch_base(const char *entry);
+/* A private folder for all jobs of an entry, held by *lock (a descriptor) while it is in use; folders that a killed server left behind
+ * go first. NULL where none can be made. The caller frees, and closes the lock. */
+char *sg_scratch_base(const char *entry, int *lock);
 void sg_scratch_remove(const char *dir); /* with all that is in it; NULL is fine */
 
 /* Makes the folder of a job and writes into it what this repository needs. signers: NULL for none. NULL with *why (a sentence; the
