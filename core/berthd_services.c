@@ -1,6 +1,7 @@
 /* What plug-ins and the API ask of the daemon: key-value, secrets, events, queries; status and the doctor. */
 #include "config.h"
 
+#include <berth/registry.h>
 #include <berth/runtime.h>
 #include <berth/scm.h>
 #include <sodium.h>
@@ -151,7 +152,7 @@ static void ignore(void *arg, enum bt_code code, const char *message, const json
 static void take_hint(struct bt_daemon *d, const char *entry, const char *type, const char *data_json) {
   static const struct {
     const char *type, *interface, *op;
-  } hints[] = {{"plugin.scm.changed", BERTH_SCM, "source.push"}};
+  } hints[] = {{"plugin.scm.changed", BERTH_SCM, "source.push"}, {"plugin.registry.pushed", BERTH_REGISTRY, "image.pushed"}};
   for (size_t i = 0; i < BT_COUNT(hints); i++) {
     if (!bt_streq(hints[i].type, type) || !bt_plugin_methods(bt_plugins_named(d->plugins, entry), hints[i].interface))
       continue;

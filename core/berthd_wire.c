@@ -82,10 +82,12 @@ static void make_call(void *arg, uint64_t id, const char *kind, const json_t *ar
     bt_image_resolve(d->agent, args, call_done, c);
   else if (bt_streq(kind, "image.build"))
     bt_image_build(d->agent, args, call_done, c);
-  else if (bt_starts(kind, "source.") && d->api)
-    bt_api_source_call(d->api, kind, args, call_done, c);
   else if (bt_streq(kind, "lb.drain"))
     bt_balancer_drain(d->balancer, args, call_done, c);
+  else if (bt_streq(kind, "image.tags"))
+    bt_image_tags(d->agent, args, call_done, c);
+  else if (d->api)
+    bt_api_call(d->api, kind, args, call_done, c);
   else
     call_done(c, BT_INTERNAL, "the daemon knows no such call", NULL);
 }

@@ -90,6 +90,16 @@ static int apply_scale(json_t *model, const json_t *scale, struct bt_err **err) 
   return 0;
 }
 
+static void apply_images(json_t *model, const json_t *images) {
+  const char *name;
+  json_t *image;
+  json_object_foreach((json_t *)(uintptr_t)images, name, image) {
+    json_t *service = bt_json_obj(bt_json_obj(model, "services"), name);
+    if (service)
+      json_object_set(service, "image", image);
+  }
+}
+
 static void load_work(void *arg) {
   struct admission *a = arg;
   a->doc = bt_document_parse(a->x->req->body.data, a->x->req->body.len, &a->err);
@@ -225,6 +235,8 @@ static void check_work(void *arg) {
   struct admission *a = arg;
   if (!a->doc) {
     a->model = model_of(a->basis);
+    if (bt_streq(a->op, "app.update"))
+      apply_images(a->model, bt_json_obj(a->args, "images"));
     if (!a->model)
       bt_err_set(&a->err, BT_INTERNAL, "the revision's model cannot be read");
     else if (apply_scale(a->model, bt_streq(a->op, "app.scale") ? bt_json_obj(a->args, "services") : NULL, &a->err) == 0 &&

@@ -14,7 +14,7 @@ void bt_admit_sync(struct bt_api *api, struct bt_exchange *x, const char *namesp
 /* The exchange's body is an apply document: answers {"name","model","diagnostics"} and changes nothing. */
 void bt_admit_config(struct bt_api *api, struct bt_exchange *x);
 /* A change that needs no document. op: of control; args (stolen) are its. The policies see the model of revision "revision" with the
- * replicas of args.services, under the operation "scale", "rollback" or "remove". */
+ * replicas of args.services, and the images of args.images, under the operation "scale", "update", "rollback" or "remove". */
 void bt_admit_change(struct bt_api *api, struct bt_exchange *x, const char *op, json_t *args, const char *operation,
                      long long revision, bool dry_run);
 

@@ -96,9 +96,9 @@ struct bt_api_options {
 int bt_api_new(const struct bt_api_server *server, const struct bt_api_options *options, struct bt_api **out,
                struct bt_err **err) BT_CHECK;
 void bt_api_free(struct bt_api **api);
-/* Control's calls "source.sync" and "source.status": done exactly once, not from inside. */
-void bt_api_source_call(struct bt_api *api, const char *kind, const json_t *args,
-                        void (*done)(void *arg, enum bt_code code, const char *message, const json_t *result), void *arg);
+/* Control's calls "source.sync", "source.status" and "app.update": done exactly once. */
+void bt_api_call(struct bt_api *api, const char *kind, const json_t *args,
+                 void (*done)(void *arg, enum bt_code code, const char *message, const json_t *result), void *arg);
 /* A GET as a reader with all rights, for plug-ins (berth.host.query/1): path with its query. done exactly once with the body, may
  * come from inside. Streams are refused with BT_UNSUPPORTED. */
 void bt_api_query(struct bt_api *api, const char *path,

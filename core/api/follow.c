@@ -292,9 +292,39 @@ void bt_follow_status(struct bt_api *api, const json_t *args, bt_follow_done *do
   tell(s);
 }
 
-void bt_api_source_call(struct bt_api *api, const char *kind, const json_t *args, bt_follow_done *done, void *arg) {
+/* ---------------------------------------------------------------- images that moved */
+
+struct update {
+  bt_follow_done *done;
+  void *arg;
+};
+
+static void updated(void *arg, int status, const char *body, size_t len) {
+  struct update *u = arg;
+  BT_AUTO_JSON answer = json_loadb(body, len, 0, NULL);
+  if (status < 300)
+    u->done(u->arg, BT_OK, "", answer);
+  else
+    u->done(u->arg, bt_code_from_name(bt_json_str_or(answer, "code", "internal")), bt_json_str_or(answer, "detail", "it was refused"), NULL);
+  free(u);
+}
+
+/* By the way of a scale or a rollback: the policies see the model as it is to be. */
+static void update(struct bt_api *api, const json_t *args, bt_follow_done *done, void *arg) {
+  struct update *u = bt_new(struct update);
+  *u = (struct update){done, arg};
+  struct bt_exchange *x = bt_exchange_internal(updated, u);
+  strcpy(x->actor, "update");
+  bt_admit_change(api, x, "app.update", json_deep_copy(args), "update", bt_json_int(args, "of", 0), false);
+}
+
+void bt_api_call(struct bt_api *api, const char *kind, const json_t *args, bt_follow_done *done, void *arg) {
   if (bt_streq(kind, "source.sync"))
     bt_follow_sync(api, args, done, arg);
-  else
+  else if (bt_streq(kind, "source.status"))
     bt_follow_status(api, args, done, arg);
+  else if (bt_streq(kind, "app.update"))
+    update(api, args, done, arg);
+  else
+    done(arg, BT_INTERNAL, "the server knows no such call", NULL);
 }

@@ -9,6 +9,7 @@
 #include "compose/support.h"
 #include "compose/values.h"
 #include "compose/xberth.h"
+#include "model/semver.h"
 
 const char *const bt_xberth_keys[] = {
     "probes", "probes.readiness", "probes.liveness", "probes.startup", "http", "http.path", "http.port", "http.scheme",
@@ -17,7 +18,7 @@ const char *const bt_xberth_keys[] = {
     "protocol", "hosts", "paths", "port", "listen", "scheme", "weight", "share", "tls", "tls.secret", "tls.redirect", "sticky",
     "sticky.by", "sticky.cookie", "sticky.lifetime", "timeouts", "timeouts.connect", "timeouts.response", "timeouts.idle",
     "rate_limit", "rate_limit.requests", "rate_limit.period", "maintenance", "maintenance.status", "maintenance.content_type",
-    "maintenance.body", "maintenance.retry_after", "maintenance.allow", "accept_proxy", "client_address", NULL};
+    "maintenance.body", "maintenance.retry_after", "maintenance.allow", "accept_proxy", "client_address", "update", "update_interval", NULL};
 
 void bt_xberth_wrong(struct bt_load *load, const struct bt_yaml *n, const struct bt_place *place, const char *wanted) {
   BT_AUTO_FREE char *where = bt_place_text(place);
@@ -182,8 +183,25 @@ static void job(struct bt_load *load, struct bt_yaml *n, const struct bt_place *
   bt_xberth_number(load, n, "backoff_limit", 0, 1000, -1, place);
 }
 
+/* "digest", a range of versions, or "none". A number such as 1.2 is a range as well. */
+static void update(struct bt_load *load, struct bt_yaml *xberth, const struct bt_place *place) {
+  const struct bt_yaml *n = bt_yaml_get(xberth, "update");
+  if (n && (!bt_is_scalar(n) || !n->text ||
+            (!bt_streq(n->text, "digest") && !bt_streq(n->text, "none") && bt_semver_check(n->text, NULL) < 0)))
+    bt_xberth_wrong(load, n, BT_PLACE_KEY(place, "update"), "digest, none or a range of versions such as ~1.2");
+  else if (n)
+    bt_xberth_set(xberth, "update", bt_yaml_str(n->text, n->loc));
+  const struct bt_yaml *interval = bt_yaml_get(xberth, "update_interval");
+  int64_t ns = 0;
+  char buf[64];
+  if (interval && (!bt_value_duration(interval, &ns) || ns < 10000000000 || ns > 86400 * (int64_t)1000000000))
+    bt_xberth_wrong(load, interval, BT_PLACE_KEY(place, "update_interval"), "a duration from 10s to 24h, such as 5m");
+  else if (interval)
+    bt_xberth_set(xberth, "update_interval", bt_yaml_str(bt_duration_go(ns, buf), interval->loc));
+}
+
 void bt_compose_check_xberth(struct bt_load *load, struct bt_yaml *xberth, const char *service) {
-  static const char *const keys[] = {"probes", "job", "progress_deadline", "routes", NULL}, *const kinds[] = {"readiness", "liveness", "startup", NULL};
+  static const char *const keys[] = {"probes", "job", "progress_deadline", "routes", "update", "update_interval", NULL}, *const kinds[] = {"readiness", "liveness", "startup", NULL};
   struct bt_place top = {NULL, "", 0};
   const struct bt_place *of = BT_PLACE_KEY(BT_PLACE_KEY(&top, "services"), service);
   const struct bt_place *here = BT_PLACE_KEY(of, "x-berth"), *under = BT_PLACE_KEY(here, "probes");
@@ -196,6 +214,7 @@ void bt_compose_check_xberth(struct bt_load *load, struct bt_yaml *xberth, const
     bt_xberth_duration(load, xberth, "progress_deadline", 1000000000, "10m0s", here);
   if (bt_yaml_get(xberth, "routes"))
     bt_xberth_routes(load, bt_yaml_get(xberth, "routes"), BT_PLACE_KEY(here, "routes"));
+  update(load, xberth, here);
   if (!probes || !bt_xberth_only(load, probes, under, kinds))
     return;
   for (size_t i = 0; kinds[i]; i++) {

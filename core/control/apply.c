@@ -103,10 +103,13 @@ static void draft_origin(struct draft *d, const json_t *args) {
 }
 
 /* The pins of another revision hold as long as the image is called the same; the hash is made again, since contents may differ. */
-static void take_pins(struct ctl_rev *rev, const struct ctl_rev *from) {
+static void take_pins(struct ctl_rev *rev, const struct ctl_rev *from, const json_t *model) {
   const char *name;
   json_t *pin;
   json_object_foreach(from->pins, name, pin) {
+    const char *image = bt_json_str(bt_json_obj(bt_json_obj(model, "services"), name), "image");
+    if (image && bt_json_str(pin, "image") && !bt_streq(image, bt_json_str(pin, "image")))
+      continue;
     json_t *copy = json_deep_copy(pin);
     json_object_del(copy, "hash");
     bt_json_set(rev->pins, name, copy);
@@ -369,7 +372,7 @@ void ctl_apply(struct bt_control *c, const struct bt_request *request) {
 /* A copy of a revision's content as a draft; -1 where it is not valid any more. */
 static int draft_copy(struct draft *d, struct ctl_app *app, const struct ctl_rev *from, json_t *model_steal, struct bt_err **err) {
   draft_start(d, app->control, app->ns, app->name);
-  take_pins(d->rev, from);
+  take_pins(d->rev, from, model_steal);
   d->rev->salt = from->salt;
   d->rev->origin = from->origin ? json_incref(from->origin) : NULL;
   d->contents = from->contents; /* fingerprints of what is stored */
@@ -381,6 +384,27 @@ static json_t *model_of(const struct ctl_rev *rev) {
   json_t *model = bt_json_parse(rev->model_text, strlen(rev->model_text), 64u << 20, 0, "model", &err);
   BT_ASSERT(model); /* control wrote it */
   return model;
+}
+
+/* Services whose images moved get their new pins, and the plan says so. */
+static void take_moved(struct draft *d, const struct ctl_rev *from, json_t *pins, json_t *plan) {
+  const char *name;
+  json_t *result;
+  json_object_foreach(pins, name, result) {
+    struct ctl_spec *spec = ctl_spec_find(d->rev, name);
+    const struct ctl_spec *old = ctl_spec_find(from, name);
+    size_t i;
+    json_t *e;
+    const char *digest = bt_json_str(result, "digest");
+    if (!spec || !old || bt_streq(bt_json_str(result, "pinned"), old->pinned) || (digest && bt_streq(digest, old->digest)))
+      continue;
+    ctl_spec_pin(spec, result, ctl_wall(d->app->control));
+    json_array_foreach(plan, i, e) if (bt_streq(bt_json_str(e, "name"), name) && bt_streq(bt_json_str(e, "kind"), "service")) {
+      BT_AUTO_FREE char *reason = bt_asprintf("image %s now is %s", spec->image, spec->pinned);
+      bt_json_set_str(e, "action", "update");
+      bt_json_set_str(e, "reason", reason);
+    }
+  }
 }
 
 void ctl_apply_moved(struct ctl_app *app, struct ctl_check *check) {
@@ -397,23 +421,7 @@ void ctl_apply_moved(struct ctl_app *app, struct ctl_check *check) {
   draft_words(&d, check->actor, message ? message : "images moved", bt_json_str(check->args, "source"), "missing");
   draft_origin(&d, check->args);
   json_t *plan = draft_plan(&d, false);
-  const char *name;
-  json_t *result;
-  json_object_foreach(check->pins, name, result) {
-    struct ctl_spec *spec = ctl_spec_find(d.rev, name);
-    const struct ctl_spec *old = ctl_spec_find(latest, name);
-    size_t i;
-    json_t *e;
-    const char *digest = bt_json_str(result, "digest");
-    if (!spec || !old || bt_streq(bt_json_str(result, "pinned"), old->pinned) || (digest && bt_streq(digest, old->digest)))
-      continue;
-    ctl_spec_pin(spec, result, ctl_wall(c));
-    json_array_foreach(plan, i, e) if (bt_streq(bt_json_str(e, "name"), name) && bt_streq(bt_json_str(e, "kind"), "service")) {
-      BT_AUTO_FREE char *reason = bt_asprintf("image %s now is %s", spec->image, spec->pinned);
-      bt_json_set_str(e, "action", "update");
-      bt_json_set_str(e, "reason", reason);
-    }
-  }
+  take_moved(&d, latest, check->pins, plan);
   draft_finish(c, &d, &request, plan);
 }
 
@@ -465,6 +473,38 @@ static struct ctl_app *app_of(struct bt_control *c, const struct bt_request *req
     app = NULL;
   }
   return app;
+}
+
+/* Newer tags and moved images of what stands, as update.c found them; after the admission. */
+void ctl_apply_update(struct bt_control *c, const struct bt_request *request) {
+  const json_t *args = request->args;
+  struct ctl_app *app = app_of(c, request);
+  const struct ctl_rev *from = app ? ctl_rev_find(app, (int)bt_json_int(args, "of", 0)) : NULL;
+  if (app && (!from || from != app->target || ctl_rev_latest(app)->number != bt_json_int(args, "revision", 0)))
+    ctl_reply_err(c, request->id, BT_CONFLICT, "app %s changed meanwhile", app->name);
+  if (!app || !from || from != app->target || ctl_rev_latest(app)->number != bt_json_int(args, "revision", 0))
+    return;
+  BT_AUTO_ERR err = NULL;
+  struct draft d = {0};
+  BT_AUTO_JSON model = model_of(from);
+  const char *name;
+  json_t *image;
+  json_object_foreach(bt_json_obj(args, "images"), name, image)
+    if (bt_json_obj(bt_json_obj(model, "services"), name))
+      json_object_set(bt_json_obj(bt_json_obj(model, "services"), name), "image", image);
+  if (draft_copy(&d, app, from, json_incref(model), &err)) {
+    refuse(c, &d, request, err);
+    return;
+  }
+  draft_words(&d, request->actor, bt_json_str(args, "message"), from->source, "missing");
+  bt_str_set(&d.rev->cause, "update");
+  json_t *origin = d.rev->origin ? json_copy(d.rev->origin) : json_object();
+  bt_json_set(origin, "images", json_deep_copy(bt_json_obj(args, "images") ? bt_json_obj(args, "images") : json_object()));
+  json_decref(d.rev->origin);
+  d.rev->origin = origin;
+  json_t *plan = draft_plan(&d, false);
+  take_moved(&d, from, bt_json_obj(args, "pins"), plan);
+  draft_finish(c, &d, request, plan);
 }
 
 static void finish_or_same(struct bt_control *c, struct draft *d, const struct bt_request *request) {
@@ -586,6 +626,7 @@ void ctl_resolved(struct ctl_rev *rev) {
   }
   ctl_link_specs(app);
   ctl_routes_changed(app);
+  ctl_update_plan(app);
   ctl_set_state(app, rev->rollback_of ? CTL_APP_ROLLING_BACK : CTL_APP_DEPLOYING, "revision %d is rolled out", rev->number);
   ctl_dirty(app);
 }

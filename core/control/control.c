@@ -101,6 +101,7 @@ static void start(struct bt_control *c) {
     if (latest && latest->state == CTL_REV_RESOLVING && app->state != CTL_APP_REMOVING)
       ctl_resolve_begin(latest);
     ctl_dirty(app);
+    ctl_update_plan(app);
   }
   ctl_sources_start(c);
   ctl_drains_resume(c);
@@ -139,6 +140,7 @@ static void wake_apps(struct bt_control *c) {
       ctl_dirty(app);
     else
       c->wake_ms = BT_MIN(c->wake_ms, app->wake_ms);
+    ctl_update_wake(app);
   }
   ctl_res_retry(c);
   c->sources_due = true;

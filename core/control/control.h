@@ -73,6 +73,9 @@ enum bt_input_kind {
  * source.delete {namespace, app}                                                  {}
  * source.sync   {namespace, app}       answered when the look is through          result of the call "source.sync"
  * source.push   {repositories: [URL], ref}  a host told of a push                 {matched: n}
+ * app.update    {namespace, app, revision: latest, of: the one that stands, images: {service: image}, pins: {service: result of
+ *                image.resolve}, message}                                         as app.apply
+ * image.pushed  {repository}         a registry told of a push                    {matched: n}
  * event.add     {type, severity, namespace, app, subject, message, data}          {}
  * kv.put        {plugin, key, value (base64) or null}                             {}
  * lb.report     {plugin, status: "ok"|"failing"|"absent", message, refused: {route: sentence}}  {}; kept in memory, becomes events
@@ -117,6 +120,8 @@ struct bt_send {
  *      subject, signature, applied: bool, correct, revision, changed, plan, …; error: {code, message} where the commit was found, but not applied}
  * "source.status" {repository, commit, state, context, description} -> {}
  * "lb.drain"      {instance, grace_ms} -> anything: no load balancer has an open request of it any more, or its time is over
+ * "image.tags"    {image} -> {"tags": […]}
+ * "app.update"    the request of that name, to be sent through the admission -> its result
  * "image.build"   {namespace, app, service, build: canonical build object, tags: […], force: bool, secrets: [{id, key}]}
  *                 -> {"pinned": "sha256:…", "digest": …}; the node reads the secrets' values by their keys */
 struct bt_call {

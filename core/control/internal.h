@@ -117,6 +117,10 @@ struct ctl_app {
   BT_VEC(struct ctl_service *) services;
   bool drop_volumes;
   bool routed; /* a service of it has routes, or had some since the server's start */
+  struct ctl_update *update; /* a look at its images under way; NULL */
+  bool update_again;         /* something was pushed meanwhile */
+  int64_t update_ms;         /* the next look */
+  char *update_refused;      /* why the last proposal was */
   int64_t created_ms, updated_ms, wake_ms, looked_ms;
   bool dirty, unsaved;
   uint64_t changed;
@@ -217,6 +221,8 @@ struct ctl_check {
   json_t *args;
   char *actor;
 };
+
+struct ctl_update; /* update.c */
 
 struct bt_control {
   char *server_id;
@@ -380,6 +386,14 @@ void ctl_content_collect(struct ctl_app *app, bool all); /* contents that no rev
 void ctl_secret_put(struct bt_control *c, const struct bt_request *request);
 void ctl_secret_delete(struct bt_control *c, const struct bt_request *request);
 void ctl_kv_put(struct bt_control *c, const struct bt_request *request);
+
+/* ---- update.c: images that move ---- */
+void ctl_update_free(struct ctl_update **update);
+void ctl_update_plan(struct ctl_app *app); /* the next look, after the intervals of its services */
+void ctl_update_wake(struct ctl_app *app); /* looks where it is due; lowers c->wake_ms to when it is */
+bool ctl_update_call_done(struct bt_control *c, const struct bt_input *in); /* false: not a call of an update */
+void ctl_image_pushed(struct bt_control *c, const struct bt_request *request);
+void ctl_apply_update(struct bt_control *c, const struct bt_request *request); /* apply.c */
 
 /* ---- source.c ---- */
 void ctl_source_free(void *source);

@@ -322,7 +322,10 @@ static bool roll_equal(const struct bt_rollout *a, const struct bt_rollout *b) {
 
 static void step_service(struct ctl_service *service) {
   const struct bt_service *s = service->spec->service;
-  const struct bt_update *update = service->spec->rev->rollback_of ? &s->rollback : &s->update;
+  const struct ctl_rev *rev = service->spec->rev;
+  struct bt_update update = rev->rollback_of ? s->rollback : s->update;
+  if (bt_streq(rev->cause, "update")) /* nobody watches it: it goes back where it fails */
+    update.on_failure = BT_FAIL_ROLLBACK;
   struct bt_rollout before = service->roll;
   struct view view;
   struct bt_rollout_out out;
@@ -330,8 +333,8 @@ static void step_service(struct ctl_service *service) {
   view_make(&view, service);
   bt_rollout_step(
       &(struct bt_rollout_in){
-          .update = update,
-          .order = order_of(service, update),
+          .update = &update,
+          .order = order_of(service, &update),
           .replicas = s->replicas,
           .deadline_ms = s->deadline_ms,
           .checked = s->healthcheck || s->readiness,

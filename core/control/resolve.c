@@ -279,8 +279,8 @@ void ctl_check_begin(struct ctl_app *app, const struct bt_request *request) {
 void ctl_call_done(struct bt_control *c, const struct bt_input *in) {
   struct ctl_call *call = take_call(c, in->call);
   if (!call) {
-    if (!ctl_drain_done(c, in->call))
-      ctl_source_call_done(c, in);
+    if (!ctl_drain_done(c, in->call) && !ctl_source_call_done(c, in))
+      ctl_update_call_done(c, in);
     return;
   }
   if (call->check)

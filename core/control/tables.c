@@ -18,7 +18,7 @@ struct ctl_app *ctl_app_new(struct bt_control *c, const char *ns, const char *na
   app->ns = bt_strdup(ns);
   app->name = bt_strdup(name);
   app->key = app_key(ns, name);
-  app->wake_ms = INT64_MAX;
+  app->wake_ms = app->update_ms = INT64_MAX;
   app->created_ms = app->updated_ms = ctl_wall(c);
   bt_map_set(c->apps, app->key, app);
   return app;
@@ -54,6 +54,8 @@ void ctl_app_free(void *arg) {
   free(app->key);
   free(app->message);
   free(app->text);
+  free(app->update_refused);
+  ctl_update_free(&app->update);
   free(app);
 }
 

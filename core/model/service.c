@@ -3,6 +3,8 @@
 #include "model/service.h"
 
 #include "base/json.h"
+#include "model/image.h"
+#include "model/semver.h"
 #include "model/service_internal.h"
 
 #define DEFAULT_GRACE_MS 10000
@@ -135,6 +137,24 @@ static void read_checks(struct bt_service *s) {
   s->deadline_ms = bt_service_duration_ms(bt_json_obj(s->json, "x-berth"), "progress_deadline", s->deadline_ms);
 }
 
+/* Whose image moves by itself has to be named by a tag. */
+static int read_auto_update(struct bt_service *s, struct bt_err **err) {
+  const json_t *xberth = bt_json_obj(s->json, "x-berth");
+  const char *text = bt_json_str(xberth, "update");
+  BT_AUTO_IMAGE ref = {0};
+  if (!text || bt_streq(text, "none"))
+    return 0;
+  if (!s->image || s->build)
+    return bt_err_set(err, BT_INVALID, "service %s: x-berth.update is for images of a registry, not for what is built here", s->name);
+  if (bt_image_parse(s->image, &ref, NULL) < 0 || ref.digest)
+    return bt_err_set(err, BT_INVALID, "service %s: x-berth.update: an image that is named by its digest never moves", s->name);
+  if (!bt_streq(text, "digest") && bt_semver_check(text, err) < 0)
+    return bt_err_wrap(err, "service %s: x-berth.update", s->name);
+  s->auto_update = text;
+  s->auto_update_ms = BT_MAX(bt_service_duration_ms(xberth, "update_interval", 5 * 60 * 1000), 1000);
+  return 0;
+}
+
 static double read_cpus(const json_t *obj, const char *key) {
   const json_t *value = json_object_get(obj, key);
   if (json_is_string(value))
@@ -186,6 +206,8 @@ static int read_all(struct bt_service *s, struct bt_err **err) {
     return -1;
   read_sharing(s);
   read_checks(s);
+  if (read_auto_update(s, err))
+    return -1;
   read_resources(s, deploy);
   bt_service_read_grants(s);
   bt_service_read_volumes(s);

@@ -87,6 +87,8 @@ struct bt_service {
   int backoff_limit;  /* attempts of one completion after the first */
   struct bt_update update, rollback;
   struct bt_restart restart;
+  const char *auto_update;  /* x-berth.update: "digest" or a range of versions, borrowed from json; NULL: none */
+  int64_t auto_update_ms;   /* how often to look */
   int64_t stop_grace_ms;
   int64_t deadline_ms; /* from its assignment until an instance must be ready */
   bool healthcheck, readiness; /* the engine checks its health; it has a readiness or startup probe */

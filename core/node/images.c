@@ -195,6 +195,41 @@ void bt_image_resolve(struct bt_agent *agent, const json_t *args, done_fn *done,
     ask_local(r);
 }
 
+/* ---------------------------------------------------------------- tags */
+
+struct tags {
+  done_fn *done;
+  void *arg;
+};
+
+static void tags_answer(void *arg, enum bt_code code, const char *message, json_t *result) {
+  struct tags *t = arg;
+  t->done(t->arg, code, message, result);
+  free(t);
+}
+
+void bt_image_tags(struct bt_agent *agent, const json_t *args, done_fn *done, void *arg) {
+  BT_AUTO_IMAGE ref = {0};
+  BT_AUTO_ERR err = NULL;
+  if (bt_image_parse(bt_json_str_or(args, "image", ""), &ref, &err) < 0) {
+    done(arg, bt_err_code(err), bt_err_message(err), NULL);
+    return;
+  }
+  BT_AUTO_FREE char *canonical = bt_image_canonical(&ref);
+  struct bt_plugin *entry = bt_registry_for(agent->o.plugins, canonical);
+  if (!entry) {
+    done(arg, BT_UNSUPPORTED, "no plug-in speaks for that image's registry", NULL);
+    return;
+  }
+  struct tags *t = bt_new(struct tags);
+  *t = (struct tags){done, arg};
+  const struct berth_registry *table = bt_plugin_methods(entry, BERTH_REGISTRY);
+  struct berth_registry_tags req = {.size = sizeof req, .image = canonical};
+  struct bt_plugin_call call = {
+      .method = "registry.tags", .deadline_ms = registry_deadline_ms, .done = tags_answer, .arg = t, .owner = agent};
+  bt_plugin_invoke(entry, table, tags, &call, &req);
+}
+
 /* ---------------------------------------------------------------- builds */
 
 struct build {

@@ -18,6 +18,9 @@ struct bt_plugin *bt_registry_for(struct bt_plugins *plugins, const char *canoni
 void bt_image_resolve(struct bt_agent *agent, const json_t *args,
                       void (*done)(void *arg, enum bt_code code, const char *message, const json_t *result), void *arg);
 /* progress lines go to agent's send as {"type":"progress"} with args' "namespace", "app" and "service". */
+/* {image} -> {"tags": […]} of its registry; done may come from inside. */
+void bt_image_tags(struct bt_agent *agent, const json_t *args,
+                   void (*done)(void *arg, enum bt_code code, const char *message, const json_t *result), void *arg);
 void bt_image_build(struct bt_agent *agent, const json_t *args,
                     void (*done)(void *arg, enum bt_code code, const char *message, const json_t *result), void *arg);
 

@@ -131,7 +131,8 @@ static bool is_light(const char *path) {
     if (strncmp(path, light[i], len) == 0 && (path[len] == '\0' || path[len] == '.'))
       return true;
   }
-  return is_scale(path) || bt_streq(path, "deploy") || (bt_starts(path, "x-") && !bt_starts(path, "x-berth"));
+  return is_scale(path) || bt_streq(path, "deploy") || (bt_starts(path, "x-") && !bt_starts(path, "x-berth")) ||
+         bt_starts(path, "x-berth.update");
 }
 
 /* Contents that the service mounts and that changed. */

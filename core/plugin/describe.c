@@ -56,11 +56,13 @@ static const struct bt_arg registry_resolve[] = {ARG(berth_registry_resolve, ima
                                                  ARG(berth_registry_resolve, platform, STRING),
                                                  {0}};
 static const struct bt_arg registry_credentials[] = {ARG(berth_registry_credentials, image, STRING), {0}};
+static const struct bt_arg registry_tags[] = {ARG(berth_registry_tags, image, STRING), {0}};
 static const struct bt_method registry[] = {
     {.name = "serves", .shape = BT_SHAPE_ASK, .slot = offsetof(struct berth_registry, serves), .text = "image"},
     REQUEST(berth_registry, resolve, berth_registry_resolve, registry_resolve),
     REQUEST(berth_registry, credentials, berth_registry_credentials, registry_credentials),
     PLAIN(berth_registry, probe),
+    REQUEST(berth_registry, tags, berth_registry_tags, registry_tags),
     {0}};
 
 /* ---------------------------------------------------------------- runtime */

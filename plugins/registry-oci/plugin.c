@@ -5,9 +5,11 @@
 #include "../common/plugin.h"
 #include "../common/util.h"
 #include "client.h"
+#include "notify.h"
 #include "reference.h"
 #include "resolve.h"
 #include "settings.h"
+#include "tags.h"
 
 struct probe;
 
@@ -17,6 +19,8 @@ struct berth_instance {
   struct ro_settings settings;
   struct ro_client *client;
   struct ro_resolve *resolves;
+  struct ro_tags *listings;
+  struct ro_notify *notify; /* NULL: none */
   struct probe *probes;
 };
 
@@ -33,6 +37,10 @@ static bool serves(struct berth_instance *self, const char *image) {
 
 static void resolve(struct berth_instance *self, berth_op op, const struct berth_registry_resolve *request) {
   ro_resolve_start(&self->resolves, self->host, self->client, &self->settings, op, request->image, request->platform);
+}
+
+static void tags(struct berth_instance *self, berth_op op, const struct berth_registry_tags *request) {
+  ro_tags_start(&self->listings, self->host, self->client, op, request->image);
 }
 
 static void credentials(struct berth_instance *self, berth_op op, const struct berth_registry_credentials *request) {
@@ -152,7 +160,7 @@ static void probe(struct berth_instance *self, berth_op op) {
 }
 
 static void cancel(struct berth_instance *self, berth_op op) {
-  if (ro_resolve_cancel(self->resolves, op))
+  if (ro_resolve_cancel(self->resolves, op) || ro_tags_cancel(self->listings, op))
     return;
   for (struct probe *p = self->probes; p; p = p->next) {
     if (p->op != op)
@@ -179,6 +187,7 @@ static enum berth_code start(const struct berth_host *host, const char *config_j
   self->ops = host->service(host, BERTH_HOST_OPS);
   self->settings = settings;
   self->client = ro_client_new(host, &self->settings);
+  self->notify = ro_notify_new(host, self->settings.notify_authorization);
   *out = self;
   return BERTH_OK;
 }
@@ -198,6 +207,7 @@ static enum berth_code reload(struct berth_instance *self, const char *config_js
 /* The host has ended all requests by now: resolves and probes are gone. */
 static void stop(struct berth_instance *self) {
   ro_client_free(&self->client);
+  ro_notify_free(&self->notify);
   ro_settings_free(&self->settings);
   free(self);
 }
@@ -218,10 +228,15 @@ static const struct berth_field fields[] = {
      .min = 100,
      .max = 300000,
      .doc = "How long one request to a registry or token server may take."},
+    {.name = "notify_authorization",
+     .type = BERTH_STRING,
+     .secret = true,
+     .immutable = true,
+     .doc = "The whole Authorization header that registries send with their notifications, such as \"Bearer …\"; without it none are taken."},
     {0}};
 
 static const struct berth_registry methods = {
-    .size = sizeof methods, .serves = serves, .resolve = resolve, .credentials = credentials, .probe = probe};
+    .size = sizeof methods, .serves = serves, .resolve = resolve, .credentials = credentials, .probe = probe, .tags = tags};
 static const struct berth_interface interfaces[] = {{BERTH_REGISTRY, &methods}, {0}};
 static const char *const needs[] = {BERTH_HOST_OPS, BERTH_HOST_HTTP, BERTH_HOST_TIMER, NULL};
 PU_PLUGIN("registry-oci", "Image registries after the OCI distribution specification.", interfaces, needs, fields,

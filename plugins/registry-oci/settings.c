@@ -69,9 +69,15 @@ static char *read_registry(struct ro_registry *r, const char *name, const json_t
 
 bool ro_settings_read(const char *config_json, struct ro_settings *out, char **why) {
   PU_AUTO_JSON config = pu_json_parse(config_json, strlen(config_json));
-  *out = (struct ro_settings){.others = pu_bool(config, "others", true), .timeout_ms = pu_int(config, "timeout", 10000)};
+  *out = (struct ro_settings){.others = pu_bool(config, "others", true), .timeout_ms = pu_int(config, "timeout", 10000),
+                              .notify_authorization = pu_strdup(pu_str(config, "notify_authorization"))};
   *why = NULL;
   json_t *registries = json_object_get(config, "registries");
+  if (out->notify_authorization && strlen(out->notify_authorization) < 16) {
+    *why = pu_strdup("notify_authorization has to have at least 16 characters: it is all that keeps strangers out");
+    ro_settings_free(out);
+    return false;
+  }
   if (registries && !json_is_object(registries)) {
     *why = pu_strdup("registries must be a mapping of hosts to what is known of them");
     return false;
@@ -105,6 +111,7 @@ void ro_settings_free(struct ro_settings *s) {
     free(r->ca_file);
   }
   free(s->registries);
+  pu_wipe_free(s->notify_authorization);
   *s = (struct ro_settings){0};
 }
 

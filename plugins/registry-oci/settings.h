@@ -21,6 +21,7 @@ struct ro_settings {
   size_t n;
   bool others; /* speak for registries that are not listed, too */
   int64_t timeout_ms;
+  char *notify_authorization; /* NULL: no notifications */
 };
 
 /* Reads the checked configuration. False with *why (a sentence; the caller frees) where "registries" is malformed. */

@@ -1,4 +1,9 @@
 /* berth/registry.h: berth.registry/1, image registries: what does a tag mean now, and how does one log in there?
+ *
+ * Pushes: an entry that hears of one (a webhook that proved itself) publishes an event of type "registry.pushed"
+ * (berth.host.events/1) with the data {"repository": "team/web", "tag": text or null, "digest": text or null}. The server then looks
+ * at once at every app that follows such an image: what an event says is a hint, resolve() has the word.
+ *
  * Shaped with the OCI distribution specification (docker-registry, Harbor) and Docker Hub in hand. */
 #ifndef BERTH_REGISTRY_H
 #define BERTH_REGISTRY_H
@@ -22,6 +27,11 @@ struct berth_registry_credentials {
   const char *image; /* canonical reference that shall be pulled */
 };
 
+struct berth_registry_tags {
+  size_t size;
+  const char *image; /* canonical reference; its tag does not matter */
+};
+
 struct berth_registry {
   size_t size;
   /* Does this entry speak for the registry of image? Called on the loop; must answer at once from its configuration. */
@@ -34,6 +44,9 @@ struct berth_registry {
   void (*credentials)(struct berth_instance *self, berth_op op, const struct berth_registry_credentials *request);
   /* Result: {"registries": [{"name","status":"ok"|…,"detail"}]}; for berth doctor. */
   void (*probe)(struct berth_instance *self, berth_op op);
+  /* Appended later. Result: {"tags": [text…]}: all tags of the image's repository, in any order, at most 10,000. Errors: as of
+   * resolve, and UNSUPPORTED where the registry has no list. */
+  void (*tags)(struct berth_instance *self, berth_op op, const struct berth_registry_tags *request);
 };
 
 #ifdef __cplusplus
