@@ -10,6 +10,9 @@
  * table and no connection it ends after a few seconds.
  *
  * A connection that finds no ready instance waits for one up to 10 s, so that a restart of a single instance refuses nobody.
+ * A connection takes two descriptors. One port gets at most three quarters of all, so that who floods one service does not keep the
+ * clients of all others out; over that, new connections are closed. A client that has vanished without a word is noticed
+ * after about four minutes (TCP keep-alive).
  * Cost: about 1.5 KB a connection while idle, buffers capped at 64 KiB a direction. */
 #include "config.h"
 
@@ -44,7 +47,11 @@ enum {
   wait_timeout_s = 10,
   max_pending = 1024,
   max_line = 4 * 1024 * 1024,
-  idle_exit_s = 3
+  idle_exit_s = 3,
+  spare_files = 64,  /* listeners, the control connection, and what libevent has open */
+  accept_again_ms = 200,
+  keep_idle_s = 120,
+  keep_interval_s = 30
 };
 
 struct pair;
@@ -60,7 +67,14 @@ struct port {
   int npending;
 };
 
+/* How many connections of a port there are, also of one that is gone. */
+struct share {
+  size_t count;
+  char *listen;
+};
+
 struct pair {
+  struct share *share;
   struct bufferevent *client, *backend;
   struct port *port;     /* while it waits or connects; NULL once it flows or the port is gone */
   struct pair *next, **prev; /* in port->pending */
@@ -73,12 +87,43 @@ struct pair {
 static struct event_base *base;
 static struct bt_map *ports; /* listen -> struct port */
 static struct event *idle_timer;
-static size_t connections;
+static struct bt_map *shares; /* listen -> struct share */
+static size_t connections, max_connections;
+static struct event *again_timer; /* listeners that were out of descriptors look again */
 static struct bufferevent *agent; /* the control connection; a newer one takes over */
 
 static void pair_connect(struct pair *p);
 
 /* ---------------------------------------------------------------- life of a connection */
+
+static void share_free(void *arg) {
+  struct share *share = arg;
+  free(share->listen);
+  free(share);
+}
+
+static struct share *share_enter(const char *listen) {
+  struct share *share = bt_map_get(shares, listen);
+  if (!share) {
+    share = bt_new(struct share);
+    share->listen = bt_strdup(listen);
+    bt_map_set(shares, listen, share);
+  }
+  share->count++;
+  connections++;
+  return share;
+}
+
+static void share_leave(struct share *share) {
+  connections--;
+  if (--share->count == 0)
+    bt_map_del(shares, share->listen);
+}
+
+static bool is_full(const struct port *port) {
+  const struct share *share = bt_map_get(shares, port->listen);
+  return connections >= max_connections || (share && share->count >= max_connections - max_connections / 4);
+}
 
 static void leave_port(struct pair *p) {
   if (!p->port)
@@ -116,8 +161,8 @@ static void pair_free(struct pair *p) {
     bufferevent_free(p->backend);
   if (p->timeout)
     event_free(p->timeout);
+  share_leave(p->share);
   free(p);
-  connections--;
   check_idle();
 }
 
@@ -203,6 +248,15 @@ static void on_event(struct bufferevent *bev, short what, void *arg) {
   }
 }
 
+static void set_options(int fd) {
+  static const struct {
+    int level, name, value;
+  } options[] = {{IPPROTO_TCP, TCP_NODELAY, 1}, {SOL_SOCKET, SO_KEEPALIVE, 1}, {IPPROTO_TCP, TCP_KEEPIDLE, keep_idle_s},
+                 {IPPROTO_TCP, TCP_KEEPINTVL, keep_interval_s}, {IPPROTO_TCP, TCP_KEEPCNT, 4}};
+  for (size_t i = 0; i < BT_COUNT(options); i++)
+    setsockopt(fd, options[i].level, options[i].name, &options[i].value, sizeof options[i].value);
+}
+
 static bool connect_to(struct pair *p, const char *address) {
   struct sockaddr_storage ss;
   int len = sizeof ss;
@@ -215,8 +269,7 @@ static bool connect_to(struct pair *p, const char *address) {
     p->backend = NULL;
     return false;
   }
-  int one = 1;
-  setsockopt(bufferevent_getfd(p->backend), IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+  set_options(bufferevent_getfd(p->backend));
   struct timeval tv = {connect_timeout_s, 0};
   bufferevent_set_timeouts(p->backend, NULL, &tv);
   return true;
@@ -238,11 +291,15 @@ static void pair_connect(struct pair *p) {
 
 static void on_accept(struct evconnlistener *l, evutil_socket_t fd, struct sockaddr *sa, int len, void *arg) {
   (void)l, (void)sa, (void)len;
+  struct port *port = arg;
+  if (is_full(port)) {
+    close(fd);
+    return;
+  }
   struct pair *p = bt_new(struct pair);
-  connections++;
-  join_port(p, arg);
-  int one = 1;
-  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+  p->share = share_enter(port->listen);
+  join_port(p, port);
+  set_options(fd);
   p->client = bufferevent_socket_new(base, fd, BEV_OPT_CLOSE_ON_FREE);
   p->timeout = evtimer_new(base, on_timeout, p);
   struct timeval tv = {wait_timeout_s, 0};
@@ -251,6 +308,23 @@ static void on_accept(struct evconnlistener *l, evutil_socket_t fd, struct socka
   bufferevent_setwatermark(p->client, EV_READ, 0, max_buffer);
   bufferevent_enable(p->client, EV_READ | EV_WRITE);
   pair_connect(p);
+}
+
+/* The machine is out of descriptors, most of all: look again a little later instead of spinning. */
+static void on_accept_error(struct evconnlistener *l, void *arg) {
+  (void)arg;
+  struct timeval tv = {0, accept_again_ms * 1000};
+  evconnlistener_disable(l);
+  evtimer_add(again_timer, &tv);
+}
+
+static void on_again(evutil_socket_t fd, short what, void *arg) {
+  (void)fd, (void)what, (void)arg;
+  for (struct bt_map_iter it = bt_map_iter(ports); bt_map_next(&it);) {
+    struct port *port = it.value;
+    if (port->listener)
+      evconnlistener_enable(port->listener);
+  }
 }
 
 /* ---------------------------------------------------------------- the table */
@@ -279,7 +353,9 @@ static void port_open(struct port *port) {
   if (ss.ss_family == AF_INET6)
     flags |= LEV_OPT_BIND_IPV6ONLY;
   port->listener = evconnlistener_new_bind(base, on_accept, port, flags, 1024, (struct sockaddr *)&ss, len);
-  if (!port->listener)
+  if (port->listener)
+    evconnlistener_set_error_cb(port->listener, on_accept_error);
+  else
     bt_str_set(&port->error, strerror(errno));
 }
 
@@ -426,6 +502,17 @@ static bool drop_privileges(void) {
          setresuid(nobody, nobody, nobody) == 0 && syscall(SYS_capset, &head, caps) == 0;
 }
 
+/* As many descriptors as we may have, and so as many connections. */
+static void set_limits(void) {
+  struct rlimit files = {1024, 1024};
+  if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+    files.rlim_cur = files.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &files);
+  }
+  size_t n = (size_t)BT_MIN(files.rlim_cur, (rlim_t)1 << 20);
+  max_connections = n > 2 * spare_files ? (n - spare_files) / 2 : spare_files / 2;
+}
+
 int main(int argc, char **argv) {
   if (argc != 2) {
     fprintf(stderr, "usage: berth-portd SOCKET\n(berthd starts it; nobody needs to call it by hand)\n");
@@ -433,13 +520,11 @@ int main(int argc, char **argv) {
   }
   signal(SIGPIPE, SIG_IGN);
   prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-  struct rlimit files;
-  if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-    files.rlim_cur = files.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &files);
-  }
+  set_limits();
   base = event_base_new();
   ports = bt_map_new(port_free);
+  shares = bt_map_new(share_free);
+  again_timer = evtimer_new(base, on_again, NULL);
   idle_timer = evtimer_new(base, on_idle, NULL);
   struct evconnlistener *control = listen_control(argv[1]);
   if (!control)
@@ -455,6 +540,8 @@ int main(int argc, char **argv) {
   control_close();
   unlink(argv[1]);
   bt_map_free(&ports);
+  bt_map_free(&shares);
+  event_free(again_timer);
   event_free(idle_timer);
   event_base_free(base);
   return 0;

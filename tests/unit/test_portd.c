@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -126,6 +127,58 @@ static void *ask_late(void *arg) {
   return NULL;
 }
 
+static pid_t portd_start(const char *program, rlim_t files) {
+  pid_t pid = fork();
+  if (pid == 0) {
+    struct rlimit limit = {files, files};
+    if (files)
+      setrlimit(RLIMIT_NOFILE, &limit);
+    execl(program, program, path, NULL);
+    _exit(127);
+  }
+  return pid;
+}
+
+/* Whoever takes all connections of one port leaves the others theirs. */
+static void test_flood(const char *program, struct backend *a, struct backend *b) {
+  enum { crowd = 250 };
+  pid_t pid = portd_start(program, 200);
+  FILE *control = control_open();
+  if (!ok(control != NULL, "a proxy that may have few files listens")) {
+    kill(pid, SIGKILL);
+    return;
+  }
+  int flooded, port, fd[crowd];
+  int hold = tcp_listen(&flooded), too = tcp_listen(&port);
+  close(hold);
+  close(too);
+  char table[512], got[64];
+  snprintf(table, sizeof table, "[{\"listen\":\"127.0.0.1:%d\",\"backends\":[\"127.0.0.1:%d\"]},{\"listen\":\"127.0.0.1:%d\",\"backends\":["
+           "\"127.0.0.1:%d\"]}]", flooded, a->port, port, b->port);
+  set_ok(control, table);
+  struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons((uint16_t)flooded)};
+  for (size_t i = 0; i < crowd; i++) {
+    fd[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (connect(fd[i], (struct sockaddr *)&to, sizeof to) != 0)
+      printf("# connection %zu: %s\n", i, strerror(errno));
+  }
+  poll(NULL, 0, 300);
+  int64_t begun = bt_clock_mono_ms();
+  ask(port, 7, got);
+  is_str(got, "b7", "a flood of one port is not another one's");
+  ok(bt_clock_mono_ms() - begun < 2000, "nor does it wait");
+  for (size_t i = 0; i < crowd; i++)
+    close(fd[i]);
+  for (int i = 0; i < 50 && (ask(flooded, 7, got), !*got); i++)
+    poll(NULL, 0, 50);
+  is_str(got, "a7", "and when it is over the flooded one is there again");
+  set_ok(control, "[]");
+  fclose(control);
+  kill(pid, SIGKILL);
+  waitpid(pid, NULL, 0);
+  unlink(path);
+}
+
 int main(void) {
   signal(SIGPIPE, SIG_IGN);
   const char *build = getenv("top_builddir");
@@ -133,11 +186,7 @@ int main(void) {
   if (!mkdtemp(dir))
     return 1;
   snprintf(path, sizeof path, "%s/s", dir);
-  pid_t pid = fork();
-  if (pid == 0) {
-    execl(program, program, path, NULL);
-    _exit(127);
-  }
+  pid_t pid = portd_start(program, 0);
   FILE *control = control_open();
   if (!ok(control != NULL, "the proxy listens"))
     return done_testing();
@@ -195,6 +244,7 @@ int main(void) {
   ok(WIFEXITED(status) && WEXITSTATUS(status) == 0, "without ports it ends by itself");
   if (!WIFEXITED(status))
     kill(pid, SIGKILL);
+  test_flood(program, &a, &b);
   backend_stop(&a);
   backend_stop(&b);
   unlink(path);
