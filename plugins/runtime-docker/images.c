@@ -9,6 +9,7 @@ enum { max_line = 1 << 20, progress_ms = 200, max_layers = 256 };
 struct image {
   struct rd_op op;
   char *name, *platform, *auth;
+  char *repository, *tag, *digest; /* the parts of the name; NULL where it has none */
   /* of a pull */
   struct rd_lines lines;
   char *error;
@@ -19,6 +20,9 @@ static void image_drop(struct rd_op *op) {
   struct image *im = (struct image *)op;
   free(im->name);
   free(im->platform);
+  free(im->repository);
+  free(im->tag);
+  free(im->digest);
   if (im->auth)
     explicit_bzero(im->auth, strlen(im->auth));
   free(im->auth);
@@ -109,6 +113,29 @@ static bool pull_data(struct rd_op *op, const void *data, size_t len) {
   return true;
 }
 
+/* An image without a name does all the same. */
+static void tag_given(struct rd_op *op, const struct rd_answer *a) {
+  if (a->code || a->status >= 400) {
+    RD_AUTO_FREE sentence = rd_sentence(a->body, a->len);
+    rd_log(op->self, BERTH_LOG_WARN, "%s: pulled, but the engine did not name it so: %s", op->subject, sentence);
+  }
+  image_inspect_ready(op);
+}
+
+/* What is pulled by its digest has no name on the engine until it is given one. */
+static void tag_give(struct image *im) {
+  RD_AUTO_BUF path = {0};
+  rd_buf_adds(&path, "/images/");
+  rd_url_add(&path, im->repository, "/:");
+  rd_buf_adds(&path, "@");
+  rd_buf_adds(&path, im->digest);
+  rd_buf_adds(&path, "/tag?repo=");
+  rd_url_add(&path, im->repository, "");
+  rd_buf_adds(&path, "&tag=");
+  rd_url_add(&path, im->tag, "");
+  rd_request(&im->op, &(struct rd_request){.method = "POST", .path = path.data, .done = tag_given});
+}
+
 static void pull_done(struct rd_op *op, const struct rd_answer *a) {
   struct image *im = (struct image *)op;
   if (!a->code && a->status >= 400) {
@@ -121,23 +148,33 @@ static void pull_done(struct rd_op *op, const struct rd_answer *a) {
   rd_lines_end(&im->lines, pull_line, im);
   if (im->error)
     rd_op_fail(op, rd_code_text(im->error, BERTH_UNAVAILABLE), "%s: pull: %s", op->subject, im->error);
+  else if (im->tag && im->digest)
+    tag_give(im);
   else
     image_inspect_ready(op);
 }
 
-/* "name:tag@digest" -> name and digest, "name:tag" -> name and tag, "name" -> name and latest. */
-static void pull_query(struct rd_buf *path, const struct image *im) {
-  RD_AUTO_FREE name = rd_strdup(im->name);
-  char *at = strchr(name, '@'), *slash = strrchr(name, '/');
-  if (at)
+/* Its parts: "name:tag@digest" has all three. */
+static void image_split(struct image *im) {
+  im->repository = rd_strdup(im->name);
+  char *at = strchr(im->repository, '@');
+  if (at) {
+    im->digest = rd_strdup(at + 1);
     *at = 0;
-  char *colon = strrchr(slash && (!at || slash < at) ? slash : name, ':');
-  if (colon)
+  }
+  char *slash = strrchr(im->repository, '/'), *colon = strrchr(slash ? slash : im->repository, ':');
+  if (colon) {
+    im->tag = rd_strdup(colon + 1);
     *colon = 0;
+  }
+}
+
+/* The digest where there is one, else the tag, else "latest". */
+static void pull_query(struct rd_buf *path, const struct image *im) {
   rd_buf_adds(path, "/images/create?fromImage=");
-  rd_url_add(path, name, "");
+  rd_url_add(path, im->repository, "");
   rd_buf_adds(path, "&tag=");
-  rd_url_add(path, at ? at + 1 : colon ? colon + 1 : "latest", "");
+  rd_url_add(path, im->digest ? im->digest : im->tag ? im->tag : "latest", "");
   if (im->platform) {
     rd_buf_adds(path, "&platform=");
     rd_url_add(path, im->platform, "");
@@ -173,12 +210,17 @@ static void pull_ready(struct rd_op *op) {
     explicit_bzero(auth, strlen(auth));
 }
 
+static void pull_begin(struct image *im) {
+  image_split(im);
+  rd_op_ready(&im->op, pull_ready);
+}
+
 void rd_image_pull(struct berth_instance *self, berth_op id, const struct berth_runtime_image *request) {
   struct image *im = image_new(self, id, request);
   if (!*im->name || rd_starts(im->name, "sha256:"))
     rd_op_fail(&im->op, BERTH_INVALID, "%s: only a name can be pulled, not an image's id", im->op.subject);
   else
-    rd_op_ready(&im->op, pull_ready);
+    pull_begin(im);
 }
 
 /* ---------------------------------------------------------------- prune */

@@ -74,6 +74,21 @@ static void pull(struct rt *c, const char *image, const char *auth) {
   rt(c, image_pull, &request);
 }
 
+/* The engine gives no name to what is pulled by digest: its list says <none>, and who asks for the name does not find it. */
+static void test_pull_by_digest(const char *name, const char *at_digest) {
+  BT_AUTO_FREE char *bare = bt_asprintf("%s%s", name, at_digest), *full = bt_asprintf("%s:1%s", name, at_digest);
+  BT_AUTO_FREE char *tag = bt_asprintf("%s:1", name);
+  sh(DOCKER "rmi -f %s >/dev/null 2>&1", R.socket, tag);
+  RT nameless = {0}, named = {0};
+  pull(&nameless, bare, ann);
+  rt_is(&nameless, BT_OK, "pull by digest");
+  ok(R.podman || json_array_size(bt_json_arr(nameless.result, "tags")) == 0, "which has no name");
+  pull(&named, full, ann);
+  rt_is(&named, BT_OK, "pull by name, tag and digest");
+  is_str(json_string_value(json_array_get(bt_json_arr(named.result, "tags"), 0)), tag, "which has one");
+  is_str(bt_json_str(named.result, "id"), bt_json_str(nameless.result, "id"), "and is the same");
+}
+
 static void test_pull(void) {
   if (!registry_start()) {
     ok(true, "pull # SKIP docker-registry, skopeo or htpasswd is missing");
@@ -98,10 +113,7 @@ static void test_pull(void) {
   ok(R.podman || counted, "with sizes");
   const char *digest = json_string_value(json_array_get(bt_json_arr(c.result, "digests"), 0));
   ok(digest && strstr(digest, "@sha256:"), "and a digest: %s", digest ? digest : "none");
-  RT pinned = {0};
-  BT_AUTO_FREE char *full = bt_asprintf("%s%s", tagged, digest ? strchr(digest, '@') : "");
-  pull(&pinned, full, ann);
-  rt_is(&pinned, BT_OK, "pull by digest");
+  test_pull_by_digest(name, digest ? strchr(digest, '@') : "");
   pull(&again, tagged, ann);
   rt_is(&again, BT_OK, "pull what is there");
   BT_AUTO_FREE char *none = bt_asprintf("%s:none", name);

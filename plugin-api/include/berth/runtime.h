@@ -139,7 +139,7 @@ struct berth_runtime {
 
   /* {"id": "sha256:…", "digests": ["repo@sha256:…"], "tags": [], "size", "platform", "created"}; NOT_FOUND */
   void (*image_inspect)(struct berth_instance *self, berth_op op, const struct berth_runtime_image *request);
-  /* As image_inspect, after progress on BERTH_RUNTIME_PROGRESS. */
+  /* As image_inspect, after progress on BERTH_RUNTIME_PROGRESS. "name:tag@digest" is pulled by its digest and then bears that name. */
   void (*image_pull)(struct berth_instance *self, berth_op op, const struct berth_runtime_image *request);
   /* {"id": "sha256:…"}; the build's output goes out as progress. */
   void (*image_build)(struct berth_instance *self, berth_op op, const struct berth_runtime_build *request);
