@@ -61,23 +61,30 @@ static void resolve_pinned(struct resolve *r, const char *pinned, const char *di
 
 static void ask_registry(struct resolve *r);
 
-/* The digest under which a registry knows the local image, where the engine remembers one; else its id. */
-static const char *local_digest(const struct resolve *r, const json_t *image) {
+static const char *digest_of(const char *pinned) {
+  const char *at = pinned ? strchr(pinned, '@') : NULL;
+  return at ? at + 1 : pinned;
+}
+
+/* Under which name and digest a registry knows the local image: what is pinned already where that is one of them; NULL where the engine
+ * remembers none. */
+static const char *local_pin(const struct resolve *r, const json_t *image) {
+  const char *current = bt_json_str(r->args, "current"), *found = NULL;
   size_t i;
   json_t *d;
   json_array_foreach(bt_json_arr(image, "digests"), i, d) {
     BT_AUTO_IMAGE ref = {0};
     if (bt_image_parse(json_string_value(d), &ref, NULL) == 0 && ref.digest && bt_streq(ref.domain, r->ref.domain) &&
         bt_streq(ref.repository, r->ref.repository))
-      return strchr(json_string_value(d), '@') + 1;
+      found = !found || bt_streq(ref.digest, digest_of(current)) ? json_string_value(d) : found;
   }
-  return bt_json_str(image, "id");
+  return found;
 }
 
 static void resolve_kept(void *arg) {
   struct resolve *r = arg;
-  const char *current = bt_json_str(r->args, "current"), *at = strchr(current, '@');
-  resolve_pinned(r, current, at ? at + 1 : current, "kept");
+  const char *current = bt_json_str(r->args, "current");
+  resolve_pinned(r, current, digest_of(current), "kept");
 }
 
 static void keep_or_fail(struct resolve *r) {
@@ -95,11 +102,19 @@ static void keep_or_fail(struct resolve *r) {
   resolve_end(r, r->registry_message ? r->registry_code : BT_NOT_FOUND, text, NULL);
 }
 
+/* By a registry's digest it can be fetched again should it go from here; by its id it cannot. */
+static void resolve_local(struct resolve *r, const char *id, const char *known) {
+  const char *digest = known ? digest_of(known) : id;
+  BT_AUTO_FREE char *pinned = known ? bt_image_with_digest(&r->ref, digest) : bt_strdup(id);
+  resolve_pinned(r, pinned, digest, "local");
+}
+
 static void local_answer(void *arg, enum bt_code code, const char *message, json_t *result) {
   struct resolve *r = arg;
   const char *id = bt_json_str(result, "id");
+  const char *known = local_pin(r, result);
   if (code == BT_OK && id)
-    resolve_pinned(r, id, local_digest(r, result), "local");
+    resolve_local(r, id, known);
   else if (code != BT_NOT_FOUND && code != BT_OK)
     resolve_end(r, code, message, NULL);
   else if (!r->registry_tried && !r->local_only)

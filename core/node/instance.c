@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "model/image.h"
 #include "node/internal.h"
 #include "plan/backoff.h"
 
@@ -19,6 +20,13 @@ static bool is_empty(const json_t *value) {
          (json_is_array(value) && json_array_size(value) == 0);
 }
 
+/* What runs is pinned by its digest: the tag by which it was asked for becomes its name on the engine. */
+static void note_tag(json_t *doc, const char *pinned, const char *asked) {
+  BT_AUTO_IMAGE ref = {0};
+  if (strchr(pinned, '@') && bt_image_parse(asked, &ref, NULL) == 0 && !ref.digest)
+    bt_json_set_str(doc, "tag", ref.tag ? ref.tag : "latest");
+}
+
 /* Of the assignment what is read again later: the rest is in the class or in fields of ours. */
 static json_t *lasting_part(const struct bt_inst *in, const json_t *assignment) {
   static const char *const keys[] = {"container_name", "image", "slot", "networks", "co", "volumes_from"};
@@ -28,6 +36,7 @@ static json_t *lasting_part(const struct bt_inst *in, const json_t *assignment) 
     if (!is_empty(value) && !bt_streq(json_string_value(value), in->id)) /* the id is the default of the name */
       json_object_set(doc, keys[i], value);
   }
+  note_tag(doc, bt_json_str_or(assignment, "image", ""), bt_json_str_or(assignment, "image_ref", ""));
   return doc;
 }
 

@@ -93,6 +93,7 @@ struct bt_image {
   struct bt_agent *agent;
   unsigned users;
   char *name;              /* what the assignment runs: a digest, an id, which are of one platform */
+  char *tag;               /* as first asked for; NULL: the user named a digest, or an id */
   char *platform;          /* as first asked for; NULL: the machine's */
   char *id;                /* on the engine once present */
   char *error;

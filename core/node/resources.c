@@ -282,6 +282,7 @@ void bt_resources_doubt(struct bt_inst *in) {
 void bt_image_free(void *p) {
   struct bt_image *img = p;
   free(img->name);
+  free(img->tag);
   free(img->platform);
   free(img->id);
   free(img->error);
@@ -319,6 +320,7 @@ static struct bt_image *image_of(struct bt_inst *in) {
     img = bt_new(struct bt_image);
     img->agent = agent;
     img->name = bt_strdup(name);
+    img->tag = bt_strdup(bt_json_str(bt_inst_doc(in), "tag"));
     img->platform = bt_strdup(bt_json_str(bt_json_obj(in->klass, "service"), "platform"));
     bt_map_set(agent->images, name, img);
   }
@@ -364,9 +366,16 @@ static size_t image_progress(void *arg, int channel, const void *data, size_t le
   return 0;
 }
 
+/* "repo@digest" with the tag between the two, by which the engine then names it: whoever asks it for the tag finds it there. */
+static char *with_tag(const struct bt_image *img) {
+  const char *at = strchr(img->name, '@');
+  return at && img->tag ? bt_asprintf("%.*s:%s%s", (int)(at - img->name), img->name, img->tag, at) : bt_strdup(img->name);
+}
+
 static void pull_with(struct bt_image *img, const json_t *auth) {
+  BT_AUTO_FREE char *name = with_tag(img);
   BT_AUTO_FREE char *auth_json = auth && bt_json_str(auth, "server") ? bt_json_text(auth) : NULL;
-  struct berth_runtime_image req = {sizeof req, .image = img->name, .platform = img->platform, .auth_json = auth_json};
+  struct berth_runtime_image req = {sizeof req, .image = name, .platform = img->platform, .auth_json = auth_json};
   struct bt_plugin_call call = {.method = "runtime.image_pull",
                                 .deadline_ms = pull_deadline_ms,
                                 .emit = image_progress,

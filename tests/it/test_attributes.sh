@@ -627,6 +627,37 @@ wait $(jobs -p | grep -vx "$it_pid")
 }
 
 # ---------------------------------------------------------------- pull policies, digests, builds
+
+# What was pulled bears its name, so that "missing", the default, asks the registry only once, as everywhere.
+tags() {
+local app=$it-tags name=$reg/named:1 one two
+named() { docker inspect -f '{{.Id}}' "$name" 2>&1; }
+numbered() { printf 'FROM %s\nLABEL of=%s\nCMD ["sleep", "1000"]\n' "$image" "$1" | docker build -q -t "$name" - && docker push -q "$name" >/dev/null; }
+one=$(numbered one)
+docker image rm -f "$name" >/dev/null
+cat >tags.yaml <<YAML
+name: $app
+services:
+  a: {image: "$name", init: true, network_mode: none, stop_grace_period: 0s}
+YAML
+succeeds "tags: up" berth up -f tags.yaml
+is "$(named) $(of a '{{.Image}}')" "$one $one" "what was pulled by digest bears its name"
+two=$(numbered two)
+docker tag "$one" "$name" && docker image rm -f "$two" >/dev/null
+first=$(container a)
+succeeds "up once the tag has moved in the registry" berth up -f tags.yaml
+is "$(container a)" "$first" "pull_policy missing takes what is here, under the same pin"
+sed -i 's/init:/pull_policy: always, init:/' tags.yaml
+succeeds "up with pull_policy always" berth up -f tags.yaml
+is "$(named) $(of a '{{.Image}}')" "$two $two" "follows the tag, and so does the name"
+sed -i 's/pull_policy: always, //' tags.yaml
+first=$(container a)
+succeeds "up with the default again" berth up -f tags.yaml
+is "$(container a)" "$first" "which finds what was pulled"
+berth down "$app" >/dev/null 2>&1
+docker image rm -f "$name" "$one" "$two" >/dev/null 2>&1
+}
+
 images() {
 local reg pid was now first tries due tag drawn
 app=$it-images
@@ -724,6 +755,7 @@ is "$(digest daily) $(digest weekly) $(digest every)" "$was $was $was" "pull_pol
 wait_for 30 eval '[ $SECONDS -ge $due ]'
 succeeds "up when 20 s are over" berth up
 is "$(digest daily) $(digest weekly) $(digest every)" "$was $was $now" "every_20s follows the tag now, counted from when it was pinned"
+tags
 kill $pid
 wait $pid 2>/dev/null
 first=$(container always)
