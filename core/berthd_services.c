@@ -1,4 +1,4 @@
-/* What plug-ins and the API ask of the daemon: key-value, secrets, events, queries; status and the doctor. */
+/* What plug-ins and the API ask of the daemon: key-value, secrets, events, queries; status. */
 #include "config.h"
 
 #include <berth/registry.h>
@@ -7,7 +7,6 @@
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/statvfs.h>
 
 #include "base/clock.h"
 #include "base/file.h"
@@ -268,148 +267,11 @@ json_t *bt_daemon_status(void *arg) {
     json_array_append_new(warnings, bt_json_string(sentence));
   if (!bt_agent_connected(d->agent))
     json_array_append_new(warnings, json_string("the container engine of this node does not answer: see berth doctor"));
+  if (d->found_wrong) {
+    BT_AUTO_FREE char *text = bt_asprintf("%zu things do not fit together, as of the last start or reload: see berth doctor", d->found_wrong);
+    json_array_append_new(warnings, bt_json_string(text));
+  }
   bt_json_set(o, "warnings", warnings);
   bt_json_set(o, "objects", bt_control_counts(bt_executor_control(d->executor)));
   return o;
-}
-
-/* ---------------------------------------------------------------- doctor */
-
-enum { probe_deadline_ms = 8000 };
-
-static void check(json_t *report, const char *name, const char *status, const char *detail, const char *fix) {
-  json_t *o = json_object();
-  bt_json_set_str(o, "check", name);
-  bt_json_set_str(o, "status", status);
-  bt_json_set_str(o, "detail", detail);
-  bt_json_set_str(o, "fix", fix);
-  json_array_append_new(report, o);
-}
-
-static void check_engine(struct bt_daemon *d, json_t *report) {
-  const json_t *info = bt_agent_info(d->agent);
-  if (!bt_plugins_find(d->plugins, BERTH_RUNTIME, 0)) {
-    check(report, "engine", "error", "no runtime plug-in runs, so nothing can run",
-          "name one under plugins: in berthd.yaml and reload; where one is named, berth plugin ls has why it does not run");
-    return;
-  }
-  if (!bt_agent_connected(d->agent) || !info) {
-    check(report, "engine", "error", "the container engine does not answer",
-          "start it (dockerd, or systemctl start docker), and check the runtime plug-in's host in berthd.yaml");
-    return;
-  }
-  BT_AUTO_FREE char *text =
-      bt_asprintf("%s %s, API %s, %s", bt_json_str_or(info, "name", "engine"), bt_json_str_or(info, "version", "?"),
-                  bt_json_str_or(info, "api_version", "?"), bt_json_str_or(info, "platform", "?"));
-  check(report, "engine", "ok", text, NULL);
-}
-
-static void check_state(struct bt_daemon *d, json_t *report) {
-  const char *sentence = "";
-  enum bt_store_health health = d->store->ops->health(d->store, &sentence);
-  check(report, "state store", health == BT_STORE_OK ? "ok" : "error",
-        health == BT_STORE_OK ? "takes changes" : sentence,
-        health == BT_STORE_OK     ? NULL
-        : health == BT_STORE_FULL ? "make room on the disk; changes go on by themselves"
-                                  : "check the disk, then restart berthd");
-  BT_AUTO_FREE char *dir = bt_path_dir(d->config->state.path);
-  struct statvfs fs;
-  if (statvfs(dir, &fs) != 0)
-    return;
-  unsigned long long mib = (unsigned long long)fs.f_bavail * fs.f_frsize >> 20;
-  BT_AUTO_FREE char *text = bt_asprintf("%llu MiB free under %s", mib, dir);
-  check(report, "disk", mib < 100 ? "warning" : "ok", text, mib < 100 ? "make room: under 100 MiB is little" : NULL);
-}
-
-static void check_plugins(struct bt_daemon *d, json_t *report) {
-  BT_AUTO_JSON list = bt_plugins_json(d->plugins);
-  size_t i;
-  json_t *p;
-  json_array_foreach(list, i, p) {
-    BT_AUTO_FREE char *name = bt_asprintf("plug-in %s", bt_json_str_or(p, "name", "?"));
-    bool fine = bt_streq(bt_json_str(p, "status"), "ok");
-    check(report, name, fine ? "ok" : "error", fine ? bt_json_str(p, "version") : bt_json_str(p, "error"),
-          fine ? NULL : "mend its entry in berthd.yaml and send berthd a SIGHUP");
-  }
-}
-
-static void check_policies(struct bt_daemon *d, json_t *report) {
-  BT_AUTO_JSON list = bt_policy_list(d->policy);
-  size_t i, broken = 0;
-  json_t *p;
-  json_array_foreach(list, i, p) {
-    if (!bt_streq(bt_json_str(p, "status"), "broken"))
-      continue;
-    broken++;
-    BT_AUTO_FREE char *name = bt_asprintf("policy %s", bt_json_str_or(p, "file", "?"));
-    check(report, name, "error", bt_json_str(p, "error"), "mend the file; the last good set is in force until then");
-  }
-  BT_AUTO_FREE char *text = bt_asprintf("%zu files in %s", json_array_size(list), d->config->policies.dir);
-  if (!broken)
-    check(report, "policies", "ok", text, NULL);
-}
-
-static void check_loop(struct bt_daemon *d, json_t *report) {
-  struct bt_loop_stats loop;
-  bt_loop_stats(d->loop, &loop);
-  BT_AUTO_FREE char *text =
-      bt_asprintf("longest callback %lld ms (%s), %lld ms (%s) with the wait for a processor; %llu over 50 ms, %llu only for that wait",
-                  (long long)loop.own_us / 1000, loop.own_name, (long long)loop.worst_us / 1000, loop.worst_name,
-                  (unsigned long long)loop.stalls, (unsigned long long)loop.descheduled);
-  check(report, "event loop", loop.own_us > 50000 ? "warning" : "ok", text, NULL);
-}
-
-struct doctor {
-  struct bt_daemon *d;
-  json_t *report;
-  void (*done)(void *arg, json_t *report_steal);
-  void *arg;
-};
-
-static const char mend_product[] = "see the plug-in's entry in berthd.yaml, and the product behind it";
-
-static void check_registries(json_t *report, const json_t *result) {
-  size_t i;
-  json_t *r;
-  json_array_foreach(bt_json_arr(result, "registries"), i, r) {
-    BT_AUTO_FREE char *name = bt_asprintf("registry %s", bt_json_str_or(r, "name", "?"));
-    bool fine = bt_streq(bt_json_str(r, "status"), "ok");
-    check(report, name, fine ? "ok" : "warning", bt_json_str(r, "detail"), fine ? NULL : mend_product);
-  }
-}
-
-/* What a plug-in found when it looked at its product. */
-static void check_probe(json_t *report, const json_t *probe) {
-  const json_t *result = bt_json_obj(probe, "result");
-  BT_AUTO_FREE char *name = bt_asprintf("%s (%s)", bt_json_str_or(probe, "name", "?"), bt_json_str_or(probe, "interface", "?"));
-  if (!result) {
-    check(report, name, "warning", bt_json_str(probe, "message"), mend_product);
-  } else if (bt_json_arr(result, "registries")) {
-    check_registries(report, result);
-  } else {
-    bool fine = bt_streq(bt_json_str_or(result, "status", "ok"), "ok");
-    check(report, name, fine ? "ok" : "warning", bt_json_str(result, "detail"), fine ? NULL : mend_product);
-  }
-}
-
-static void probed(void *arg, json_t *probes_steal) {
-  struct doctor *doctor = arg;
-  BT_AUTO_JSON probes = probes_steal;
-  size_t i;
-  json_t *probe;
-  json_array_foreach(probes, i, probe) check_probe(doctor->report, probe);
-  check_policies(doctor->d, doctor->report);
-  check_loop(doctor->d, doctor->report);
-  doctor->done(doctor->arg, doctor->report);
-  free(doctor);
-}
-
-void bt_daemon_doctor(void *arg, void (*done)(void *done_arg, json_t *report_steal), void *done_arg) {
-  struct bt_daemon *d = arg;
-  struct doctor *doctor = bt_new(struct doctor);
-  *doctor = (struct doctor){.d = d, .report = json_array(), .done = done, .arg = done_arg};
-  check_engine(d, doctor->report);
-  check_state(d, doctor->report);
-  check_plugins(d, doctor->report);
-  bt_plugins_probe(d->plugins, probe_deadline_ms, probed, doctor);
 }

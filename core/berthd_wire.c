@@ -355,6 +355,7 @@ void bt_daemon_reload(struct bt_daemon *d) {
   bt_pool_run(d->pool, "reload the policies", reload_policies, policies_reloaded, job);
   tune_agent(d);
   load_plugins(d);
+  bt_daemon_doctor_soon(d);
   bt_balancer_changed(d->balancer, true, NULL);
 }
 
@@ -389,6 +390,7 @@ int bt_daemon_open(struct bt_daemon *d, struct bt_err **err) {
     return -1;
   bt_daemon_watch_secrets(d);
   load_plugins(d);
+  bt_daemon_doctor_soon(d);
   bt_executor_start(d->executor);
   bt_agent_start(d->agent);
   return 0;
@@ -419,6 +421,7 @@ void bt_daemon_close(struct bt_daemon *d) {
   bt_http_free(&d->http);
   json_decref(d->stats);
   bt_timer_free(&d->trim);
+  bt_timer_free(&d->doctor);
   bt_loop_free(&d->loop);
   free(d->node_name);
   free(d->portd);

@@ -41,6 +41,8 @@ struct bt_daemon {
   json_t *stats;          /* the last statistics of all instances, for metrics */
   int64_t stats_ms;       /* monotonic; when they were read */
   struct bt_timer *trim;  /* gives free memory back to the system once a burst is over */
+  struct bt_timer *doctor;
+  size_t found_wrong;     /* errors of its last round */
   bool closing;
 };
 
@@ -57,7 +59,10 @@ void bt_daemon_watch_secrets(struct bt_daemon *d);            /* once the feed h
 void bt_daemon_kv_end(struct bt_daemon *d);                   /* after the executor's end: answers what is open */
 int bt_daemon_content(void *arg, const char *namespace_, const char *key, void **data, size_t *len, struct bt_err **err);
 json_t *bt_daemon_status(void *arg);                          /* GET /v1/server */
+
+/* berthd_doctor.c */
 void bt_daemon_doctor(void *arg, void (*done)(void *done_arg, json_t *report_steal), void *done_arg);
+void bt_daemon_doctor_soon(struct bt_daemon *d); /* after a start or reload: what is wrong goes to the log and into the status */
 
 /* All pages of bt_control_list in one new array. after: as of struct bt_query. */
 json_t *bt_daemon_list(struct bt_daemon *d, const char *kind, uint64_t after);

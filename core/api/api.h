@@ -80,7 +80,7 @@ struct bt_api_server {
   void (*stream_resize)(void *arg, uint64_t handle, int rows, int cols);
   void (*stream_cancel)(void *arg, uint64_t handle); /* done still comes */
   json_t *(*server_status)(void *arg);  /* of /v1/server; new reference */
-  void (*doctor)(void *arg, void (*done)(void *done_arg, json_t *report_steal), void *done_arg); /* [{"check","status","detail","fix"}] */
+  void (*doctor)(void *arg, void (*done)(void *done_arg, json_t *report_steal), void *done_arg); /* [{"element","declared","found","verdict","mend"}] */
   void *arg;
 };
 

@@ -36,8 +36,11 @@ static void free_secret(void *text) {
 /* ---------------------------------------------------------------- status */
 
 void bt_entry_set_status(struct bt_plugin *entry, enum bt_plugin_status status, const char *error) {
+  bool same = entry->status == status;
   bt_str_set(&entry->error, error);
   entry->status = status;
+  if (!same)
+    bt_hold_changed(entry->plugins);
 }
 
 /* A running entry whose new configuration is refused goes on with the old one; any other is failed. */
@@ -331,6 +334,8 @@ static void configure(struct bt_plugin *entry, const struct bt_yaml *places) {
     reject(entry, bt_err_message(err));
     return;
   }
+  if (!entry->self && !bt_hold_passes(entry))
+    return;
   if (bt_plugin_config_check(fields, entry->wish, places, &diags, &config) != 0) {
     int rc = bt_diags_err(&diags, &err);
     BT_ASSERT(rc != 0);
@@ -361,6 +366,23 @@ static int take_lib(struct bt_plugin *entry, const char *path, struct bt_err **e
     bt_entry_stop(entry);
   entry->lib = lib;
   return 0;
+}
+
+/* ---------------------------------------------------------------- held back */
+
+void bt_entry_hold(struct bt_plugin *entry, const char *why) {
+  entry->held = true;
+  bt_error(entry->cell->label, "%s: %s", entry->self ? "stopped" : "failed", why);
+  bt_entry_stop(entry);
+  bt_entry_set_status(entry, BT_PLUGIN_FAILED, why);
+}
+
+void bt_entry_resume(struct bt_plugin *entry) {
+  entry->held = false;
+  if (entry->isolation.process && !entry->remote)
+    bt_entry_launch(entry);
+  else
+    configure(entry, NULL);
 }
 
 /* ---------------------------------------------------------------- in a process of its own */
@@ -511,6 +533,7 @@ void bt_entry_apply(struct bt_plugin *entry, const struct bt_plugin_entry *want)
   BT_AUTO_ERR err = NULL;
   BT_AUTO_FREE char *path = NULL;
   forget_secrets(entry);
+  entry->held = false;
   if (!entry->plugin)
     bt_str_set(&entry->plugin, want->plugin);
   if (!want->isolation.command && bt_loader_find(want->plugin, &entry->plugins->dirs, &path, &err) != 0) {

@@ -14,6 +14,7 @@
 
 struct bt_egress;
 struct bt_map;
+struct bt_member;
 struct bt_remote;
 struct bt_timer;
 struct bt_resource;
@@ -49,6 +50,7 @@ struct bt_plugin {
   json_t *wish;   /* the configuration that was asked for last */
   json_t *raw;    /* the configuration as it was given, once its fields were found good */
   json_t *in_force; /* the same, once the plug-in took it */
+  bool held;      /* it is not started for what other entries are or lack (hold.c) */
   bool again;     /* another one came while its process was busy with the last */
   json_t *config; /* as the plug-in got it; holds secrets */
   struct bt_entry_secrets *resolving; /* while STARTING */
@@ -76,6 +78,7 @@ struct bt_plugins {
   struct bt_ops ops;
   struct bt_remote *leaving; /* processes that were told to stop */
   int64_t retry_ms;
+  struct bt_timer *judge; /* set where an entry's status changed (hold.c) */
 };
 
 /* ---------------------------------------------------------------- entries (entry.c) */
@@ -98,6 +101,21 @@ void bt_entry_configured(struct bt_plugin *entry, json_t *config, bool starting,
 void bt_entry_lost(struct bt_plugin *entry, const char *why);
 /* Starts the entry's process; the configuration follows its hello. */
 void bt_entry_launch(struct bt_plugin *entry);
+
+/* Checks its configuration anew and goes on from there; for an entry that is held back no longer. */
+void bt_entry_resume(struct bt_plugin *entry);
+/* It cannot run beside the others: stopped, with the sentence. */
+void bt_entry_hold(struct bt_plugin *entry, const char *why);
+
+/* ---------------------------------------------------------------- entries beside each other (hold.c) */
+
+/* May the entry start? Else it is held back: until all manifests are known, or (failed, with a sentence) until another entry
+ * comes or goes. */
+bool bt_hold_passes(struct bt_plugin *entry);
+/* All that are not removed, in order; the caller frees the array, whose contents are borrowed until an entry changes. */
+struct bt_member *bt_hold_members(const struct bt_plugins *plugins, size_t *n);
+/* An entry's status changed: in the next turn those that are held, and those that run, are judged anew. */
+void bt_hold_changed(struct bt_plugins *plugins);
 
 /* ---------------------------------------------------------------- crashes (supervise.c) */
 

@@ -161,6 +161,10 @@ json_t *bt_plugin_inspect(const char *plugin, const char *const *dirs, struct bt
  * where there is none to ask. */
 void bt_plugins_probe(struct bt_plugins *plugins, int64_t deadline_ms, void (*done)(void *arg, json_t *report_steal), void *arg);
 
+/* What the entries' manifests declare against what was found (compat.h), entry by entry: a table for berth doctor. products: {entry:
+ * {product: version}}, as their probes found them. [{"element","declared","found","verdict","mend"}]; new reference. */
+json_t *bt_plugins_table(struct bt_plugins *plugins, const json_t *products);
+
 /* ---------------------------------------------------------------- calls */
 
 struct bt_plugin_call {

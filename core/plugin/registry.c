@@ -3,6 +3,8 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/yaml.h"
+#include "loop/loop.h"
+#include "plugin/compat.h"
 #include "plugin/fields.h"
 #include "plugin/internal.h"
 #include "plugin/remote.h"
@@ -27,6 +29,7 @@ void bt_plugins_free(struct bt_plugins **pluginsp) {
   struct bt_plugins *plugins = *pluginsp;
   if (!plugins)
     return;
+  bt_timer_free(&plugins->judge);
   bt_vec_each(&plugins->entries, e) bt_entry_stop(*e);
   bt_remotes_finish(plugins);
   bt_vec_each(&plugins->entries, e) bt_entry_free(e);
@@ -34,6 +37,7 @@ void bt_plugins_free(struct bt_plugins **pluginsp) {
   bt_ops_free(plugins);
   bt_slots_free(&plugins->handles);
   bt_strs_free(&plugins->dirs);
+  bt_timer_free(&plugins->judge); /* the last steps may have set it again */
   free(plugins);
   *pluginsp = NULL;
 }
@@ -124,10 +128,20 @@ static void check_config(const struct bt_plugin_entry *entry, const struct bt_pl
   free(text);
 }
 
+static void check_together(const struct bt_plugin_entry *entries, const struct bt_member *members, size_t n, struct bt_diags *diags) {
+  for (size_t i = 0; i < n; i++) {
+    BT_AUTO_FREE char *why = NULL;
+    if (bt_compat_judge(members, n, i, &why) == BT_COMPAT_NO)
+      bt_diag_error(diags, entries[i].loc, "plug-in entry %s: %s", entries[i].name, why);
+  }
+}
+
 void bt_plugins_check(const struct bt_plugin_entry *entries, size_t n, const char *const *dirs, struct bt_diags *diags) {
   BT_AUTO_STRS folders = {0};
+  BT_AUTO_FREE struct bt_member *members = bt_newn(struct bt_member, n + 1);
   bt_loader_dirs(dirs, &folders);
   for (size_t i = 0; i < n; i++) {
+    members[i] = (struct bt_member){.name = entries[i].name, .state = BT_MEMBER_OUT};
     BT_AUTO_ERR err = NULL;
     BT_AUTO_FREE char *path = NULL;
     struct bt_plugin_lib *lib = NULL;
@@ -136,12 +150,15 @@ void bt_plugins_check(const struct bt_plugin_entry *entries, size_t n, const cha
       bt_diag_error(diags, loc, "plug-in entry %s: %s", entries[i].name, bt_err_message(err));
       continue;
     }
+    members[i].m = lib->manifest;
+    members[i].state = BT_MEMBER_COMING;
     for (size_t k = 0; lib->manifest->needs && lib->manifest->needs[k]; k++)
       if (!bt_host_knows(lib->manifest->needs[k]))
         bt_diag_error(diags, loc, "plug-in entry %s needs the service %s, which this Berth does not offer", entries[i].name,
                       lib->manifest->needs[k]);
     check_config(&entries[i], lib, diags);
   }
+  check_together(entries, members, n, diags);
 }
 
 /* ---------------------------------------------------------------- lookup */

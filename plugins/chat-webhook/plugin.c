@@ -427,5 +427,5 @@ static const struct berth_chat methods = {.size = sizeof methods, .send = send, 
 static const struct berth_interface interfaces[] = {{BERTH_CHAT, &methods}, {0}};
 static const char *const needs[] = {BERTH_HOST_OPS, BERTH_HOST_LOG, BERTH_HOST_TIMER, BERTH_HOST_HTTP, BERTH_HOST_KV,
                                     BERTH_HOST_EVENTS, NULL};
-PU_PLUGIN("chat-webhook", "Events as messages to Slack-compatible incoming webhooks.", interfaces, needs, fields,
+PU_PLUGIN("chat-webhook", "Events as messages to Slack-compatible incoming webhooks.", interfaces, needs, fields, (),
           .validate = validate, .start = start, .reload = reload, .stop = stop, .cancel = cancel);

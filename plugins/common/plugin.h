@@ -7,8 +7,11 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
-/* Defines the manifest and exports the plug-in. What follows fields are members of struct berth_plugin: .start = start, … */
-#define PU_PLUGIN(id_, summary_, interfaces_, needs_, fields_, ...)                                      \
+#define PU_MEMBERS(...) __VA_ARGS__
+
+/* Defines the manifest and exports the plug-in. more_: further members of the manifest in parentheses, (.products = products). What
+ * follows it are members of struct berth_plugin: .start = start, … */
+#define PU_PLUGIN(id_, summary_, interfaces_, needs_, fields_, more_, ...)                               \
   static const struct berth_manifest manifest = {BERTH_MANIFEST_SIZES,                                   \
                                                  .id = id_,                                              \
                                                  .version = "0.1.0",                                     \
@@ -16,7 +19,8 @@
                                                  .license = "MIT",                                       \
                                                  .interfaces = interfaces_,                              \
                                                  .needs = needs_,                                        \
-                                                 .config = fields_};                                     \
+                                                 .config = fields_,                                      \
+                                                 PU_MEMBERS more_};                                      \
   extern const struct berth_plugin BERTH_PLUGIN_SYMBOL BERTH_EXPORT;                                     \
   const struct berth_plugin BERTH_PLUGIN_SYMBOL = {.size = sizeof(struct berth_plugin), .manifest = &manifest, __VA_ARGS__}
 

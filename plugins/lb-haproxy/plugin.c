@@ -207,5 +207,9 @@ static const struct berth_lb methods = {.size = sizeof methods,
                                         .probe = probe};
 static const struct berth_interface interfaces[] = {{BERTH_LB, &methods}, {0}};
 static const char *const needs[] = {BERTH_HOST_OPS, BERTH_HOST_LOG, BERTH_HOST_TIMER, BERTH_HOST_FD, BERTH_HOST_CHILD, NULL};
-PU_PLUGIN("lb-haproxy", "Routes for outside traffic, through HAProxy.", interfaces, needs, fields, .validate = validate, .start = start,
+static const struct berth_product products[] = {
+    {"haproxy", ">=2.4", "HAProxy with dynamic servers on its runtime socket: https://docs.haproxy.org"}, {0}};
+static const char *const roles[] = {"route.ingress", NULL}; /* two would claim the same ports */
+
+PU_PLUGIN("lb-haproxy", "Routes for outside traffic, through HAProxy.", interfaces, needs, fields, (.products = products, .exclusive = roles), .validate = validate, .start = start,
           .stop = stop, .cancel = cancel);

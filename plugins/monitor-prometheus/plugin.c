@@ -23,6 +23,7 @@ struct berth_instance {
   struct settings settings;
   struct mp_discovery *discovery;
   int64_t last_ms; /* of the last scrape */
+  char scraper[32]; /* its version, where it named itself Prometheus; "" */
   double scrapes, discoveries;
 };
 
@@ -87,11 +88,21 @@ static const char *header_of(const struct berth_route_request *r, const char *na
   return NULL;
 }
 
+/* "Prometheus/2.42.0" */
+static void note_scraper(struct berth_instance *self, const char *agent) {
+  static const char name[] = "Prometheus/";
+  if (!agent || strncmp(agent, name, sizeof name - 1) != 0)
+    return;
+  agent += sizeof name - 1;
+  snprintf(self->scraper, sizeof self->scraper, "%.*s", (int)strspn(agent, "0123456789."), agent);
+}
+
 static void on_metrics(void *arg, berth_op reply, const struct berth_route_request *request) {
   struct berth_instance *self = arg;
   struct scrape *s = pu_new(struct scrape);
   s->self = self;
   s->reply = reply;
+  note_scraper(self, header_of(request, "user-agent"));
   s->openmetrics = mp_wants_openmetrics(header_of(request, "accept"));
   s->exposition = mp_exposition_new(s->openmetrics, self->settings.max_series);
   count(self, "berth_prometheus_scrapes_total", "Scrapes of the metrics.", ++self->scrapes);
@@ -127,9 +138,10 @@ static void on_sd(void *arg, berth_op reply, const struct berth_route_request *r
 /* ---------------------------------------------------------------- methods */
 
 static void probe(struct berth_instance *self, berth_op op) {
-  PU_AUTO_JSON o = json_pack("{s:s,s:[s,s],s:I,s:s,s:s}", "mode", "pull", "endpoints", self->settings.metrics_path,
+  PU_AUTO_JSON o = json_pack("{s:s,s:[s,s],s:I,s:s,s:s,s:s}", "mode", "pull", "endpoints", self->settings.metrics_path,
                              self->settings.sd_path, "last_ms", (json_int_t)self->last_ms, "status", "ok", "detail",
-                             self->last_ms ? "it was scraped" : "nobody has scraped it yet");
+                             self->last_ms ? "it was scraped" : "nobody has scraped it yet",
+                             "version", self->scraper);
   PU_AUTO_FREE text = pu_json_text(o);
   self->ops->finish(self->host, op, BERTH_OK, NULL, text);
 }
@@ -245,5 +257,8 @@ static const struct berth_field fields[] = {
 static const struct berth_monitor methods = {.size = sizeof methods, .probe = probe};
 static const struct berth_interface interfaces[] = {{BERTH_MONITOR, &methods}, {0}};
 static const char *const needs[] = {BERTH_HOST_OPS, BERTH_HOST_ROUTES, BERTH_HOST_METRICS, BERTH_HOST_QUERY, BERTH_HOST_TIMER, NULL};
-PU_PLUGIN("monitor-prometheus", "Metrics and service discovery for Prometheus.", interfaces, needs, fields, .validate = validate,
+static const struct berth_product products[] = {
+    {"prometheus", ">=2.28", "Prometheus server with HTTP service discovery: https://prometheus.io/docs/prometheus/latest/http_sd/"}, {0}};
+
+PU_PLUGIN("monitor-prometheus", "Metrics and service discovery for Prometheus.", interfaces, needs, fields, (.products = products), .validate = validate,
           .start = start, .stop = stop, .cancel = cancel);

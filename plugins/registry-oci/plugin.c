@@ -239,5 +239,5 @@ static const struct berth_registry methods = {
     .size = sizeof methods, .serves = serves, .resolve = resolve, .credentials = credentials, .probe = probe, .tags = tags};
 static const struct berth_interface interfaces[] = {{BERTH_REGISTRY, &methods}, {0}};
 static const char *const needs[] = {BERTH_HOST_OPS, BERTH_HOST_HTTP, BERTH_HOST_TIMER, NULL};
-PU_PLUGIN("registry-oci", "Image registries after the OCI distribution specification.", interfaces, needs, fields,
+PU_PLUGIN("registry-oci", "Image registries after the OCI distribution specification.", interfaces, needs, fields, (),
           .validate = validate, .start = start, .reload = reload, .stop = stop, .cancel = cancel);

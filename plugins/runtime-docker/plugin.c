@@ -102,6 +102,12 @@ const struct berth_runtime rd_methods = {
     .copy_out = rd_copy_out,
 };
 
+static const struct berth_product products[] = {
+    {"docker", ">=1.41", "Docker Engine API, from Docker 20.10: https://docs.docker.com/engine/api/"},
+    {"podman", ">=1.41", "the Docker-compatible API of podman system service, from Podman 4.0"},
+    {0}};
+static const char *const roles[] = {"node.runtime", NULL}; /* a node has one engine */
+
 PU_PLUGIN("runtime-docker",
           "Runs containers on a Docker Engine (API 1.41 or later) or on Podman's Docker-compatible service.", interfaces, needs, fields,
-          .validate = validate, .start = start, .reload = reload, .stop = stop, .cancel = cancel);
+          (.products = products, .exclusive = roles), .validate = validate, .start = start, .reload = reload, .stop = stop, .cancel = cancel);

@@ -301,8 +301,11 @@ void sg_job_watch(struct sg_job *job, bool on) {
 static void answer_probe(struct sg_jobs *jobs) {
   if (!jobs->probe)
     return;
-  PU_AUTO_JSON o = json_pack("{s:s,s:o}", "status", jobs->why ? "unusable" : "ok", "detail",
-                             pu_json_string(jobs->why ? jobs->why : jobs->version));
+  static const char prefix[] = "git version ";
+  bool told = jobs->version && strncmp(jobs->version, prefix, sizeof prefix - 1) == 0;
+  PU_AUTO_JSON o = json_pack("{s:s,s:o,s:o}", "status", jobs->why ? "unusable" : "ok", "detail",
+                             pu_json_string(jobs->why ? jobs->why : jobs->version), "version",
+                             pu_json_string(told ? jobs->version + sizeof prefix - 1 : ""));
   PU_AUTO_FREE text = pu_json_text(o);
   berth_op op = jobs->probe;
   jobs->probe = 0;

@@ -135,6 +135,7 @@ static const struct berth_field fields[] = {
 static const struct berth_scm methods = {.size = sizeof methods, .resolve = resolve, .fetch = fetch, .status = status, .probe = probe};
 static const struct berth_interface interfaces[] = {{BERTH_SCM, &methods}, {0}};
 static const char *const needs[] = {BERTH_HOST_OPS, BERTH_HOST_LOG, BERTH_HOST_TIMER, BERTH_HOST_CHILD, BERTH_HOST_HTTP, NULL};
+static const struct berth_product products[] = {{"git", ">=2.34", "the git command: https://git-scm.com"}, {0}};
 static const struct berth_manifest manifest = {BERTH_MANIFEST_SIZES,
                                                .id = "scm-git",
                                                .version = "0.1.0",
@@ -142,7 +143,8 @@ static const struct berth_manifest manifest = {BERTH_MANIFEST_SIZES,
                                                .license = "MIT",
                                                .interfaces = interfaces,
                                                .needs = needs,
-                                               .config = fields};
+                                               .config = fields,
+                                               .products = products};
 extern const struct berth_plugin BERTH_PLUGIN_SYMBOL BERTH_EXPORT;
 const struct berth_plugin BERTH_PLUGIN_SYMBOL = {
     .size = sizeof(struct berth_plugin), .manifest = &manifest, .validate = validate, .start = start, .stop = stop, .cancel = cancel};

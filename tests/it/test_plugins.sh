@@ -52,8 +52,8 @@ like "$(plugin typo '.status + ": " + .error')" 'unknown key "metric_path"; did 
 like "$(berth plugin ls)" "ops +chat-webhook" "the table shows them"
 
 doctor=$(berth doctor --format json)
-is "$(jq -r '.[] | select(.check == "ops (berth.chat/1)") | .status' <<<"$doctor")" ok "the doctor asks plug-ins how their products do"
-is "$(jq -r '.[] | select(.check == "plug-in typo") | .status' <<<"$doctor")" error "and names those that do not run"
+is "$(jq -r '.[] | select(.element == "ops (berth.chat/1)") | .verdict' <<<"$doctor")" ok "the doctor asks plug-ins how their products do"
+is "$(jq -r '.[] | select(.element == "typo plug-in") | .verdict' <<<"$doctor")" error "and names those that do not run"
 
 received() { grep -qF -- "$1" "$it_dir/got"; }
 app=$it

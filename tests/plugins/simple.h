@@ -56,16 +56,26 @@ static const struct berth_interface simple_interfaces[] = {{BERTH_CHAT, &simple_
 #define SIMPLE_CONFIG NULL
 #endif
 
+#ifndef SIMPLE_ID
+#define SIMPLE_ID "chat-simple"
+#endif
+#ifndef SIMPLE_MEMBERS /* further members of the manifest */
+#define SIMPLE_MEMBERS
+#endif
+
 static const char *const simple_needs[] = {SIMPLE_NEEDS, NULL};
 static const struct berth_manifest simple_manifest = {.size = sizeof simple_manifest,
                                                       .abi = SIMPLE_ABI,
-                                                      .id = "chat-simple",
+                                                      .id = SIMPLE_ID,
                                                       .version = "1.0.0",
                                                       .summary = "A plug-in of the tests.",
                                                       .license = "MIT",
                                                       .interfaces = simple_interfaces,
                                                       .needs = simple_needs,
-                                                      .config = SIMPLE_CONFIG};
+                                                      .config = SIMPLE_CONFIG,
+                                                      .field_size = sizeof(struct berth_field),
+                                                      .depend_size = sizeof(struct berth_depend),
+                                                      SIMPLE_MEMBERS};
 extern const struct berth_plugin SIMPLE_SYMBOL BERTH_EXPORT;
 const struct berth_plugin SIMPLE_SYMBOL = {.size = sizeof SIMPLE_SYMBOL,
                                            .manifest = &simple_manifest,

@@ -176,7 +176,7 @@ static json_t *status(void *arg) {
 
 static void doctor(void *arg, void (*done)(void *done_arg, json_t *report_steal), void *done_arg) {
   (void)arg;
-  done(done_arg, json_pack("[{s:s, s:s}]", "check", "engine", "status", "ok"));
+  done(done_arg, json_pack("[{s:s, s:s}]", "element", "engine", "verdict", "ok"));
 }
 
 static struct bt_policy the_policy;

@@ -119,7 +119,8 @@ struct berth_depend {
 };
 
 /* A live product behind the plug-in, and the versions of its API that the plug-in was made for; the array ends with
- * name == NULL. berth doctor compares them with what it finds. */
+ * name == NULL. berth doctor compares them with what it finds: a result of the interface's probe has "version" (where one product
+ * is declared) or "products": {name: version}; of a runtime it is the name and api_version of info. */
 struct berth_product {
   const char *name;      /* "docker" */
   const char *versions;  /* range of API versions, as above: ">=1.40 <2" */
