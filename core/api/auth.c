@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <strings.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "base/mem.h"
@@ -38,6 +39,8 @@ static int read_token(struct bt_auth *auth, const char *path, struct bt_err **er
   struct stat st;
   if (stat(path, &st) == 0 && (st.st_mode & 077))
     return bt_err_set(err, BT_DENIED, "others can read the token file %s: chmod 600 it", path);
+  if (stat(path, &st) == 0 && st.st_uid != geteuid() && st.st_uid != 0)
+    return bt_err_set(err, BT_DENIED, "the token file %s belongs to another user (uid %u): chown it", path, (unsigned)st.st_uid);
   BT_AUTO_FREE char *text = NULL;
   size_t len;
   if (bt_file_read(path, MAX_TOKEN, &text, &len, err) < 0)

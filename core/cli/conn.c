@@ -1,7 +1,9 @@
 #include "config.h"
 #include "cli/conn.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <sodium.h>
 #include <stdint.h>
 #include <unistd.h>
@@ -28,6 +30,21 @@ static int read_token(struct bt_conn *conn, struct bt_err **err) {
   return 0;
 }
 
+/* Is the server at an http:// address this machine? Of what follows a "@" nothing is believed. */
+static bool is_this_machine(const char *url) {
+  const char *at = url + strlen("http://");
+  bool six = *at == '[';
+  size_t n = six ? strcspn(at, "]") : strcspn(at, ":/?#@");
+  BT_AUTO_FREE char *name = bt_strndup(at + six, n - six);
+  struct in_addr in4;
+  struct in6_addr in6;
+  if (strchr(at, '@'))
+    return false;
+  if (six)
+    return inet_pton(AF_INET6, name, &in6) == 1 && IN6_IS_ADDR_LOOPBACK(&in6);
+  return bt_streq(name, "localhost") || (inet_pton(AF_INET, name, &in4) == 1 && ntohl(in4.s_addr) >> 24 == 127);
+}
+
 static int set_host(struct bt_conn *conn, const char *host, struct bt_err **err) {
   if (bt_starts(host, "unix://") && host[7] == '/') {
     conn->unix_socket = bt_strdup(host + 7);
@@ -38,7 +55,11 @@ static int set_host(struct bt_conn *conn, const char *host, struct bt_err **err)
     return bt_err_set(err, BT_INVALID, "\"%s\" is no server: it is unix:///path, http://host:port or https://host:port", host);
   size_t n = strlen(host);
   conn->base = bt_strndup(host, host[n - 1] == '/' ? n - 1 : n);
-  return read_token(conn, err);
+  if (read_token(conn, err))
+    return -1;
+  if (conn->bearer && bt_starts(host, "http://") && !is_this_machine(host))
+    return bt_err_set(err, BT_INVALID, "%s: the token would go over the network in the clear: say https://, or unset BERTH_TOKEN_FILE", host);
+  return 0;
 }
 
 int bt_conn_open(const char *host, struct bt_conn **out, struct bt_err **err) {

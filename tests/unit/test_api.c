@@ -1,6 +1,7 @@
 /* The API over its unix socket and TCP: its objects, what it refuses, its document. */
 #include "config.h"
 
+#include "api/auth.h"
 #include "api_kit.h"
 #include "cert_kit.h"
 
@@ -63,6 +64,22 @@ static void test_tcp(void) {
       run_for(5000);
     is_int(a.status, with ? 400 : 413, with ? "who has the token may send much" : "a stranger's large body is refused");
   }
+}
+
+/* Whose token file others can read, or own, has no secret. */
+static void test_token_file(void) {
+  BT_AUTO_FREE char *path = bt_path_join(dir, "other-token");
+  BT_AUTO_ERR err = NULL;
+  struct bt_auth *auth = NULL;
+  is_int(bt_file_write(path, "0123456789abcdef", 16, 0640, &err), 0, "a token file");
+  is_int(bt_auth_new(path, &auth, &err), -1, "that a group can read is refused");
+  bt_err_free(&err);
+  if (geteuid() == 0) {
+    ok(chmod(path, 0600) == 0 && chown(path, 65534, 65534) == 0, "another user's");
+    is_int(bt_auth_new(path, &auth, &err), -1, "is refused");
+    is_int(bt_err_code(err), BT_DENIED, "as such");
+  }
+  unlink(path);
 }
 
 static int tls_status(int port, const char *ca, const char *bearer, size_t *len) {
@@ -311,6 +328,7 @@ int main(void) {
     return done_testing();
   test_server();
   test_tcp();
+  test_token_file();
   test_tls();
   test_openapi();
   test_apply();

@@ -1,5 +1,8 @@
 #include "config.h"
 
+#include <stdlib.h>
+#include <unistd.h>
+
 #include "base/json.h"
 #include "cli/args.h"
 #include "cli/cli.h"
@@ -312,6 +315,30 @@ static void test_problem(void) {
   is_int(bt_err_code(err), BT_NOT_FOUND, "else the status");
 }
 
+/* The token goes to this machine, or under TLS. */
+static void test_token(void) {
+  static const struct {
+    const char *host;
+    bool good;
+  } t[] = {{"http://127.0.0.1:7171", true}, {"http://localhost", true}, {"http://[::1]:7171/", true}, {"https://example.org:7171", true},
+           {"http://192.0.2.1:7171", false}, {"http://127.0.0.1@example.org", false}, {"http://[2001:db8::1]:1", false},
+           {"http://localhost.example.org", false}};
+  char file[] = "/tmp/berth-token-XXXXXX";
+  int fd = mkstemp(file);
+  ok(fd >= 0 && write(fd, "0123456789abcdef\n", 17) == 17 && close(fd) == 0, "a token");
+  for (int with = 1; with >= 0; with--) {
+    with ? setenv("BERTH_TOKEN_FILE", file, 1) : unsetenv("BERTH_TOKEN_FILE");
+    for (size_t i = 0; i < BT_COUNT(t); i++) {
+      BT_AUTO_ERR err = NULL;
+      struct bt_conn *conn = NULL;
+      int rc = bt_conn_open(t[i].host, &conn, &err);
+      ok((rc == 0) == (t[i].good || !with), "%s %s a token", t[i].host, with ? "with" : "without");
+      bt_conn_free(&conn);
+    }
+  }
+  unlink(file);
+}
+
 static void test_generated(void) {
   BT_AUTO_BUF out = {0};
   bt_completion_bash(&out);
@@ -340,6 +367,7 @@ int main(void) {
   test_ws_in();
   test_urls();
   test_problem();
+  test_token();
   test_generated();
   return done_testing();
 }
