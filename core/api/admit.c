@@ -4,6 +4,7 @@
 #include <malloc.h>
 #include <sodium.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "api/document.h"
 #include "api/follow_files.h"
@@ -209,6 +210,17 @@ static json_t *origin_json(const struct admission *a) {
   return origin;
 }
 
+/* The model as control can read it again after a restart, with its text: so that it need not do that itself. */
+static int model_args(struct admission *a) {
+  BT_AUTO_FREE char *text = bt_json_text(a->model);
+  json_t *model = bt_json_parse(text, strlen(text), 64u << 20, 0, "model", &a->err);
+  if (!model)
+    return -1;
+  bt_json_set(a->args, "model", model);
+  bt_json_set_str(a->args, "model_text", text);
+  return 0;
+}
+
 static void apply_args(struct admission *a) {
   static const char *const texts[] = {"message", "build"};
   json_t *contents = json_object();
@@ -216,7 +228,6 @@ static void apply_args(struct admission *a) {
     bt_json_set(contents, it.key, sealed_content(a, it.key, it.value));
   bt_json_set_str(a->args, "namespace", a->namespace_);
   bt_json_set_str(a->args, "app", a->app);
-  bt_json_set(a->args, "model", json_incref(a->model));
   bt_json_set(a->args, "contents", contents);
   for (size_t i = 0; i < BT_COUNT(texts); i++)
     if (bt_json_str(a->doc, texts[i]))
@@ -242,7 +253,7 @@ static void check_work(void *arg) {
     else if (apply_scale(a->model, bt_streq(a->op, "app.scale") ? bt_json_obj(a->args, "services") : NULL, &a->err) == 0 &&
              ask_policies(a) == 0)
       return;
-  } else if (ask_policies(a) == 0) {
+  } else if (ask_policies(a) == 0 && model_args(a) == 0) {
     apply_args(a);
   }
 }
@@ -255,7 +266,7 @@ static void check_done(void *arg) {
     refuse(a);
     return;
   }
-  bt_api_write(a->api, a->x, a->op, bt_steal(a->args), a->dry_run, bt_steal(a->more));
+  bt_api_write(a->api, a->x, a->op, json_incref(a->args), a->dry_run, bt_steal(a->more));
   admission_free(a);
 }
 

@@ -171,13 +171,14 @@ static int check_ports(const struct ctl_rev *rev, struct bt_err **err) {
   return rc;
 }
 
-/* Reads and checks the model; steals it either way. */
-static int draft_model(struct draft *d, json_t *model_steal, struct bt_err **err) {
+/* Reads and checks the model; steals it either way. text: the text that it was read from, where the caller knows it; else NULL: it
+ * is written and read back, so that nothing is taken that could not be loaded again. */
+static int draft_model(struct draft *d, json_t *model_steal, const char *text, struct bt_err **err) {
   BT_AUTO_JSON model = model_steal;
   if (json_object_size(bt_json_obj(model, "services")) == 0)
     return bt_err_set(err, BT_INVALID, "app %s has no services (or all of them are in profiles that are not active)", d->app->name);
-  d->rev->model_text = bt_json_text(model);
-  if (ctl_rev_load(d->rev, err) || check_constraints(d->rev, err) || check_sharing(d->rev, err) || check_ports(d->rev, err) ||
+  d->rev->model_text = text ? bt_strdup(text) : bt_json_text(model);
+  if ((text ? ctl_rev_load_model(d->rev, json_incref(model), err) : ctl_rev_load(d->rev, err)) || check_constraints(d->rev, err) || check_sharing(d->rev, err) || check_ports(d->rev, err) ||
       ctl_routes_check(d->rev, err) || ctl_res_check(d->rev, err))
     return -1;
   json_t *refs = ctl_content_refs(d->rev, d->contents, err);
@@ -191,7 +192,9 @@ static int draft_model(struct draft *d, json_t *model_steal, struct bt_err **err
 static json_t *draft_plan(const struct draft *d, bool recreate) {
   const struct ctl_rev *latest = ctl_rev_latest(d->app);
   BT_AUTO_ERR err = NULL;
-  BT_AUTO_JSON before = latest ? bt_json_parse(latest->model_text, strlen(latest->model_text), 64u << 20, 0, "model", &err) : NULL;
+  BT_AUTO_JSON before = !latest         ? NULL
+                        : latest->model ? json_incref(latest->model)
+                                        : bt_json_parse(latest->model_text, strlen(latest->model_text), 64u << 20, 0, "model", &err);
   json_t *plan = bt_diff_plan(&(struct bt_diff_in){
       .from = before,
       .to = d->rev->model,
@@ -353,7 +356,7 @@ void ctl_apply(struct bt_control *c, const struct bt_request *request) {
   draft_words(&d, request->actor, bt_json_str(args, "message"), bt_json_str(args, "source"), bt_json_str_or(args, "build", "missing"));
   draft_origin(&d, args);
   json_t *model = bt_json_obj(args, "model");
-  if (check_app(&d, args, &err) || draft_model(&d, model ? json_deep_copy(model) : json_object(), &err)) {
+  if (check_app(&d, args, &err) || draft_model(&d, model ? json_incref(model) : json_object(), bt_json_str(args, "model_text"), &err)) {
     refuse(c, &d, request, err);
     return;
   }
@@ -376,7 +379,7 @@ static int draft_copy(struct draft *d, struct ctl_app *app, const struct ctl_rev
   d->rev->salt = from->salt;
   d->rev->origin = from->origin ? json_incref(from->origin) : NULL;
   d->contents = from->contents; /* fingerprints of what is stored */
-  return draft_model(d, model_steal, err);
+  return draft_model(d, model_steal, NULL, err);
 }
 
 static json_t *model_of(const struct ctl_rev *rev) {
@@ -609,9 +612,15 @@ void ctl_rollback_auto(struct ctl_app *app, const char *why) {
 /* ---- the images are known ---- */
 
 void ctl_resolved(struct ctl_rev *rev) {
+  struct bt_control *c = rev->app->control;
+  rev->hashing = 0;
+  bt_vec_each(&c->hashing, other) if (*other == rev) return;
+  bt_vec_push(&c->hashing, rev);
+}
+
+void ctl_hashed(struct ctl_rev *rev) {
   struct ctl_app *app = rev->app;
   struct ctl_rev *before = app->target;
-  bt_vec_each(&rev->specs, spec) ctl_spec_hash(*spec);
   if (before && before != rev && before->state == CTL_REV_ROLLING)
     ctl_rev_set_state(before, CTL_REV_SUPERSEDED, "a newer revision came before it was through");
   app->target = rev;

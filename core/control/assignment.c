@@ -19,16 +19,9 @@ const struct ctl_inst *ctl_partner(const struct ctl_inst *inst, const char *serv
 }
 
 void ctl_link_aliases(const struct ctl_spec *spec, json_t *aliases) {
-  bt_vec_each(&spec->rev->specs, other) {
-    size_t i;
-    json_t *item;
-    json_array_foreach(bt_json_arr((*other)->service->json, "links"), i, item) {
-      const char *link = json_string_value(item), *colon = link ? strchr(link, ':') : NULL;
-      if (colon && strlen(spec->service->name) == (size_t)(colon - link) &&
-          strncmp(link, spec->service->name, (size_t)(colon - link)) == 0)
-        json_array_append_new(aliases, json_string(colon + 1));
-    }
-  }
+  const struct ctl_named *named = ctl_rev_named(spec->rev, spec->service->name);
+  for (size_t i = 0; named && i < named->aliases.len; i++)
+    json_array_append_new(aliases, bt_json_string(named->aliases.items[i]));
 }
 
 static json_t *network_json(const struct ctl_spec *spec, const struct bt_net_use *use) {

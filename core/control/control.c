@@ -9,6 +9,8 @@
 
 #define ROUNDS 64            /* looks at dirty apps within one step; what is left waits for the next one */
 #define SKEW_MS 1000         /* from which on the wall clock was set */
+#define ROOM 250             /* instances that one step creates, gives to a node or releases */
+#define HASHES 200           /* that one step makes */
 #define CROWD 256            /* instances from which on an app is not looked at for each report */
 #define CROWD_PER_MS 100     /* instances per millisecond between two looks */
 
@@ -47,6 +49,7 @@ void bt_control_free(struct bt_control **control) {
   struct bt_map **maps[] = {&c->apps, &c->instances, &c->nodes, &c->resources, &c->contents, &c->sources, &c->kv, &c->drains};
   for (size_t i = 0; i < BT_COUNT(maps); i++)
     bt_map_free(maps[i]);
+  bt_vec_free(&c->hashing);
   ctl_events_free(c);
   json_decref(c->lb);
   free(c->scratch);
@@ -153,8 +156,24 @@ static int64_t due(const struct ctl_app *app) {
   return n > CROWD ? app->looked_ms + (int64_t)(n / CROWD_PER_MS) : 0;
 }
 
+/* Hashes of a revision whose images are pinned: some 20 µs each, so those of a large app take more than one step. */
+static void make_hashes(struct bt_control *c, int *left) {
+  while (c->hashing.len > 0 && *left > 0) {
+    struct ctl_rev *rev = c->hashing.items[0];
+    while (rev->state == CTL_REV_RESOLVING && rev->hashing < rev->specs.len && (*left)-- > 0)
+      ctl_spec_hash(rev->specs.items[rev->hashing++]);
+    if (rev->state == CTL_REV_RESOLVING && rev->hashing < rev->specs.len)
+      break;
+    bt_vec_remove(&c->hashing, 0);
+    if (rev->state == CTL_REV_RESOLVING)
+      ctl_hashed(rev);
+  }
+}
+
 static void look_at_apps(struct bt_control *c) {
-  for (int round = 0; round < ROUNDS && c->dirty_apps.len > 0; round++) {
+  int hashes = HASHES;
+  make_hashes(c, &hashes);
+  for (int round = 0; round < ROUNDS && c->dirty_apps.len > 0; round++, make_hashes(c, &hashes)) {
     struct ctl_app *app = c->dirty_apps.items[0];
     bt_vec_remove(&c->dirty_apps, 0);
     app->dirty = false;
@@ -164,7 +183,7 @@ static void look_at_apps(struct bt_control *c) {
     else
       ctl_reconcile(app);
   }
-  if (c->dirty_apps.len > 0)
+  if (c->dirty_apps.len > 0 || c->hashing.len > 0)
     c->wake_ms = c->now_ms;
 }
 
@@ -181,7 +200,7 @@ static void save_apps(struct bt_control *c) {
       (*rev)->unsaved = false;
       (*rev)->changed = c->revision + 1;
       BT_AUTO_FREE char *key = bt_asprintf("%s/%d", app->key, (*rev)->number);
-      ctl_put(c, "revision", key, ctl_rev_json(*rev));
+      bt_batch_put(&c->fx->batch, "revision", key, ctl_rev_text(*rev));
     }
   }
   c->unsaved_apps.len = 0;
@@ -221,6 +240,7 @@ static void set_clock(struct bt_control *c, const struct bt_input *in) {
 void bt_control_step(struct bt_control *c, const struct bt_input *in, struct bt_effects *fx) {
   c->fx = fx;
   c->steps++;
+  c->room = ROOM;
   set_clock(c, in);
   take_input(c, in);
   wake_apps(c);

@@ -56,7 +56,8 @@ enum bt_input_kind {
  * app.apply     {namespace, app, model, contents, if_match, message, source,     {app, revision, changed, plan: […], warnings: […]}
  *                build: "missing"|"always"|"never", recreate: bool,
  *                origin, cause: "source" or absent}
- *   model: canonical Compose model (compose/compose.h) after policies. contents: {"secrets/NAME": {"sealed","fingerprint","size"},
+ *   model: canonical Compose model (compose/compose.h) after policies; it is kept, so nobody changes it any more. model_text: the text
+ *   that it was read from, or absent: then control writes and reads it itself, which takes three times as long. contents: {"secrets/NAME": {"sealed","fingerprint","size"},
  *   "configs/NAME": {"data" (base64), "fingerprint", "size"}}. if_match: expected app revision or null.
  *   plan: [{"action": "create"|"update"|"scale"|"remove"|"keep", "kind": "service"|"network"|"volume"|"secret"|"config", "name",
  *           "reason": sentence, "changes": [{"path","from","to"}], "instances": n}]

@@ -147,7 +147,7 @@ json_t *ctl_app_json(const struct ctl_app *app) {
   return o;
 }
 
-json_t *ctl_rev_json(const struct ctl_rev *rev) {
+static json_t *rev_head(const struct ctl_rev *rev) {
   json_t *o = json_object();
   bt_json_set_str(o, "namespace", rev->app->ns);
   bt_json_set_str(o, "app", rev->app->name);
@@ -171,10 +171,26 @@ json_t *ctl_rev_json(const struct ctl_rev *rev) {
   bt_json_set_str(o, "build", rev->build);
   bt_json_set(o, "services", json_incref(rev->pins));
   bt_json_set(o, "contents", json_incref(rev->contents));
+  return o;
+}
+
+json_t *ctl_rev_json(const struct ctl_rev *rev) {
+  json_t *o = rev_head(rev);
   BT_AUTO_ERR err = NULL;
   json_t *model = rev->model ? json_incref(rev->model) : bt_json_parse(rev->model_text, strlen(rev->model_text), 0, 0, "model", &err);
   bt_json_set(o, "model", model ? model : json_null());
   return o;
+}
+
+char *ctl_rev_text(const struct ctl_rev *rev) {
+  BT_AUTO_JSON head = rev_head(rev);
+  BT_AUTO_FREE char *text = bt_json_text(head);
+  BT_AUTO_BUF out = {0};
+  bt_buf_add(&out, text, strlen(text) - 1); /* without its last brace */
+  bt_buf_adds(&out, ",\"model\":");
+  bt_buf_adds(&out, rev->model_text);
+  bt_buf_addc(&out, '}');
+  return bt_buf_steal(&out);
 }
 
 json_t *ctl_res_json(const struct ctl_res *res) {

@@ -76,7 +76,7 @@ static void add_networks(json_t *input, const struct ctl_spec *spec) {
 char *ctl_hash_made_now(const struct ctl_spec *spec, const char *image) {
   static const char *const parts[] = {"mounts", "secrets", "configs", "ports", "ingress", "network_mode", "restart", "job",
                                       "probes", "stop_grace_ms", "hooks"};
-  BT_AUTO_JSON cls = ctl_class_new(spec);
+  BT_AUTO_JSON cls = spec->cls ? json_incref(spec->cls) : ctl_class_new(spec);
   BT_AUTO_JSON input = json_object();
   for (size_t i = 0; i < BT_COUNT(parts); i++)
     copy_key(input, parts[i], cls, parts[i]);
@@ -112,9 +112,23 @@ char *ctl_hash(const struct ctl_spec *spec) {
   return bt_steal(now);
 }
 
+/* Whether nothing but their own models can make the hashes of two revisions' services differ: almost always so, and hashes of all
+ * services of a large app would take long. */
+static bool same_around(const struct ctl_rev *a, const struct ctl_rev *b) {
+  static const char *const parts[] = {"networks", "volumes", "secrets", "configs"};
+  for (size_t i = 0; i < BT_COUNT(parts); i++) {
+    const json_t *x = json_object_get(a->model, parts[i]), *y = json_object_get(b->model, parts[i]);
+    if (x != y && !bt_json_equal(x, y))
+      return false;
+  }
+  return a->salt == b->salt && bt_json_equal(a->contents, b->contents) && ctl_rev_same_links(a, b);
+}
+
 void ctl_hash_plan(json_t *plan, const struct ctl_rev *from, const struct ctl_rev *to) {
   size_t i;
   json_t *e;
+  if (same_around(from, to))
+    return;
   json_array_foreach(plan, i, e) {
     const char *action = bt_json_str(e, "action"), *name = bt_json_str(e, "name");
     bool keep = bt_streq(action, "keep");

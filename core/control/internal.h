@@ -17,6 +17,8 @@
 #include "plan/rollout.h"
 
 #define CTL_ID_LEN 63
+/* So many things of a kind are looked through one by one; for more a map is kept. */
+#define CTL_FEW 16
 
 /* ---- revisions ---- */
 
@@ -30,6 +32,14 @@ struct ctl_spec {
   char *hash;    /* NULL until resolved */
   json_t *cls;   /* the class of messages.md; built when first needed */
   int64_t resolved_ms;
+  struct ctl_spec *alike; /* the next one of the same image and platform, in a ring */
+  bool speaker;           /* of those: the one that asks for the image */
+};
+
+/* What other services of a revision say about one. */
+struct ctl_named {
+  struct bt_strs aliases;         /* that their links give it */
+  BT_VEC(struct ctl_spec *) after; /* depend on it with restart: true */
 };
 
 enum ctl_rev_state { CTL_REV_RESOLVING, CTL_REV_ROLLING, CTL_REV_DEPLOYED, CTL_REV_FAILED, CTL_REV_SUPERSEDED };
@@ -51,6 +61,9 @@ struct ctl_rev {
   json_t *contents;   /* {"secrets/NAME": {"fingerprint","size","external"}} */
   json_t *model;      /* NULL while not loaded */
   BT_VEC(struct ctl_spec *) specs; /* while loaded, in order of dependencies */
+  struct bt_map *by_name;          /* name -> spec; NULL where there are few */
+  struct bt_map *named;            /* name -> ctl_named; NULL where nobody says anything */
+  size_t hashing;                  /* how many specs have their hash, while c->hashing has it */
   json_t *pins;       /* {service: {image, pinned, digest, source, pull, hash, resolved_at}}: the stored form */
   int uses;           /* instances made of it */
   uint64_t changed;
@@ -115,6 +128,7 @@ struct ctl_app {
   int target_number;             /* while loading */
   int stable;                    /* the last revision that was deployed whole; 0: none */
   BT_VEC(struct ctl_service *) services;
+  struct bt_map *by_name;        /* name -> service; NULL where there are few */
   bool drop_volumes;
   bool routed; /* a service of it has routes, or had some since the server's start */
   struct ctl_update *update; /* a look at its images under way; NULL */
@@ -123,6 +137,7 @@ struct ctl_app {
   char *update_refused;      /* why the last proposal was */
   int64_t created_ms, updated_ms, wake_ms, looked_ms;
   bool dirty, unsaved;
+  bool stepped; /* a rollout went on; stored when the look at the app is through: a lost one is made again */
   uint64_t changed;
   char *text;
   uint64_t text_at;
@@ -257,6 +272,8 @@ struct bt_control {
   BT_VEC(struct ctl_app *) unsaved_apps;
   BT_VEC(struct ctl_app *) dirty_apps;
   BT_VEC(struct ctl_check *) checks;
+  BT_VEC(struct ctl_rev *) hashing; /* revisions whose images are pinned and whose hashes are being made */
+  int room; /* what this step may still start or end; the rest waits for the next one */
 };
 
 /* ---- tables.c ---- */
@@ -289,6 +306,7 @@ const char *ctl_app_state_name(enum ctl_app_state state);
 json_t *ctl_inst_json(const struct ctl_inst *inst);
 json_t *ctl_app_json(const struct ctl_app *app);
 json_t *ctl_rev_json(const struct ctl_rev *rev);
+char *ctl_rev_text(const struct ctl_rev *rev); /* its JSON; the model's text, which is the most of it, is not made again */
 json_t *ctl_res_json(const struct ctl_res *res);
 json_t *ctl_node_json(const struct ctl_node *node);
 void ctl_set_time(json_t *obj, const char *key, int64_t ms); /* null where 0 */
@@ -311,6 +329,10 @@ struct ctl_rev *ctl_rev_new(struct ctl_app *app, int number);
 int ctl_rev_load(struct ctl_rev *rev, struct bt_err **err) BT_CHECK;
 void ctl_rev_free(struct ctl_rev *rev);
 struct ctl_spec *ctl_spec_find(const struct ctl_rev *rev, const char *service);
+const struct ctl_named *ctl_rev_named(const struct ctl_rev *rev, const char *service); /* NULL where nobody says anything about it */
+bool ctl_rev_same_links(const struct ctl_rev *a, const struct ctl_rev *b); /* whether they give the same names to the same services */
+/* Takes a model that is known to be JSON text's equal, instead of parsing the text. Steals it, also where it is not valid. */
+int ctl_rev_load_model(struct ctl_rev *rev, json_t *model_steal, struct bt_err **err) BT_CHECK;
 void ctl_rev_set_state(struct ctl_rev *rev, enum ctl_rev_state state, const char *reason);
 bool ctl_revs_prune(struct ctl_app *app); /* true where one was forgotten */
 
@@ -321,7 +343,7 @@ char *ctl_content_key(const struct ctl_rev *rev, const char *kind, const char *s
 void ctl_spec_pin(struct ctl_spec *spec, const json_t *result, int64_t now_ms); /* result of image.resolve or image.build */
 json_t *ctl_spec_class(struct ctl_spec *spec); /* borrowed */
 json_t *ctl_class_new(const struct ctl_spec *spec); /* the class, but for its hash; a new reference */
-void ctl_spec_hash(struct ctl_spec *spec);     /* sees to it that the hash is known and stored with the revision */
+void ctl_spec_hash(struct ctl_spec *spec);     /* sees to it that the hash is known, and stands in the revision's pins */
 
 /* ---- hash.c ---- */
 /* The hash of the spec, whose images are pinned: that of a container there is, where that one's spec is the same; else a new one.
@@ -352,7 +374,8 @@ void ctl_call_free(struct ctl_call *call);
 void ctl_check_free(struct ctl_check *check);
 
 /* ---- apply.c ---- */
-void ctl_resolved(struct ctl_rev *rev);                            /* all images are pinned: roll it out */
+void ctl_resolved(struct ctl_rev *rev);                            /* all images are pinned: make the hashes */
+void ctl_hashed(struct ctl_rev *rev);                              /* all is known: roll it out */
 void ctl_resolve_failed(struct ctl_rev *rev, const char *why);     /* what runs stays as it is */
 void ctl_apply_moved(struct ctl_app *app, struct ctl_check *check); /* images of an unchanged app moved: a new revision */
 void ctl_rollback_auto(struct ctl_app *app, const char *why);

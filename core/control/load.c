@@ -184,6 +184,8 @@ static void load_instance(struct bt_control *c, const json_t *o) {
       app && id ? spec_of(app, name, bt_json_str(o, "hash"), (int)bt_json_int(o, "revision", 0)) : NULL;
   if (!spec)
     return; /* its app is gone: the node removes what the server does not know */
+  if (!spec->hash)
+    ctl_touch_rev(spec->rev);
   ctl_spec_hash(spec);
   struct ctl_inst *inst = ctl_inst_attach(ctl_service_get(app, name), spec, id);
   load_numbers(inst, o);

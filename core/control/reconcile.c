@@ -109,6 +109,7 @@ void ctl_restart_inst(struct ctl_inst *inst, const char *reason) {
 }
 
 static void create(struct ctl_service *service, int slot, int attempt) {
+  service->app->control->room--;
   struct ctl_inst *inst = ctl_inst_new(service, service->spec, slot);
   inst->attempt = attempt;
 }
@@ -123,6 +124,15 @@ static void strike(struct ctl_inst *inst, const char *reason) {
   ctl_event(app->control, "error", "rollout.instance-failed", app->ns, app->name, inst->id, NULL, "%s", note);
 }
 
+/* A step starts and ends so many; the loop takes its turn before the next one. Only what is done takes room, so each step gets on. */
+static bool has_room(struct ctl_service *service) {
+  struct bt_control *c = service->app->control;
+  if (c->room > 0)
+    return true;
+  ctl_wake(service->app, c->now_ms);
+  return false;
+}
+
 /* Actions name instances by their index, so those are looked up before any of them changes the list. */
 static void carry_out(struct ctl_service *service, const struct bt_roll_action *actions, size_t n) {
   BT_AUTO_FREE struct ctl_inst **who = (struct ctl_inst **)bt_newn(void *, n + 1);
@@ -130,6 +140,8 @@ static void carry_out(struct ctl_service *service, const struct bt_roll_action *
     who[i] = actions[i].kind == BT_ROLL_CREATE ? NULL : service->insts.items[actions[i].index];
   for (size_t i = 0; i < n; i++) {
     const struct bt_roll_action *a = &actions[i];
+    if (a->kind == BT_ROLL_CREATE && service->roll.state == BT_RO_FRESH && !has_room(service))
+      break; /* its slots are found empty again */
     if (a->kind == BT_ROLL_CREATE)
       create(service, a->slot, (int)a->index);
     else if (a->kind == BT_ROLL_RESTART)
@@ -238,6 +250,7 @@ static bool partners_placed(const struct ctl_inst *inst, char *why, size_t size)
 
 static void assign(struct ctl_inst *inst, struct ctl_node *node) {
   struct bt_control *c = inst->service->app->control;
+  c->room--;
   ctl_inst_seat(inst, node);
   inst->assigned_ms = c->now_ms;
   const struct ctl_inst *network = inst->spec->service->co_network ? ctl_partner(inst, inst->spec->service->co_network) : NULL;
@@ -281,6 +294,8 @@ static void assign_pending(struct ctl_service *service) {
       stay_pending(inst, why);
       continue;
     }
+    if (!has_room(service))
+      break;
     struct ctl_node *node = !partners_placed(inst, why, sizeof why) ? NULL : choose_node(c, inst, why, sizeof why);
     if (node)
       assign(inst, node);
@@ -298,7 +313,7 @@ static enum bt_order order_of(const struct ctl_service *service, const struct bt
 static void note_rollout(struct ctl_service *service, enum bt_rollout_state before) {
   struct ctl_app *app = service->app;
   enum bt_rollout_state now = service->roll.state;
-  ctl_touch_app(app);
+  app->stepped = true;
   if (now == before)
     return;
   if (now == BT_RO_PAUSED || now == BT_RO_ROLLBACK) {
@@ -395,39 +410,68 @@ static void step_job(struct ctl_service *service) {
 
 /* ---- services that go ---- */
 
-/* Who depends on it is stopped first. What stays in the file counts by its new words: it may have given the dependency up. */
-static bool dependents_gone(const struct ctl_app *app, const char *name) {
-  bt_vec_each(&app->services, o) {
-    const struct ctl_service *other = *o;
-    if (bt_streq(other->name, name))
-      continue;
-    bt_vec_each(&other->insts, inst) {
-      const struct ctl_spec *spec = other->spec ? other->spec : (*inst)->spec;
-      if (bt_service_depend(spec->service, name))
-        return false;
+/* Who depends on it is stopped first: how many instances there are that depend on each service. What stays in the file counts by its
+ * new words: it may have given the dependency up. */
+struct needs {
+  struct bt_map *by_name; /* -> int; made only where a service goes */
+};
+
+static void count_needs(struct needs *needs, const struct ctl_service *service, int one) {
+  bt_vec_each(&service->insts, inst) {
+    const struct ctl_spec *spec = service->spec ? service->spec : (*inst)->spec;
+    bt_vec_each(&spec->service->depends, dep) {
+      int *n = bt_map_get(needs->by_name, dep->service);
+      if (!n) {
+        n = bt_new(int);
+        bt_map_set(needs->by_name, dep->service, n);
+      }
+      *n += bt_streq(dep->service, service->name) ? 0 : one;
     }
   }
-  return true;
+}
+
+static bool needed(const struct needs *needs, const char *name) {
+  const int *n = bt_map_get(needs->by_name, name);
+  return n && *n > 0;
 }
 
 static void release_all(struct ctl_service *service, const char *reason) {
-  for (size_t i = service->insts.len; i-- > 0;)
+  struct bt_control *c = service->app->control;
+  for (size_t i = service->insts.len; i-- > 0;) {
+    if (service->insts.items[i]->leaving)
+      continue;
+    if (!has_room(service))
+      return;
+    c->room--;
     ctl_release(service->insts.items[i], reason);
+  }
+}
+
+/* What was never given to a node is gone at once, and then its dependencies may go. */
+static void drop_service(struct needs *needs, struct ctl_service *service, const char *reason) {
+  struct ctl_app *app = service->app;
+  if (service->insts.len > 0 && !needs->by_name) {
+    needs->by_name = bt_map_new(free);
+    bt_vec_each(&app->services, other) count_needs(needs, *other, 1);
+  }
+  if (service->insts.len > 0 && !needed(needs, service->name)) {
+    count_needs(needs, service, -1);
+    release_all(service, reason);
+    count_needs(needs, service, 1);
+  }
+  if (service->insts.len == 0) {
+    ctl_service_delete(service);
+    ctl_touch_app(app);
+    ctl_dirty(app);
+  }
 }
 
 static void drop_services(struct ctl_app *app, const char *reason) {
-  for (size_t i = app->services.len; i-- > 0;) {
-    struct ctl_service *service = app->services.items[i];
-    if (service->spec)
-      continue;
-    if (service->insts.len > 0 && dependents_gone(app, service->name))
-      release_all(service, reason);
-    if (service->insts.len == 0) {
-      ctl_service_delete(service);
-      ctl_touch_app(app);
-      ctl_dirty(app);
-    }
-  }
+  struct needs needs = {0};
+  for (size_t i = app->services.len; i-- > 0;)
+    if (!app->services.items[i]->spec)
+      drop_service(&needs, app->services.items[i], reason);
+  bt_map_free(&needs.by_name);
 }
 
 /* ---- the whole app ---- */
@@ -442,12 +486,13 @@ void ctl_link_specs(struct ctl_app *app) {
 
 /* "restart: true": dependents of what was replaced or restarted are restarted after it is through. */
 static void follow_restarts(struct ctl_app *app, struct ctl_service *moved) {
+  const struct ctl_named *named = ctl_rev_named(app->target, moved->name);
   moved->moved = false;
   ctl_touch_app(app);
-  bt_vec_each(&app->services, s) {
-    struct ctl_service *service = *s;
-    const struct bt_depend *dep = service->spec ? bt_service_depend(service->spec->service, moved->name) : NULL;
-    if (!dep || !dep->restart || service->insts.len == 0 || bt_service_is_job(service->spec->service))
+  for (size_t i = 0; named && i < named->after.len; i++) {
+    const struct ctl_spec *spec = named->after.items[i];
+    struct ctl_service *service = ctl_service_get(app, spec->service->name);
+    if (service->insts.len == 0 || bt_service_is_job(spec->service))
       continue;
     service->gen++;
     /* What is not started yet is new enough, and a task that is done has no use for a restart. */
@@ -554,10 +599,21 @@ static void reconcile_removing(struct ctl_app *app) {
   ctl_app_delete(app);
 }
 
+static void reconcile_service(struct ctl_service *service) {
+  bt_str_set(&service->blocked, NULL);
+  if (bt_service_is_job(service->spec->service))
+    step_job(service);
+  else
+    step_service(service);
+  if (service->moved && service->roll.state == BT_RO_DONE)
+    follow_restarts(service->app, service);
+  assign_pending(service);
+}
+
 void ctl_reconcile(struct ctl_app *app) {
-  app->looked_ms = app->control->now_ms;
+  struct bt_control *c = app->control;
+  app->looked_ms = c->now_ms;
   app->wake_ms = INT64_MAX;
-  ctl_drains_check(app);
   if (app->state == CTL_APP_REMOVING) {
     reconcile_removing(app);
     return;
@@ -567,16 +623,16 @@ void ctl_reconcile(struct ctl_app *app) {
   ctl_link_specs(app);
   ctl_res_ensure(app);
   bt_vec_each(&app->target->specs, spec) {
-    struct ctl_service *service = ctl_service_get(app, (*spec)->service->name);
-    bt_str_set(&service->blocked, NULL);
-    if (bt_service_is_job((*spec)->service))
-      step_job(service);
-    else
-      step_service(service);
-    if (service->moved && service->roll.state == BT_RO_DONE)
-      follow_restarts(app, service);
-    assign_pending(service);
+    if (c->room <= 0) { /* those that are through cost little when it is their turn again */
+      app->looked_ms = 0;
+      ctl_wake(app, c->now_ms);
+      return;
+    }
+    reconcile_service(ctl_service_get(app, (*spec)->service->name));
   }
+  if (app->stepped)
+    ctl_touch_app(app);
+  app->stepped = false;
   drop_services(app, "its service is no longer in the file");
   ctl_res_collect(app);
   derive_state(app);

@@ -117,20 +117,6 @@ static void call_for(struct bt_control *c, const struct ctl_spec *spec, struct c
     call_resolve(c, spec, check);
 }
 
-static bool same_image(const struct ctl_spec *a, const struct ctl_spec *b) {
-  return bt_streq(a->image, b->image) && bt_streq(a->service->platform, b->service->platform);
-}
-
-/* Services of one image share its pin, so that an app never runs two images under one name; one of them asks: the one that
- * builds it, else the first. */
-static bool asks(const struct ctl_rev *rev, const struct ctl_spec *spec) {
-  const struct ctl_spec *speaker = NULL;
-  bt_vec_each(&rev->specs, other)
-      if (same_image(*other, spec) && (!speaker || (!speaker->service->build && (*other)->service->build)))
-        speaker = *other;
-  return speaker == spec;
-}
-
 /* The calls for what the revision needs pinned and nobody was asked yet. */
 void ctl_resolve_begin(struct ctl_rev *rev) {
   struct bt_control *c = rev->app->control;
@@ -139,7 +125,7 @@ void ctl_resolve_begin(struct ctl_rev *rev) {
     if ((*spec)->pinned)
       continue;
     open++;
-    if (asks(rev, *spec))
+    if ((*spec)->speaker)
       call_for(c, *spec, NULL, rev->build);
   }
   if (open == 0)
@@ -170,18 +156,19 @@ static bool same_pin(const json_t *result, const char *pinned, const char *diges
 }
 
 /* The same image may be named by its registry's digest now and by the engine's id once it was pulled: where the digest says
- * that nothing moved, the earlier pin stays, so that no container is replaced for a name. */
+ * that nothing moved, the earlier pin stays, so that no container is replaced for a name. Stored once all are known: who starts
+ * before that asks again. */
 static void resolved_one(struct ctl_rev *rev, struct ctl_spec *spec, const json_t *result) {
-  bt_vec_each(&rev->specs, other) {
-    if ((*other)->pinned || !same_image(*other, spec))
-      continue;
-    const json_t *earlier = earlier_pin(*other), *pin = result;
+  struct ctl_spec *other = spec;
+  do {
+    const json_t *earlier = other->pinned ? NULL : earlier_pin(other), *pin = result;
     if (earlier && same_pin(result, bt_json_str(earlier, "pinned"), bt_json_str(earlier, "digest")))
       pin = earlier;
-    ctl_spec_pin(*other, pin, ctl_wall(rev->app->control));
-  }
-  ctl_touch_rev(rev);
-  bt_vec_each(&rev->specs, other) if (!(*other)->pinned) return;
+    if (!other->pinned)
+      ctl_spec_pin(other, pin, ctl_wall(rev->app->control));
+    other = other->alike;
+  } while (other != spec);
+  bt_vec_each(&rev->specs, each) if (!(*each)->pinned) return;
   ctl_resolved(rev);
 }
 
@@ -248,9 +235,11 @@ static void check_done(struct bt_control *c, struct ctl_call *call, const struct
   struct ctl_app *app = bt_map_get(c->apps, call->app);
   struct ctl_rev *rev = app ? ctl_rev_find(app, call->revision) : NULL;
   struct ctl_spec *spec = ctl_spec_find(rev, call->service);
+  struct ctl_spec *other = spec;
   if (in->code == BT_OK && spec)
-    bt_vec_each(&rev->specs, other) if (same_image(*other, spec))
-        bt_json_set(check->pins, (*other)->service->name, json_deep_copy(in->result));
+    do
+      bt_json_set(check->pins, other->service->name, json_deep_copy(in->result));
+    while ((other = other->alike) != spec);
   if (--check->waiting == 0)
     finish_check(c, check);
 }
@@ -263,11 +252,13 @@ void ctl_check_begin(struct ctl_app *app, const struct bt_request *request) {
   check->app = bt_strdup(app->key);
   check->revision = rev->number;
   check->pins = json_object();
-  check->args = json_deep_copy(request->args);
+  check->args = json_copy((json_t *)(uintptr_t)request->args);
+  json_object_del(check->args, "model"); /* what was deployed is looked at */
+  json_object_del(check->args, "model_text");
   check->actor = bt_strdup(request->actor);
   bt_vec_push(&c->checks, check);
   bt_vec_each(&rev->specs, spec) {
-    if (!asks(rev, *spec))
+    if (!(*spec)->speaker)
       continue;
     check->waiting++;
     call_for(c, *spec, check, bt_json_str(request->args, "build"));

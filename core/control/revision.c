@@ -35,7 +35,16 @@ static void spec_free(struct ctl_spec *spec) {
   free(spec);
 }
 
+static void named_free(void *arg) {
+  struct ctl_named *named = arg;
+  bt_strs_free(&named->aliases);
+  bt_vec_free(&named->after);
+  free(named);
+}
+
 static void unload(struct ctl_rev *rev) {
+  bt_map_free(&rev->by_name);
+  bt_map_free(&rev->named);
   bt_vec_each(&rev->specs, spec) spec_free(*spec);
   bt_vec_free(&rev->specs);
   json_decref(rev->model);
@@ -43,6 +52,10 @@ static void unload(struct ctl_rev *rev) {
 }
 
 void ctl_rev_free(struct ctl_rev *rev) {
+  struct bt_control *c = rev->app->control;
+  for (size_t i = c->hashing.len; i-- > 0;)
+    if (c->hashing.items[i] == rev)
+      bt_vec_remove(&c->hashing, i);
   unload(rev);
   char **strings[] = {&rev->actor, &rev->message, &rev->reason, &rev->source, &rev->model_text, &rev->build, &rev->cause};
   for (size_t i = 0; i < BT_COUNT(strings); i++)
@@ -98,30 +111,105 @@ static int order_specs(struct ctl_rev *rev, struct services *services, struct bt
   return 0;
 }
 
-int ctl_rev_load(struct ctl_rev *rev, struct bt_err **err) {
-  if (rev->model)
-    return 0;
-  json_t *model = bt_json_parse(rev->model_text, strlen(rev->model_text), 64u << 20, 0, "model", err);
-  if (!model)
-    return -1;
+static struct ctl_named *named_of(struct ctl_rev *rev, const char *service) {
+  if (!rev->named)
+    rev->named = bt_map_new(named_free);
+  struct ctl_named *named = bt_map_get(rev->named, service);
+  if (!named) {
+    named = bt_new(struct ctl_named);
+    bt_map_set(rev->named, service, named);
+  }
+  return named;
+}
+
+static void note_links(struct ctl_rev *rev, const struct bt_service *s) {
+  size_t i;
+  json_t *item;
+  json_array_foreach(bt_json_arr(s->json, "links"), i, item) {
+    const char *link = json_string_value(item), *colon = link ? strchr(link, ':') : NULL;
+    if (!colon)
+      continue;
+    BT_AUTO_FREE char *name = bt_strndup(link, (size_t)(colon - link));
+    bt_strs_add(&named_of(rev, name)->aliases, colon + 1);
+  }
+}
+
+/* Services of one image share its pin, so that an app never runs two images under one name; one of them asks: the one that
+ * builds it, else the first. */
+static void join_alike(struct bt_map *speakers, struct ctl_spec *spec) {
+  BT_AUTO_FREE char *key = bt_asprintf("%s\n%s", spec->image, spec->service->platform ? spec->service->platform : "");
+  struct ctl_spec *speaker = bt_map_get(speakers, key);
+  spec->alike = speaker ? speaker->alike : spec;
+  if (speaker)
+    speaker->alike = spec;
+  if (speaker && (speaker->service->build || !spec->service->build))
+    return;
+  if (speaker)
+    speaker->speaker = false;
+  spec->speaker = true;
+  bt_map_set(speakers, key, spec);
+}
+
+/* What would otherwise be looked for among all services for each of them. */
+static void index_specs(struct ctl_rev *rev) {
+  BT_AUTO_MAP speakers = bt_map_new(NULL);
+  if (rev->specs.len > CTL_FEW)
+    rev->by_name = bt_map_new(NULL);
+  bt_vec_each(&rev->specs, spec) {
+    const struct bt_service *s = (*spec)->service;
+    if (rev->by_name)
+      bt_map_set(rev->by_name, s->name, *spec);
+    join_alike(speakers, *spec);
+    note_links(rev, s);
+    bt_vec_each(&s->depends, dep) if (dep->restart) bt_vec_push(&named_of(rev, dep->service)->after, *spec);
+  }
+}
+
+int ctl_rev_load_model(struct ctl_rev *rev, json_t *model_steal, struct bt_err **err) {
+  BT_AUTO_JSON model = model_steal;
   struct services services = {0};
   int rc = parse_services(model, &services, err);
   if (rc == 0)
     rc = order_specs(rev, &services, err);
   bt_vec_each(&services.v, service) bt_service_free(service);
   bt_vec_free(&services.v);
-  if (rc == 0)
-    rev->model = model;
-  else
-    json_decref(model);
+  if (rc == 0) {
+    rev->model = bt_steal(model);
+    index_specs(rev);
+  }
   return rc;
 }
 
+int ctl_rev_load(struct ctl_rev *rev, struct bt_err **err) {
+  if (rev->model)
+    return 0;
+  json_t *model = bt_json_parse(rev->model_text, strlen(rev->model_text), 64u << 20, 0, "model", err);
+  return model ? ctl_rev_load_model(rev, model, err) : -1;
+}
+
 struct ctl_spec *ctl_spec_find(const struct ctl_rev *rev, const char *service) {
+  if (rev && rev->by_name)
+    return bt_map_get(rev->by_name, service);
   if (rev)
     bt_vec_each(&rev->specs, spec) if (bt_streq((*spec)->service->name, service)) return *spec;
   return NULL;
 }
+
+const struct ctl_named *ctl_rev_named(const struct ctl_rev *rev, const char *service) { return bt_map_get(rev->named, service); }
+
+static bool has_links_of(const struct ctl_rev *a, const struct ctl_rev *b) {
+  for (struct bt_map_iter it = bt_map_iter(b->named); b->named && bt_map_next(&it);) {
+    const struct ctl_named *theirs = it.value, *ours = ctl_rev_named(a, it.key);
+    if ((ours ? ours->aliases.len : 0) != theirs->aliases.len)
+      return false;
+    for (size_t i = 0; ours && i < ours->aliases.len; i++)
+      if (!bt_streq(ours->aliases.items[i], theirs->aliases.items[i]))
+        return false;
+  }
+  return true;
+}
+
+bool ctl_rev_same_links(const struct ctl_rev *a, const struct ctl_rev *b) { return has_links_of(a, b) && has_links_of(b, a); }
 
 void ctl_rev_set_state(struct ctl_rev *rev, enum ctl_rev_state state, const char *reason) {
   if (rev->state == state && bt_streq(rev->reason, reason))

@@ -201,7 +201,6 @@ void ctl_spec_hash(struct ctl_spec *spec) {
     return;
   ctl_spec_class(spec);
   store_pin(spec);
-  ctl_touch_rev(spec->rev);
 }
 
 void ctl_spec_pin(struct ctl_spec *spec, const json_t *result, int64_t now_ms) {
@@ -213,6 +212,5 @@ void ctl_spec_pin(struct ctl_spec *spec, const json_t *result, int64_t now_ms) {
   json_decref(spec->cls);
   spec->cls = NULL;
   spec->resolved_ms = now_ms;
-  ctl_spec_class(spec);
   store_pin(spec);
 }

@@ -11,12 +11,12 @@ static json_t *stored_app(const struct bt_control *c, const char *key) {
 }
 
 /* "ns/app/3" */
-static json_t *stored_revision(const struct bt_control *c, const char *key) {
+static char *stored_revision(const struct bt_control *c, const char *key) {
   const char *slash = strrchr(key, '/');
   BT_AUTO_FREE char *app_key = slash ? bt_strndup(key, (size_t)(slash - key)) : NULL;
   const struct ctl_app *app = bt_map_get(c->apps, app_key);
   const struct ctl_rev *rev = app ? ctl_rev_find(app, atoi(slash + 1)) : NULL;
-  return rev ? ctl_rev_json(rev) : NULL;
+  return rev ? ctl_rev_text(rev) : NULL;
 }
 
 /* "ns/id" */
@@ -45,13 +45,13 @@ static json_t *stored_node(const struct bt_control *c, const char *key) {
 char *bt_control_stored(const struct bt_control *c, const char *kind, const char *key) {
   if (bt_streq(kind, "event"))
     return bt_strdup(ctl_event_text(c, strtoull(key, NULL, 16)));
+  if (bt_streq(kind, "revision"))
+    return stored_revision(c, key);
   BT_AUTO_JSON value = NULL;
   if (bt_streq(kind, "instance"))
     value = stored_instance(c, key);
   else if (bt_streq(kind, "app"))
     value = stored_app(c, key);
-  else if (bt_streq(kind, "revision"))
-    value = stored_revision(c, key);
   else if (bt_streq(kind, "network") || bt_streq(kind, "volume"))
     value = stored_resource(c, kind, key);
   else if (bt_streq(kind, "secret") || bt_streq(kind, "config"))

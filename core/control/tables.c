@@ -45,6 +45,7 @@ static void service_free(struct ctl_service *service) {
 
 void ctl_app_free(void *arg) {
   struct ctl_app *app = arg;
+  bt_map_free(&app->by_name);
   bt_vec_each(&app->services, service) service_free(*service);
   bt_vec_each(&app->revs, rev) ctl_rev_free(*rev);
   bt_vec_free(&app->services);
@@ -82,8 +83,15 @@ void ctl_app_delete(struct ctl_app *app) {
 }
 
 struct ctl_service *ctl_service_find(const struct ctl_app *app, const char *name) {
+  if (app->by_name)
+    return bt_map_get(app->by_name, name);
   bt_vec_each(&app->services, service) if (bt_streq((*service)->name, name)) return *service;
   return NULL;
+}
+
+static void index_services(struct ctl_app *app) {
+  app->by_name = bt_map_new(NULL);
+  bt_vec_each(&app->services, service) bt_map_set(app->by_name, (*service)->name, *service);
 }
 
 struct ctl_service *ctl_service_get(struct ctl_app *app, const char *name) {
@@ -95,13 +103,25 @@ struct ctl_service *ctl_service_get(struct ctl_app *app, const char *name) {
   service->name = bt_strdup(name);
   service->wake_ms = INT64_MAX;
   bt_vec_push(&app->services, service);
+  if (app->by_name)
+    bt_map_set(app->by_name, name, service);
+  else if (app->services.len > CTL_FEW)
+    index_services(app);
   return service;
 }
 
 void ctl_service_delete(struct ctl_service *service) {
+  struct ctl_app *app = service->app;
   BT_ASSERT(service->insts.len == 0);
-  ctl_routes_changed(service->app);
-  drop_from(&service->app->services, service);
+  if (app->by_name)
+    bt_map_del(app->by_name, service->name);
+  for (size_t i = app->services.len; i-- > 0;) /* who drops several begins at the end */
+    if (app->services.items[i] == service) {
+      bt_vec_remove(&app->services, i);
+      break;
+    }
+  if (app->services.len == 0)
+    bt_map_free(&app->by_name);
   service_free(service);
 }
 

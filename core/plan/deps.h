@@ -8,7 +8,7 @@
 #include "model/service.h"
 
 /* Writes the services' indexes so that each comes after what it depends on (ties keep their order). -1 with BT_INVALID for a
- * cycle (named whole) or a required dependency that is not among them. */
+ * cycle (named whole) or a required dependency that is not among them. Names are unique. Linear in services and dependencies. */
 int bt_deps_order(struct bt_service *const *services, size_t n, size_t *order, struct bt_err **err) BT_CHECK;
 
 /* What a dependency's instances of the wanted spec look like now. */

@@ -47,6 +47,10 @@ int main(void) {
                   INSTANCES);
   kit_request(&k, "app.apply", args, false);
   kit_resolve(&k, "aa");
+  while (bt_map_len(k.c->instances) < INSTANCES || kit_sent(&k, "assign", 0)) { /* a step starts so many of them, and no more */
+    drop_store();
+    kit_tick(&k, 1);
+  }
   drop_store();
   report_all("creating", false);
   report_all("starting", false);

@@ -108,22 +108,44 @@ static void test_ports(void) {
   struct bt_service *a = service("a", "{'image':'a','ports':[{'target':1,'published':'80'},{'target':1,'published':'90','host_ip':'127.0.0.1'}]}");
   struct bt_service *b = service("b", "{'image':'a','ports':[{'target':1,'published':'80'},{'target':1,'published':'90','host_ip':'127.0.0.2'},"
                                       "{'target':1,'published':'80','protocol':'udp'}]}");
-  struct bt_port_use uses[2] = {{"x", "a", &a->ports.items[0]}, {"x", "a", &a->ports.items[1]}};
-  struct bt_port_use one = {"x", "b", &b->ports.items[0]};
-  ok(bt_ports_clash(uses, 2, &one) == &uses[0], "one port, two services");
-  one.port = &b->ports.items[1];
-  ok(!bt_ports_clash(uses, 2, &one), "two addresses do not clash");
-  one.port = &b->ports.items[2];
-  ok(!bt_ports_clash(uses, 2, &one), "nor two protocols");
-  one = (struct bt_port_use){"x", "a", &a->ports.items[0]};
-  ok(!bt_ports_clash(uses, 2, &one), "replicas share");
-  struct bt_port_use all[3] = {uses[0], uses[1], {"x", "b", &b->ports.items[0]}};
+  struct bt_port_use all[3] = {{"x", "a", &a->ports.items[0]}, {"x", "a", &a->ports.items[1]}, {"x", "b", &b->ports.items[0]}};
   const struct bt_port_use *late = NULL, *early = NULL;
   ok(bt_ports_first_clash(all, 3, 2, &late, &early) && late == &all[2] && early == &all[0], "the first clash of all, and with whom");
   ok(!bt_ports_first_clash(all, 3, 3, &late, &early), "those before are not looked at again");
   ok(!bt_ports_first_clash(all, 2, 0, &late, &early), "no clash at all");
+  all[2].port = &b->ports.items[1];
+  ok(!bt_ports_first_clash(all, 3, 0, &late, &early), "two addresses do not clash");
+  all[2].port = &b->ports.items[2];
+  ok(!bt_ports_first_clash(all, 3, 0, &late, &early), "nor two protocols");
+  all[2] = (struct bt_port_use){"x", "a", &a->ports.items[0]};
+  ok(!bt_ports_first_clash(all, 3, 0, &late, &early), "replicas share");
   bt_service_free(&a);
   bt_service_free(&b);
+}
+
+/* A thousand addresses that publish one port, and somebody who wants it on any, or on one of them. */
+static void test_port_of_many(void) {
+  enum { N = 1000 };
+  struct bt_port ports[N + 1];
+  struct bt_port_use uses[N + 1];
+  char ips[N][20];
+  const struct bt_port_use *late = NULL, *early = NULL;
+  for (int i = 0; i < N; i++) {
+    snprintf(ips[i], sizeof ips[i], "10.0.%d.%d", i / 250, i % 250);
+    ports[i] = (struct bt_port){.published = 80, .published_end = 80, .protocol = (char *)(uintptr_t)"tcp", .host_ip = ips[i]};
+    uses[i] = (struct bt_port_use){"x", i % 2 ? "odd" : "even", &ports[i]};
+  }
+  ok(!bt_ports_first_clash(uses, N, 0, &late, &early), "addresses by the thousand");
+  ports[N] = ports[7];
+  uses[N] = (struct bt_port_use){"x", "c", &ports[N]};
+  ok(bt_ports_first_clash(uses, N + 1, N, &late, &early) && late == &uses[N] && early == &uses[7], "one of them is taken");
+  uses[N].service = "odd";
+  ok(!bt_ports_first_clash(uses, N + 1, N, &late, &early), "by itself");
+  ports[N].host_ip = NULL;
+  ok(bt_ports_first_clash(uses, N + 1, N, &late, &early) && bt_streq(early->service, "even"), "any address clashes with another's");
+  uses[N] = uses[0];
+  uses[0] = (struct bt_port_use){"x", "all", &ports[N]};
+  ok(bt_ports_first_clash(uses, N, 1, &late, &early) && early == &uses[0] && late == &uses[1], "and what comes later with any address");
 }
 
 static const json_t *entry(const json_t *plan, const char *kind, const char *name) {
@@ -192,6 +214,7 @@ int main(void) {
   test_gates();
   test_place();
   test_ports();
+  test_port_of_many();
   test_diff();
   test_explain();
   return done_testing();
