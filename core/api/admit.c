@@ -273,11 +273,8 @@ static void check_done(void *arg) {
 /* The stored revision's JSON text, or NULL. number 0: the app's latest. */
 static char *revision_text(struct bt_api *api, const char *namespace_, const char *app, long long number) {
   struct bt_control *control = api->s.control(api->s.arg);
-  if (number == 0) {
-    const char *text = bt_control_get(control, "apps", namespace_, app, NULL, NULL);
-    BT_AUTO_JSON o = text ? json_loads(text, 0, NULL) : NULL;
-    number = o ? bt_json_int(o, "revision", 0) : 0;
-  }
+  if (number == 0)
+    number = bt_control_latest(control, namespace_, app);
   BT_AUTO_FREE char *name = bt_asprintf("%s/%lld", app, number);
   return number ? bt_strdup(bt_control_get(control, "revisions", namespace_, name, NULL, NULL)) : NULL;
 }

@@ -171,12 +171,32 @@ static int check_ports(const struct ctl_rev *rev, struct bt_err **err) {
   return rc;
 }
 
+/* The step that takes an app, and the one that hashes a service's ports, hold the loop; up to here for under 50 ms. */
+enum { MOST_SERVICES = 2000, MOST_PORTS = 10000 };
+
+static int check_size(const char *app, const json_t *services, struct bt_err **err) {
+  size_t n = json_object_size(services), ports = 0;
+  const char *name;
+  json_t *service;
+  if (n == 0)
+    return bt_err_set(err, BT_INVALID, "app %s has no services (or all of them are in profiles that are not active)", app);
+  if (n > MOST_SERVICES)
+    return bt_err_set(err, BT_INVALID, "app %s has %zu services, and an app has %d at the most; make several apps of it", app, n, MOST_SERVICES);
+  json_object_foreach((json_t *)(uintptr_t)services, name, service) {
+    ports += json_array_size(bt_json_arr(service, "ports"));
+    if (ports > MOST_PORTS)
+      return bt_err_set(err, BT_INVALID, "app %s publishes more than %d ports up to service %s, which is the most for one app; use network_mode: host for such ranges, or make several apps of it",
+                        app, MOST_PORTS, name);
+  }
+  return 0;
+}
+
 /* Reads and checks the model; steals it either way. text: the text that it was read from, where the caller knows it; else NULL: it
  * is written and read back, so that nothing is taken that could not be loaded again. */
 static int draft_model(struct draft *d, json_t *model_steal, const char *text, struct bt_err **err) {
   BT_AUTO_JSON model = model_steal;
-  if (json_object_size(bt_json_obj(model, "services")) == 0)
-    return bt_err_set(err, BT_INVALID, "app %s has no services (or all of them are in profiles that are not active)", d->app->name);
+  if (check_size(d->app->name, bt_json_obj(model, "services"), err))
+    return -1;
   d->rev->model_text = text ? bt_strdup(text) : bt_json_text(model);
   if ((text ? ctl_rev_load_model(d->rev, json_incref(model), err) : ctl_rev_load(d->rev, err)) || check_constraints(d->rev, err) || check_sharing(d->rev, err) || check_ports(d->rev, err) ||
       ctl_routes_check(d->rev, err) || ctl_res_check(d->rev, err))

@@ -59,6 +59,7 @@ enum bt_input_kind {
  *   model: canonical Compose model (compose/compose.h) after policies; it is kept, so nobody changes it any more. model_text: the text
  *   that it was read from, or absent: then control writes and reads it itself, which takes three times as long. contents: {"secrets/NAME": {"sealed","fingerprint","size"},
  *   "configs/NAME": {"data" (base64), "fingerprint", "size"}}. if_match: expected app revision or null.
+ *   An app has 2,000 services and publishes 10,000 ports at the most.
  *   plan: [{"action": "create"|"update"|"scale"|"remove"|"keep", "kind": "service"|"network"|"volume"|"secret"|"config", "name",
  *           "reason": sentence, "changes": [{"path","from","to"}], "instances": n}]
  * app.rollback  {namespace, app, to: revision or null (the one before), message}  as app.apply
@@ -149,6 +150,7 @@ void bt_control_step(struct bt_control *control, const struct bt_input *input, s
 /* ---- views: what readers get; never change anything ---- */
 
 uint64_t bt_control_revision(const struct bt_control *control);
+int bt_control_latest(const struct bt_control *control, const char *ns, const char *app); /* number of its newest revision; 0: no app */
 
 /* Filters and paging; NULL or 0: any. */
 struct bt_query {

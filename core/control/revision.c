@@ -10,6 +10,12 @@ struct ctl_rev *ctl_rev_find(const struct ctl_app *app, int number) {
 
 struct ctl_rev *ctl_rev_latest(const struct ctl_app *app) { return app->revs.len ? app->revs.items[app->revs.len - 1] : NULL; }
 
+int bt_control_latest(const struct bt_control *c, const char *ns, const char *name) {
+  const struct ctl_app *app = ctl_app_find(c, ns, name);
+  const struct ctl_rev *latest = app ? ctl_rev_latest(app) : NULL;
+  return latest ? latest->number : 0;
+}
+
 /* Keeps them rising: stored ones come in any order. */
 struct ctl_rev *ctl_rev_new(struct ctl_app *app, int number) {
   struct ctl_rev *rev = bt_new(struct ctl_rev);

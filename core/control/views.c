@@ -495,7 +495,10 @@ static const char *get_revision(struct bt_control *c, const char *ns, const char
     return NULL;
   }
   *revision = rev->changed;
-  return lend(c, rev_json(rev, true));
+  BT_AUTO_FREE char *text = ctl_rev_text(rev);
+  free(c->scratch);
+  c->scratch = bt_asprintf("%.*s,\"current\":%s}", (int)strlen(text) - 1, text, rev == app->target ? "true" : "false");
+  return c->scratch;
 }
 
 static const char *get_content(struct bt_control *c, bool config, const char *ns, const char *name, uint64_t *revision, struct bt_err **err) {

@@ -141,6 +141,39 @@ static void test_slices(void) {
   ok(r.most_sends > 100 && r.most_sends <= 260, "no step gives a node more than some 250 of %d instances, or takes more back: %zu", LARGE, r.most_sends);
 }
 
+static const struct bt_reply *send(struct run *r, const char *name, json_t *services) {
+  BT_AUTO_JSON args = json_pack("{ss,s{ss,so}}", "app", name, "model", "name", name, "services", services);
+  struct bt_request request = {.id = ++r->k.requests, .op = "app.apply", .args = args, .actor = "tester", .dry_run = true};
+  step(r, 0, (struct bt_input){.kind = BT_IN_REQUEST, .request = &request});
+  return &r->k.fx.replies.items[0];
+}
+
+static json_t *with_ports(int n) {
+  json_t *list = json_array(), *o = json_pack("{s{ss,so}}", "s", "image", "a", "ports", list);
+  for (int i = 0; i < n; i++)
+    json_array_append_new(list, json_pack("{si,so,ss}", "target", i + 1, "published", json_sprintf("%d", i + 1), "protocol", "tcp"));
+  return o;
+}
+
+static void test_limits(void) {
+  struct run r = {0};
+  kit_start(&r.k);
+  json_t *most = json_object(), *more = json_object();
+  for (int i = 0; i <= 2000; i++) {
+    BT_AUTO_FREE char *name = bt_asprintf("s%d", i);
+    bt_json_set(more, name, json_pack("{ss}", "image", "a"));
+    if (i < 2000)
+      bt_json_set(most, name, json_pack("{ss}", "image", "a"));
+  }
+  is_int(send(&r, "most", most)->code, BT_OK, "2,000 services");
+  const struct bt_reply *reply = send(&r, "more", more);
+  ok(reply->code == BT_INVALID && strstr(reply->message, "app more has 2001 services, and an app has 2000 at the most"), "one more is refused");
+  is_int(send(&r, "most", with_ports(10000))->code, BT_OK, "10,000 ports");
+  reply = send(&r, "more", with_ports(10001));
+  ok(reply->code == BT_INVALID && strstr(reply->message, "more than 10000 ports up to service s"), "one more is refused");
+  kit_end(&r.k);
+}
+
 /* A chain as long as its file allows is no recursion. */
 static void test_long_chain(void) {
   enum { N = 60000 };
@@ -166,5 +199,6 @@ int main(void) {
   test_growth();
   test_slices();
   test_long_chain();
+  test_limits();
   return done_testing();
 }
