@@ -145,7 +145,7 @@ static bool same_numbers(const struct version *a, const struct version *b) { ret
 static bool holds(const char *word, const struct version *v, bool *named, bool *good) {
   static const char *const ops[] = {">=", "<=", ">", "<", "="};
   struct version w;
-  struct span s;
+  struct span s = {.bounded = false}; /* *good may be false already */
   for (size_t i = 0; i < BT_COUNT(ops); i++) {
     size_t n = strlen(ops[i]);
     if (strncmp(word, ops[i], n) != 0)
