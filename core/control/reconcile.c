@@ -125,11 +125,11 @@ static void strike(struct ctl_inst *inst, const char *reason) {
 }
 
 /* A step starts and ends so many; the loop takes its turn before the next one. Only what is done takes room, so each step gets on. */
-static bool has_room(struct ctl_service *service) {
-  struct bt_control *c = service->app->control;
-  if (c->room > 0)
+static bool has_room(struct ctl_app *app) {
+  if (app->control->room > 0)
     return true;
-  ctl_wake(service->app, c->now_ms);
+  app->looked_ms = 0; /* a crowd, too, is looked at again at once */
+  ctl_wake(app, app->control->now_ms);
   return false;
 }
 
@@ -140,7 +140,7 @@ static void carry_out(struct ctl_service *service, const struct bt_roll_action *
     who[i] = actions[i].kind == BT_ROLL_CREATE ? NULL : service->insts.items[actions[i].index];
   for (size_t i = 0; i < n; i++) {
     const struct bt_roll_action *a = &actions[i];
-    if (a->kind == BT_ROLL_CREATE && service->roll.state == BT_RO_FRESH && !has_room(service))
+    if (a->kind == BT_ROLL_CREATE && service->roll.state == BT_RO_FRESH && !has_room(service->app))
       break; /* its slots are found empty again */
     if (a->kind == BT_ROLL_CREATE)
       create(service, a->slot, (int)a->index);
@@ -294,7 +294,7 @@ static void assign_pending(struct ctl_service *service) {
       stay_pending(inst, why);
       continue;
     }
-    if (!has_room(service))
+    if (!has_room(service->app))
       break;
     struct ctl_node *node = !partners_placed(inst, why, sizeof why) ? NULL : choose_node(c, inst, why, sizeof why);
     if (node)
@@ -440,7 +440,7 @@ static void release_all(struct ctl_service *service, const char *reason) {
   for (size_t i = service->insts.len; i-- > 0;) {
     if (service->insts.items[i]->leaving)
       continue;
-    if (!has_room(service))
+    if (!has_room(service->app))
       return;
     c->room--;
     ctl_release(service->insts.items[i], reason);
@@ -611,8 +611,7 @@ static void reconcile_service(struct ctl_service *service) {
 }
 
 void ctl_reconcile(struct ctl_app *app) {
-  struct bt_control *c = app->control;
-  app->looked_ms = c->now_ms;
+  app->looked_ms = app->control->now_ms;
   app->wake_ms = INT64_MAX;
   if (app->state == CTL_APP_REMOVING) {
     reconcile_removing(app);
@@ -623,11 +622,8 @@ void ctl_reconcile(struct ctl_app *app) {
   ctl_link_specs(app);
   ctl_res_ensure(app);
   bt_vec_each(&app->target->specs, spec) {
-    if (c->room <= 0) { /* those that are through cost little when it is their turn again */
-      app->looked_ms = 0;
-      ctl_wake(app, c->now_ms);
+    if (!has_room(app)) /* those that are through cost little when it is their turn again */
       return;
-    }
     reconcile_service(ctl_service_get(app, (*spec)->service->name));
   }
   if (app->stepped)

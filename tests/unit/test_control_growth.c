@@ -141,6 +141,24 @@ static void test_slices(void) {
   ok(r.most_sends > 100 && r.most_sends <= 260, "no step gives a node more than some 250 of %d instances, or takes more back: %zu", LARGE, r.most_sends);
 }
 
+/* Slices follow upon each other, also where an app has so many instances that it is not looked at for each report. */
+static void test_crowd(void) {
+  struct kit k;
+  kit_start(&k);
+  kit_hello(&k);
+  kit_request(&k, "app.apply", "{'app':'big','model':{'name':'big','services':{'web':{'image':'a','deploy':{'replicas':1000}}}}}", false);
+  kit_resolve(&k, "aa");
+  size_t assigned = kit_count(&k, "assign");
+  int64_t start = k.now;
+  while (k.fx.wake_ms <= k.now && k.now < start + 100) {
+    kit_tick(&k, 1);
+    assigned += kit_count(&k, "assign");
+  }
+  is_int(assigned, 1000, "1000 instances have their place after a few steps");
+  ok(k.now <= start + 20, "without a pause");
+  kit_end(&k);
+}
+
 static const struct bt_reply *send(struct run *r, const char *name, json_t *services) {
   BT_AUTO_JSON args = json_pack("{ss,s{ss,so}}", "app", name, "model", "name", name, "services", services);
   struct bt_request request = {.id = ++r->k.requests, .op = "app.apply", .args = args, .actor = "tester", .dry_run = true};
@@ -198,6 +216,7 @@ static void test_long_chain(void) {
 int main(void) {
   test_growth();
   test_slices();
+  test_crowd();
   test_long_chain();
   test_limits();
   return done_testing();
