@@ -460,58 +460,15 @@ void bt_entry_lost(struct bt_plugin *entry, const char *why) {
 
 /* ---------------------------------------------------------------- apply */
 
-static struct bt_strs copy_texts(const struct bt_strs *from) {
-  struct bt_strs copy = {0};
-  for (size_t i = 0; from && i < from->len; i++)
-    bt_strs_add(&copy, from->items[i]);
-  return copy;
-}
-
-static void isolation_free(struct bt_isolation *iso) {
-  free(iso->user);
-  bt_strs_free(&iso->command);
-  bt_strs_free(&iso->egress);
-  *iso = (struct bt_isolation){0};
-}
-
-static bool same_texts(const struct bt_strs *a, const struct bt_strs *b) {
-  for (size_t i = 0; a->len == b->len && i < a->len; i++)
-    if (strcmp(a->items[i], b->items[i]) != 0)
-      return false;
-  return a->len == b->len;
-}
-
-/* Egress is not compared: it changes without a restart. */
-static bool same_isolation(const struct bt_isolation *a, const struct bt_isolation *b) {
-  return a->process == b->process && bt_streq(a->user, b->user) && a->memory == b->memory && a->files == b->files &&
-         a->processes == b->processes && a->cpu == b->cpu && a->network == b->network && same_texts(&a->command, &b->command);
-}
-
-/* Where the entry is to run. What Berth brings along is trusted as Berth is. */
-static struct bt_isolation isolation_of(const struct bt_plugin_isolation *want, const char *path) {
-  bool process = want->mode == BT_PLUGIN_MODE_PROCESS || want->command ||
-                 (want->mode == BT_PLUGIN_MODE_DEFAULT && !bt_loader_shipped(path));
-  return (struct bt_isolation){.process = process,
-                               .user = bt_strdup(want->user),
-                               .memory = want->memory,
-                               .files = want->files,
-                               .processes = want->processes,
-                               .cpu = want->cpu,
-                               .network = want->network,
-                               .command = copy_texts(want->command),
-                               .listed = want->egress != NULL,
-                               .egress = copy_texts(want->egress)};
-}
-
 /* Stops what runs elsewhere or otherwise than is wished now. */
 static void settle_place(struct bt_plugin *entry, const struct bt_plugin_entry *want, const char *path) {
-  struct bt_isolation iso = isolation_of(&want->isolation, path);
-  bool moved = !same_isolation(&iso, &entry->isolation);
+  struct bt_isolation iso = bt_isolation_of(&want->isolation, path);
+  bool moved = !bt_isolation_same(&iso, &entry->isolation);
   if (moved || (iso.process && !bt_streq(path, entry->path))) {
     bt_entry_stop(entry);
     entry->lib = NULL;
   }
-  isolation_free(&entry->isolation);
+  bt_isolation_free(&entry->isolation);
   entry->isolation = iso;
   bt_str_set(&entry->path, path);
   bt_str_set(&entry->plugin, want->plugin);
@@ -595,7 +552,7 @@ void bt_entry_free(struct bt_plugin **entryp) {
   bt_resources_detach(entry);
   bt_map_free(&entry->kv_keys);
   bt_timer_free(&entry->restart);
-  isolation_free(&entry->isolation);
+  bt_isolation_free(&entry->isolation);
   bt_http_free(&entry->http);
   bt_egress_free(&entry->egress);
   free(entry->path);

@@ -57,6 +57,9 @@ struct bt_plugin {
   struct bt_resource *resources;      /* open handles, newest first */
   struct bt_metrics *metrics;         /* own series, NULL where none */
   struct bt_map *kv_keys;             /* known keys, NULL until the first put */
+  int64_t publish_ms; /* events of its own: how many more it may publish (services/events.c) */
+  int publish_left;
+  uint64_t publish_dropped;
   uint64_t calls, errors, in_flight;
   char *last_error;
   /* Crashes of its process (supervise.c). */
@@ -92,6 +95,12 @@ void bt_entry_secret_changed(struct bt_plugin *entry, const char *name);
 void bt_entry_stop(struct bt_plugin *entry);
 void bt_entry_set_status(struct bt_plugin *entry, enum bt_plugin_status status, const char *error);
 
+/* Where the plug-in at path (NULL: a command) is to run. What Berth brings along is trusted as Berth is. Free it. */
+struct bt_isolation bt_isolation_of(const struct bt_plugin_isolation *want, const char *path);
+void bt_isolation_free(struct bt_isolation *isolation);
+/* Would the same process do? Egress is not compared: it changes without a restart. */
+bool bt_isolation_same(const struct bt_isolation *a, const struct bt_isolation *b);
+
 /* What the entry's process says (remote.h): its manifest; that it cannot be loaded; the end of a start or reload with this
  * configuration; that it is gone, with the rest of a sentence that begins with the plug-in. */
 void bt_entry_hello(struct bt_plugin *entry, const json_t *manifest);
@@ -116,6 +125,9 @@ bool bt_hold_passes(struct bt_plugin *entry);
 struct bt_member *bt_hold_members(const struct bt_plugins *plugins, size_t *n);
 /* An entry's status changed: in the next turn those that are held, and those that run, are judged anew. */
 void bt_hold_changed(struct bt_plugins *plugins);
+
+/* What bt_plugin_inspect gives; new reference (list.c). */
+json_t *bt_manifest_describe(const struct bt_plugin_lib *lib);
 
 /* ---------------------------------------------------------------- crashes (supervise.c) */
 

@@ -51,13 +51,7 @@ json_t *bt_plugins_json(const struct bt_plugins *plugins) {
   return list;
 }
 
-json_t *bt_plugin_inspect(const char *plugin, const char *const *dirs, struct bt_err **err) {
-  BT_AUTO_STRS folders = {0};
-  BT_AUTO_FREE char *path = NULL;
-  struct bt_plugin_lib *lib = NULL;
-  bt_loader_dirs(dirs, &folders);
-  if (bt_loader_find(plugin, &folders, &path, err) != 0 || bt_loader_open(path, &lib, err) != 0)
-    return NULL;
+json_t *bt_manifest_describe(const struct bt_plugin_lib *lib) {
   const struct berth_manifest *m = lib->manifest;
   json_t *o = json_object(), *needs = json_array();
   bt_json_set_str(o, "plugin", m->id);

@@ -1,11 +1,7 @@
 #include "config.h"
 
-#include "base/json.h"
 #include "base/log.h"
-#include "base/yaml.h"
 #include "loop/loop.h"
-#include "plugin/compat.h"
-#include "plugin/fields.h"
 #include "plugin/internal.h"
 #include "plugin/remote.h"
 
@@ -101,64 +97,6 @@ void bt_plugins_load(struct bt_plugins *plugins, const struct bt_plugin_entry *e
 
 void bt_plugins_secret_changed(struct bt_plugins *plugins, const char *name) {
   bt_vec_each(&plugins->entries, e) if ((*e)->status != BT_PLUGIN_REMOVED) bt_entry_secret_changed(*e, name);
-}
-
-/* ---------------------------------------------------------------- check without starting */
-
-static void check_config(const struct bt_plugin_entry *entry, const struct bt_plugin_lib *lib, struct bt_diags *diags) {
-  const struct berth_field *fields = lib->manifest->config;
-  BT_AUTO_JSON config = NULL;
-  BT_AUTO_STRS secrets = {0};
-  BT_AUTO_ERR err = NULL;
-  const char *why = NULL;
-  if (bt_plugin_config_check(fields, entry->config, entry->places, diags, &config) != 0)
-    return; /* said already */
-  bt_plugin_config_secrets(fields, config, &secrets);
-  if (secrets.len || !lib->plugin->validate)
-    return; /* the store is not open: secrets are checked at the start */
-  struct bt_loc loc = entry->places ? entry->places->loc : entry->loc;
-  if (bt_plugin_config_resolve(fields, config, NULL, &err) != 0) {
-    bt_diag_error(diags, loc, "plug-in entry %s: %s", entry->name, bt_err_message(err));
-    return;
-  }
-  char *text = bt_json_text(config);
-  if (lib->plugin->validate(text, &why) != BERTH_OK)
-    bt_diag_error(diags, loc, "plug-in entry %s: %s", entry->name, why ? why : "refused without a reason");
-  bt_wipe(text, strlen(text));
-  free(text);
-}
-
-static void check_together(const struct bt_plugin_entry *entries, const struct bt_member *members, size_t n, struct bt_diags *diags) {
-  for (size_t i = 0; i < n; i++) {
-    BT_AUTO_FREE char *why = NULL;
-    if (bt_compat_judge(members, n, i, &why) == BT_COMPAT_NO)
-      bt_diag_error(diags, entries[i].loc, "plug-in entry %s: %s", entries[i].name, why);
-  }
-}
-
-void bt_plugins_check(const struct bt_plugin_entry *entries, size_t n, const char *const *dirs, struct bt_diags *diags) {
-  BT_AUTO_STRS folders = {0};
-  BT_AUTO_FREE struct bt_member *members = bt_newn(struct bt_member, n + 1);
-  bt_loader_dirs(dirs, &folders);
-  for (size_t i = 0; i < n; i++) {
-    members[i] = (struct bt_member){.name = entries[i].name, .state = BT_MEMBER_OUT};
-    BT_AUTO_ERR err = NULL;
-    BT_AUTO_FREE char *path = NULL;
-    struct bt_plugin_lib *lib = NULL;
-    struct bt_loc loc = entries[i].loc;
-    if (bt_loader_find(entries[i].plugin, &folders, &path, &err) != 0 || bt_loader_open(path, &lib, &err) != 0) {
-      bt_diag_error(diags, loc, "plug-in entry %s: %s", entries[i].name, bt_err_message(err));
-      continue;
-    }
-    members[i].m = lib->manifest;
-    members[i].state = BT_MEMBER_COMING;
-    for (size_t k = 0; lib->manifest->needs && lib->manifest->needs[k]; k++)
-      if (!bt_host_knows(lib->manifest->needs[k]))
-        bt_diag_error(diags, loc, "plug-in entry %s needs the service %s, which this Berth does not offer", entries[i].name,
-                      lib->manifest->needs[k]);
-    check_config(&entries[i], lib, diags);
-  }
-  check_together(entries, members, n, diags);
 }
 
 /* ---------------------------------------------------------------- lookup */

@@ -25,7 +25,7 @@ enum {
   pause_ms = 2,             /* after a turn that was full */
   max_out = 64 * 1024 * 1024,
   max_line = 1024,
-  lines_a_second = 50
+  lines_a_second = 200
 };
 
 static const char *label(const struct bt_remote *r) { return r->entry ? r->entry->cell->label : "plugin"; }
@@ -197,15 +197,20 @@ static void on_ping(void *arg) {
 
 /* ---------------------------------------------------------------- its standard error */
 
-static void say_line(struct bt_remote *r) {
+/* Lines of the log cost the server a write each. */
+static bool may_say(struct bt_remote *r) {
   int64_t now = bt_clock_mono_ms();
   if (now - r->lines_since >= 1000) {
     if (r->lines > lines_a_second)
-      bt_warn(label(r), "%d more lines on its standard error; dropped", r->lines - lines_a_second);
+      bt_warn(label(r), "%d more lines for the log within a second; dropped", r->lines - lines_a_second);
     r->lines_since = now;
     r->lines = 0;
   }
-  if (r->err_line.len && ++r->lines <= lines_a_second)
+  return ++r->lines <= lines_a_second;
+}
+
+static void say_line(struct bt_remote *r) {
+  if (r->err_line.len && may_say(r))
     bt_warn(label(r), "%s", r->err_line.data);
   r->err_line.len = 0;
 }
@@ -278,7 +283,8 @@ static void on_log(struct bt_remote *r, const json_t *head) {
                            : !strcmp(level, "info") ? BERTH_LOG_INFO
                            : !strcmp(level, "warn") ? BERTH_LOG_WARN
                                                     : BERTH_LOG_ERROR;
-  bt_service_log.log(&r->entry->cell->host, n, bt_json_str_or(head, "text", ""));
+  if (may_say(r))
+    bt_service_log.log(&r->entry->cell->host, n, bt_json_str_or(head, "text", ""));
 }
 
 /* What is said while it stops, or of an entry that runs in another process by now: its last words and its keys. */

@@ -30,6 +30,7 @@ static struct test_server {
   struct bt_plugin_server server;
   struct bt_timer *patience;
   bool late;
+  int publishes;
   char *published; /* the last event of a plug-in's own */
   uint64_t revision;
   json_t *events;  /* all that were committed, with their revisions */
@@ -78,6 +79,7 @@ static void test_secret(void *arg, const char *name,
 static void test_publish(void *arg, const char *entry, const char *type, const char *severity, const char *message,
                          const char *data_json) {
   (void)arg;
+  T.publishes++;
   free(T.published);
   T.published = bt_asprintf("%s %s %s %s %s", entry, type, severity, message, data_json ? data_json : "-");
 }

@@ -8,7 +8,7 @@
 #include "plugin/internal.h"
 #include "state/watch.h"
 
-enum { max_data = 16 * 1024 };
+enum { max_data = 16 * 1024, publish_a_second = 100, publish_at_once = 200 };
 
 /* The feed holds what was committed since the server started, and not all of that. What is older comes out of the store, once,
  * as a backlog. */
@@ -202,10 +202,31 @@ static void events_unsubscribe(const struct berth_host *host, berth_handle id) {
   release(s);
 }
 
+/* 100 a second, 200 at once: each is a commit. */
+static bool may_publish(struct bt_plugin *entry) {
+  int64_t now = bt_clock_mono_ms();
+  int64_t more = (now - entry->publish_ms) * publish_a_second / 1000;
+  if (more > 0) {
+    entry->publish_left = (int)BT_MIN(entry->publish_left + more, (int64_t)publish_at_once);
+    entry->publish_ms = now;
+    if (entry->publish_left && entry->publish_dropped) {
+      bt_warn(entry->cell->label, "it published %llu events over %d a second; dropped", (unsigned long long)entry->publish_dropped,
+              publish_a_second);
+      entry->publish_dropped = 0;
+    }
+  }
+  if (!entry->publish_left) {
+    entry->publish_dropped++;
+    return false;
+  }
+  entry->publish_left--;
+  return true;
+}
+
 static void events_publish(const struct berth_host *host, const char *type, const char *severity, const char *message,
                            const char *data_json) {
   struct bt_plugin *entry = bt_host_entry(host, "events.publish");
-  if (!entry || !type || !message)
+  if (!entry || !type || !message || !may_publish(entry))
     return;
   const struct bt_plugin_server *server = entry->plugins->server;
   BT_AUTO_ERR err = NULL;

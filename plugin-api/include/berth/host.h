@@ -229,7 +229,8 @@ struct berth_host_events {
   void (*resume)(const struct berth_host *host, berth_handle subscription);
   void (*unsubscribe)(const struct berth_host *host, berth_handle subscription);
   /* Adds an event of the plug-in's own; the type gets the prefix "plugin.", the subject is "plugin/<name>". Type up to 64
-   * bytes, message up to 4 KiB, data_json (may be NULL) an object up to 16 KiB; else it is dropped with a line in the log. */
+   * bytes, message up to 4 KiB, data_json (may be NULL) an object up to 16 KiB, 100 a second and 200 at once; else it is dropped with a
+   * line in the log. */
   void (*publish)(const struct berth_host *host, const char *type, const char *severity, const char *message,
                   const char *data_json);
 };

@@ -1,0 +1,9 @@
+/* Never comes back from a method. */
+#include "simple.h"
+#include <unistd.h>
+
+static void simple_send(struct berth_instance *self, berth_op op, const struct berth_chat_send *request) {
+  (void)self, (void)op, (void)request;
+  for (;;)
+    pause();
+}

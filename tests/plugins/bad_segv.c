@@ -1,0 +1,8 @@
+/* Follows a pointer to nowhere in a method. */
+#include "simple.h"
+
+static void simple_send(struct berth_instance *self, berth_op op, const struct berth_chat_send *request) {
+  (void)self, (void)op, (void)request;
+  volatile int *nowhere = (volatile int *)8;
+  *nowhere = 1;
+}

@@ -1,0 +1,172 @@
+/* Plug-ins that break every rule, each in a process of its own: their calls fail, they come again, and nobody else notices. */
+#include "config.h"
+
+#include <signal.h>
+#include <sys/stat.h>
+
+#include "base/clock.h"
+#include "plugins/host.h"
+
+static char *dir;
+
+/* The hostile one, and one that behaves. */
+static struct bt_plugin *load(const char *module, const char *more) {
+  BT_AUTO_FREE char *json = bt_asprintf("[{\"name\":\"bad\",\"plugin\":\"%s/%s.so\",\"isolation\":\"process\"%s},"
+                                        "{\"name\":\"good\",\"plugin\":\"%s/bad_twice.so\",\"isolation\":\"none\"}]",
+                                        dir, module, more, dir);
+  test_load("[]");
+  test_load(json);
+  struct bt_plugin *bad = bt_plugins_named(T.plugins, "bad");
+  if (!ok(bad && bt_plugin_status(bad) == BT_PLUGIN_OK, "%s starts", module))
+    printf("# %s\n", bt_plugin_error(bad));
+  return bad;
+}
+
+static json_t *listed(void) {
+  json_t *list = bt_plugins_json(T.plugins), *o = json_incref(json_array_get(list, 0));
+  json_decref(list);
+  return o;
+}
+
+static void good_works(void) {
+  TEST_CALL c = {0};
+  test_send("good", "hello", NULL, 1000, &c);
+  is_int(c.code, BT_OK, "the other plug-in works");
+}
+
+/* A call that ends the process, with this in its sentence; then it runs again. */
+static void crashes(const char *module, const char *more, const char *why, int within_ms) {
+  struct bt_plugin *bad = load(module, more);
+  BT_AUTO_JSON before = listed();
+  TEST_CALL c = {0};
+  int64_t start = bt_clock_mono_ms();
+  test_send("bad", "now", NULL, 30000, &c);
+  if (!c.done)
+    run_until(&c.done, within_ms);
+  ok(c.done && c.code == BT_PLUGIN_CRASHED, "%s: the call fails with plugin_crashed", module);
+  if (!strstr(c.message, why))
+    printf("# got: %s\n", c.message);
+  ok(strstr(c.message, why) != NULL, "it says: … %s …", why);
+  ok(bt_clock_mono_ms() - start < within_ms, "within %d ms", within_ms);
+  good_works();
+  ok(test_wait(bt_plugin_status(bad) == BT_PLUGIN_OK), "it runs again");
+  BT_AUTO_JSON o = listed();
+  is_int(bt_json_int(o, "restarts", 0), bt_json_int(before, "restarts", 0) + 1, "after one restart");
+  ok(strstr(bt_json_str(o, "last_failure"), why) != NULL, "and the failure is remembered");
+  ok(T.published && strstr(T.published, "plugin.restarted"), "an event says so");
+}
+
+static void test_circuit(void) {
+  struct bt_plugin *bad = load("bad_exit", "");
+  int64_t start = bt_clock_mono_ms();
+  for (int i = 0; i < 5; i++) {
+    TEST_CALL c = {0};
+    test_send("bad", "now", NULL, 5000, &c);
+    is_int(c.code, BT_PLUGIN_CRASHED, "a crash");
+    if (i < 4)
+      ok(test_wait(bt_plugin_status(bad) == BT_PLUGIN_OK), "and it comes again");
+  }
+  ok(test_wait(bt_plugin_status(bad) == BT_PLUGIN_BROKEN), "after five it is left alone");
+  ok(T.published && strstr(T.published, "plugin.broken"), "an event says so");
+  ok(strstr(bt_plugin_error(bad), "5th failure in a row") != NULL, "and its error");
+  TEST_CALL c = {0};
+  test_send("bad", "now", NULL, 5000, &c);
+  is_int(c.code, BT_UNAVAILABLE, "calls are refused meanwhile");
+  good_works();
+  ok(test_wait(bt_plugin_status(bad) == BT_PLUGIN_OK) && bt_clock_mono_ms() - start > 2500, "then it is tried again");
+}
+
+static void test_twice_and_never(void) {
+  struct bt_plugin *bad = load("bad_twice", "");
+  TEST_CALL c = {0};
+  test_send("bad", "now", NULL, 5000, &c);
+  run_for(50);
+  ok(c.times == 1 && bt_json_bool(c.result, "queued", false), "the first of two ends counts");
+  load("bad_never", "");
+  TEST_CALL n = {0};
+  test_send("bad", "now", NULL, 100, &n);
+  is_int(n.code, BT_DEADLINE, "what never ends fails with the deadline");
+  good_works();
+  ok(bad && bt_plugin_status(bad) == BT_PLUGIN_OK, "neither is a crash");
+}
+
+static void test_limits(void) {
+  load("bad_fdleak", ",\"files\":64");
+  TEST_CALL c = {0};
+  test_send("bad", "now", NULL, 5000, &c);
+  long long opened = bt_json_int(c.result, "opened", 0);
+  ok(c.code == BT_OK && opened > 20 && opened < 64, "descriptors end at the limit: %lld", opened);
+  good_works();
+}
+
+static void test_confined(void) {
+  load("bad_confined", "");
+  TEST_CALL c = {0};
+  test_send("bad", "now", NULL, 5000, &c);
+  if (geteuid() == 0)
+    ok(bt_json_int(c.result, "uid", 0) >= 58000 && bt_json_int(c.result, "uid", 0) < 59000, "it has a user of its own");
+  static const char *const nothing[] = {"inet", "unix", "ptrace", "mount", "unshare", "uring", "privileges", "shadow", "home"};
+  for (size_t i = 0; i < BT_COUNT(nothing); i++)
+    ok(!bt_json_bool(c.result, nothing[i], true), "not for it: %s", nothing[i]);
+  is_int(bt_json_int(c.result, "files", 9), 0, "no file of the server's is open in it");
+}
+
+static void test_outside(void) {
+  struct bt_plugin *bad = load("bad_twice", "");
+  BT_AUTO_JSON before = listed();
+  pid_t pid = (pid_t)bt_json_int(before, "pid", 0);
+  ok(pid > 0 && pid != getpid() && !strcmp(bt_json_str(before, "isolation"), "process"), "it has a process");
+  kill(pid, SIGKILL);
+  ok(test_wait(bt_plugin_status(bad) == BT_PLUGIN_RESTARTING), "which somebody kills");
+  ok(test_wait(bt_plugin_status(bad) == BT_PLUGIN_OK), "and which comes again");
+  BT_AUTO_JSON after = listed();
+  ok(bt_json_int(after, "pid", 0) != pid, "as another one");
+  test_load("[]");
+  ok(test_wait(kill((pid_t)bt_json_int(after, "pid", 0), 0) != 0), "and ends with the entry");
+}
+
+static void test_flood(void) {
+  load("bad_flood", "");
+  TEST_CALL c = {0};
+  test_send("bad", "now", NULL, 5000, &c);
+  T.publishes = 0;
+  run_for(1000);
+  ok(T.publishes >= 20 && T.publishes <= 600, "of a flood of events %d came through in a second", T.publishes);
+  good_works();
+}
+
+static void test_commands(void) {
+  test_load("[{\"name\":\"bad\",\"plugin\":\"bad\",\"command\":[\"/bin/echo\",\"hello world, this is no message\"]}]");
+  struct bt_plugin *bad = bt_plugins_named(T.plugins, "bad");
+  ok(test_wait(strstr(bt_plugin_error(bad), "sent garbage")), "a program that does not speak the wire");
+  test_load("[{\"name\":\"bad\",\"plugin\":\"bad\",\"command\":[\"/bin/false\"]}]");
+  ok(test_wait(strstr(bt_plugin_error(bad), "exited with status 1")), "one that ends at once");
+  test_load("[{\"name\":\"bad\",\"plugin\":\"bad\",\"command\":[\"/nowhere/at/all\"]}]");
+  ok(test_wait(strstr(bt_plugin_error(bad), "exited with status 127")), "one that is not there");
+}
+
+int main(void) {
+  dir = test_modules("tests/plugins/.libs");
+  BT_ASSERT(dir);
+  test_open_server(NULL);
+#ifdef __SANITIZE_ADDRESS__
+  crashes("bad_segv", "", "exited with status 1", 2000); /* the sanitizer's own end */
+#else
+  crashes("bad_segv", "", "was killed by signal 11 (Segmentation fault)", 2000);
+#endif
+  crashes("bad_abort", "", "was killed by signal 6 (Aborted)", 2000);
+  crashes("bad_exit", "", "exited with status 7", 2000);
+  crashes("bad_garbage", "", "sent garbage", 2000);
+  crashes("bad_memory", ",\"memory\":67108864", "", 10000);
+  crashes("bad_hang", "", "hung", 10000);
+  test_circuit();
+  test_twice_and_never();
+  test_limits();
+  test_confined();
+  test_outside();
+  test_flood();
+  test_commands();
+  test_free_server();
+  free(dir);
+  return done_testing();
+}
