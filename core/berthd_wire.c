@@ -171,6 +171,10 @@ static void api_stream_cancel(void *arg, uint64_t handle) {
   bt_stream_cancel(((struct bt_daemon *)arg)->agent, handle);
 }
 
+static void route_stats(void *arg, void (*done)(void *done_arg, const json_t *stats), void *done_arg) {
+  bt_balancer_stats(((struct bt_daemon *)arg)->balancer, done, done_arg);
+}
+
 static int open_api(struct bt_daemon *d, struct bt_err **err) {
   struct bt_api_server server = {.loop = d->loop,
                                  .pool = d->pool,
@@ -188,6 +192,7 @@ static int open_api(struct bt_daemon *d, struct bt_err **err) {
                                  .stream_resize = api_stream_resize,
                                  .stream_cancel = api_stream_cancel,
                                  .server_status = bt_daemon_status,
+                                 .route_stats = route_stats,
                                  .doctor = bt_daemon_doctor,
                                  .arg = d};
   const struct bt_config *c = d->config;

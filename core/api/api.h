@@ -22,6 +22,7 @@
  *   GET  /v1/namespaces/{ns}/volumes|networks|secrets|configs[/{name}]   DELETE volumes|networks|secrets/{name}
  *   PUT  /v1/namespaces/{ns}/secrets/{name}      body {"data": base64}
  *   GET  /v1/sources   /v1/namespaces/{ns}/sources[/{app}]   PUT  DELETE  …/{app}   POST …/{app}/sync   (model/source.h)
+ *   GET  /v1/routes   /v1/namespaces/{ns}/routes?app=   (with the load balancer's numbers)
  *   GET  /v1/namespaces/{ns}/why?object=
  *   GET  /v1/events?after=&follow=&namespace=&app=&type=   list, or SSE where follow=true or Accept: text/event-stream
  *   GET  /v1/watch?after=&kinds=app,instance,…   SSE: id: revision, event: kind, data: {"key","value"}; resumes with
@@ -81,6 +82,9 @@ struct bt_api_server {
   void (*stream_cancel)(void *arg, uint64_t handle); /* done still comes */
   json_t *(*server_status)(void *arg);  /* of /v1/server; new reference */
   void (*doctor)(void *arg, void (*done)(void *done_arg, json_t *report_steal), void *done_arg); /* [{"element","declared","found","verdict","mend"}] */
+  /* What the load balancer counts, as berth_lb.stats has it; NULL where none answers. May be NULL. */
+  void (*route_stats)(void *arg, void (*done)(void *done_arg, const json_t *stats), void *done_arg);
+  void (*doctor)(void *arg, void (*done)(void *done_arg, json_t *report_steal), void *done_arg); /* [{"check","status","detail","fix"}] */
   void *arg;
 };
 

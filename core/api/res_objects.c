@@ -77,7 +77,7 @@ static void get_why(struct bt_api *api, struct bt_exchange *x) {
   BT_AUTO_FREE char *object = bt_req_query(x->req, "object");
   json_t *why = NULL;
   if (!object || !*object)
-    bt_err_set(&err, BT_INVALID, "name an object: ?object=shop, ?object=shop/web, an instance's id, volume/NAME or node/NAME");
+    bt_err_set(&err, BT_INVALID, "name an object: ?object=shop, ?object=shop/web, an instance's id, volume/NAME, route/NAME or node/NAME");
   else
     why = bt_control_why(api->s.control(api->s.arg), x->params[0], object, bt_clock_wall_ms(), &err);
   if (why)
@@ -91,7 +91,7 @@ static const struct bt_route_param filters[] = {{"limit", "integer", "items of a
                                                 {"app", "string", "only of this app"},
                                                 {NULL, NULL, NULL}};
 static const struct bt_route_param object[] = {
-    {"object", "string", "an app, app/service, an instance's id, volume/NAME or node/NAME"}, {NULL, NULL, NULL}};
+    {"object", "string", "an app, app/service, an instance's id, volume/NAME, route/NAME or node/NAME"}, {NULL, NULL, NULL}};
 
 #define LIST(kind, schema, text)                                                                              \
   {.method = "GET", .pattern = "/v1/namespaces/{ns}/" #kind, .summary = text, .query = filters,                \

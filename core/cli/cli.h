@@ -62,6 +62,7 @@ BT_VERB(node_inspect);
 BT_VERB(secret_ls);
 BT_VERB(secret_put);
 BT_VERB(secret_rm);
+BT_VERB(route_ls);
 BT_VERB(volume_ls);
 BT_VERB(volume_rm);
 BT_VERB(network_ls);

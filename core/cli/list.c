@@ -266,6 +266,18 @@ int bt_verb_secret_ls(struct bt_cli *cli, struct bt_err **err) {
   return list_in_namespace(cli, "secrets", columns, "name", err);
 }
 
+int bt_verb_route_ls(struct bt_cli *cli, struct bt_err **err) {
+  static const struct bt_column columns[] = {
+      {"ROUTE", "url", BT_CELL_TEXT},     {"APP", "app", BT_CELL_TEXT},         {"SERVICE", "service", BT_CELL_TEXT},
+      {"PORT", "port", BT_CELL_TEXT},     {"TLS", "tls", BT_CELL_TEXT},         {"STATE", "state", BT_CELL_STATE},
+      {"READY", "ready", BT_CELL_TEXT},   {"OF", "endpoints", BT_CELL_TEXT},    {"REQUESTS", "requests", BT_CELL_TEXT},
+      {"ERRORS", "errors", BT_CELL_TEXT}, {"PER SECOND", "rate", BT_CELL_TEXT}, {"OPEN", "open", BT_CELL_TEXT},
+      {"MESSAGE", "message", BT_CELL_TEXT}, {NULL, NULL, BT_CELL_TEXT}};
+  if (bt_args_has(&cli->args, "all-namespaces"))
+    return list(cli, "/v1/routes", columns, "route", err);
+  return list_in_namespace(cli, "routes", columns, "route", err);
+}
+
 int bt_verb_volume_ls(struct bt_cli *cli, struct bt_err **err) {
   static const struct bt_column columns[] = {{"NAME", "name", BT_CELL_TEXT},     {"APP", "app", BT_CELL_TEXT},
                                              {"VOLUME", "key", BT_CELL_TEXT},    {"CREATED", "created_at", BT_CELL_AGE},

@@ -120,7 +120,8 @@ enum bt_color bt_out_state_color(const char *word) {
       {"rolling-back", BT_YELLOW}, {"removing", BT_YELLOW}, {"paused", BT_YELLOW}, {"failed", BT_RED},
       {"unhealthy", BT_RED}, {"error", BT_RED}, {"broken", BT_RED}, {"degraded", BT_RED},
       {"unavailable", BT_RED}, {"disconnected", BT_RED}, {"critical", BT_RED}, {"exited", BT_DIM},
-      {"superseded", BT_DIM},
+      {"superseded", BT_DIM}, {"serving", BT_GREEN}, {"maintenance", BT_YELLOW}, {"no-endpoint", BT_RED}, {"refused", BT_RED},
+      {"unserved", BT_RED},
   };
   for (size_t i = 0; word && i < BT_COUNT(colors); i++)
     if (strcmp(colors[i].word, word) == 0)

@@ -104,6 +104,7 @@ static const struct bt_option sync_options[] = {DRY, DETACH, WAIT, FORMAT, {NULL
 static const struct bt_option source_options[] = {EVERYWHERE, {NULL}};
 static const struct bt_option format_options[] = {FORMAT, {NULL}};
 static const struct bt_option no_options[] = {{NULL}};
+static const struct bt_option everywhere_options[] = {EVERYWHERE, {NULL}};
 
 static const char object_help[] =
     "OBJECT is an app (shop), a service (shop/web, or web in the folder of shop's Compose file or where only one app has "
@@ -157,7 +158,7 @@ const struct bt_verb bt_verbs[] = {
      .run = bt_verb_top},
     {"events", LOOKING, "[APP]", "Print what happened", NULL, events_options, 0, 1, BT_COMPLETE_APP, .run = bt_verb_events},
     {"why", LOOKING, "[OBJECT]", "Tell why an object is as it is",
-     "OBJECT is as in \"berth ps\", or volume/NAME, network/NAME, node/NAME.", why_options, 0, 1, BT_COMPLETE_OBJECT,
+     "OBJECT is as in \"berth ps\", or volume/NAME, network/NAME, route/NAME, node/NAME.", why_options, 0, 1, BT_COMPLETE_OBJECT,
      .run = bt_verb_why},
 
     {"secret ls", THINGS, "", "List secrets; never their values", NULL, no_options, 0, 0, BT_COMPLETE_NONE, .lists = true,
@@ -166,6 +167,8 @@ const struct bt_verb bt_verbs[] = {
      "The value never stands on the command line. Services that use the secret get it by a rolling update.", no_options, 1, 2,
      BT_COMPLETE_SECRET, .run = bt_verb_secret_put},
     {"secret rm", THINGS, "NAME...", "Remove secrets", NULL, no_options, 1, -1, BT_COMPLETE_SECRET, .run = bt_verb_secret_rm},
+    {"route ls", THINGS, "", "List routes: ways in for outside traffic", NULL, everywhere_options, 0, 0, BT_COMPLETE_NONE, .lists = true,
+     .run = bt_verb_route_ls},
     {"volume ls", THINGS, "", "List volumes", NULL, no_options, 0, 0, BT_COMPLETE_NONE, .lists = true, .run = bt_verb_volume_ls},
     {"volume rm", THINGS, "NAME...", "Remove volumes that no instance uses: their data is lost", NULL, no_options, 1, -1,
      BT_COMPLETE_VOLUME, .run = bt_verb_volume_rm},

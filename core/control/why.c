@@ -221,6 +221,35 @@ static json_t *why_node(const struct ctl_node *node, const char *object, int64_t
   return answer_end(&a, summary, node->ready ? NULL : "see what the engine says: berth doctor");
 }
 
+static json_t *why_route(const struct bt_control *c, const char *ns, const char *name, const char *object, int64_t now_ms) {
+  BT_AUTO_JSON row = ctl_route_named(c, ns, name);
+  if (!row)
+    return NULL;
+  struct answer a = answer_start(object, "route", now_ms);
+  const char *state = bt_json_str_or(row, "state", ""), *message = bt_json_str(row, "message");
+  long long ready = bt_json_int(row, "ready", 0), total = bt_json_int(row, "endpoints", 0);
+  BT_AUTO_FREE char *summary = message ? bt_asprintf("%s is not served as usual: %s", bt_json_str(row, "url"), message)
+                                       : bt_asprintf("%s leads to %lld of %lld instances", bt_json_str(row, "url"), ready, total);
+  const char *next = NULL;
+  add_reason(&a, summary, 0, state);
+  size_t i;
+  json_t *s;
+  json_array_foreach(bt_json_arr(row, "services"), i, s) {
+    BT_AUTO_FREE char *text = bt_asprintf("service %s/%s has %lld of %lld instances ready, port %lld, weight %lld", bt_json_str(s, "app"),
+                                          bt_json_str(s, "service"), bt_json_int(s, "ready", 0), bt_json_int(s, "endpoints", 0),
+                                          bt_json_int(s, "port", 0), bt_json_int(s, "weight", 0));
+    add_reason(&a, text, 0, "service");
+  }
+  BT_AUTO_FREE char *ask = bt_asprintf("see why its service is not ready: berth why %s/%s", bt_json_str(row, "app"), bt_json_str(row, "service"));
+  if (bt_streq(state, "no-endpoint"))
+    next = ask;
+  else if (bt_streq(state, "refused"))
+    next = "mend the route and apply again; of a port that somebody else has it is tried again by itself";
+  else if (bt_streq(state, "unserved"))
+    next = "see what the load balancer says: berth doctor";
+  return answer_end(&a, summary, next);
+}
+
 static const struct ctl_service *service_in(const struct bt_control *c, const char *ns, const char *object, const char *slash) {
   BT_AUTO_FREE char *name = bt_strndup(object, (size_t)(slash - object));
   const struct ctl_app *app = ctl_app_find(c, ns, name);
@@ -231,6 +260,8 @@ static json_t *why_with_slash(const struct bt_control *c, const char *ns, const 
   const struct ctl_service *service = service_in(c, ns, object, slash);
   if (service)
     return why_service(service, object, now_ms);
+  if (bt_starts(object, "route/"))
+    return why_route(c, ns, slash + 1, object, now_ms);
   if (bt_starts(object, "volume/") || bt_starts(object, "network/")) {
     const struct ctl_res *res = ctl_res_find(c, object[0] == 'v' ? CTL_VOLUME : CTL_NETWORK, ns, slash + 1);
     return res ? why_resource(c, res, object, now_ms) : NULL;
@@ -260,7 +291,7 @@ json_t *bt_control_why(struct bt_control *c, const char *ns, const char *object,
     }
   }
   if (!found)
-    bt_err_set(err, BT_NOT_FOUND, "there is no %s in namespace %s; name an app, app/service, an instance, volume/NAME, network/NAME or node/NAME",
+    bt_err_set(err, BT_NOT_FOUND, "there is no %s in namespace %s; name an app, app/service, an instance, volume/NAME, network/NAME, route/NAME or node/NAME",
                object, ns);
   return found;
 }

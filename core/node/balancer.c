@@ -129,7 +129,7 @@ static size_t on_event(void *arg, int channel, const void *data, size_t len) {
   if (bt_json_arr(event, "refused"))
     take_refused(b, bt_json_arr(event, "refused"));
   if (status || bt_json_arr(event, "refused"))
-    report(b, bt_streq(status, "failing") ? "failing" : status ? "ok" : b->status ? b->status : "ok", bt_json_str(event, "message"));
+    report(b, bt_streq(status ? status : b->status, "failing") ? "failing" : "ok", bt_json_str(event, "message"));
   return 0;
 }
 

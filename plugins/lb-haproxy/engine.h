@@ -83,7 +83,8 @@ struct berth_instance {
 
   int master;           /* pid of our child's master; 0: none known */
   int pidfd;
-  berth_handle pidfd_watch;
+  berth_handle pidfd_watch, proc_timer;
+  int proc_tries;
   bool learned;         /* whether one runs, and what it has, is known */
   bool alive;           /* HAProxy answers */
   int desyncs;          /* commands in a row that did not do what they should */
@@ -106,6 +107,8 @@ struct berth_instance {
   size_t drain_asks;    /* questions of this round that are not answered */
 };
 
+enum { LBH_MAX_LISTENERS = 6000 };
+
 /* ---- process.c: files, checks, starts, reloads ---- */
 bool lbh_prepare(struct berth_instance *self, char **why); /* folders, tmpfs for the keys */
 /* Writes certificates, pages and the list of the state; the configuration goes to a file beside its place. */
@@ -120,8 +123,10 @@ void lbh_look_at_processes(struct berth_instance *self);
 void lbh_process_stop(struct berth_instance *self);
 /* Why a new listener cannot be opened, or NULL; the caller frees. */
 char *lbh_listen_error(const char *listen);
+void lbh_read_listeners(struct berth_instance *self);
 
 /* ---- sync.c ---- */
+void lbh_forget_listeners(struct berth_instance *self); /* there is room for LBH_MAX_LISTENERS then */
 void lbh_sync(struct berth_instance *self); /* takes the next step */
 void lbh_checked(struct berth_instance *self, int status, const char *said);
 void lbh_started(struct berth_instance *self, bool good, const char *why); /* its description is the text's, or will not be */

@@ -17,7 +17,7 @@
 
 #include "engine.h"
 
-enum { check_ms = 30000, start_ms = 15000, poll_ms = 10, max_said = 256 * 1024 };
+enum { check_ms = 30000, start_ms = 15000, poll_ms = 10, max_said = 256 * 1024, proc_tries = 40, proc_retry_ms = 50 };
 
 /* ---------------------------------------------------------------- files */
 
@@ -175,6 +175,20 @@ char *lbh_listen_error(const char *listen) {
   return why;
 }
 
+/* What the file in force listens on: of a HAProxy that was found running. */
+void lbh_read_listeners(struct berth_instance *self) {
+  FILE *f = fopen(self->settings.config_file, "re");
+  char *row = NULL, listen[128];
+  size_t room = 0;
+  lbh_forget_listeners(self);
+  while (f && getline(&row, &room, f) >= 0 && self->listening.len < LBH_MAX_LISTENERS)
+    if (sscanf(row, " bind %127s", listen) == 1)
+      self->listening.items[self->listening.len++] = pu_strdup(listen);
+  free(row);
+  if (f)
+    fclose(f);
+}
+
 /* ---------------------------------------------------------------- children */
 
 static char *last_words(const char *out, size_t out_len, const char *err, size_t err_len) {
@@ -285,10 +299,16 @@ static void watch_master(struct berth_instance *self, int pid) {
   self->pidfd_watch = self->pidfd >= 0 ? self->fds->watch(self->host, self->pidfd, BERTH_FD_READ, on_pidfd, self) : 0;
 }
 
+static void ask_processes(void *arg);
+
 static void on_proc(void *arg, const char *reply, size_t len) {
   struct berth_instance *self = arg;
   int master, worker;
   (void)len;
+  if (!reply && self->proc_tries-- > 0) { /* its socket opens a moment after the worker's */
+    self->timer->cancel(self->host, self->proc_timer);
+    self->proc_timer = self->timer->after(self->host, proc_retry_ms, ask_processes, self);
+  }
   if (!reply)
     return;
   self->nold = lbh_proc_parse(reply, &master, &worker, self->old_workers, PU_COUNT(self->old_workers));
@@ -296,10 +316,17 @@ static void on_proc(void *arg, const char *reply, size_t len) {
     watch_master(self, master);
 }
 
+static void ask_processes(void *arg) {
+  struct berth_instance *self = arg;
+  self->proc_timer = 0;
+  lbh_cli_ask(self->cli, self->settings.master_socket, "show proc", on_proc, self);
+}
+
 /* Who is the master, and which workers still finish what they have. */
 void lbh_look_at_processes(struct berth_instance *self) {
+  self->proc_tries = proc_tries;
   if (self->settings.master_socket)
-    lbh_cli_ask(self->cli, self->settings.master_socket, "show proc", on_proc, self);
+    ask_processes(self);
 }
 
 static void begin(struct berth_instance *self, bool reloading) {

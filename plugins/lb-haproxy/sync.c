@@ -97,6 +97,14 @@ static void settle(struct berth_instance *self) {
 
 /* ---------------------------------------------------------------- what runs? */
 
+void lbh_forget_listeners(struct berth_instance *self) {
+  for (size_t i = 0; i < self->listening.len; i++)
+    free(self->listening.items[i]);
+  if (!self->listening.items)
+    self->listening.items = pu_calloc(LBH_MAX_LISTENERS, sizeof(char *));
+  self->listening.len = 0;
+}
+
 static void learned(struct berth_instance *self) {
   self->phase = LBH_IDLE;
   self->learned = true;
@@ -110,7 +118,9 @@ static void on_servers(void *arg, const char *reply, size_t len) {
   self->alive = reply && lbh_servers_parse(reply, &self->is);
   for (size_t i = 0; i < self->want.len && self->alive; i++)
     lbh_table_add(&self->is, self->want.items[i].name); /* a backend without servers is in no row */
-  if (!self->alive)
+  if (self->alive)
+    lbh_read_listeners(self);
+  else
     pu_set(&self->running, NULL);
   learned(self);
 }
@@ -276,13 +286,10 @@ void lbh_checked(struct berth_instance *self, int status, const char *said) {
 /* ---------------------------------------------------------------- it runs, or not */
 
 static void note_listeners(struct berth_instance *self) {
-  for (size_t i = 0; i < self->listening.len; i++)
-    free(self->listening.items[i]);
-  free(self->listening.items);
-  self->listening = (struct lbh_list){pu_calloc(self->text.nlisteners + 1, sizeof(char *)), 0};
   char *listen;
   int route;
-  while (self->listening.len < self->text.nlisteners &&
+  lbh_forget_listeners(self);
+  while (self->listening.len < LBH_MAX_LISTENERS &&
          lbh_text_listener(&self->settings, &self->state, self->listening.len, &listen, &route))
     self->listening.items[self->listening.len++] = listen;
 }
