@@ -17,8 +17,9 @@ _berth() {
   done
   COMPREPLY=()
   case $verb in
-    "") COMPREPLY=($(compgen -W " up down scale restart rollback history follow unfollow sync config ls ps inspect logs exec top events why secret volume network image source node doctor plugin policy completion version help --host -H --namespace -n --help -h --version -V" -- "$cur")) ;;
+    "") COMPREPLY=($(compgen -W " up down scale restart rollback history follow unfollow sync config ls ps inspect logs exec top events why secret route volume network image source node doctor plugin policy completion version help --host -H --namespace -n --help -h --version -V" -- "$cur")) ;;
     secret) COMPREPLY=($(compgen -W " ls put rm" -- "$cur")) ;;
+    route) COMPREPLY=($(compgen -W " ls" -- "$cur")) ;;
     volume) COMPREPLY=($(compgen -W " ls rm" -- "$cur")) ;;
     network) COMPREPLY=($(compgen -W " ls rm" -- "$cur")) ;;
     image) COMPREPLY=($(compgen -W " prune" -- "$cur")) ;;
@@ -309,6 +310,17 @@ _berth() {
         COMPREPLY=($(compgen -W " --host -H --namespace -n --help -h --version -V" -- "$cur"))
       else
         COMPREPLY=($(compgen -W "$({ berth secret ls -q; } 2>/dev/null)" -- "$cur"))
+      fi ;;
+    "route ls")
+      case $prev in
+        --format) COMPREPLY=($(compgen -W "table json" -- "$cur")); return ;;
+        --host|-H) :; return ;;
+        --namespace|-n) :; return ;;
+      esac
+      if [[ $cur == -* ]]; then
+        COMPREPLY=($(compgen -W " --all-namespaces -A --format --quiet -q --host -H --namespace -n --help -h --version -V" -- "$cur"))
+      else
+        :
       fi ;;
     "volume ls")
       case $prev in

@@ -84,7 +84,6 @@ struct bt_api_server {
   void (*doctor)(void *arg, void (*done)(void *done_arg, json_t *report_steal), void *done_arg); /* [{"element","declared","found","verdict","mend"}] */
   /* What the load balancer counts, as berth_lb.stats has it; NULL where none answers. May be NULL. */
   void (*route_stats)(void *arg, void (*done)(void *done_arg, const json_t *stats), void *done_arg);
-  void (*doctor)(void *arg, void (*done)(void *done_arg, json_t *report_steal), void *done_arg); /* [{"check","status","detail","fix"}] */
   void *arg;
 };
 

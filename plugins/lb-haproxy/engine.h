@@ -83,8 +83,9 @@ struct berth_instance {
 
   int master;           /* pid of our child's master; 0: none known */
   int pidfd;
-  berth_handle pidfd_watch, proc_timer;
-  int proc_tries;
+  int ending;           /* pidfd of a master that was told to end; -1: none */
+  berth_handle pidfd_watch, proc_timer, end_timer;
+  int proc_tries, end_tries;
   bool learned;         /* whether one runs, and what it has, is known */
   bool alive;           /* HAProxy answers */
   int desyncs;          /* commands in a row that did not do what they should */

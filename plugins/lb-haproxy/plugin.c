@@ -131,7 +131,7 @@ static enum berth_code start(const struct berth_host *host, const char *config_j
   struct berth_instance *self = pu_new(struct berth_instance);
   get_services(self, host);
   self->settings = settings;
-  self->pidfd = -1;
+  self->pidfd = self->ending = -1;
   self->cli = lbh_cli_new(host);
   if (!lbh_prepare(self, pu_sentence_fresh())) {
     *why = *pu_sentence();

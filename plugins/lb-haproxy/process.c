@@ -17,7 +17,7 @@
 
 #include "engine.h"
 
-enum { check_ms = 30000, start_ms = 15000, poll_ms = 10, max_said = 256 * 1024, proc_tries = 40, proc_retry_ms = 50 };
+enum { check_ms = 30000, start_ms = 15000, poll_ms = 10, max_said = 256 * 1024, proc_tries = 40, proc_retry_ms = 50, end_tries = 10, end_again_ms = 500 };
 
 /* ---------------------------------------------------------------- files */
 
@@ -391,15 +391,36 @@ void lbh_reload(struct berth_instance *self) {
     lbh_started(self, false, "reload_command cannot be started");
 }
 
+/* A master that has just reloaded may lose the signal: it is sent again until the process is gone. */
+static void end_softly(void *arg) {
+  struct berth_instance *self = arg;
+  self->end_timer = 0;
+  if (self->ending < 0)
+    return;
+  if (syscall(SYS_pidfd_send_signal, self->ending, SIGUSR1, NULL, 0) == 0 && self->end_tries-- > 0) {
+    self->end_timer = self->timer->after(self->host, end_again_ms, end_softly, self);
+    return;
+  }
+  close(self->ending);
+  self->ending = -1;
+}
+
 void lbh_end_product(struct berth_instance *self) {
   if (self->settings.attach || self->master <= 0)
     return;
-  kill(self->master, SIGUSR1);
+  if (self->ending >= 0)
+    close(self->ending);
+  self->ending = (int)syscall(SYS_pidfd_open, self->master, 0);
+  self->end_tries = end_tries;
   forget_master(self);
+  if (!self->end_timer)
+    end_softly(self);
 }
 
 void lbh_process_stop(struct berth_instance *self) {
   if (self->pidfd >= 0)
     close(self->pidfd); /* the host has ended the watch */
-  self->pidfd = -1;
+  if (self->ending >= 0)
+    close(self->ending);
+  self->pidfd = self->ending = -1;
 }

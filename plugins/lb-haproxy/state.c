@@ -86,6 +86,19 @@ static bool bad(char **why, char *sentence) {
   return false;
 }
 
+static bool only(const char *text, const char *letters) { return !text || strspn(text, letters) == strlen(text); }
+
+/* What stands bare in HAProxy's configuration; all else is quoted there. */
+static bool words_ok(const json_t *o) {
+  const json_t *allow = pu_arr(pu_obj(o, "maintenance"), "allow"), *hosts = pu_arr(o, "hosts");
+  bool good = only(pu_str(pu_obj(o, "sticky"), "cookie"), "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-");
+  for (size_t i = 0; i < json_array_size(allow); i++)
+    good = good && only(json_string_value(json_array_get(allow, i)), "0123456789abcdefABCDEF.:/") && json_string_value(json_array_get(allow, i));
+  for (size_t i = 0; i < json_array_size(hosts); i++)
+    good = good && only(json_string_value(json_array_get(hosts, i)), "abcdefghijklmnopqrstuvwxyz0123456789._-*") && json_string_value(json_array_get(hosts, i));
+  return good;
+}
+
 static bool read_route(json_t *o, struct lbh_route *r, char **why) {
   const char *id = pu_str(o, "id");
   if (!id_ok(id))
@@ -96,6 +109,8 @@ static bool read_route(json_t *o, struct lbh_route *r, char **why) {
   r->tcp = pu_eq(pu_str(o, "protocol"), "tcp");
   r->port = (int)pu_int(o, "port", 0);
   r->certificate = pu_str(pu_obj(o, "tls"), "certificate");
+  if (!words_ok(o))
+    return bad(why, pu_asprintf("route %s: its hosts, its cookie's name or the addresses that it allows are none", id));
   if (r->tcp && (r->port < 1 || r->port > 65535))
     return bad(why, pu_asprintf("route %s: a TCP route needs a port", id));
   const json_t *targets = pu_arr(o, "targets");

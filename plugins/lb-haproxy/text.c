@@ -25,6 +25,9 @@ static void __attribute__((format(printf, 2, 3))) line(struct gen *g, const char
   vsnprintf(text, (size_t)n + 1, fmt, again);
   va_end(ap);
   va_end(again);
+  for (char *p = text; *p; p++)
+    if ((unsigned char)*p < ' ') /* whatever came from outside: a line stays one */
+      *p = ' ';
   pu_buf_add(&g->text, text, (size_t)n);
   pu_buf_addc(&g->text, '\n');
   free(text);
@@ -174,6 +177,13 @@ static void rule_line(struct gen *g, const struct rule *r) {
   g->owner = -1;
 }
 
+static void logging(struct gen *g, bool http) {
+  if (!g->s->log)
+    return;
+  line(g, "  log global");
+  line(g, http ? "  option httplog" : "  option tcplog");
+}
+
 static void shared_frontend(struct gen *g, const char *name, const struct lbh_list *listens, bool tls) {
   struct rule *rules;
   size_t n = rules_of(g, tls, &rules);
@@ -187,6 +197,7 @@ static void shared_frontend(struct gen *g, const char *name, const struct lbh_li
         line(g, "  bind %s ssl crt-list %s alpn h2,http/1.1", listens->items[i], list);
       else
         line(g, "  bind %s", listens->items[i]);
+    logging(g, true);
     line(g, "  timeout client %lldms", (long long)g->s->client_timeout_ms);
     line(g, "  timeout http-request %lldms", (long long)g->s->client_timeout_ms);
     for (size_t i = 0; i < g->s->accept_proxy_from.len; i++)
@@ -325,6 +336,7 @@ static void tcp_route(struct gen *g, const struct lbh_route *r) {
   PU_AUTO_FREE pem = r->certificate ? lbh_certificate_path(g->s, r->certificate) : NULL;
   line(g, "  bind %s:%d%s%s%s", g->s->tcp_address, r->port, pu_bool(r->json, "accept_proxy", false) ? " accept-proxy" : "", pem ? " ssl crt " : "",
        pem ? pem : "");
+  logging(g, false);
   line(g, "  timeout client %lldms", (long long)pu_int(pu_obj(r->json, "timeouts"), "idle_ms", 3600000));
   if (limit) {
     line(g, "  tcp-request session track-sc0 src table %s", r->backend);
