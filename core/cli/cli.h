@@ -55,6 +55,7 @@ BT_VERB(source_inspect);
 BT_VERB(config);
 BT_VERB(doctor);
 BT_VERB(plugin_ls);
+BT_VERB(plugin_new);
 BT_VERB(policy_ls);
 BT_VERB(policy_test);
 BT_VERB(node_ls);
