@@ -25,7 +25,7 @@ _berth() {
     image) COMPREPLY=($(compgen -W " prune" -- "$cur")) ;;
     source) COMPREPLY=($(compgen -W " ls inspect" -- "$cur")) ;;
     node) COMPREPLY=($(compgen -W " ls inspect" -- "$cur")) ;;
-    plugin) COMPREPLY=($(compgen -W " ls" -- "$cur")) ;;
+    plugin) COMPREPLY=($(compgen -W " ls new" -- "$cur")) ;;
     policy) COMPREPLY=($(compgen -W " ls test" -- "$cur")) ;;
     "up")
       case $prev in
@@ -436,6 +436,21 @@ _berth() {
       esac
       if [[ $cur == -* ]]; then
         COMPREPLY=($(compgen -W " --format --quiet -q --host -H --namespace -n --help -h --version -V" -- "$cur"))
+      else
+        :
+      fi ;;
+    "plugin new")
+      case $prev in
+        --interface) COMPREPLY=($(compgen -W "chat lb monitor registry runtime scm" -- "$cur")); return ;;
+        --dir) compopt -o filenames; COMPREPLY=($(compgen -d -- "$cur")); return ;;
+        --license) :; return ;;
+        --template) compopt -o filenames; COMPREPLY=($(compgen -d -- "$cur")); return ;;
+        --format) COMPREPLY=($(compgen -W "table json" -- "$cur")); return ;;
+        --host|-H) :; return ;;
+        --namespace|-n) :; return ;;
+      esac
+      if [[ $cur == -* ]]; then
+        COMPREPLY=($(compgen -W " --interface --dir --license --template --format --host -H --namespace -n --help -h --version -V" -- "$cur"))
       else
         :
       fi ;;

@@ -45,9 +45,23 @@ static char *in_build_tree(const char *file) {
   return NULL;
 }
 
+/* In a tree that was installed elsewhere than it was configured for (an image, a test): PREFIX/sbin/.., and libexec below it. */
+static char *beside_program(const char *file) {
+  char exe[PATH_MAX];
+  ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
+  if (n <= 0)
+    return NULL;
+  exe[n] = '\0';
+  BT_AUTO_FREE char *dir = bt_path_dir(exe);
+  BT_AUTO_FREE char *path = bt_path_join(dir, file);
+  return bt_file_exists(path) ? bt_steal(path) : NULL;
+}
+
 char *bt_spawn_program(void) {
-  char *built = in_build_tree("core/berth-plugin-host");
-  return built ? built : bt_strdup(BERTH_LIBEXECDIR "/berth-plugin-host");
+  char *found = in_build_tree("core/berth-plugin-host");
+  if (!found)
+    found = beside_program("../libexec/berth/berth-plugin-host");
+  return found ? found : bt_strdup(BERTH_LIBEXECDIR "/berth-plugin-host");
 }
 
 /* FNV-1a: the same name has the same user after every restart. */
