@@ -26,6 +26,15 @@ done
 for header in plugin-api/include/berth/*.h; do
   there "/usr/include/berth/${header##*/}"
 done
+there /usr/share/aclocal/berth-plugin.m4
+while read -r file; do
+  there "/usr/share/berth/${file#plugin-api/}"
+done < <(find plugin-api/template -type f)
+for page in plugin-api/docs/*.md plugin-api/docs/reference/*.md; do
+  there "/usr/share/doc/berth/plugin-api/${page#plugin-api/docs/}"
+done
+is "$(cd "$dir" && "$root/usr/bin/berth" plugin new chat-x --interface chat --format json | jq -r .name)" chat-x \
+  "the installed command finds the installed templates"
 for policy in config/policies/*.lua; do
   there "/usr/share/berth/policies/${policy##*/}"
 done
