@@ -24,7 +24,8 @@ static void addresses(const char *text) {
   free(bt_source_repository_key(text));
   if (!sg_url_parse(text, &u, &why))
     return;
-  if (u.text[0] == '-' || strstr(u.text, "::/") || strchr(u.text, ' ') || strchr(u.text, '\n'))
+  size_t word = strspn(u.text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-.");
+  if (u.text[0] == '-' || strncmp(u.text + word, "::", 2) == 0 || strchr(u.text, ' ') || strchr(u.text, '\n'))
     abort(); /* git must not get that */
   free(sg_url_project(&u));
   sg_url_free(&u);
