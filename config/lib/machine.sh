@@ -29,12 +29,29 @@ machine_install() {
   return $rc
 }
 
+# process_lives PID: does it run? One that has ended but that nobody has waited for does not: where process 1 is no real
+# init, as in a container, it stays in the list for ever.
+process_lives() {
+  local state
+  state=$(sed -n 's/^State:[[:space:]]*\(.\).*/\1/p' "/proc/$1/status" 2>/dev/null) || return 1
+  [ -n "$state" ] && [ "$state" != Z ]
+}
+
+# process_runs NAME: does one of that name?
+process_runs() {
+  local pid
+  for pid in $(pgrep -x "$1" || true); do
+    process_lives "$pid" && return 0
+  done
+  return 1
+}
+
 # engine_answers: is there a Docker Engine at the usual place? One that runs may take its time under load.
 engine_answers() {
   local tries
   for tries in 1 2 3; do
     timeout 20 docker version >/dev/null 2>&1 && return 0
-    pgrep -x dockerd >/dev/null || return 1
+    process_runs dockerd || return 1
   done
   return 1
 }
@@ -43,7 +60,7 @@ engine_answers() {
 # a minute). What the engine changes outside of DIR is noted there for engine_stop.
 engine_start() {
   local dir=$1 tries
-  if pgrep -x dockerd >/dev/null; then
+  if process_runs dockerd; then
     echo "a dockerd runs, but does not answer at the usual place; look at it before another is started" >&2
     return 1
   fi
@@ -56,7 +73,7 @@ engine_start() {
     >"$dir/dockerd.log" 2>&1 </dev/null &
   for tries in $(seq 1 300); do
     engine_answers && return 0
-    kill -0 $! 2>/dev/null || break
+    process_lives $! || break
     sleep 0.2
   done
   echo "dockerd did not come up; the end of $dir/dockerd.log:" >&2
@@ -91,12 +108,12 @@ engine_stop() {
     if [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = dockerd ]; then
       kill "$pid"
       for tries in $(seq 1 150); do
-        kill -0 "$pid" 2>/dev/null || break
+        process_lives "$pid" || break
         sleep 0.2
       done
     fi
   fi
-  pgrep -x dockerd >/dev/null || engine_traces "$dir"
+  process_runs dockerd || engine_traces "$dir"
   awk -v dir="$dir/" 'index($2, dir) == 1 { print $2 }' /proc/mounts | sort -r | while read -r mounted; do
     umount -l "$mounted" 2>/dev/null || true
   done

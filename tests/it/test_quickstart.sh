@@ -30,6 +30,22 @@ left() { # what of the quickstart is there
   docker image ls -q 'berth-sample/*'
 }
 
+# --- where process 1 waits for nobody, what has ended stays in the list: it must not be taken for a server or an engine
+# shellcheck source=config/lib/machine.sh
+. "$src/config/lib/machine.sh"
+ended=${TMPDIR:-/tmp}/ended$$
+cp "$(command -v sleep)" "$ended"
+bash -c "'$ended' 0.3 & echo \$!; exec sleep 60" >"$ended.pid" &
+keeper=$!
+wait_for 5 test -s "$ended.pid"
+process_runs "${ended##*/}"
+ok $? "a process runs"
+wait_for 5 grep -q '^State:.*Z' "/proc/$(cat "$ended.pid")/status"
+ok "$(! process_runs "${ended##*/}"; echo $?)" "one that has ended does not, though nobody waited for it"
+kill $keeper
+wait $keeper 2>/dev/null
+rm -f "$ended" "$ended.pid"
+
 before=$(cd "$src" && git status --porcelain --ignored 2>/dev/null)
 succeeds "config/quickstart" timeout 800 "$src/config/quickstart"
 like "$out" 'berth-sample, revision 1 is up: 6 instances ready' "deploys the sample"
