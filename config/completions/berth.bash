@@ -205,11 +205,12 @@ _berth() {
       case $prev in
         --file|-f) compopt -o filenames; COMPREPLY=($(compgen -f -- "$cur")); return ;;
         --project-name|-p) COMPREPLY=($(compgen -W "$({ berth ls -q; } 2>/dev/null)" -- "$cur")); return ;;
+        --format) :; return ;;
         --host|-H) :; return ;;
         --namespace|-n) :; return ;;
       esac
       if [[ $cur == -* ]]; then
-        COMPREPLY=($(compgen -W " --file -f --project-name -p --host -H --namespace -n --help -h --version -V" -- "$cur"))
+        COMPREPLY=($(compgen -W " --file -f --project-name -p --format --host -H --namespace -n --help -h --version -V" -- "$cur"))
       else
         COMPREPLY=($(compgen -W "$({ berth ls -q; berth config --services; berth ps -q --all; } 2>/dev/null)" -- "$cur"))
       fi ;;
@@ -388,11 +389,12 @@ _berth() {
       fi ;;
     "source inspect")
       case $prev in
+        --format) :; return ;;
         --host|-H) :; return ;;
         --namespace|-n) :; return ;;
       esac
       if [[ $cur == -* ]]; then
-        COMPREPLY=($(compgen -W " --host -H --namespace -n --help -h --version -V" -- "$cur"))
+        COMPREPLY=($(compgen -W " --format --host -H --namespace -n --help -h --version -V" -- "$cur"))
       else
         COMPREPLY=($(compgen -W "$({ berth ls -q; } 2>/dev/null)" -- "$cur"))
       fi ;;
@@ -409,11 +411,12 @@ _berth() {
       fi ;;
     "node inspect")
       case $prev in
+        --format) :; return ;;
         --host|-H) :; return ;;
         --namespace|-n) :; return ;;
       esac
       if [[ $cur == -* ]]; then
-        COMPREPLY=($(compgen -W " --host -H --namespace -n --help -h --version -V" -- "$cur"))
+        COMPREPLY=($(compgen -W " --format --host -H --namespace -n --help -h --version -V" -- "$cur"))
       else
         COMPREPLY=($(compgen -W "$({ berth node ls -q; } 2>/dev/null)" -- "$cur"))
       fi ;;

@@ -134,6 +134,7 @@ complete -c berth -n '__fish_seen_subcommand_from ps' -l quiet -s q -d 'names on
 complete -c berth -n '__fish_seen_subcommand_from ps' -xa '(begin; berth ls -q; berth config --services; berth ps -q --all; end 2>/dev/null)'
 complete -c berth -n '__fish_seen_subcommand_from inspect' -l file -s f -d 'Compose file; several are merged in order' -rF
 complete -c berth -n '__fish_seen_subcommand_from inspect' -l project-name -s p -d 'app, instead of the current folder\'s project' -xa '(begin; berth ls -q; end 2>/dev/null)'
+complete -c berth -n '__fish_seen_subcommand_from inspect' -l format -d 'JSON is what is printed' -x
 complete -c berth -n '__fish_seen_subcommand_from inspect' -xa '(begin; berth ls -q; berth config --services; berth ps -q --all; end 2>/dev/null)'
 complete -c berth -n '__fish_seen_subcommand_from logs' -l file -d 'Compose file that names the project' -rF
 complete -c berth -n '__fish_seen_subcommand_from logs' -l project-name -s p -d 'app, instead of the current folder\'s project' -xa '(begin; berth ls -q; end 2>/dev/null)'
@@ -195,11 +196,13 @@ complete -c berth -n '__fish_seen_subcommand_from source; and __fish_seen_subcom
 complete -c berth -n '__fish_seen_subcommand_from source; and __fish_seen_subcommand_from ls' -l format -d 'how to print' -xa 'table json'
 complete -c berth -n '__fish_seen_subcommand_from source; and __fish_seen_subcommand_from ls' -l quiet -s q -d 'names only, one a line'
 complete -c berth -n '__fish_seen_subcommand_from source; and test (count (commandline -opc)) -eq 2' -a inspect -d 'Print all that is known of an app\'s repository as JSON'
+complete -c berth -n '__fish_seen_subcommand_from source; and __fish_seen_subcommand_from inspect' -l format -d 'JSON is what is printed' -x
 complete -c berth -n '__fish_seen_subcommand_from source; and __fish_seen_subcommand_from inspect' -xa '(begin; berth ls -q; end 2>/dev/null)'
 complete -c berth -n '__fish_seen_subcommand_from node; and test (count (commandline -opc)) -eq 2' -a ls -d 'List nodes'
 complete -c berth -n '__fish_seen_subcommand_from node; and __fish_seen_subcommand_from ls' -l format -d 'how to print' -xa 'table json'
 complete -c berth -n '__fish_seen_subcommand_from node; and __fish_seen_subcommand_from ls' -l quiet -s q -d 'names only, one a line'
 complete -c berth -n '__fish_seen_subcommand_from node; and test (count (commandline -opc)) -eq 2' -a inspect -d 'Print all that is known of a node as JSON'
+complete -c berth -n '__fish_seen_subcommand_from node; and __fish_seen_subcommand_from inspect' -l format -d 'JSON is what is printed' -x
 complete -c berth -n '__fish_seen_subcommand_from node; and __fish_seen_subcommand_from inspect' -xa '(begin; berth node ls -q; end 2>/dev/null)'
 complete -c berth -n '__fish_seen_subcommand_from doctor' -l format -d 'how to print' -xa 'table json'
 complete -c berth -n '__fish_seen_subcommand_from doctor' -l quiet -s q -d 'names only, one a line'

@@ -43,6 +43,9 @@ static const struct bt_option up_options[] = {
 static const struct bt_option ls_options[] = {EVERYWHERE, {NULL}};
 static const struct bt_option ps_options[] = {FILES, PROJECT, ALL, EVERYWHERE, {NULL}};
 static const struct bt_option project_options[] = {FILES, PROJECT, {NULL}};
+#define JSON {"format", 0, BT_OPT_TEXT, "json", "JSON is what is printed", BT_COMPLETE_NONE}
+static const struct bt_option inspect_options[] = {FILES, PROJECT, JSON, {NULL}};
+static const struct bt_option json_options[] = {JSON, {NULL}};
 static const struct bt_option why_options[] = {FILES, PROJECT, FORMAT, {NULL}};
 static const struct bt_option down_options[] = {
     FILES, PROJECT, {"volumes", 'v', BT_OPT_FLAG, NULL, "remove its named volumes as well: their data is lost", BT_COMPLETE_NONE},
@@ -81,7 +84,7 @@ static const struct bt_option config_options[] = {
     {"profiles", 0, BT_OPT_FLAG, NULL, "names of profiles only", BT_COMPLETE_NONE},
     {"images", 0, BT_OPT_FLAG, NULL, "images only", BT_COMPLETE_NONE},
     {"hash", 0, BT_OPT_TEXT, "SERVICE", "a hash of the service, or of each with \"*\"", BT_COMPLETE_NONE},
-    {"format", 0, BT_OPT_TEXT, "json", "JSON is what is printed", BT_COMPLETE_NONE},
+    JSON,
     {"quiet", 'q', BT_OPT_FLAG, NULL, "only check", BT_COMPLETE_NONE}, {NULL}};
 static const struct bt_option follow_options[] = {
     {"repo", 0, BT_OPT_TEXT, "URL", "the repository: https://, ssh://, file:// or user@host:path", BT_COMPLETE_NONE},
@@ -153,7 +156,7 @@ const struct bt_verb bt_verbs[] = {
     {"inspect", LOOKING, "OBJECT", "Print all that is known of an object as JSON",
      "OBJECT is as in \"berth ps\", or volume/NAME, network/NAME, secret/NAME, config/NAME, node/NAME. A secret or config that "
      "came with an app is secret/APP.NAME, or secret/NAME where no other has that name; its value is never shown.",
-     project_options, 1, 1,
+     inspect_options, 1, 1,
      BT_COMPLETE_OBJECT, .run = bt_verb_inspect},
     {"logs", LOOKING, "[OBJECT...]", "Print what instances wrote", object_help, logs_options, 0, -1, BT_COMPLETE_OBJECT,
      .run = bt_verb_logs},
@@ -186,10 +189,10 @@ const struct bt_verb bt_verbs[] = {
      .run = bt_verb_image_prune},
     {"source ls", THINGS, "", "List the repositories that apps follow, and how the apps stand to them", NULL, source_options, 0, 0,
      BT_COMPLETE_NONE, .lists = true, .run = bt_verb_source_ls},
-    {"source inspect", THINGS, "APP", "Print all that is known of an app's repository as JSON", NULL, no_options, 1, 1, BT_COMPLETE_APP,
+    {"source inspect", THINGS, "APP", "Print all that is known of an app's repository as JSON", NULL, json_options, 1, 1, BT_COMPLETE_APP,
      .run = bt_verb_source_inspect},
     {"node ls", THINGS, "", "List nodes", NULL, no_options, 0, 0, BT_COMPLETE_NONE, .lists = true, .run = bt_verb_node_ls},
-    {"node inspect", THINGS, "NODE", "Print all that is known of a node as JSON", NULL, no_options, 1, 1, BT_COMPLETE_NODE,
+    {"node inspect", THINGS, "NODE", "Print all that is known of a node as JSON", NULL, json_options, 1, 1, BT_COMPLETE_NODE,
      .run = bt_verb_node_inspect},
 
     {"doctor", OTHERS, "", "Check whether the server, its engine and its plug-ins fit together",

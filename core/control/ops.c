@@ -36,7 +36,7 @@ static struct ctl_app *find_app(struct bt_control *c, const struct bt_request *r
   const char *ns = bt_json_str_or(request->args, "namespace", "default"), *name = bt_json_str_or(request->args, "app", "");
   struct ctl_app *app = ctl_app_find(c, ns, name);
   if (!app)
-    ctl_reply_err(c, request->id, BT_NOT_FOUND, "there is no app %s in namespace %s", name, ns);
+    ctl_reply_err(c, request->id, BT_NOT_FOUND, "there is no app %s in namespace %s; see: berth ls", name, ns);
   return app;
 }
 

@@ -286,12 +286,13 @@ void ctl_res_request(struct bt_control *c, const struct bt_request *request, enu
   const char *ns = bt_json_str_or(request->args, "namespace", "default"), *name = bt_json_str_or(request->args, "name", "");
   struct ctl_res *res = ctl_res_find(c, kind, ns, name);
   if (!res) {
-    ctl_reply_err(c, request->id, BT_NOT_FOUND, "there is no %s %s in namespace %s", kinds[kind], name, ns);
+    ctl_reply_err(c, request->id, BT_NOT_FOUND, "there is no %s %s in namespace %s; see: berth %s ls", kinds[kind], name, ns, kinds[kind]);
     return;
   }
   const char *user = user_of(c, res);
   if (user) {
-    ctl_reply_err(c, request->id, BT_CONFLICT, "%s %s is in use by %s", kinds[kind], name, user);
+    ctl_reply_err(c, request->id, BT_CONFLICT, "%s %s is in use by %s: take it out of the file and deploy that, or \"berth down\" the app",
+                  kinds[kind], name, user);
     return;
   }
   if (!request->dry_run) {

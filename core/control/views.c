@@ -405,7 +405,7 @@ json_t *bt_control_list(const struct bt_control *c, const char *kind_name, const
     return NULL;
   }
   if (q->app && *q->app && q->namespace_ && *q->namespace_ && kind != K_EVENTS && !ctl_app_find(c, q->namespace_, q->app)) {
-    bt_err_set(err, BT_NOT_FOUND, "there is no app %s in namespace %s", q->app, q->namespace_);
+    bt_err_set(err, BT_NOT_FOUND, "there is no app %s in namespace %s; see: berth ls", q->app, q->namespace_);
     return NULL;
   }
   if (kind == K_EVENTS)
@@ -432,7 +432,7 @@ static const char *lend(struct bt_control *c, json_t *o_steal) {
 static const char *get_app(struct bt_control *c, const char *ns, const char *name, uint64_t *revision, struct bt_err **err) {
   struct ctl_app *app = ctl_app_find(c, ns, name);
   if (!app) {
-    bt_err_set(err, BT_NOT_FOUND, "there is no app %s in namespace %s", name, ns);
+    bt_err_set(err, BT_NOT_FOUND, "there is no app %s in namespace %s; see: berth ls", name, ns);
     return NULL;
   }
   uint64_t changed = app_changed(app);

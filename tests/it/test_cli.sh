@@ -76,6 +76,11 @@ is "$(berth ps --format json | jq -r 'map([has("app"), has("service"), has("inst
 is "$(berth ps web -q | wc -l)" 2 "a service's instances"
 like "$(berth ps)" '^APP +SERVICE +INSTANCE' "a table for people"
 like "$(berth inspect store)" '"image": "' "inspect"
+like "$(berth inspect store --format json)$(berth node inspect "$(berth node ls -q)" --format json)" '"image": "' "inspect prints JSON, and may be told so"
+fails "an app that is not there" 3 berth down nothere
+like "$out" 'see: berth ls' "and where those are that are there"
+fails "a network in use" 4 berth network rm "$(berth network ls -q | head -n 1)"
+like "$out" 'is in use by .*berth down' "and how it comes free"
 like "$(berth why web)" "$app/web" "why"
 like "$(berth history)" 'deployed' "history"
 like "$(berth node ls)" 'ready' "node ls"

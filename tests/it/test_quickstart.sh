@@ -60,6 +60,7 @@ visits() { curl -fs --max-time 10 "http://127.0.0.1:$SHOP_PORT/" | sed -n 's,.*<
 answers=$(for _ in 1 2 3 4 5 6; do curl -fs --max-time 10 "http://127.0.0.1:$SHOP_PORT/" | grep 'page by'; done | sort -u | wc -l)
 is "$answers" 3 "all three instances answer in turn"
 
+like "$(berth logs berth-sample)" 'visit [0-9]+, counted by' "the instances say something"
 last=$(visits)
 docker kill "$(berth ps berth-sample/store --format json | jq -r '.[0].container_id')" >/dev/null
 counted() { visits | grep -q '[0-9]'; }

@@ -6,6 +6,7 @@ else
   count="?" api="nobody" status="502 Bad Gateway"
 fi
 version=$(cat /www/version)
+echo "visit $count, counted by $api" >&2 # what "berth logs" shows
 printf 'Status: %s\r\nContent-Type: text/html; charset=utf-8\r\nCache-Control: no-store\r\n\r\n' "$status"
 cat <<PAGE
 <!doctype html>
