@@ -265,7 +265,7 @@ static void test_ports(void) {
   char *second = make("ports2", "{\"command\":[\"sleep\",\"600\"]}", same);
   RT taken = {0};
   container(&taken, start, .id = second);
-  rt_is(&taken, BT_CONFLICT, "a port that is taken");
+  rt_is(&taken, BT_EXHAUSTED, "a port that is taken");
   discard(second);
   discard(id);
 }
