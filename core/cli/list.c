@@ -246,8 +246,10 @@ int bt_verb_node_ls(struct bt_cli *cli, struct bt_err **err) {
 int bt_verb_plugin_ls(struct bt_cli *cli, struct bt_err **err) {
   static const struct bt_column columns[] = {
       {"NAME", "name", BT_CELL_TEXT},     {"PLUGIN", "plugin", BT_CELL_TEXT},   {"VERSION", "version", BT_CELL_TEXT},
-      {"STATUS", "status", BT_CELL_STATE}, {"INTERFACES", "interfaces", BT_CELL_JOINED}, {"CALLS", "calls", BT_CELL_TEXT},
-      {"ERRORS", "errors", BT_CELL_TEXT}, {"ERROR", "error", BT_CELL_TEXT},     {NULL, NULL, BT_CELL_TEXT}};
+      {"STATUS", "status", BT_CELL_STATE}, {"INTERFACES", "interfaces", BT_CELL_JOINED}, {"ISOLATION", "isolation", BT_CELL_TEXT},
+      {"PID", "pid", BT_CELL_TEXT},       {"RESTARTS", "restarts", BT_CELL_TEXT}, {"CALLS", "calls", BT_CELL_TEXT},
+      {"ERRORS", "errors", BT_CELL_TEXT}, {"ERROR", "error", BT_CELL_TEXT},     {"LAST FAILURE", "last_failure", BT_CELL_TEXT},
+      {NULL, NULL, BT_CELL_TEXT}};
   return list(cli, "/v1/plugins", columns, "name", err);
 }
 
