@@ -125,6 +125,20 @@ static void test_outside(void) {
   ok(test_wait(kill((pid_t)bt_json_int(after, "pid", 0), 0) != 0), "and ends with the entry");
 }
 
+/* Is such a program running? */
+static bool sleeper_runs(void) { return system("pgrep -fx 'sleep 3599.25' >/dev/null") == 0; }
+
+static void test_children(void) {
+  load("bad_orphan", "");
+  TEST_CALL c = {0}, crash = {0};
+  test_send("bad", "child", NULL, 5000, &c);
+  is_int(c.code, BT_OK, "it starts a program");
+  ok(test_wait(sleeper_runs()), "which runs");
+  test_send("bad", "abort", NULL, 5000, &crash);
+  is_int(crash.code, BT_PLUGIN_CRASHED, "it crashes");
+  ok(test_wait(!sleeper_runs()), "and the program ends with it");
+}
+
 static void test_flood(void) {
   load("bad_flood", "");
   TEST_CALL c = {0};
@@ -164,6 +178,7 @@ int main(void) {
   test_limits();
   test_confined();
   test_outside();
+  test_children();
   test_flood();
   test_commands();
   test_free_server();

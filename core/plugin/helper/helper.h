@@ -34,12 +34,15 @@ struct berth_pair *helper_read_pairs(const json_t *array, size_t *n);
 bool helper_asks_message(const struct bt_message *m);
 bool helper_http_message(const struct bt_message *m);
 bool helper_stream_message(const struct bt_message *m);
+/* program: the path of this program, which children are started through. */
+void helper_child_init(const char *program);
 /* What the server took of an op's emits, or of a tunnel's writes. */
 void helper_ops_taken(berth_op op, size_t bytes, size_t waiting);
 
 /* The helper's tables of what is asked of the server. */
 extern const struct berth_host_ops helper_ops;
 extern const struct berth_host_log helper_log;
+extern const struct berth_host_child helper_child;
 extern const struct berth_host_http helper_http;
 extern const struct berth_host_kv helper_kv;
 extern const struct berth_host_secret helper_secret;

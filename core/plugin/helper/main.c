@@ -151,6 +151,7 @@ int main(int argc, char **argv) {
   int fd = open(o.path, O_RDONLY | O_CLOEXEC);
   if (helper_confine(&o.limits) != 0)
     return 1;
+  helper_child_init(argv[0]);
   session_open(wire[0], wire[1], max_waiting, workers);
   int rc = load(o.path, fd);
   if (fd >= 0)

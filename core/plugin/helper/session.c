@@ -20,7 +20,7 @@ static const struct {
   const void *table;
 } services[] = {
     {BERTH_HOST_OPS, &helper_ops},         {BERTH_HOST_LOG, &helper_log},       {BERTH_HOST_TIMER, &bt_service_timer},
-    {BERTH_HOST_FD, &bt_service_fd},       {BERTH_HOST_WORKER, &bt_service_worker}, {BERTH_HOST_CHILD, &bt_service_child},
+    {BERTH_HOST_FD, &bt_service_fd},       {BERTH_HOST_WORKER, &bt_service_worker}, {BERTH_HOST_CHILD, &helper_child},
     {BERTH_HOST_HTTP, &helper_http},       {BERTH_HOST_KV, &helper_kv},         {BERTH_HOST_SECRET, &helper_secret},
     {BERTH_HOST_METRICS, &helper_metrics}, {BERTH_HOST_EVENTS, &helper_events}, {BERTH_HOST_ROUTES, &helper_routes},
     {BERTH_HOST_QUERY, &helper_query},
