@@ -24,6 +24,7 @@ left() { # what of the quickstart is there
   grep -E 'berth-quickstart' /proc/mounts
   pgrep -af '^berthd --config /var/lib/berth-quickstart'
   pgrep -af '^/var/lib/berth-quickstart/'
+  pgrep -af '^haproxy .*berth-quickstart'
   docker ps -aq --filter name=berth-sample
   docker network ls -q --filter name=berth-sample
   docker volume ls -q --filter name=berth-sample
@@ -50,6 +51,8 @@ before=$(cd "$src" && git status --porcelain --ignored 2>/dev/null)
 succeeds "config/quickstart" timeout 800 "$src/config/quickstart"
 like "$out" 'berth-sample, revision 1 is up: 6 instances ready' "deploys the sample"
 like "$out" 'visits 1$' "and fetches its page"
+like "$out" 'curl http://shop.localhost:[0-9]+/.*through its route' "also through its route"
+like "$out" 'visits 3$' "which leads to the same app"
 succeeds "a second call" timeout 120 "$src/config/quickstart"
 like "$out" 'nothing to change' "changes nothing"
 is "$(cd "$src" && git status --porcelain --ignored 2>/dev/null)" "$before" "the tree is as it was"
