@@ -613,6 +613,7 @@ static void reconcile_service(struct ctl_service *service) {
 void ctl_reconcile(struct ctl_app *app) {
   app->looked_ms = app->control->now_ms;
   app->wake_ms = INT64_MAX;
+  ctl_drains_check(app);
   if (app->state == CTL_APP_REMOVING) {
     reconcile_removing(app);
     return;

@@ -200,6 +200,7 @@ static void shared_frontend(struct gen *g, const char *name, const struct lbh_li
     logging(g, true);
     line(g, "  timeout client %lldms", (long long)g->s->client_timeout_ms);
     line(g, "  timeout http-request %lldms", (long long)g->s->client_timeout_ms);
+    line(g, "  option idle-close-on-response"); /* a reload hangs up on nobody who waits with his next request */
     for (size_t i = 0; i < g->s->accept_proxy_from.len; i++)
       line(g, "  tcp-request connection expect-proxy layer4 if { src %s }", g->s->accept_proxy_from.items[i]);
     line(g, "  http-request set-var(txn.host) req.hdr(host),host_only,lower");
