@@ -22,8 +22,15 @@ types=$({
 like "$types" app.degraded "types of events are found in the source"
 is "$(for type in $types; do grep -qF "\`$type\`" plugin-api/docs/events.md || echo "$type"; done)" "" "each of them is described"
 
-dead=$(cd plugin-api/docs && grep -oE '\]\([a-z/]+\.md\)' README.md events.md | sed -E 's/.*\]\((.*)\)/\1/' | sort -u |
-  while read -r page; do [ -f "$page" ] || echo "$page"; done)
+for header in plugin-api/include/berth/*.h; do
+  grep -q "(reference/$(basename "$header" .h).md)" plugin-api/docs/README.md || ok 1 "the entry page leads to $header"
+done
+dead=$(cd plugin-api/docs && grep -oE '\]\([a-z/]+(\.md)?(#[a-z-]+)?\)' ./*.md | sed -E 's/^(.*):\]\((.*)\)$/\1 \2/' | sort -u |
+  while read -r page link; do
+    file=${link%%#*} anchor=${link#*#}
+    [ -e "${file:-$page}" ] || echo "$page: $link"
+    [ "$anchor" = "$link" ] || sed -n 's/^##* //p' "${file:-$page}" | tr 'A-Z ' 'a-z-' | tr -cd 'a-z\n-' | grep -qx -- "$anchor" || echo "$page: $link"
+  done)
 is "$dead" "" "links of the pages lead somewhere"
 
 succeeds "headers and pkg-config file are installed" \

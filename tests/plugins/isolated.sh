@@ -5,7 +5,7 @@ set -uo pipefail
 . "${srcdir:-.}/tests/tap.sh"
 export BERTH_TEST_ISOLATION=process
 
-for program in unit/test_plugin_calls unit/test_plugin_services plugins/test_chat_webhook plugins/test_monitor_prometheus \
+for program in unit/test_plugin_calls unit/test_plugin_services plugins/test_abi plugins/test_chat_webhook plugins/test_monitor_prometheus \
   plugins/test_registry_oci plugins/test_runtime_docker; do
   # One that reads files of the machine (build contexts, profiles) and asks a socket who listens there (for its limits) needs a user who
   # may, and sockets of its own.
