@@ -18,6 +18,7 @@ sed -i "s,^prefix=.*,prefix=$root$prefix," "$root$prefix/lib/pkgconfig/berth-plu
 export PKG_CONFIG_PATH=$root$prefix/lib/pkgconfig ACLOCAL_PATH=$root$prefix/share/aclocal
 there=.$root$prefix/lib/berth/plugins/chat-try.so
 berth=$root$prefix/bin/berth
+export PATH=$root$prefix/bin:$PATH
 cd "$dir" || exit 1
 
 fails "a name without a kind" 2 "$berth" plugin new lines --interface chat
@@ -46,6 +47,7 @@ for interface in $interfaces; do
   is "$(grep -rlE '@(NAME|IDENT|INTERFACE|LICENSE|YEAR|BERTH_VERSION)@' "$name")" "" "$interface: no word of the template is left"
   like "$(cat "$name/LICENSE")" "use, copy, modify, and/or distribute" "$interface: the license is there"
   succeeds "$interface: make check" make -C "$name" check CFLAGS="-O1 -g -Werror -pedantic"
+  like "$out" "^ok [0-9]+ - manifest.symbol" "$interface: berth-plugin-check has been at it"
   is "$(nm -D --defined-only "$name/$name.so" | awk '{print $3}')" berth_plugin_v1 "$interface: one symbol is exported"
   cp "$name/$name.so" "$dir/$interface.so"
   make -s -C "$name" clean
