@@ -16,6 +16,7 @@ struct bt_peek {
   struct bt_process process;
   struct bt_buf in;
   struct bt_plugin_lib *lib;
+  bool validates;
 };
 
 /* The next message; its head is the caller's. */
@@ -54,6 +55,7 @@ static int hello(struct bt_peek *p, const char *path, struct bt_err **err) {
     return bt_err_set(err, BT_INVALID, "%s", bt_json_str_or(head, "message", "it cannot be loaded"));
   if (strcmp(type, "hello") != 0 || bt_json_int(head, "wire", 0) != BT_WIRE_VERSION)
     return bt_err_set(err, BT_PLUGIN_CRASHED, "plug-in %s does not say hello in version %d of the wire", path, BT_WIRE_VERSION);
+  p->validates = bt_json_bool(head, "validate", false);
   p->lib = bt_loader_described(path, bt_json_obj(head, "manifest"), err);
   return p->lib ? 0 : -1;
 }
@@ -83,7 +85,10 @@ static int say(struct bt_peek *p, json_t *head_steal, struct bt_err **err) {
 }
 
 int bt_peek_validate(struct bt_peek *p, const json_t *config, struct bt_err **err) {
-  json_t *ask = json_pack("{ss,si,sO}", "t", "validate", "id", 1, "config", config), *got = NULL;
+  json_t *got = NULL;
+  if (!p->validates)
+    return 0;
+  json_t *ask = json_pack("{ss,si,sO}", "t", "validate", "id", 1, "config", config);
   if (say(p, ask, err) != 0)
     return -1;
   for (;;) {

@@ -10,6 +10,7 @@ config() { # ENTRY…
 }
 plugin() { it_json berth plugin ls --format json -- ".[] | select(.name == \"$1\") | $2"; }
 nuisance=$build/tests/plugins/.libs/nuisance.so
+[ -f "$nuisance" ] || make -C "$build" -s tests/plugins/nuisance.la >/dev/null 2>&1
 config "  - {path: $nuisance, name: crash, config: {how: crash}}"
 it_start
 

@@ -126,6 +126,7 @@ static int load(const char *path, int fd) {
   bt_json_set_int(hello, "wire", BT_WIRE_VERSION);
   bt_json_set_int(hello, "abi", BERTH_ABI);
   bt_json_set_bool(hello, "reload", helper.plugin->reload != NULL);
+  bt_json_set_bool(hello, "validate", helper.plugin->validate != NULL);
   bt_json_set(hello, "manifest", bt_manifest_json(&helper.manifest->m));
   helper_send(hello, NULL, 0);
   return 0;
