@@ -44,7 +44,7 @@ const char *check_play_doc(enum check_play play);
 /* What the host's other side does. Changed at any time by the test. */
 struct check_world {
   enum check_play play;
-  json_t *script;             /* of --http-script: [{"method","path","status","headers","body"|"json"}]; NULL: none */
+  json_t *script;             /* of --http-script: [{"method","path","status","headers","body"|"json","always"}]; NULL: none */
   enum berth_code kv_code;    /* of every put; 0: it is kept */
   enum berth_code secret_code;
   enum berth_code query_code; /* of queries and of metrics.collect */
@@ -52,6 +52,7 @@ struct check_world {
   bool later;                 /* callbacks that may come from inside come from the next turn */
   size_t samples;             /* of metrics.collect; 0: three */
   struct bt_map *kv;          /* key -> struct check_value; outlives hosts, as a store would */
+  size_t requests, puts, gets, queries; /* that came: of HTTP, kv.put, secret.get, query.get and metrics.collect */
   struct bt_strs secrets;     /* values that must not stand in a text */
 };
 extern struct check_world check_world;

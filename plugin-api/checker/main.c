@@ -205,6 +205,10 @@ int main(int argc, char **argv) {
   BT_AUTO_JSON manifest = manifest_of_plugin();
   if (manifest) {
     check_tests_life(&tests);
+    check_tests_config(&tests);
+    check_tests_calls(&tests, manifest);
+    check_tests_world(&tests, manifest);
+    check_tests_memory(&tests);
   } else {
     printf("# the manifest is not sound: what needs the plug-in to run is left out\n");
   }

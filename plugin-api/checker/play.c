@@ -37,7 +37,10 @@ struct answer {
   size_t nheaders;
   char *body;
   size_t len;
+  bool always; /* answered well, whatever else is played */
 };
+
+static enum check_play play_of(const struct answer *a) { return a->always ? CHECK_GOOD : check_world.play; }
 
 static void answer_free(struct answer *a) { free(a->body); }
 
@@ -80,13 +83,15 @@ static bool path_fits(const char *pattern, const char *url) {
 }
 
 /* The first step of the script that fits; false where none does. */
-static bool scripted(struct answer *a, const char *method, const char *url) {
+static bool scripted(struct answer *a, const char *method, const char *url, bool always) {
   size_t i;
   json_t *step;
   json_array_foreach(check_world.script, i, step) {
     const char *m = bt_json_str(step, "method");
-    if ((m && strcmp(m, method) != 0) || !path_fits(bt_json_str_or(step, "path", "/*"), url))
+    if ((m && strcmp(m, method) != 0) || !path_fits(bt_json_str_or(step, "path", "/*"), url) ||
+        (always && !bt_json_bool(step, "always", false)))
       continue;
+    a->always = always;
     a->status = (int)bt_json_int(step, "status", 200);
     json_t *headers = bt_json_obj(step, "headers"), *value = json_object_get(step, "json");
     const char *key;
@@ -102,8 +107,10 @@ static bool scripted(struct answer *a, const char *method, const char *url) {
 static void answer_for(struct answer *a, const char *method, const char *url) {
   *a = (struct answer){.status = 200};
   enum check_play play = check_world.play;
+  if (scripted(a, method, url, true))
+    return;
   if (play == CHECK_GOOD || play == CHECK_DRIP || play == CHECK_TRUNCATED) {
-    if (!scripted(a, method, url)) {
+    if (!scripted(a, method, url, false)) {
       header(a, "content-type", "application/json");
       body(a, "{}", 2);
     }
@@ -197,16 +204,17 @@ static void step_upload(struct request *q) {
 }
 
 static void step_head(struct request *q) {
-  if (check_world.play == CHECK_HANG) {
+  enum check_play play = play_of(&q->answer);
+  if (play == CHECK_HANG) {
     q->phase = HEAD; /* looks again: the test may change its mind */
     bt_timer_set(q->timer, 20);
     return;
   }
-  if (check_world.play == CHECK_RESET) {
+  if (play == CHECK_RESET) {
     request_end(q, BERTH_UNAVAILABLE, "the connection was reset");
     return;
   }
-  if (check_world.play == CHECK_REDIRECT && q->r.follow_redirects) {
+  if (play == CHECK_REDIRECT && q->r.follow_redirects) {
     request_end(q, BERTH_UNAVAILABLE, "more than 5 redirects");
     return;
   }
@@ -231,7 +239,7 @@ static void step_huge(struct request *q) {
 }
 
 static void step_body(struct request *q) {
-  enum check_play play = check_world.play;
+  enum check_play play = play_of(&q->answer);
   const struct answer *a = &q->answer;
   if (play == CHECK_HUGE) {
     step_huge(q);
@@ -308,6 +316,7 @@ static berth_handle http_request(const struct berth_host *given, const struct be
   check_headers(r.headers, r.nheaders, "http.request");
   if (!check_url(r.url, "http.request") || host->state == CHECK_ENDING)
     return 0;
+  check_world.requests++;
   struct request *q = bt_new(struct request);
   q->r = r;
   q->phase = r.read_body ? UPLOAD : HEAD;
@@ -350,7 +359,7 @@ static void tunnel_end(struct tunnel *t, enum berth_code code, const char *messa
 }
 
 static void tunnel_open(struct tunnel *t) {
-  enum check_play play = check_world.play;
+  enum check_play play = play_of(&t->answer);
   bool good = play != CHECK_ERROR && play != CHECK_REFUSED && play != CHECK_REDIRECT && t->answer.status < 300;
   t->opened = true;
   if (t->u.on_open) {
@@ -365,7 +374,7 @@ static void tunnel_open(struct tunnel *t) {
 
 static void tunnel_step(void *arg) {
   struct tunnel *t = arg;
-  enum check_play play = check_world.play;
+  enum check_play play = play_of(&t->answer);
   if (t->cancelled) {
     tunnel_end(t, BERTH_CANCELLED, "cancelled");
   } else if (play == CHECK_HANG) {
@@ -414,6 +423,7 @@ static berth_handle http_upgrade(const struct berth_host *given, const struct be
   check_headers(u.headers, u.nheaders, "http.upgrade");
   if (!check_url(u.url, "http.upgrade") || host->state == CHECK_ENDING)
     return 0;
+  check_world.requests++;
   struct tunnel *t = bt_new(struct tunnel);
   t->u = u;
   answer_for(&t->answer, u.method, u.url);

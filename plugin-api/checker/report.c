@@ -1,6 +1,7 @@
 #include "config.h"
 #include "report.h"
 
+#include <jansson.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -19,11 +20,15 @@ void check_report_to(int pipe, char *step) {
   step_text = step;
 }
 
-/* One line: what is no printable text would garble TAP. */
+/* One line of UTF-8: what is no printable text would garble TAP. */
 static void clean(char *line) {
+  json_t *text = json_string(line);
   for (char *p = line; *p; p++)
     if ((unsigned char)*p < 0x20 || *p == 0x7f)
       *p = ' ';
+    else if (!text && (unsigned char)*p >= 0x80)
+      *p = '?';
+  json_decref(text);
 }
 
 static void say(char kind, const char *fmt, va_list ap) {

@@ -54,7 +54,7 @@ static const char *const hostile_texts[] = {NULL,
                                             "a\r\nX-Injected: 1\r\n\r\n",
                                             "%s%n%p%x%d",
                                             "\"; rm -rf /; $(id) `id` '",
-                                            "\xc0\xaf\xff\xfe",
+                                            "\xef\xbf\xbd\xcc\x81\xe2\x80\xa8",
                                             "--upload-pack=/bin/false",
                                             "/",
                                             "\x01\x1b[2J\x7f",
@@ -76,7 +76,7 @@ static const char *const hostile_json[] = {NULL,
                                            "{\"name\":\"\",\"image\":\"\",\"service\":{\"command\":7,\"environment\":[],\"ports\":[{}]},"
                                            "\"networks\":[7],\"mounts\":[{}],\"ports\":[[]],\"labels\":{\"a\":7}}",
                                            "{\"name\":\"../x\",\"dockerfile\":\"../../../etc/passwd\",\"args\":7,\"driver_opts\":[]}",
-                                           "\xff"};
+                                           "\xe2\x80\xae"};
 static const int64_t hostile_numbers[] = {-1, INT64_MIN, INT64_MAX, 0, 1, INT32_MIN, INT32_MAX, 1ll << 40};
 
 /* What lives until the call returned. */

@@ -101,6 +101,7 @@ static void kv_put(const struct berth_host *given, const char *key, const void *
   if (!host)
     return;
   struct wait *w = bt_new(struct wait);
+  check_world.puts++;
   w->tell = put_tell;
   w->done = (void (*)(void))done;
   w->arg = arg;
@@ -157,6 +158,7 @@ static void secret_get(const struct berth_host *given, const char *name,
     return;
   }
   struct wait *w = bt_new(struct wait);
+  check_world.gets++;
   w->tell = secret_tell;
   w->done = (void (*)(void))done;
   w->arg = arg;
@@ -231,6 +233,7 @@ static void metrics_collect(const struct berth_host *given, int64_t max_age_ms,
     return;
   }
   struct wait *w = bt_new(struct wait);
+  check_world.queries++;
   w->tell = collect_tell;
   w->done = (void (*)(void))done;
   w->sample = sample;
@@ -264,6 +267,7 @@ static void query_get(const struct berth_host *given, const char *path,
     return;
   }
   struct wait *w = bt_new(struct wait);
+  check_world.queries++;
   w->tell = query_tell;
   w->done = (void (*)(void))done;
   w->arg = arg;

@@ -14,7 +14,7 @@ static void read_list(const json_t *o, const char *key, struct lbh_list *out) {
   const json_t *list = pu_arr(o, key);
   out->items = pu_calloc(json_array_size(list) + 1, sizeof *out->items);
   for (size_t i = 0; i < json_array_size(list); i++)
-    out->items[out->len++] = pu_strdup(json_string_value(json_array_get(list, i)));
+    out->items[out->len++] = pu_strdup(json_is_string(json_array_get(list, i)) ? json_string_value(json_array_get(list, i)) : "");
 }
 
 int lbh_listen_port(const char *listen) {
@@ -43,14 +43,16 @@ static bool check_networks(const struct lbh_list *list, const char *key, char **
 }
 
 static bool check(const struct lbh_settings *s, char **why) {
-  const char *const paths[] = {s->dir, s->config_file, s->stats_socket, s->master_socket};
+  const struct {
+    const char *key, *path;
+  } paths[] = {{"dir", s->dir}, {"config_file", s->config_file}, {"stats_socket", s->stats_socket}, {"master_socket", s->master_socket}};
   if (!check_listens(&s->http, "http", why) || !check_listens(&s->https, "https", why) ||
       !check_networks(&s->accept_proxy_from, "accept_proxy_from", why) ||
       !check_networks(&s->trust_forwarded_from, "trust_forwarded_from", why))
     return false;
   for (size_t i = 0; i < PU_COUNT(paths); i++)
-    if (paths[i] && (paths[i][0] != '/' || !bare(paths[i]) || strlen(paths[i]) > 90)) {
-      pu_set(why, pu_asprintf("\"%.100s\" is no absolute path of at most 90 bytes without spaces", paths[i]));
+    if (paths[i].path && (paths[i].path[0] != '/' || !bare(paths[i].path) || strlen(paths[i].path) > 90)) {
+      pu_set(why, pu_asprintf("%s: \"%.100s\" is no absolute path of at most 90 bytes without spaces", paths[i].key, paths[i].path));
       return false;
     }
   if (!bare(s->tcp_address) || (s->user && !bare(s->user)) || (s->log && strpbrk(s->log, "\"'\\#\r\n"))) {

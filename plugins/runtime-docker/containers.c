@@ -31,7 +31,7 @@ static struct container *container_new(struct berth_instance *self, berth_op id,
   struct container *c = rd_op_new(self, id, sizeof *c, container_drop, "container %.*s", shown_length(name), name);
   c->id = rd_strdup(name);
   c->signal = r->signal && *r->signal ? rd_strdup(r->signal) : NULL;
-  c->timeout_ms = r->timeout_ms;
+  c->timeout_ms = r->timeout_ms < INT32_MAX ? r->timeout_ms : INT32_MAX; /* sums stay small */
   c->force = r->force;
   c->volumes = r->volumes;
   return c;

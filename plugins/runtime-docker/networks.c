@@ -10,6 +10,8 @@
 #include "normal.h"
 #include "spec.h"
 
+enum { max_name = 1024 }; /* no engine takes longer ones, and a name is compared with all that there are */
+
 struct thing {
   struct rd_op op;
   char *name, *label;
@@ -55,8 +57,8 @@ static struct thing *thing_new(struct berth_instance *self, berth_op id, const c
 }
 
 static void thing_go(struct thing *t, void (*ready)(struct rd_op *op)) {
-  if (!*t->name)
-    rd_op_fail(&t->op, BERTH_INVALID, "%s: it has no name", t->op.subject);
+  if (!*t->name || strlen(t->name) > max_name)
+    rd_op_fail(&t->op, BERTH_INVALID, "%s: it has no name, or one of over %d bytes", t->op.subject, max_name);
   else
     rd_op_ready(&t->op, ready);
 }

@@ -302,9 +302,10 @@ static void answer_probe(struct sg_jobs *jobs) {
   if (!jobs->probe)
     return;
   static const char prefix[] = "git version ";
+  const char *known = jobs->why ? jobs->why : jobs->version;
   bool told = jobs->version && strncmp(jobs->version, prefix, sizeof prefix - 1) == 0;
-  PU_AUTO_JSON o = json_pack("{s:s,s:o,s:o}", "status", jobs->why ? "unusable" : "ok", "detail",
-                             pu_json_string(jobs->why ? jobs->why : jobs->version), "version",
+  PU_AUTO_JSON o = json_pack("{s:s,s:o,s:o}", "status", jobs->why ? "unusable" : known ? "ok" : "unknown", "detail",
+                             pu_json_string(known ? known : "git has not told its version yet"), "version",
                              pu_json_string(told ? jobs->version + sizeof prefix - 1 : ""));
   PU_AUTO_FREE text = pu_json_text(o);
   berth_op op = jobs->probe;

@@ -22,8 +22,8 @@ static char *read_roots(struct sg_settings *s, const json_t *list) {
   s->roots = pu_calloc(json_array_size(list), sizeof *s->roots);
   json_array_foreach(list, i, item) {
     const char *root = json_string_value(item);
-    if (root[0] != '/' || strstr(root, "/../"))
-      return pu_asprintf("file_roots: \"%.200s\" is no absolute path", root);
+    if (!root || root[0] != '/' || strstr(root, "/../"))
+      return pu_asprintf("file_roots: \"%.200s\" is no absolute path", root ? root : "");
     s->roots[s->nroots++] = pu_strdup(root);
   }
   return NULL;

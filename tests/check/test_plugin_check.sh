@@ -42,7 +42,7 @@ bad() {
   like "$out" "^# .*$3" "$1: a sentence says why" 1
 }
 # shellcheck disable=SC2046 # words are meant
-make -C "$build" -s $(sed -nE 's,^bad ([a-z_]+) .*,tests/plugins/\1.la,p' "$0" | sort -u) >"$dir/make" 2>&1
+make -C "$build" -s $(sed -nE 's,^ *bad ([a-z_]+) .*,tests/plugins/\1.la,p' "$0" | sort -u) tests/plugins/breaks_unmarked.la >"$dir/make" 2>&1
 ok $? "the bad plug-ins are built" || cat "$dir/make"
 bad bad_symbol manifest.symbol 'undefined symbol'
 bad bad_abi manifest.symbol 'exports no berth_plugin_v1'
@@ -51,6 +51,36 @@ bad bad_table manifest.config 'the default of interval'
 bad bad_needs manifest.lists 'needs the service'
 bad bad_none manifest.symbol 'exports no berth_plugin_v1'
 bad bad_start life.once 'start\(\) refused .*version from the future'
+bad breaks_load load.quiet 'opened 1 descriptors'
+bad breaks_stop life.loop 'leave [0-9]+ descriptors open'
+bad breaks_validate config.texts 'no sentence'
+bad breaks_network config.network 'touched the network'
+bad breaks_reload reload.refused 'SIGSEGV|null pointer'
+bad breaks_twice call.chat.send.typical 'finished twice'
+bad breaks_never call.chat.send.typical 'never finished'
+bad breaks_cancel call.chat.send.cancel 'did not finish within'
+bad breaks_result call.chat.send.typical 'is no JSON'
+bad breaks_block call.chat.send.typical 'held the loop for [0-9]+ ms'
+bad breaks_crash call.chat.send.hostile 'SIGSEGV|null pointer'
+bad breaks_thread call.chat.send.typical 'host.service was called from another thread|timer.after was called from another thread'
+bad breaks_handle call.chat.send.typical 'timer.cancel: the handle 4711 was never given out'
+bad breaks_size call.chat.send.typical 'http.request: its struct says it has 0 bytes'
+bad breaks_header call.chat.send.hostile 'http.request: header 0 is none'
+bad breaks_secret call.chat.send.typical 'a secret of the configuration'
+bad breaks_http http.chat.garbage 'SIGABRT'
+bad breaks_route routes.good 'answered twice'
+bad breaks_events events.hostile 'SIGABRT'
+bad breaks_kv kv.garbage 'SIGABRT'
+bad breaks_handles memory.handles 'handles are open after'
+bad breaks_leak memory.leaks 'not freed|memory is leaked'
+if "$checker" --only memory.allocation "$build/tests/plugins/.libs/breaks_alloc.so" | grep -c SKIP >/dev/null; then
+  ok 0 "refused allocations are skipped, and that is said: a sanitizer is in the way"
+else
+  bad breaks_alloc memory.allocation 'crashes where allocation'
+fi
+like "$("$checker" --only manifest.config "$build/tests/plugins/.libs/breaks_unmarked.so")" 'warning: password sounds like a secret' \
+  "a password that is not marked is warned about"
+fails "with --strict that is a failure" 1 "$checker" --strict --only manifest.config "$build/tests/plugins/.libs/breaks_unmarked.so"
 
 fails "wrong usage has its exit code" 2 "$checker"
 fails "an unknown option, too" 2 "$checker" --frobnicate x.so

@@ -62,6 +62,9 @@ static const struct berth_interface simple_interfaces[] = {{BERTH_CHAT, &simple_
 #ifndef SIMPLE_MEMBERS /* further members of the manifest */
 #define SIMPLE_MEMBERS
 #endif
+#ifndef SIMPLE_MORE /* further members of the plug-in: , .validate = validate */
+#define SIMPLE_MORE
+#endif
 
 static const char *const simple_needs[] = {SIMPLE_NEEDS, NULL};
 static const struct berth_manifest simple_manifest = {.size = sizeof simple_manifest,
@@ -81,6 +84,6 @@ const struct berth_plugin SIMPLE_SYMBOL = {.size = sizeof SIMPLE_SYMBOL,
                                            .manifest = &simple_manifest,
                                            .start = simple_start,
                                            .stop = simple_stop,
-                                           .cancel = simple_cancel};
+                                           .cancel = simple_cancel SIMPLE_MORE};
 
 #endif

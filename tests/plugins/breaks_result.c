@@ -1,0 +1,7 @@
+/* Gives a result that is half a JSON object. */
+#include "simple.h"
+
+static void simple_send(struct berth_instance *self, berth_op op, const struct berth_chat_send *request) {
+  (void)request;
+  self->ops->finish(self->host, op, BERTH_OK, NULL, "{\"queued\": ");
+}
