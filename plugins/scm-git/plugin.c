@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "../common/util.h"
 #include "fetch.h"
@@ -66,7 +67,20 @@ static bool make_dirs(const char *path) {
         return false;
       *p = '/';
     }
-  return mkdir(copy, 0700) == 0 || errno == EEXIST;
+  struct stat st;
+  if ((mkdir(copy, 0700) < 0 && errno != EEXIST) || lstat(copy, &st) < 0)
+    return false;
+  errno = S_ISDIR(st.st_mode) && st.st_uid == geteuid() ? 0 : EACCES; /* in a folder for all, another may have been faster */
+  return errno == 0;
+}
+
+/* Where a server keeps such things; where the entry runs as a user of its own, in what all may write. */
+static char *usual_cache(const char *entry) {
+  char *usual = pu_asprintf("/var/cache/berth/%s", entry);
+  if (make_dirs(usual))
+    return usual;
+  free(usual);
+  return pu_asprintf("/var/tmp/berth-%s-%u", entry, (unsigned)geteuid());
 }
 
 static enum berth_code start(const struct berth_host *host, const char *config_json, struct berth_instance **out,
@@ -76,6 +90,8 @@ static enum berth_code start(const struct berth_host *host, const char *config_j
   enum berth_code code = read_settings(config_json, &settings, why);
   if (code != BERTH_OK)
     return code;
+  if (!settings.cache)
+    settings.cache = usual_cache(host->name);
   if (!make_dirs(settings.cache)) {
     snprintf(sentence, sizeof sentence, "cache: the folder %.300s cannot be made: %s", settings.cache, strerror(errno));
     sg_settings_free(&settings);
@@ -115,7 +131,10 @@ static const struct berth_field fields[] = {
      .type = BERTH_STRING,
      .secret = true,
      .doc = "What hosts prove their webhooks with, at least 16 characters; without it the entry takes none."},
-    {.name = "cache", .type = BERTH_STRING, .fallback = "/var/cache/berth/scm-git", .immutable = true, .doc = "Folder for mirrors of repositories."},
+    {.name = "cache",
+     .type = BERTH_STRING,
+     .immutable = true,
+     .doc = "Folder for mirrors of repositories; left out: /var/cache/berth/ENTRY, or one in /var/tmp where that cannot be written."},
     {.name = "git", .type = BERTH_STRING, .fallback = "git", .doc = "The git command."},
     {.name = "timeout",
      .type = BERTH_DURATION,

@@ -110,7 +110,7 @@ static char *read_hosts(struct sg_settings *s, const json_t *hosts) {
 
 bool sg_settings_read(const char *config_json, struct sg_settings *out, char **why) {
   PU_AUTO_JSON c = pu_json_parse(config_json, strlen(config_json));
-  *out = (struct sg_settings){.cache = pu_strdup(pu_str_or(c, "cache", "/var/cache/berth/scm-git")),
+  *out = (struct sg_settings){.cache = pu_strdup(pu_str(c, "cache")),
                               .git = pu_strdup(pu_str_or(c, "git", "git")),
                               .webhook_secret = pu_strdup(pu_str(c, "webhook_secret")),
                               .timeout_ms = pu_int(c, "timeout", 120000),
@@ -121,7 +121,7 @@ bool sg_settings_read(const char *config_json, struct sg_settings *out, char **w
     *why = read_roots(out, pu_arr(c, "file_roots"));
   if (!*why)
     *why = read_hosts(out, json_object_get(c, "hosts"));
-  if (!*why && out->cache[0] != '/')
+  if (!*why && out->cache && out->cache[0] != '/')
     *why = pu_strdup("cache has to be an absolute path");
   if (!*why && out->webhook_secret && strlen(out->webhook_secret) < 16)
     *why = pu_strdup("webhook_secret has to have at least 16 characters: it is all that keeps strangers out");

@@ -26,7 +26,8 @@ struct sg_settings {
   size_t nhosts;
   char **roots;           /* folders that file:// may read */
   size_t nroots;
-  char *cache, *git;
+  char *cache; /* NULL: the usual place */
+  char *git;
   char *webhook_secret;   /* NULL: no webhooks */
   int64_t timeout_ms, max_repository;
   int64_t parallel;
