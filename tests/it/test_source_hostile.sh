@@ -149,6 +149,16 @@ else
   skip "ssh" "no sshd here"
 fi
 
+# --- in a process of its own, as a user of its own
+it_stop
+chmod 711 "$it_dir" && chmod -R a+rX "$repos"
+it_config "  - plugin: scm-git
+    isolation: process
+    config: {protocols: [file], file_roots: [$repos]}"
+it_start
+succeeds "the plug-in works as well in a process of its own" follow --repo "file://$repos/sub.git"
+unlike "$(ps -o user= -p "$(pgrep -P "$it_pid" -f berth-plugin-host)" 2>/dev/null)" "^root" "which is not root's"
+
 # --- no git
 it_stop
 it_config "$(entry deploy "$known" /nosuch/git)"
