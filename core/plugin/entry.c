@@ -101,6 +101,14 @@ static void drop_handles(struct bt_plugin *entry) {
   entry->stopping = false;
 }
 
+/* What stands behind the handles of a process are functions of ours: they are always told, which frees what they have. */
+static void tell_ours(struct bt_plugin *entry) {
+  struct berth_instance *self = entry->self;
+  entry->self = self ? self : (struct berth_instance *)entry;
+  bt_resources_detach(entry);
+  entry->self = self;
+}
+
 static void start(struct bt_plugin *entry, json_t *config, const char *text) {
   const char *why = NULL;
   enum berth_code code = call_start(entry, text, &why);
@@ -128,9 +136,13 @@ static void forget_secrets(struct bt_plugin *entry) {
 static void take_down(struct bt_plugin *entry, enum bt_code code, const char *message) {
   entry->stopping = true;
   bt_ops_end_all(entry, code, message);
-  bt_resources_detach(entry);
+  if (entry->isolation.process)
+    tell_ours(entry);
+  else
+    bt_resources_detach(entry);
   bt_metrics_free(&entry->metrics);
   bt_map_free(&entry->kv_keys);
+  entry->again = false;
 }
 
 static void stop_here(struct bt_plugin *entry) {
@@ -426,8 +438,11 @@ void bt_entry_configured(struct bt_plugin *entry, json_t *config, bool starting,
     BT_AUTO_FREE char *where = bt_strdup(step);
     if (starting)
       bt_remote_stop(&entry->remote);
-    if (starting)
-      drop_handles(entry);
+    if (starting) {
+      entry->stopping = true;
+      tell_ours(entry);
+      entry->stopping = false;
+    }
     refuse_code(entry, where, code, text);
     configure_again(entry);
     return;
@@ -547,9 +562,7 @@ void bt_entry_free(struct bt_plugin **entryp) {
   bt_entry_stop(entry);
   bt_ops_end_all(entry, BT_CANCELLED, "the server is going down");
   bt_remotes_forget(entry);
-  /* What a process asked for while it stopped is still open; those who wait are told only where there is a state. */
-  entry->self = (struct berth_instance *)entry;
-  bt_resources_detach(entry);
+  tell_ours(entry); /* what a process asked for while it stopped is still open */
   bt_map_free(&entry->kv_keys);
   bt_timer_free(&entry->restart);
   bt_isolation_free(&entry->isolation);

@@ -106,7 +106,9 @@ static void add_limits(struct bt_strs *args, const struct bt_isolation *iso, lon
   }
   add_number(args, "--memory", iso->memory ? iso->memory : (long long)default_memory_mib << 20);
   add_number(args, "--files", iso->files ? iso->files : default_files);
-  add_number(args, "--processes", iso->processes ? iso->processes : default_processes);
+  bool own = uid >= 0 && !iso->user; /* the limit counts all processes of a user: of others' we know nothing */
+  if (own || iso->processes)
+    add_number(args, "--processes", iso->processes ? iso->processes : default_processes);
   if (iso->cpu)
     add_number(args, "--cpu", iso->cpu);
   if (iso->network)

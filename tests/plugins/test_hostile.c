@@ -125,6 +125,16 @@ static void test_outside(void) {
   ok(test_wait(kill((pid_t)bt_json_int(after, "pid", 0), 0) != 0), "and ends with the entry");
 }
 
+static void test_refusal(void) {
+  BT_AUTO_FREE char *json = bt_asprintf("[{\"name\":\"bad\",\"plugin\":\"%s/bad_ask.so\",\"isolation\":\"process\"}]", dir);
+  test_load("[]");
+  test_load(json);
+  struct bt_plugin *bad = bt_plugins_named(T.plugins, "bad");
+  struct bt_plugin_route route;
+  is_int(bt_plugin_status(bad), BT_PLUGIN_FAILED, "one that asks for much and then refuses to start is failed, and not tried again");
+  ok(!bt_plugins_route(T.plugins, "GET", "/ask", &route, NULL), "nothing is left of it");
+}
+
 /* Is such a program running? */
 static bool sleeper_runs(void) { return system("pgrep -fx 'sleep 3599.25' >/dev/null") == 0; }
 
@@ -178,6 +188,7 @@ int main(void) {
   test_limits();
   test_confined();
   test_outside();
+  test_refusal();
   test_children();
   test_flood();
   test_commands();
