@@ -54,6 +54,9 @@ for interface in $interfaces; do
   succeeds "$interface: make check under the sanitizers" make -C "$name" check PATH="/usr/bin:/bin" \
     CFLAGS="-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all"
   make -s -C "$name" clean
+  succeeds "$interface: clang takes it" make -C "$name" all tests/test_plugin CC=clang \
+    CFLAGS="-O1 -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wcast-qual -Wvla -Wno-missing-field-initializers"
+  make -s -C "$name" clean
   sed 's/^ *password: .*/      password: x/' "$name/berthd.yaml" | sed "s,^    plugin: .*,    path: $dir/$interface.so," >"$name.yaml"
   printf 'state: {path: %s/state.db}\nrun_dir: %s/run\n' "$dir" "$dir" >>"$name.yaml"
   ASAN_OPTIONS=detect_leaks=0 succeeds "$interface: berthd takes it, with its sample configuration" "$build/core/berthd" --config "$name.yaml" --check
