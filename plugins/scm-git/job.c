@@ -444,6 +444,11 @@ void sg_jobs_refuse(struct sg_jobs *jobs, berth_op op, enum berth_code code, con
 int64_t sg_jobs_max_repository(const struct sg_jobs *jobs) { return jobs->settings->max_repository; }
 
 bool sg_jobs_cancel(struct sg_jobs *jobs, berth_op op) {
+  if (op && jobs->probe == op) {
+    jobs->probe = 0;
+    jobs->ops->finish(jobs->host, op, BERTH_CANCELLED, "cancelled", NULL);
+    return true;
+  }
   for (struct sg_job *job = jobs->first; job; job = job->next) {
     if (job->op != op)
       continue;

@@ -122,6 +122,16 @@ chmod +x "$repos"/sub.git/hooks/* # after our own push
 succeeds "submodules, hooks, filters mean nothing" follow --repo "file://$repos/sub.git"
 ok "$([ ! -e "$it_dir/harm" ]; echo $?)" "nothing of it ran"
 
+# --- one repository, several at once
+for n in 1 2 3 4; do
+  timeout 90 berth follow "$app-$n" --repo "file://$repos/sub.git" --interval 24h >"$it_dir/at-once-$n" 2>&1 &
+  followers[n]=$!
+done
+rc=0
+for n in 1 2 3 4; do wait "${followers[n]}" || rc=1; done
+ok $rc "several apps follow one repository at once"
+for n in 1 2 3 4; do berth down "$app-$n" --detach >/dev/null; done
+
 # --- many files
 repo many
 compose >many/compose.yaml

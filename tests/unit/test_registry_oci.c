@@ -1,5 +1,6 @@
 /* The parts of registry-oci that need no network. */
 #include "../../plugins/registry-oci/challenge.h"
+#include "../../plugins/registry-oci/notify.h"
 #include "../../plugins/registry-oci/reference.h"
 #include "../../plugins/registry-oci/resolve.h"
 #include "../../plugins/registry-oci/settings.h"
@@ -117,7 +118,22 @@ static void test_platforms(void) {
   free(there);
 }
 
+static void test_notifications(void) {
+  static const char text[] =
+      "{\"events\":[{\"action\":\"push\",\"target\":{\"repository\":\"t/web\",\"tag\":\"1\",\"digest\":\"sha256:aa\"}},"
+      "{\"action\":\"push\",\"target\":{\"repository\":\"t/web\",\"tag\":\"1\",\"digest\":\"sha256:aa\"}},"
+      "{\"action\":\"push\",\"target\":{\"repository\":\"t/web\",\"digest\":\"sha256:bb\"}},"
+      "{\"action\":\"pull\",\"target\":{\"repository\":\"t/web\",\"tag\":\"1\"}},7,{\"action\":\"push\"}]}";
+  PU_AUTO_JSON pushes = ro_notify_read(text, sizeof text - 1);
+  is_int(json_array_size(pushes), 1, "pushes of tags, each once");
+  is_str(pu_str(json_array_get(pushes, 0), "repository"), "t/web", "of that repository");
+  PU_AUTO_JSON none = ro_notify_read("{\"events\":[]}", 13);
+  ok(none && json_array_size(none) == 0, "no events");
+  ok(!ro_notify_read("{}", 2) && !ro_notify_read("", 0) && !ro_notify_read("{\"events\":7}", 12), "what is no list of events");
+}
+
 int main(void) {
+  test_notifications();
   test_references();
   test_hosts();
   test_challenges();
