@@ -179,7 +179,7 @@ static bool refuse_early(struct berth_instance *self, char **why) {
   int route;
   for (size_t i = 0; lbh_text_listener(&self->settings, &self->state, i, &listen, &route); i++) {
     PU_AUTO_FREE owned = listen;
-    char *error = listens_on(self, listen) ? NULL : lbh_listen_error(listen);
+    char *error = listens_on(self, owned) ? NULL : lbh_listen_error(listen);
     if (!error)
       continue;
     self->retry_refused = true;
@@ -314,7 +314,6 @@ static void note_servers(struct berth_instance *self) {
 
 static void start_failed(struct berth_instance *self, const char *why) {
   PU_AUTO_FREE sentence = NULL;
-  PU_AUTO_FREE ignored = NULL;
   if (self->reloading && self->alive) {
     sentence = pu_asprintf("HAProxy did not take the new configuration: %s; the last good one stays in force", why);
     FILE *f = self->good_text ? fopen(self->settings.config_file, "we") : NULL;

@@ -291,6 +291,7 @@ static void test_blame(void) {
   PU_AUTO_FREE of_pem = pu_asprintf("[ALERT]    (7) : config : parsing [/d/haproxy.cfg.check:9] : 'bind *:443' : unable to load certificate from file '%s'\n", pem);
   PU_AUTO_FREE two = lbh_text_blame(&s, &state, &text, "/d/haproxy.cfg.check", of_pem, &route);
   is_int(route, 1, "a certificate's route");
+  ok(two && strstr(two, "unable to load certificate"), "and its sentence");
   PU_AUTO_FREE three = lbh_text_blame(&s, &state, &text, "/d/haproxy.cfg.check", "[ALERT]    (7) : config : no memory\n", &route);
   is_int(route, -1, "nobody's");
   is_str(three, "no memory", "the sentence alone");

@@ -106,8 +106,8 @@ static void test_hostile_json(void) {
                                       "{}",
                                       "{\"id\":\"a-b\",\"abi\":1}",
                                       "{\"id\":7,\"abi\":\"1\",\"interfaces\":{}}",
-                                      "{\"abi\":1,\"id\":\"a-b\",\"version\":\"1.0.0\",\"summary\":\"\",\"license\":\"\","
-                                      "\"interfaces\":[7,{\"id\":\"berth.chat/1\",\"methods\":[1,\"x\"]}],\"config\":[7]}",
+                                      ("{\"abi\":1,\"id\":\"a-b\",\"version\":\"1.0.0\",\"summary\":\"\",\"license\":\"\","
+                                       "\"interfaces\":[7,{\"id\":\"berth.chat/1\",\"methods\":[1,\"x\"]}],\"config\":[7]}"),
                                       "{\"abi\":2,\"id\":\"a-b\"}"};
   for (size_t i = 0; i < BT_COUNT(texts); i++) {
     BT_AUTO_ERR err = NULL;
