@@ -124,7 +124,8 @@ static char *plugin_name(const char *plugin, const char *path) {
   if (plugin || !path)
     return bt_strdup(plugin ? plugin : "command");
   const char *base = bt_path_base(path);
-  return bt_strndup(base, bt_ends(base, ".so") ? strlen(base) - 3 : strlen(base));
+  size_t ending = bt_ends(base, ".so") ? 3 : bt_ends(base, ".lua") ? 4 : 0;
+  return bt_strndup(base, strlen(base) - ending);
 }
 
 static void read_plugin(struct reader *r, const struct bt_yaml *entry) {

@@ -108,12 +108,14 @@ void bt_config_place_read(const struct bt_yaml *entry, struct bt_config_place *o
     out->egress_given = true;
     read_words(egress, "egress", &out->egress, diags);
   }
+  const struct bt_yaml *path = bt_yaml_get(entry, "path");
+  bool script = path && path->kind == BT_YAML_STR && bt_ends(path->text, ".lua");
   if (command)
     read_words(command, "command", &out->command, diags);
   if (command && !out->command.len)
     bt_diag_error(diags, command->loc, "\"command\" of a plug-in must name a program");
-  if (out->isolation == BT_PLACE_NONE && (user || network || limit || command))
-    bt_diag_error(diags, isolation->loc, "user, network, limits and command need a process of the plug-in's own: isolation: process");
+  if (out->isolation == BT_PLACE_NONE && (user || network || limit || command || script))
+    bt_diag_error(diags, isolation->loc, "user, network, limits, command and scripts in Lua need a process of the plug-in's own: isolation: process");
 }
 
 void bt_config_place_free(struct bt_config_place *place) {

@@ -1,6 +1,7 @@
 /* Where entries run: what the configuration asks for, with the defaults. */
 #include "config.h"
 
+#include "plugin/command.h"
 #include "plugin/internal.h"
 
 static struct bt_strs copy_texts(const struct bt_strs *from) {
@@ -30,7 +31,7 @@ bool bt_isolation_same(const struct bt_isolation *a, const struct bt_isolation *
 }
 
 struct bt_isolation bt_isolation_of(const struct bt_plugin_isolation *want, const char *path) {
-  bool process = want->mode == BT_PLUGIN_MODE_PROCESS || want->command ||
+  bool process = want->mode == BT_PLUGIN_MODE_PROCESS || want->command || bt_command_is_script(path) ||
                  (want->mode == BT_PLUGIN_MODE_DEFAULT && !bt_loader_shipped(path));
   return (struct bt_isolation){.process = process,
                                .user = bt_strdup(want->user),

@@ -15,6 +15,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/vec.h"
+#include "plugin/command.h"
 
 enum {
   first_user = 58000, /* between the users that systems hand out and those that systemd takes for itself */
@@ -57,12 +58,16 @@ static char *beside_program(const char *file) {
   return bt_file_exists(path) ? bt_steal(path) : NULL;
 }
 
-char *bt_spawn_program(void) {
-  char *found = in_build_tree("core/berth-plugin-host");
+char *bt_spawn_libexec(const char *name) {
+  BT_AUTO_FREE char *built = bt_asprintf("core/%s", name);
+  BT_AUTO_FREE char *installed = bt_asprintf("../libexec/berth/%s", name);
+  char *found = in_build_tree(built);
   if (!found)
-    found = beside_program("../libexec/berth/berth-plugin-host");
-  return found ? found : bt_strdup(BERTH_LIBEXECDIR "/berth-plugin-host");
+    found = beside_program(installed);
+  return found ? found : bt_asprintf(BERTH_LIBEXECDIR "/%s", name);
 }
+
+char *bt_spawn_program(void) { return bt_spawn_libexec("berth-plugin-host"); }
 
 /* FNV-1a: the same name has the same user after every restart. */
 static uint32_t number_of(const char *name) {
@@ -132,7 +137,7 @@ static int run(const struct bt_strs *args, int wire, int err_fd, pid_t *pid) {
   posix_spawnattr_setsigmask(&at, &none);
   posix_spawnattr_setpgroup(&at, 0);
   posix_spawnattr_setflags(&at, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP);
-  char path[] = "PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", lang[] = "LANG=C.UTF-8";
+  char path[] = "PATH=" BT_COMMAND_PATH, lang[] = "LANG=C.UTF-8";
   char asan[] = "ASAN_OPTIONS=detect_leaks=0"; /* of sanitized builds: the leak checker wants ptrace */
   char *const env[] = {path, lang, asan, NULL};
   int rc = posix_spawn(pid, args->items[0], &fa, &at, args->items, env);
@@ -168,6 +173,24 @@ static int start(const struct bt_strs *args, struct bt_process *out, struct bt_e
   return 0;
 }
 
+/* What the helper runs: the program of a command or of a script, or the plug-in itself. */
+static int add_target(struct bt_strs *args, const struct bt_strs *command, const char *path, struct bt_err **err) {
+  if (!command->len && !bt_command_is_script(path)) {
+    bt_strs_add(args, path);
+    return 0;
+  }
+  BT_AUTO_FREE char *program = NULL;
+  if (command->len && bt_command_find(command, &program, err) != 0)
+    return -1;
+  bt_strs_add(args, "--exec");
+  bt_strs_add(args, "--");
+  if (!command->len)
+    bt_command_of_script(path, args);
+  for (size_t i = 0; i < command->len; i++)
+    bt_strs_add(args, i ? command->items[i] : program);
+  return 0;
+}
+
 int bt_spawn(const struct bt_isolation *isolation, const char *name, const char *path, struct bt_process *out,
              struct bt_err **err) {
   *out = (struct bt_process){.pid = -1, .pidfd = -1, .wire = -1, .err = -1, .uid = geteuid()};
@@ -180,14 +203,8 @@ int bt_spawn(const struct bt_isolation *isolation, const char *name, const char 
   BT_AUTO_FREE char *program = bt_spawn_program();
   bt_strs_add(&args, program);
   add_limits(&args, isolation, uid, gid);
-  if (isolation->command.len) {
-    bt_strs_add(&args, "--exec");
-    bt_strs_add(&args, "--");
-    for (size_t i = 0; i < isolation->command.len; i++)
-      bt_strs_add(&args, isolation->command.items[i]);
-  } else {
-    bt_strs_add(&args, path);
-  }
+  if (add_target(&args, &isolation->command, path, err) != 0)
+    return -1;
   bt_strs_add(&args, NULL);
   return start(&args, out, err);
 }
