@@ -27,6 +27,10 @@ for header in plugin-api/include/berth/*.h; do
   there "/usr/include/berth/${header##*/}"
 done
 there /usr/share/aclocal/berth-plugin.m4
+for file in libexec/berth/berth-plugin-host libexec/berth/berth-plugin-lua share/berth/examples/python/notify.py \
+  share/berth/examples/lua/greeter.lua; do
+  there "/usr/$file"
+done
 while read -r file; do
   there "/usr/share/berth/${file#plugin-api/}"
 done < <(find plugin-api/template -type f)

@@ -94,8 +94,7 @@ ok $? "what asks for too much memory is told so"
 wait_for 15 is_ok box
 ok $? "the sandbox has nothing that leads out"
 is "$(it_json berth doctor --format json -- '.[] | select(.element == "box (berth.chat/1)") | .verdict')" ok "keys, queries, metrics, timers, JSON"
-said "box-ran\|the box ran" || [ -n "$(berth events 2>/dev/null | grep 'the box ran')" ]
-ok $? "and an event of its own"
+is "$(berth events -A --type 'plugin.box-ran' --format json 2>/dev/null | jq -r '.message // empty' | head -n 1)" "the box ran" "and an event of its own"
 
 received() { grep -qF -- "$1" "$it_dir/got"; }
 image=berth-$it/box:1
