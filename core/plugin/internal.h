@@ -27,6 +27,8 @@ struct bt_host_cell {
   pthread_t loop_thread;
   char *label; /* "plugin/<name>" */
   char *name;
+  int64_t complaints_second; /* of the log, under the lock: see ops.c */
+  int complaints;
   struct bt_host_cell *next;
 };
 

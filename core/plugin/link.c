@@ -176,7 +176,7 @@ static bool next_message(struct bt_link *link, struct bt_message *m) {
   BT_AUTO_ERR err = NULL;
   if (!link->in.data)
     return false;
-  long n = bt_wire_get(link->in.data + link->at, link->in.len - link->at, m, &err);
+  long n = bt_wire_get(link->in.data + link->at, link->in.len - link->at, link->s.max_json, m, &err);
   if (n < 0) {
     link->at = link->in.len;
     BT_AUTO_FREE char *why = bt_asprintf("it sent garbage: %s", bt_err_message(err));
@@ -236,7 +236,7 @@ static void on_readable(void *arg, int fd, int events) {
  * the others: it is moved there. */
 static int match(struct bt_link *link, size_t *from, const char *type, int64_t id, struct bt_message *out) {
   BT_AUTO_ERR err = NULL;
-  long n = link->in.data ? bt_wire_get(link->in.data + *from, link->in.len - *from, out, &err) : 0;
+  long n = link->in.data ? bt_wire_get(link->in.data + *from, link->in.len - *from, link->s.max_json, out, &err) : 0;
   if (n <= 0)
     return (int)n;
   if (strcmp(out->type, type) != 0 || bt_json_int(out->head, "id", -1) != id) {
@@ -297,6 +297,8 @@ void bt_link_drain(struct bt_link *link) {
 struct bt_link *bt_link_new(const struct bt_link_setup *setup) {
   struct bt_link *link = bt_new(struct bt_link);
   link->s = *setup;
+  if (!link->s.max_json)
+    link->s.max_json = BT_WIRE_MAX_JSON;
   link->thread = pthread_self();
   link->holds = 1;
   pthread_mutex_init(&link->lock, NULL);

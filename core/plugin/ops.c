@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "loop/loop.h"
@@ -14,6 +15,7 @@ enum {
   default_deadline_ms = 60000,
   route_deadline_ms = 30000,
   grace_ms = 10000,                 /* from cancel() to the plug-in's finish */
+  complaints_a_second = 50,
   max_emit = 1024 * 1024,           /* a call */
   max_queued = 64 * 1024 * 1024,    /* of one op, from threads faster than the loop */
   max_result = 64 * 1024 * 1024,
@@ -382,8 +384,21 @@ static struct bt_op *op_of(const struct berth_host *host, berth_op id, const cha
   return op && !*why ? op : NULL;
 }
 
+/* So many lines a second: who breaks the rules on purpose is not to fill the log. */
+static bool may_complain(const struct berth_host *host) {
+  struct bt_host_cell *cell = (struct bt_host_cell *)(uintptr_t)host;
+  int64_t second = bt_clock_mono_ms() / 1000;
+  bt_inbox_lock();
+  if (cell->complaints_second != second)
+    cell->complaints = 0;
+  cell->complaints_second = second;
+  bool may = ++cell->complaints <= complaints_a_second;
+  bt_inbox_unlock();
+  return may;
+}
+
 static void complain(const struct berth_host *host, const char *verb, berth_op id, const char *why) {
-  if (why)
+  if (why && may_complain(host))
     bt_warn(((const struct bt_host_cell *)host)->label, "%s %s (op %" PRIu64 "); dropped", verb, why, id);
 }
 

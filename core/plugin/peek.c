@@ -24,7 +24,7 @@ static int next_message(struct bt_peek *p, json_t **head, struct bt_err **err) {
   int64_t until = bt_clock_mono_ms() + patience_ms;
   for (;;) {
     struct bt_message m = {0};
-    long n = p->in.len ? bt_wire_get(p->in.data, p->in.len, &m, err) : 0;
+    long n = p->in.len ? bt_wire_get(p->in.data, p->in.len, BT_WIRE_MAX_JSON_IN, &m, err) : 0;
     if (n < 0)
       return bt_err_wrap(err, "it sent garbage");
     if (n > 0) {

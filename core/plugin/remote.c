@@ -337,6 +337,7 @@ struct bt_remote *bt_remote_new(struct bt_plugin *entry, struct bt_err **err) {
                                 .name = name,
                                 .in = r->process.wire,
                                 .out = r->process.wire,
+                                .max_json = BT_WIRE_MAX_JSON_IN,
                                 .max_out = max_out,
                                 .budget = budget,
                                 .pause_ms = pause_ms,

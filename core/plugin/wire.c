@@ -34,18 +34,18 @@ void bt_wire_put(struct bt_buf *out, json_t *head_steal, const void *bytes, size
     bt_buf_add(out, bytes, len);
 }
 
-long bt_wire_get(const char *data, size_t len, struct bt_message *out, struct bt_err **err) {
+long bt_wire_get(const char *data, size_t len, size_t max_json, struct bt_message *out, struct bt_err **err) {
   *out = (struct bt_message){0};
   if (len < BT_WIRE_HEAD)
     return 0;
   size_t json = get_u32(data), bytes = get_u32(data + 4);
-  if (json < 2 || json > BT_WIRE_MAX_JSON || bytes > BT_WIRE_MAX_BYTES)
+  if (json < 2 || json > max_json || bytes > BT_WIRE_MAX_BYTES)
     return bt_err_set(err, BT_PLUGIN_CRASHED,
-                      "a message of %zu bytes of JSON and %zu bytes is none: allowed are 2 to %d and 0 to %d", json, bytes,
-                      BT_WIRE_MAX_JSON, BT_WIRE_MAX_BYTES);
+                      "a message of %zu bytes of JSON and %zu bytes is none: allowed are 2 to %zu and 0 to %d", json, bytes,
+                      max_json, BT_WIRE_MAX_BYTES);
   if (len < BT_WIRE_HEAD + json + bytes)
     return 0;
-  BT_AUTO_JSON head = bt_json_parse(data + BT_WIRE_HEAD, json, BT_WIRE_MAX_JSON, BT_WIRE_MAX_DEPTH, "a message", err);
+  BT_AUTO_JSON head = bt_json_parse(data + BT_WIRE_HEAD, json, max_json, BT_WIRE_MAX_DEPTH, "a message", err);
   if (!head)
     return -1;
   out->type = bt_json_str(head, "t");

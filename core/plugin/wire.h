@@ -18,6 +18,7 @@ enum {
   BT_WIRE_VERSION = 1,
   BT_WIRE_HEAD = 8,
   BT_WIRE_MAX_JSON = 4 * 1024 * 1024,
+  BT_WIRE_MAX_JSON_IN = 512 * 1024, /* from a plug-in: what the server's loop parses in one go */
   BT_WIRE_MAX_BYTES = 64 * 1024 * 1024 + 4096,
   BT_WIRE_MAX_DEPTH = 64
 };
@@ -31,9 +32,9 @@ struct bt_message {
 
 /* Appends a message. head is stolen. */
 void bt_wire_put(struct bt_buf *out, json_t *head_steal, const void *bytes, size_t len);
-/* Reads the message that begins at data. Returns the number of bytes it takes, 0 where more are needed, -1 with a sentence where
+/* Reads the message that begins at data, whose JSON may have max_json bytes. Returns the number of bytes it takes, 0 where more are needed, -1 with a sentence where
  * it is none. out->head is a new reference. */
-long bt_wire_get(const char *data, size_t len, struct bt_message *out, struct bt_err **err) BT_CHECK;
+long bt_wire_get(const char *data, size_t len, size_t max_json, struct bt_message *out, struct bt_err **err) BT_CHECK;
 
 /* ---------------------------------------------------------------- links */
 
@@ -43,6 +44,7 @@ struct bt_link_setup {
   struct bt_loop *loop;
   const char *name; /* for the stall watch; lives as long as the link */
   int in, out;      /* descriptors, the same where it is a socket; closed with the link; made non-blocking */
+  size_t max_json;  /* of a message that is read; 0: BT_WIRE_MAX_JSON */
   size_t max_out;   /* bytes that may wait to be written; over it the link ends */
   int budget;       /* messages a turn of the loop; 0: no bound */
   int pause_ms;     /* before the next turn, where there were more: who floods waits */

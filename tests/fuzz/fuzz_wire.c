@@ -17,7 +17,7 @@ static void write_again(const struct bt_message *m) {
   BT_AUTO_ERR err = NULL;
   struct bt_message again;
   bt_wire_put(&out, json_incref(m->head), m->bytes, m->len);
-  long n = bt_wire_get(out.data, out.len, &again, &err);
+  long n = bt_wire_get(out.data, out.len, BT_WIRE_MAX_JSON, &again, &err);
   if (n <= 0) /* numbers may be written longer than they were read, past the largest length */
     return;
   BT_ASSERT((size_t)n == out.len && bt_json_equal(m->head, again.head) && m->len == again.len);
@@ -53,7 +53,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   for (size_t at = 0; at < size;) {
     BT_AUTO_ERR err = NULL;
     struct bt_message m;
-    long n = bt_wire_get(text + at, size - at, &m, &err);
+    long n = bt_wire_get(text + at, size - at, BT_WIRE_MAX_JSON, &m, &err);
     if (n <= 0)
       break;
     BT_AUTO_JSON head = m.head;

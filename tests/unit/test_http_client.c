@@ -242,6 +242,34 @@ static void test_redirects(void) {
   ok(r.code == BT_UNAVAILABLE && strstr(r.message, "unprotected"), "never from https to http");
 }
 
+/* Who may be spoken to: by name at each hop, by address at each connection. */
+static bool only_number(const void *arg, const char *host, int to_port, const struct sockaddr *addr) {
+  (void)arg, (void)to_port, (void)addr;
+  return strcmp(host, "127.0.0.1") == 0;
+}
+static bool no_address(const void *arg, const char *host, int to_port, const struct sockaddr *addr) {
+  (void)arg, (void)host, (void)to_port;
+  return addr == NULL;
+}
+
+static void test_allow(void) {
+  struct bt_http *others = http;
+  http = bt_http_new(loop); /* no connection of the other tests */
+  struct bt_http_request rq = {.follow_redirects = true, .allow = only_number};
+  struct result r = fetch("/r302", rq);
+  is_int(r.code, BT_OK, "a host that is allowed, also after a redirect");
+  r = fetch("/other", rq);
+  is_int(r.code, BT_DENIED, "a redirect to one that is not");
+  ok(strstr(r.message, "egress does not allow localhost:") != NULL, "it is named");
+  bt_http_free(&http);
+  http = bt_http_new(loop);
+  rq.allow = no_address;
+  r = fetch("/echo", rq);
+  is_int(r.code, BT_DENIED, "an allowed name with an address that is not");
+  bt_http_free(&http);
+  http = others;
+}
+
 static double cpu_ms(void) {
   struct timespec t;
   clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
@@ -406,6 +434,7 @@ int main(void) {
   test_plain();
   test_failures();
   test_redirects();
+  test_allow();
   test_authorities();
   test_tls();
   test_streams();
