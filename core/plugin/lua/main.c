@@ -287,7 +287,7 @@ static bool deliver(lua_State *L, struct bt_buf *in) {
   bool goes_on = true;
   while (goes_on && at < in->len) {
     struct bt_message m;
-    long n = bt_wire_get(in->data + at, in->len - at, &m, &err);
+    long n = bt_wire_get(in->data + at, in->len - at, BT_WIRE_MAX_JSON, &m, &err);
     if (n == 0)
       break;
     if (n < 0)
