@@ -126,6 +126,7 @@ _berth() {
         --profile) :; return ;;
         --interval) :; return ;;
         --signed-by) compopt -o filenames; COMPREPLY=($(compgen -f -- "$cur")); return ;;
+        --signed-by-secret) COMPREPLY=($(compgen -W "$({ berth secret ls -q; } 2>/dev/null)" -- "$cur")); return ;;
         --compat) COMPREPLY=($(compgen -W "refuse warn" -- "$cur")); return ;;
         --wait-timeout) :; return ;;
         --format) COMPREPLY=($(compgen -W "table json" -- "$cur")); return ;;
@@ -133,7 +134,7 @@ _berth() {
         --namespace|-n) :; return ;;
       esac
       if [[ $cur == -* ]]; then
-        COMPREPLY=($(compgen -W " --repo --branch --tag --path --file -f --env -e --profile --interval --on-request --correct --signed-by --no-webhook --no-report --compat --detach -d --wait-timeout --format --host -H --namespace -n --help -h --version -V" -- "$cur"))
+        COMPREPLY=($(compgen -W " --repo --branch --tag --path --file -f --env -e --profile --interval --on-request --correct --signed-by --signed-by-secret --no-webhook --no-report --compat --detach -d --wait-timeout --format --host -H --namespace -n --help -h --version -V" -- "$cur"))
       else
         COMPREPLY=($(compgen -W "$({ berth ls -q; } 2>/dev/null)" -- "$cur"))
       fi ;;

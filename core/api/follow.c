@@ -20,6 +20,7 @@ struct sync {
   const json_t *spec; /* of args */
   size_t at;          /* the entry that is asked, in order of the configuration */
   char *entry;        /* the one that speaks for the repository */
+  char *signers;      /* public keys, one of which has to have signed; NULL: nobody asks */
   char *why;          /* what the last one said that does not */
   json_t *answer;     /* what is known so far */
   struct bt_follow_files *files;
@@ -36,6 +37,7 @@ static void sync_end(struct sync *s, enum bt_code code, const char *message) {
   json_decref(s->answer);
   free(s->entry);
   free(s->why);
+  free(s->signers);
   free(s->request);
   free(s);
 }
@@ -121,7 +123,7 @@ static void take_person(struct sync *s, const json_t *result) {
 static bool check_signature(struct sync *s, const json_t *result) {
   const json_t *signature = bt_json_obj(result, "signature");
   const char *verdict = bt_json_str_or(signature, "verdict", "none"), *signer = bt_json_str(signature, "signer");
-  if (!bt_json_str(s->spec, "signers"))
+  if (!s->signers)
     return true;
   if (bt_streq(verdict, "good")) {
     bt_json_set_str(s->answer, "signature", signer ? signer : "good");
@@ -161,10 +163,31 @@ static void fetch(struct sync *s) {
                                     .commit = bt_json_str(s->answer, "commit"),
                                     .ref = bt_json_str(s->answer, "ref"),
                                     .paths_json = s->request,
-                                    .signers = bt_json_str(s->spec, "signers")};
+                                    .signers = s->signers};
   struct bt_plugin_call call = {
       .method = "scm.fetch", .deadline_ms = fetch_deadline_ms, .done = fetched, .arg = s, .owner = s->api};
   bt_plugin_invoke(entry, table, fetch, &call, &request);
+}
+
+/* The keys stand in the source, or in a secret of the namespace: read anew each time, so that a new one counts at once. */
+static int find_signers(struct sync *s, struct bt_err **err) {
+  const char *ns = bt_json_str(s->args, "namespace"), *secret = bt_json_str(s->spec, "signers_secret");
+  bt_str_set(&s->signers, bt_json_str(s->spec, "signers"));
+  if (!secret)
+    return 0;
+  BT_AUTO_FREE char *key = bt_asprintf("secrets/-/%s", secret);
+  BT_AUTO_FREE char *sealed = bt_asprintf("%s/-/%s", ns, secret);
+  const char *blob = bt_control_secret_blob(s->api->s.control(s->api->s.arg), ns, key);
+  void *data = NULL;
+  size_t len = 0;
+  if (!blob)
+    return bt_err_set(err, BT_NOT_FOUND, "the secret %s with the keys of signers is not there: make it with berth secret put", secret);
+  if (bt_seal_decrypt(s->api->s.seal, sealed, blob, &data, &len, err) < 0)
+    return -1;
+  s->signers = bt_strndup(data, len);
+  bt_wipe(data, len);
+  free(data);
+  return 0;
 }
 
 static bool skipped(const struct sync *s, const char *commit) {
@@ -191,6 +214,11 @@ static void resolved(void *arg, enum bt_code code, const char *message, json_t *
     bt_json_set_str(s->answer, "ref", bt_json_str(result, "ref"));
     if (skipped(s, commit)) {
       sync_end(s, BT_OK, "");
+      return;
+    }
+    BT_AUTO_ERR err = NULL;
+    if (find_signers(s, &err) < 0) {
+      sync_fail(s, bt_err_code(err), bt_err_message(err));
       return;
     }
     s->files = bt_follow_files_new(bt_json_str(s->args, "app"), s->spec);

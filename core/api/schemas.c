@@ -240,6 +240,7 @@ static const struct member requests[] = {
     {"SourcePut", "webhook", "boolean", "Look at once when the host tells of a push (true)"},
     {"SourcePut", "report", "boolean", "Tell the host what became of a commit (true)"},
     {"SourcePut", "signers", "string?", "Public keys, one of which has to have signed each commit"},
+    {"SourcePut", "signers_secret", "string?", "In place of signers: a secret of the namespace that holds them"},
     {"SourcePut", "compat", "string", "refuse (as usual) or warn"},
     {"Rollback", "to", "integer?", "Revision; absent: the one before"},
     {"Rollback", "message", "string", "Why"},

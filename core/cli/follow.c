@@ -41,6 +41,7 @@ static int add_env(const struct bt_args *args, json_t *body, struct bt_err **err
 
 static int add_signers(const struct bt_args *args, json_t *body, struct bt_err **err) {
   const char *file = bt_args_text(args, "signed-by");
+  bt_json_set_str(body, "signers_secret", bt_args_text(args, "signed-by-secret"));
   BT_AUTO_FREE char *text = NULL;
   size_t len = 0;
   if (!file)

@@ -99,6 +99,7 @@ static const struct bt_option follow_options[] = {
     {"correct", 0, BT_OPT_FLAG, NULL, "take back what somebody changes by hand", BT_COMPLETE_NONE},
     {"signed-by", 0, BT_OPT_TEXT, "FILE", "only commits signed by a key of this file: ssh's allowed_signers, or armoured OpenPGP keys",
      BT_COMPLETE_FILE},
+    {"signed-by-secret", 0, BT_OPT_TEXT, "SECRET", "the same with the keys in a secret", BT_COMPLETE_SECRET},
     {"no-webhook", 0, BT_OPT_FLAG, NULL, "do not look when the repository's host tells of a push", BT_COMPLETE_NONE},
     {"no-report", 0, BT_OPT_FLAG, NULL, "do not tell the repository's host what became of a commit", BT_COMPLETE_NONE},
     {"compat", 0, BT_OPT_TEXT, "refuse|warn", "what to do with attributes that Berth does not have (refuse)", BT_COMPLETE_NONE},

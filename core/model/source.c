@@ -178,15 +178,18 @@ static int read_interval(const json_t *body, json_t *out, struct bt_err **err) {
 }
 
 static int read_rest(const json_t *body, json_t *out, struct bt_err **err) {
-  const char *compat;
+  const char *compat, *secret;
   const json_t *signers = json_object_get(body, "signers");
   if (read_flag(body, "automatic", true, out, err) || read_flag(body, "correct", false, out, err) ||
       read_flag(body, "webhook", true, out, err) || read_flag(body, "report", true, out, err) || read_interval(body, out, err) ||
-      read_text(body, "compat", 16, &compat, err))
+      read_text(body, "compat", 16, &compat, err) || read_text(body, "signers_secret", 63, &secret, err))
     return -1;
   if (compat && !bt_streq(compat, "warn") && !bt_streq(compat, "refuse"))
     return bt_err_set(err, BT_INVALID, "compat has to be refuse or warn");
   bt_json_set_str(out, "compat", compat ? compat : "refuse");
+  bt_json_set_str(out, "signers_secret", secret);
+  if (secret && json_is_string(signers))
+    return bt_err_set(err, BT_INVALID, "signers are either public keys as text or the name of a secret, not both");
   if (!signers || json_is_null(signers))
     return 0;
   if (!json_is_string(signers) || json_string_length(signers) == 0 || json_string_length(signers) > max_signers)
@@ -197,7 +200,7 @@ static int read_rest(const json_t *body, json_t *out, struct bt_err **err) {
 
 static int check_keys(const json_t *body, struct bt_err **err) {
   static const char *const keys[] = {"repository", "branch", "tag",     "path",   "files",   "env",    "profiles", "interval",
-                                     "automatic",  "correct", "webhook", "report", "signers", "compat", NULL};
+                                     "automatic",  "correct", "webhook", "report", "signers", "signers_secret", "compat", NULL};
   const char *key;
   json_t *value;
   char hint[96];

@@ -20,6 +20,7 @@
  *   webhook     look at once when the host tells of a push (true)
  *   report      tell the host what became of a commit (true)
  *   signers     public keys, one of which has to have signed each commit; absent: anybody
+ *   signers_secret  in place of signers: a secret of the namespace that holds them
  * A new object, or NULL with BT_INVALID. */
 json_t *bt_source_parse(const json_t *body, struct bt_err **err);
 

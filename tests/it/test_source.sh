@@ -200,6 +200,10 @@ write ada && signed ada "by Ada"
 succeeds "Ada's is taken" timeout 60 berth sync "$app"
 ok "$(greeting_is ada; echo $?)" "and deployed"
 is "$(source_of .found.signature)" ada@example.org "the signer is known"
+berth secret put "$app-signers" "$it_dir/signers" >/dev/null
+fails "the keys may be in a secret that is not there" 3 timeout 60 berth follow "$app" --repo "file://$repos/shop.git" --path deploy --signed-by-secret "$app-nosuch" --interval 10s
+succeeds "or that is" timeout 60 berth follow "$app" --repo "file://$repos/shop.git" --path deploy --signed-by-secret "$app-signers" --interval 10s
+is "$(source_of .found.signature)" ada@example.org "with the same effect"
 if command -v gpg >/dev/null; then
   export GNUPGHOME=$it_dir/gnupg
   mkdir -m 700 "$GNUPGHOME"

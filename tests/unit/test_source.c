@@ -44,6 +44,7 @@ static void refused(void) {
       {"{\"repository\":\"h:x\",\"interval\":\"soon\"}", "10s to 24h"},
       {"{\"repository\":\"h:x\",\"automatic\":1}", "true or false"},
       {"{\"repository\":\"h:x\",\"signers\":\"\"}", "public keys"},
+      {"{\"repository\":\"h:x\",\"signers\":\"k\",\"signers_secret\":\"s\"}", "not both"},
       {"{\"repository\":\"h:x\",\"compat\":\"maybe\"}", "refuse or warn"},
       {"{\"repository\":\"h:x\",\"brunch\":\"main\"}", "did you mean"},
   };
