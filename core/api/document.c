@@ -146,6 +146,11 @@ static int check(const json_t *doc, struct bt_err **err) {
 }
 
 json_t *bt_document_parse(const char *text, size_t len, struct bt_err **err) {
+  if (!len) {
+    bt_err_set(err, BT_INVALID, "the body is empty: it has to be an apply document, {\"bundle\": ...} or {\"compose\": \"the file's text\"}; "
+                                "/v1/openapi.json has its members");
+    return NULL;
+  }
   BT_AUTO_JSON doc = bt_json_parse(text, len, BT_REQ_MAX_BODY, 0, "body", err);
   if (doc && !json_is_object(doc))
     bt_err_set(err, BT_INVALID, "the body is no JSON object");

@@ -40,6 +40,10 @@ json_t *bt_json_parse(const char *text, size_t len, size_t max_len, int max_dept
     bt_err_set(err, BT_TOO_LARGE, "%s: %zu bytes are more than the limit of %zu", what, len, max_len);
     return NULL;
   }
+  if (!len) {
+    bt_err_set(err, BT_INVALID, "%s is empty: it has to be JSON", what);
+    return NULL;
+  }
   if (too_deep(text, len, max_depth)) {
     bt_err_set(err, BT_INVALID, "%s: nested deeper than %d levels", what, max_depth);
     return NULL;

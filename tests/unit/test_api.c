@@ -217,6 +217,7 @@ static void test_refusals(void) {
     const char *name, *body;
     int status;
   } t[] = {
+      {"nothing at all", "", 400},
       {"not JSON", "{", 400},
       {"an unknown member", "{\"compose\": \"x\", \"nope\": 1}", 400},
       {"neither bundle nor compose", "{}", 400},

@@ -55,6 +55,9 @@ static void test_json(void) {
   ok(!bt_json_parse(deep, sizeof deep, 0, 64, "body", &err), "200 levels are refused");
   is_str(bt_err_message(err), "body: nested deeper than 64 levels", "with a sentence");
   bt_err_free(&err);
+  ok(!bt_json_parse(NULL, 0, 0, 0, "body", &err), "nothing is no JSON");
+  is_str(bt_err_message(err), "body is empty: it has to be JSON", "and is called what it is");
+  bt_err_free(&err);
   ok(!bt_json_parse("{\"a\":1,\"a\":2}", 13, 0, 0, "body", &err), "duplicate keys are refused");
   bt_err_free(&err);
   const char *secret = "{\"data\":\"hunter2\\ud800\"}";
