@@ -78,11 +78,12 @@ _berth() {
       case $prev in
         --file|-f) compopt -o filenames; COMPREPLY=($(compgen -f -- "$cur")); return ;;
         --project-name|-p) COMPREPLY=($(compgen -W "$({ berth ls -q; } 2>/dev/null)" -- "$cur")); return ;;
+        --format) COMPREPLY=($(compgen -W "table json" -- "$cur")); return ;;
         --host|-H) :; return ;;
         --namespace|-n) :; return ;;
       esac
       if [[ $cur == -* ]]; then
-        COMPREPLY=($(compgen -W " --file -f --project-name -p --host -H --namespace -n --help -h --version -V" -- "$cur"))
+        COMPREPLY=($(compgen -W " --file -f --project-name -p --format --host -H --namespace -n --help -h --version -V" -- "$cur"))
       else
         COMPREPLY=($(compgen -W "$({ berth ls -q; berth config --services; berth ps -q --all; } 2>/dev/null)" -- "$cur"))
       fi ;;
@@ -221,11 +222,12 @@ _berth() {
         --project-name|-p) COMPREPLY=($(compgen -W "$({ berth ls -q; } 2>/dev/null)" -- "$cur")); return ;;
         --tail) :; return ;;
         --since) :; return ;;
+        --format) COMPREPLY=($(compgen -W "text json" -- "$cur")); return ;;
         --host|-H) :; return ;;
         --namespace|-n) :; return ;;
       esac
       if [[ $cur == -* ]]; then
-        COMPREPLY=($(compgen -W " --file --project-name -p --all -a --follow -f --tail --since --timestamps -t --no-prefix --host -H --namespace -n --help -h --version -V" -- "$cur"))
+        COMPREPLY=($(compgen -W " --file --project-name -p --all -a --follow -f --tail --since --timestamps -t --no-prefix --format --host -H --namespace -n --help -h --version -V" -- "$cur"))
       else
         COMPREPLY=($(compgen -W "$({ berth ls -q; berth config --services; berth ps -q --all; } 2>/dev/null)" -- "$cur"))
       fi ;;

@@ -65,6 +65,7 @@ complete -c berth -n '__fish_seen_subcommand_from scale' -l format -d 'how to pr
 complete -c berth -n '__fish_seen_subcommand_from scale' -xa '(begin; berth ls -q; berth config --services; berth ps -q --all; end 2>/dev/null)'
 complete -c berth -n '__fish_seen_subcommand_from restart' -l file -s f -d 'Compose file; several are merged in order' -rF
 complete -c berth -n '__fish_seen_subcommand_from restart' -l project-name -s p -d 'app, instead of the current folder\'s project' -xa '(begin; berth ls -q; end 2>/dev/null)'
+complete -c berth -n '__fish_seen_subcommand_from restart' -l format -d 'how to print' -xa 'table json'
 complete -c berth -n '__fish_seen_subcommand_from restart' -xa '(begin; berth ls -q; berth config --services; berth ps -q --all; end 2>/dev/null)'
 complete -c berth -n '__fish_seen_subcommand_from rollback' -l file -s f -d 'Compose file; several are merged in order' -rF
 complete -c berth -n '__fish_seen_subcommand_from rollback' -l project-name -s p -d 'app, instead of the current folder\'s project' -xa '(begin; berth ls -q; end 2>/dev/null)'
@@ -145,6 +146,7 @@ complete -c berth -n '__fish_seen_subcommand_from logs' -l tail -d 'the last N l
 complete -c berth -n '__fish_seen_subcommand_from logs' -l since -d 'from this time on: RFC 3339, or 10m for ten minutes ago' -x
 complete -c berth -n '__fish_seen_subcommand_from logs' -l timestamps -s t -d 'the time in front of each line'
 complete -c berth -n '__fish_seen_subcommand_from logs' -l no-prefix -d 'the lines alone'
+complete -c berth -n '__fish_seen_subcommand_from logs' -l format -d 'how to print; as JSON an object a line' -xa 'text json'
 complete -c berth -n '__fish_seen_subcommand_from logs' -xa '(begin; berth ls -q; berth config --services; berth ps -q --all; end 2>/dev/null)'
 complete -c berth -n '__fish_seen_subcommand_from exec' -l file -s f -d 'Compose file; several are merged in order' -rF
 complete -c berth -n '__fish_seen_subcommand_from exec' -l project-name -s p -d 'app, instead of the current folder\'s project' -xa '(begin; berth ls -q; end 2>/dev/null)'

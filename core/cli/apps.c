@@ -132,30 +132,42 @@ int bt_verb_scale(struct bt_cli *cli, struct bt_err **err) {
 
 /* ---------------------------------------------------------------- restart */
 
-static int restart_one(struct bt_cli *cli, const struct bt_target *target, struct bt_err **err) {
+/* What the server answers goes to done where JSON is asked for. */
+static int restart_one(struct bt_cli *cli, const struct bt_target *target, json_t *done, struct bt_err **err) {
   BT_AUTO_JSON body = json_object();
+  BT_AUTO_JSON result = NULL;
   BT_AUTO_FREE char *path = target->instance ? bt_cli_path(cli, "instances", target->instance, "restart", NULL)
                                              : bt_cli_path(cli, "apps", target->app, "restart", NULL);
   bt_json_set(body, "services", target->service && !target->instance ? json_pack("[s]", target->service) : json_null());
-  if (bt_conn_call(cli->conn, "POST", path, body, write_timeout_ms, NULL, err))
+  if (bt_conn_call(cli->conn, "POST", path, body, write_timeout_ms, &result, err))
     return -1;
-  bt_cli_say("%s%s%s restarts\n", target->instance ? target->instance : target->app,
+  json_array_append(done, result);
+  if (!cli->json)
+    bt_cli_say("%s%s%s restarts\n", target->instance ? target->instance : target->app,
              target->service && !target->instance ? "/" : "",
              target->service && !target->instance ? target->service : "");
   return 0;
 }
 
-int bt_verb_restart(struct bt_cli *cli, struct bt_err **err) {
+static int restart_all(struct bt_cli *cli, json_t *done, struct bt_err **err) {
   if (!cli->args.rest.len) {
     BT_AUTO_TARGET whole = {0};
-    return bt_target_app(cli, &whole.app, err) || bt_cli_connect(cli, err) ? -1 : restart_one(cli, &whole, err);
+    return bt_target_app(cli, &whole.app, err) || bt_cli_connect(cli, err) ? -1 : restart_one(cli, &whole, done, err);
   }
   bt_vec_each(&cli->args.rest, word) {
     BT_AUTO_TARGET target = {0};
-    if (bt_target_resolve(cli, *word, &target, NULL, err) || restart_one(cli, &target, err))
+    if (bt_target_resolve(cli, *word, &target, NULL, err) || restart_one(cli, &target, done, err))
       return -1;
   }
   return 0;
+}
+
+int bt_verb_restart(struct bt_cli *cli, struct bt_err **err) {
+  BT_AUTO_JSON done = json_array();
+  int rc = restart_all(cli, done, err);
+  if (cli->json && (rc == 0 || json_array_size(done))) /* of several, those before the one that failed do restart */
+    bt_out_json(done);
+  return rc;
 }
 
 /* ---------------------------------------------------------------- down, rollback */

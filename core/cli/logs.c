@@ -20,6 +20,7 @@ struct logs;
 struct source {
   struct logs *logs;
   char *label;
+  char *app, *service, *instance;
   enum bt_color color;
   struct bt_buf line; /* a piece of ndjson */
   bool flows;
@@ -52,6 +53,9 @@ static struct logs *at_work;
 static void source_free(void *value) {
   struct source *source = value;
   free(source->label);
+  free(source->app);
+  free(source->service);
+  free(source->instance);
   free(source->last_time);
   bt_buf_free(&source->line);
   free(source);
@@ -90,6 +94,35 @@ static void emit(struct logs *logs, int64_t ms, struct bt_buf *text) {
     flush_kept(logs);
 }
 
+/* A line for a person: whose it is, when it was where that is asked for, and its text. */
+static void add_plain(const struct source *source, const char *time, const char *line, struct bt_buf *out) {
+  const struct logs *logs = source->logs;
+  if (logs->prefix) {
+    BT_AUTO_FREE char *prefix = bt_asprintf("%-*s | ", (int)logs->width, source->label);
+    bt_out_color(out, logs->fancy, source->color, prefix);
+  }
+  if (logs->timestamps && time)
+    bt_buf_addf(out, "%s ", time);
+  bt_buf_adds(out, line); /* as it is: colours of a program's own log are its business */
+  if (!out->len || out->data[out->len - 1] != '\n')
+    bt_buf_addc(out, '\n');
+}
+
+/* A line for a program: one object, whatever --timestamps and --no-prefix say. */
+static void add_object(const struct source *source, const json_t *entry, const char *line, struct bt_buf *out) {
+  BT_AUTO_JSON object = json_object();
+  size_t n = strlen(line);
+  BT_AUTO_FREE char *text = bt_strndup(line, n && line[n - 1] == '\n' ? n - 1 : n);
+  bt_json_set_str(object, "time", bt_json_str(entry, "time"));
+  bt_json_set_str(object, "app", source->app);
+  bt_json_set_str(object, "service", source->service);
+  bt_json_set_str(object, "instance", source->instance);
+  bt_json_set_str(object, "stream", bt_json_str(entry, "stream"));
+  bt_json_set_str(object, "text", text);
+  BT_AUTO_FREE char *json = bt_json_text(object);
+  bt_buf_addf(out, "%s\n", json);
+}
+
 static void on_line(struct source *source, const char *text, size_t len) {
   struct logs *logs = source->logs;
   BT_AUTO_JSON entry = bt_json_parse(text, len, 0, 0, "log line", NULL);
@@ -106,15 +139,10 @@ static void on_line(struct source *source, const char *text, size_t len) {
     source->last_ms = ms;
   }
   source->failures = 0;
-  if (logs->prefix) {
-    BT_AUTO_FREE char *prefix = bt_asprintf("%-*s | ", (int)logs->width, source->label);
-    bt_out_color(&out, logs->fancy, source->color, prefix);
-  }
-  if (logs->timestamps && time)
-    bt_buf_addf(&out, "%s ", time);
-  bt_buf_adds(&out, line); /* as it is: colours of a program's own log are its business */
-  if (!out.len || out.data[out.len - 1] != '\n')
-    bt_buf_addc(&out, '\n');
+  if (logs->cli->json)
+    add_object(source, entry, line, &out);
+  else
+    add_plain(source, time, line, &out);
   emit(logs, ms, &out);
 }
 
@@ -170,6 +198,8 @@ static void open_source(struct logs *logs, const json_t *instance, const char *t
   static const enum bt_color wheel[] = {BT_CYAN, BT_YELLOW, BT_GREEN, BT_MAGENTA, BT_BLUE, BT_RED};
   struct source *source = bt_new(struct source);
   *source = (struct source){.logs = logs, .label = bt_target_label(instance, logs->here),
+                            .app = bt_strdup(bt_json_str(instance, "app")), .service = bt_strdup(bt_json_str(instance, "service")),
+                            .instance = bt_strdup(bt_json_str(instance, "instance")),
                             .color = wheel[bt_map_len(logs->sources) % BT_COUNT(wheel)]};
   logs->width = BT_MAX(logs->width, strlen(source->label));
   bt_map_set(logs->sources, bt_json_str_or(instance, "instance", ""), source);

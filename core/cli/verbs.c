@@ -44,6 +44,7 @@ static const struct bt_option ls_options[] = {EVERYWHERE, {NULL}};
 static const struct bt_option ps_options[] = {FILES, PROJECT, ALL, EVERYWHERE, {NULL}};
 static const struct bt_option project_options[] = {FILES, PROJECT, {NULL}};
 #define JSON {"format", 0, BT_OPT_TEXT, "json", "JSON is what is printed", BT_COMPLETE_NONE}
+static const struct bt_option restart_options[] = {FILES, PROJECT, FORMAT, {NULL}};
 static const struct bt_option inspect_options[] = {FILES, PROJECT, JSON, {NULL}};
 static const struct bt_option json_options[] = {JSON, {NULL}};
 static const struct bt_option why_options[] = {FILES, PROJECT, FORMAT, {NULL}};
@@ -60,7 +61,8 @@ static const struct bt_option logs_options[] = {
     {"tail", 0, BT_OPT_TEXT, "N", "the last N lines of each instance (all)", BT_COMPLETE_NONE},
     {"since", 0, BT_OPT_TEXT, "TIME", "from this time on: RFC 3339, or 10m for ten minutes ago", BT_COMPLETE_NONE},
     {"timestamps", 't', BT_OPT_FLAG, NULL, "the time in front of each line", BT_COMPLETE_NONE},
-    {"no-prefix", 0, BT_OPT_FLAG, NULL, "the lines alone", BT_COMPLETE_NONE}, {NULL}};
+    {"no-prefix", 0, BT_OPT_FLAG, NULL, "the lines alone", BT_COMPLETE_NONE},
+    {"format", 0, BT_OPT_TEXT, "text|json", "how to print; as JSON an object a line", BT_COMPLETE_NONE}, {NULL}};
 static const struct bt_option exec_options[] = {
     FILES, PROJECT,
     {"interactive", 'i', BT_OPT_FLAG, NULL, "pass standard input on", BT_COMPLETE_NONE},
@@ -134,7 +136,7 @@ const struct bt_verb bt_verbs[] = {
      .run = bt_verb_down},
     {"scale", APPS, "SERVICE=N...", "Run so many instances of a service", NULL, scale_options, 1, -1, BT_COMPLETE_OBJECT,
      .run = bt_verb_scale},
-    {"restart", APPS, "[OBJECT...]", "Stop and start instances", object_help, project_options, 0, -1, BT_COMPLETE_OBJECT,
+    {"restart", APPS, "[OBJECT...]", "Stop and start instances", object_help, restart_options, 0, -1, BT_COMPLETE_OBJECT,
      .run = bt_verb_restart},
     {"rollback", APPS, "[APP]", "Bring an earlier revision of an app back", NULL, rollback_options, 0, 1, BT_COMPLETE_APP,
      .run = bt_verb_rollback},
