@@ -75,6 +75,8 @@ BT_VERB(help);
 
 /* Help of one verb, or of all where verb is NULL, on standard output. */
 void bt_help_print(const struct bt_verb *verb);
+/* The same as text in lines of at most width columns. */
+void bt_help_text(const struct bt_verb *verb, size_t width, struct bt_buf *out);
 /* The verbs that begin with this word: "secret". */
 void bt_help_group(const char *word);
 

@@ -44,15 +44,97 @@ static void ask_server(struct bt_cli *cli, json_t *checks) {
     json_array_extend(checks, json_is_array(report) ? report : bt_json_arr(report, "items"));
 }
 
+/* ---------------------------------------------------------------- the table */
+
+static const struct part {
+  const char *head, *key;
+  size_t most; /* columns, but for the last, which takes what is left */
+} parts[] = {{"ELEMENT", "element", 32}, {"VERDICT", "verdict", 8}, {"DECLARED", "declared", 26}, {"FOUND", "found", 0}};
+
+enum { gap = 2 };
+
+/* Columns of each part but the last, and where it begins. */
+static void measure(const json_t *checks, size_t *at) {
+  size_t i;
+  json_t *check;
+  at[0] = 0;
+  for (size_t p = 0; p + 1 < BT_COUNT(parts); p++) {
+    size_t wide = bt_out_columns(parts[p].head);
+    json_array_foreach(checks, i, check) wide = BT_MAX(wide, bt_out_columns(bt_json_str_or(check, parts[p].key, "")));
+    at[p + 1] = at[p] + BT_MIN(wide, parts[p].most) + gap;
+  }
+}
+
+/* A row of cells, each broken into as many lines as it needs within its part; heads where check is NULL. */
+static void add_cells(const json_t *check, const size_t *at, size_t width, bool fancy, struct bt_buf *out) {
+  struct bt_buf cells[BT_COUNT(parts)] = {{0}};
+  char *rest[BT_COUNT(parts)];
+  size_t used = BT_COUNT(parts);
+  for (size_t p = 0; p < BT_COUNT(parts); p++) {
+    BT_AUTO_BUF clean = {0};
+    bt_out_clean(&clean, check ? bt_json_str_or(check, parts[p].key, "") : parts[p].head);
+    size_t end = p + 1 < BT_COUNT(parts) ? at[p + 1] - gap : BT_MAX(width, at[p] + 20);
+    bt_out_wrap(&cells[p], clean.data ? clean.data : "", 0, 0, end - at[p]);
+    rest[p] = cells[p].data;
+  }
+  for (bool first = true; used; first = false) {
+    size_t column = 0;
+    for (size_t p = 0; p < used; p++) {
+      size_t n = strcspn(rest[p], "\n");
+      BT_AUTO_FREE char *line = bt_strndup(rest[p], n);
+      rest[p] += n + (rest[p][n] == '\n');
+      if (!n)
+        continue;
+      size_t blanks = at[p] > column ? at[p] - column : column ? 1 : 0; /* a word may be wider than its part */
+      bt_buf_addf(out, "%*s", (int)blanks, "");
+      bt_out_color(out, fancy, !check ? BT_BOLD : p == 1 ? bt_out_state_color(line) : BT_PLAIN, line);
+      column += blanks + bt_out_columns(line);
+    }
+    if (column || first)
+      bt_buf_addc(out, '\n');
+    while (used && !*rest[used - 1])
+      used--;
+  }
+  for (size_t p = 0; p < BT_COUNT(parts); p++)
+    bt_buf_free(&cells[p]);
+}
+
+void bt_doctor_render(const json_t *checks, size_t width, bool fancy, struct bt_buf *out) {
+  size_t at[BT_COUNT(parts)], i;
+  json_t *check;
+  measure(checks, at);
+  add_cells(NULL, at, width, fancy, out);
+  json_array_foreach(checks, i, check) {
+    const char *mend = bt_json_str_or(check, "mend", "");
+    BT_AUTO_BUF clean = {0};
+    add_cells(check, at, width, fancy, out);
+    if (!*mend || bt_streq(bt_json_str(check, "verdict"), "ok"))
+      continue;
+    bt_out_clean(&clean, mend);
+    bt_buf_adds(out, "    mend: ");
+    bt_out_wrap(out, clean.data, 10, 10, width);
+  }
+}
+
+/* On a terminal as wide as that is; elsewhere as wide as a page. */
+static void print_table(const json_t *checks) {
+  enum { page = 100, least = 80 };
+  BT_AUTO_BUF out = {0};
+  int width = bt_out_width(STDOUT_FILENO);
+  bt_doctor_render(checks, width ? (size_t)BT_MAX(width, least) : page, bt_out_fancy(STDOUT_FILENO), &out);
+  bt_out_write(STDOUT_FILENO, &out);
+}
+
 int bt_verb_doctor(struct bt_cli *cli, struct bt_err **err) {
-  static const struct bt_column columns[] = {{"ELEMENT", "element", BT_CELL_TEXT},   {"DECLARED", "declared", BT_CELL_TEXT},
-                                             {"FOUND", "found", BT_CELL_TEXT},       {"VERDICT", "verdict", BT_CELL_STATE},
-                                             {"MEND", "mend", BT_CELL_TEXT},         {NULL, NULL, BT_CELL_TEXT}};
+  static const struct bt_column columns[] = {{"ELEMENT", "element", BT_CELL_TEXT}, {NULL, NULL, BT_CELL_TEXT}};
   if (bt_cli_connect(cli, err))
     return -1;
   BT_AUTO_JSON checks = json_array();
   ask_server(cli, checks);
-  bt_list_print(cli, columns, "element", checks);
+  if (cli->json || cli->quiet)
+    bt_list_print(cli, columns, "element", checks);
+  else
+    print_table(checks);
   size_t i, failed = 0;
   json_t *check;
   json_array_foreach(checks, i, check) {

@@ -95,7 +95,6 @@ static int follow(struct bt_cli *cli, const char *url, struct bt_err **err) {
   events.again = bt_timer_new(cli->conn->loop, "again", on_again, &events);
   at_work = &events;
   bt_loop_on_signal(cli->conn->loop, SIGINT, on_interrupt, NULL);
-  bt_loop_on_signal(cli->conn->loop, SIGPIPE, on_interrupt, NULL);
   on_again(&events);
   bt_loop_run(cli->conn->loop);
   at_work = NULL;

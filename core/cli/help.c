@@ -7,23 +7,23 @@
 #include "cli/cli.h"
 #include "cli/completion.h"
 
-static void add_wrapped(struct bt_buf *b, const char *text) {
-  enum { columns = 80 };
-  size_t at = 0;
-  while (*text) {
-    size_t n = strcspn(text, " ");
-    if (at && at + 1 + n > columns) {
-      bt_buf_addc(b, '\n');
-      at = 0;
-    } else if (at) {
-      bt_buf_addc(b, ' ');
-      at++;
-    }
-    bt_buf_add(b, text, n);
-    at += n;
-    text += n + (text[n] == ' ');
+enum { left_columns = 34 };
+
+struct help {
+  struct bt_buf *out;
+  size_t width;
+};
+
+/* A word on the left, what it is on the right; where the left is too wide, the right begins on the next line. */
+static void add_row(const struct help *help, const char *left, const char *right) {
+  size_t at = strlen(left);
+  bt_buf_adds(help->out, left);
+  if (at > left_columns) {
+    bt_buf_addc(help->out, '\n');
+    at = 0;
   }
-  bt_buf_addc(b, '\n');
+  bt_buf_addf(help->out, "%*s", (int)(left_columns + 1 - at), "");
+  bt_out_wrap(help->out, right, left_columns + 1, left_columns + 1, help->width);
 }
 
 static void add_option(void *arg, const struct bt_option *option) {
@@ -34,22 +34,24 @@ static void add_option(void *arg, const struct bt_option *option) {
     bt_buf_addf(&left, "      --%s", option->name);
   if (option->value)
     bt_buf_addf(&left, " %s", option->value);
-  bt_buf_addf(arg, "%-34s %s\n", left.data, option->doc);
+  add_row(arg, left.data, option->doc);
 }
 
-static void add_verb(struct bt_buf *b, const struct bt_verb *verb) {
+static void add_verb(struct help *help, const struct bt_verb *verb) {
+  struct bt_buf *b = help->out;
   bt_buf_addf(b, "berth %s [OPTION...]%s%s\n\n", verb->name, *verb->args ? " " : "", verb->args);
   bt_buf_addf(b, "%s.\n", verb->summary);
   if (verb->more) {
     bt_buf_addc(b, '\n');
-    add_wrapped(b, verb->more);
+    bt_out_wrap(b, verb->more, 0, 0, help->width);
   }
   bt_buf_adds(b, "\nOptions:\n");
-  bt_verb_each_option(verb, add_option, b);
+  bt_verb_each_option(verb, add_option, help);
 }
 
-static void add_all(struct bt_buf *b) {
+static void add_all(struct help *help) {
   const char *group = "";
+  struct bt_buf *b = help->out;
   bt_buf_adds(b, "berth VERB [OPTION...] [ARGUMENT...]\n\nRuns containers from Compose files.\n");
   for (const struct bt_verb *v = bt_verbs; v->name; v++) {
     if (!v->group)
@@ -57,20 +59,29 @@ static void add_all(struct bt_buf *b) {
     if (strcmp(group, v->group) != 0)
       bt_buf_addf(b, "\n%s:\n", v->group);
     group = v->group;
-    BT_AUTO_FREE char *left = bt_asprintf("%s %s", v->name, v->args);
-    bt_buf_addf(b, "  %-32s %s\n", left, v->summary);
+    BT_AUTO_FREE char *left = bt_asprintf("  %s %s", v->name, v->args);
+    add_row(help, left, v->summary);
   }
   bt_buf_adds(b, "\nOptions of every verb:\n");
-  bt_verb_each_option(NULL, add_option, b);
+  bt_verb_each_option(NULL, add_option, help);
   bt_buf_adds(b, "\n\"berth VERB --help\" tells more, and so does \"man berth\".\n");
+}
+
+void bt_help_text(const struct bt_verb *verb, size_t width, struct bt_buf *out) {
+  struct help help = {.out = out, .width = width};
+  if (verb)
+    add_verb(&help, verb);
+  else
+    add_all(&help);
 }
 
 void bt_help_group(const char *word) {
   BT_AUTO_BUF b = {0};
+  struct help help = {.out = &b, .width = bt_out_text_width()};
   for (const struct bt_verb *v = bt_verbs; v->name; v++)
     if (bt_verb_in_group(v, word)) {
       BT_AUTO_FREE char *left = bt_asprintf("berth %s %s", v->name, v->args);
-      bt_buf_addf(&b, "%-32s %s\n", left, v->summary);
+      add_row(&help, left, v->summary);
     }
   bt_buf_addf(&b, "\n\"berth %s VERB --help\" tells more.\n", word);
   bt_out_write(STDOUT_FILENO, &b);
@@ -78,10 +89,7 @@ void bt_help_group(const char *word) {
 
 void bt_help_print(const struct bt_verb *verb) {
   BT_AUTO_BUF b = {0};
-  if (verb)
-    add_verb(&b, verb);
-  else
-    add_all(&b);
+  bt_help_text(verb, bt_out_text_width(), &b);
   bt_out_write(STDOUT_FILENO, &b);
 }
 

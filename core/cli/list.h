@@ -26,6 +26,9 @@ struct bt_column {
 
 /* Prints items as --format and --quiet have it; id is the key that --quiet prints. Returns exit code 0. */
 int bt_list_print(const struct bt_cli *cli, const struct bt_column *columns, const char *id, const json_t *items);
+/* The checks of "berth doctor" in lines of at most width columns: a row each, its cells broken where they are long, and the mend of
+ * what is not ok on a line of its own. */
+void bt_doctor_render(const json_t *checks, size_t width, bool fancy, struct bt_buf *out);
 /* A time member in milliseconds, be it a number or RFC 3339; 0 where absent. */
 long long bt_json_time(const json_t *object, const char *key);
 

@@ -200,9 +200,34 @@ void bt_table_free(struct bt_table *table) {
 
 static int lost;
 
+void bt_out_wrap(struct bt_buf *b, const char *text, size_t at, size_t indent, size_t width) {
+  bool first = true; /* of its line */
+  for (size_t n; *text; text += n + (text[n] == ' ')) {
+    n = strcspn(text, " ");
+    BT_AUTO_FREE char *word = bt_strndup(text, n);
+    size_t columns = bt_out_columns(word);
+    if (!first && at + 1 + columns > width) {
+      bt_buf_addf(b, "\n%*s", (int)indent, "");
+      at = indent;
+      first = true;
+    }
+    bt_buf_addf(b, "%s%s", first ? "" : " ", word);
+    at += columns + !first;
+    first = false;
+  }
+  bt_buf_addc(b, '\n');
+}
+
+size_t bt_out_text_width(void) {
+  int width = bt_out_width(STDOUT_FILENO);
+  return width <= 0 ? 80 : (size_t)BT_MIN(BT_MAX(width, 60), 100);
+}
+
 void bt_out_write(int fd, const struct bt_buf *b) {
   for (size_t at = 0; at < b->len;) {
     ssize_t n = write(fd, b->data + at, b->len - at);
+    if (n < 0 && errno == EPIPE)
+      exit(BT_EXIT_PIPE); /* by exit(): a terminal in raw mode is set back */
     if (n < 0 && errno != EINTR && errno != EAGAIN) {
       lost = lost ? lost : errno;
       return;

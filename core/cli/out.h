@@ -25,7 +25,15 @@ void bt_out_clean_lines(struct bt_buf *b, const char *text);
 size_t bt_out_columns(const char *text);
 /* The color of a state, health or status word. */
 enum bt_color bt_out_state_color(const char *word);
-/* Writes all of b to fd; what cannot be written (a closed pipe) is dropped. */
+/* Adds text in lines of at most width columns and a newline, broken at blanks: a word that is longer stays whole. The first line
+ * goes on at column at; those that follow are indented by indent. */
+void bt_out_wrap(struct bt_buf *b, const char *text, size_t at, size_t indent, size_t width);
+/* Columns for running text on standard output: the terminal's, from 60 to 100; 80 where it is none. */
+size_t bt_out_text_width(void);
+/* The exit code where nobody reads the output any more, as a shell has it of a command that SIGPIPE ended. */
+enum { BT_EXIT_PIPE = 141 };
+/* Writes all of b to fd; what cannot be written (a full disk) is dropped. Where the reader has gone (berth ... | head) nothing that
+ * would come has a use: ends the process with BT_EXIT_PIPE and without a word, as SIGPIPE does where it is not ignored. */
 void bt_out_write(int fd, const struct bt_buf *b);
 /* errno of the first write that failed (a full disk, say), 0 where all went out. */
 int bt_out_lost(void);

@@ -98,6 +98,9 @@ like "$(berth logs store --no-prefix)" "the-token-$it" "the secret reached the c
 like "$(berth inspect secret/token -p "$app" 2>&1 | tr -d ' \n')" '"used_by":\["'"$app"'/store"\]' "inspect of a secret that came with the app"
 like "$(berth -H unix:///nowhere logs --since foo store 2>&1)" '--since takes a time such as [^ ]*, or a duration .* not "foo"' "a wrong --since is refused in the words of the command line, before a server is asked"
 like "$(berth -H unix:///nowhere events --after foo 2>&1)" '--after takes a whole number .* not "foo"' "a wrong --after as well"
+is "$(it_json berth logs store --format json -- '"\(.service) \(.stream) \(.text)"' | head -n 1)" "store stdout store is up" "as JSON, an object a line"
+bash -c 'timeout 20 berth logs -f web 2>&1 | head -c 0; exit "${PIPESTATUS[0]}"'
+is "$?" 141 "a reader that has enough ends it"
 is "$(berth logs --tail 1 store --no-prefix | wc -l)" 1 "--tail"
 
 is "$(berth exec store echo hello)" hello "exec"
@@ -128,6 +131,8 @@ like "$(berth secret ls -q)" 'put-secret' "secret put"
 succeeds "secret rm" berth secret rm put-secret
 
 succeeds "restart" berth restart store
+wait_for 30 sh -c '[ "$(berth ps store --format json | jq -r ".[0].ready")" = true ]'
+is "$(it_json berth restart store --format json -- '.[0] | "\(.app) \(.services | join(","))"')" "$app store" "as JSON: what restarts"
 wait_for 30 sh -c '[ "$(berth ps store --format json | jq -r ".[0].ready")" = true ]'
 
 # Images of web's instances, but for those that are on their way out.

@@ -1,12 +1,15 @@
 #include "config.h"
 
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/json.h"
 #include "cli/args.h"
 #include "cli/cli.h"
 #include "cli/completion.h"
+#include "cli/list.h"
 #include "cli/live.h"
 #include "cli/out.h"
 #include "cli/plan_print.h"
@@ -354,7 +357,67 @@ static void test_generated(void) {
   ok(strstr(out.data, ".It Cm \"secret put\" Ar \"NAME [FILE]\""), "and the manual");
 }
 
+/* ---------------------------------------------------------------- width */
+
+static size_t widest(const char *text) {
+  size_t most = 0;
+  for (size_t n; *text; text += n + (text[n] == '\n')) {
+    n = strcspn(text, "\n");
+    BT_AUTO_FREE char *line = bt_strndup(text, n);
+    most = BT_MAX(most, bt_out_columns(line));
+  }
+  return most;
+}
+
+static void test_widths(void) {
+  BT_AUTO_BUF wrapped = {0};
+  bt_out_wrap(&wrapped, "four more words and averyverylongone", 3, 2, 12);
+  is_str(wrapped.data, "four more\n  words and\n  averyverylongone\n", "text is broken at blanks");
+  size_t most = 0;
+  for (const struct bt_verb *v = bt_verbs; v->name; v++) {
+    BT_AUTO_BUF help = {0};
+    bt_help_text(v, 80, &help);
+    most = BT_MAX(most, widest(help.data));
+  }
+  BT_AUTO_BUF all = {0};
+  bt_help_text(NULL, 80, &all);
+  ok(BT_MAX(most, widest(all.data)) <= 80, "all help fits into 80 columns");
+
+  BT_AUTO_JSON checks = json_pack("[{s:s,s:s,s:s,s:s,s:s},{s:s,s:s,s:s,s:s,s:s}]", "element", "store", "declared", "writes are durable",
+                                  "found", "ok", "verdict", "ok", "mend", "never shown", "element", "lb-haproxy: the product that it drives",
+                                  "declared", "haproxy 2.6 or newer, up to 3.x", "found",
+                                  "haproxy 2.4.1, which knows nothing of half of what is asked of it here", "verdict", "error", "mend",
+                                  "install a newer haproxy from the distribution's backports, and tell Berth to reload its configuration file");
+  BT_AUTO_BUF table = {0};
+  bt_doctor_render(checks, 100, false, &table);
+  ok(widest(table.data) <= 100, "the doctor's table fits into 100 columns");
+  ok(strstr(table.data, "\n    mend: install a newer haproxy") != NULL, "what to do stands on a line of its own");
+  ok(strstr(table.data, "never shown") == NULL, "but not of what is well");
+}
+
+/* A reader that goes away (berth ... | head) is no error to speak of. */
+static void test_closed_pipe(void) {
+  int ends[2], status = 0;
+  if (pipe(ends) < 0)
+    return;
+  pid_t pid = fork();
+  if (pid == 0) {
+    BT_AUTO_BUF b = {0};
+    close(ends[0]);
+    signal(SIGPIPE, SIG_IGN);
+    bt_buf_adds(&b, "to nobody\n");
+    bt_out_write(ends[1], &b);
+    _exit(0);
+  }
+  close(ends[0]);
+  close(ends[1]);
+  ok(pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status), "writing to a pipe that nobody reads ends");
+  is_int(WEXITSTATUS(status), BT_EXIT_PIPE, "as SIGPIPE would have ended it");
+}
+
 int main(void) {
+  test_widths();
+  test_closed_pipe();
   test_args();
   test_args_refused();
   test_verbs();
