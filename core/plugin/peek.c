@@ -10,7 +10,7 @@
 #include "base/json.h"
 #include "plugin/wire.h"
 
-enum { patience_ms = 10000 };
+enum { patience_ms = 10000, max_said = 64 * 1024 };
 
 struct bt_peek {
   struct bt_process process;
@@ -60,11 +60,29 @@ static int hello(struct bt_peek *p, const char *path, struct bt_err **err) {
   return p->lib ? 0 : -1;
 }
 
+/* Adds the last line of its standard error, which mostly says why it ended: the log has it where it runs, here nobody else shows it. */
+static int with_last_words(const struct bt_peek *p, struct bt_err **err) {
+  BT_AUTO_BUF said = {0};
+  char chunk[4096];
+  for (ssize_t n; said.len < max_said && (n = read(p->process.err, chunk, sizeof chunk)) > 0;)
+    bt_buf_add(&said, chunk, (size_t)n);
+  size_t end = said.len;
+  while (end && (unsigned char)said.data[end - 1] <= ' ')
+    end--;
+  size_t begin = end;
+  while (begin && (unsigned char)said.data[begin - 1] >= ' ')
+    begin--;
+  if (begin == end)
+    return -1;
+  BT_AUTO_FREE char *why = bt_strdup(bt_err_message(*err));
+  return bt_err_set(err, bt_err_code(*err), "%s; its last words: %.*s", why, (int)BT_MIN(end - begin, (size_t)400), said.data + begin);
+}
+
 struct bt_peek *bt_peek_open(const struct bt_isolation *isolation, const char *name, const char *path, struct bt_err **err) {
   struct bt_peek *p = bt_new(struct bt_peek);
   p->process = (struct bt_process){.pid = -1, .pidfd = -1, .wire = -1, .err = -1};
   if ((path && bt_loader_check_file(path, err) != 0) || bt_spawn(isolation, name, path, &p->process, err) != 0 ||
-      hello(p, path ? path : name, err) != 0)
+      (hello(p, path ? path : name, err) != 0 && with_last_words(p, err) != 0))
     bt_peek_close(&p);
   return p;
 }

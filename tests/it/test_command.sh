@@ -33,6 +33,7 @@ like "$out" "open\.py is writable by others: chmod go-w it" "a script that other
 like "$out" "there is no program berth-no-such-program in /usr/local/bin:" "a program that is not there"
 like "$out" "\./notify\.py is neither an absolute path nor a program's name" "a relative path"
 like "$out" "entry garbage: .*garbage" "one that talks garbage"
+like "$out" "entry ends: .*ended before it answered; its last words: cannot find my things" "one that ends, with its last words"
 like "$out" "entry empty: .*it needs a file or a url" "the plug-in's own word on its configuration"
 
 it_server "$yaml" "$bad"
