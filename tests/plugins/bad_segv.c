@@ -3,6 +3,6 @@
 
 static void simple_send(struct berth_instance *self, berth_op op, const struct berth_chat_send *request) {
   (void)self, (void)op, (void)request;
-  volatile int *nowhere = (volatile int *)8;
+  int *volatile nowhere = (int *)8;
   *nowhere = 1;
 }

@@ -166,7 +166,7 @@ static void test_commands(void) {
   test_load("[{\"name\":\"bad\",\"plugin\":\"bad\",\"command\":[\"/bin/false\"]}]");
   ok(test_wait(strstr(bt_plugin_error(bad), "exited with status 1")), "one that ends at once");
   test_load("[{\"name\":\"bad\",\"plugin\":\"bad\",\"command\":[\"/nowhere/at/all\"]}]");
-  ok(test_wait(strstr(bt_plugin_error(bad), "exited with status 127")), "one that is not there");
+  ok(test_wait(strstr(bt_plugin_error(bad), "is no program that can be run")), "one that is not there");
 }
 
 int main(void) {
