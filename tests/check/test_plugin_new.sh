@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # "berth plugin new" makes folders that build and pass their tests out of installed headers, with each of four build systems and
 # under the sanitizers; what they make is loaded by the server. Bad names and full folders are refused with the mend.
-# timeout: 600
+# timeout: 900
 # shellcheck source=tests/check/lib.sh
 . "$(dirname "$0")/lib.sh"
 export ASAN_OPTIONS=detect_leaks=1
 dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
+trap 'rm -rf "$dir" /tmp/berth-plugin-check-lb-try.json*' EXIT
 chmod 755 "$dir"
 
 [ -x "$build/core/berthd" ] || skip_all "there is no build in $build"

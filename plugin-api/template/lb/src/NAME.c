@@ -66,6 +66,12 @@ static void write_file(void *arg) {
 
 static void write_state(struct berth_instance *self);
 
+/* Nobody waits for op 0: its caller gave up. */
+static void finish(struct berth_instance *self, berth_op op, enum berth_code code, const char *message, const char *result) {
+  if (op)
+    self->ops->finish(self->host, op, code, message, result);
+}
+
 /* On the loop again; perhaps after stop(). */
 static void file_written(void *arg) {
   struct write_job *job = arg;
@@ -76,7 +82,7 @@ static void file_written(void *arg) {
     if (job->error)
       snprintf(self->detail, sizeof self->detail, "cannot write %s: %s", job->file, strerror(job->error));
     for (size_t i = 0; i < job->nops; i++)
-      self->ops->finish(self->host, job->ops[i], job->error ? BERTH_UNAVAILABLE : BERTH_OK, self->detail,
+      finish(self, job->ops[i], job->error ? BERTH_UNAVAILABLE : BERTH_OK, self->detail,
                         "{\"reloaded\":false,\"refused\":[]}");
     write_state(self);
   }
@@ -100,7 +106,7 @@ static void write_state(struct berth_instance *self) {
     if (good)
       job->ops[job->nops++] = self->waiting[i];
     else
-      self->ops->finish(self->host, self->waiting[i], BERTH_EXHAUSTED, "out of memory", NULL);
+      finish(self, self->waiting[i], BERTH_EXHAUSTED, "out of memory", NULL);
   self->nwaiting = 0;
   if (good) {
     self->job = job;
@@ -267,14 +273,21 @@ static enum berth_code start(const struct berth_host *host, const char *config, 
   return BERTH_OK;
 }
 
-/* The caller gave up. A write goes on: what it puts in force was asked for. */
-static void cancel(struct berth_instance *self, berth_op op) {
-  for (size_t i = 0; i < max_watchers; i++)
-    if (op && self->watchers[i] == op) {
-      self->watchers[i] = 0;
-      self->ops->finish(self->host, op, BERTH_CANCELLED, "cancelled", NULL);
-      return;
+/* Takes op out of a list; false where it is not in it. */
+static bool take_op(berth_op *list, size_t n, berth_op op) {
+  for (size_t i = 0; op && i < n; i++)
+    if (list[i] == op) {
+      list[i] = 0;
+      return true;
     }
+  return false;
+}
+
+/* The caller gave up; an op that has ended is in no list any more. A write goes on: what it puts in force was asked for. */
+static void cancel(struct berth_instance *self, berth_op op) {
+  if (take_op(self->watchers, max_watchers, op) || take_op(self->waiting, self->nwaiting, op) ||
+      (self->job && take_op(self->job->ops, self->job->nops, op)))
+    self->ops->finish(self->host, op, BERTH_CANCELLED, "cancelled", NULL);
 }
 
 static const struct berth_field fields[] = {

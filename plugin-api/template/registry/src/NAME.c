@@ -34,12 +34,12 @@ static void finish_json(struct berth_instance *self, berth_op op, json_t *result
 static bool serves(struct berth_instance *self, const char *image) {
   const char *registry = config_text(self, "registry");
   size_t n = strlen(registry);
-  return strncmp(image, registry, n) == 0 && image[n] == '/';
+  return image && strncmp(image, registry, n) == 0 && image[n] == '/';
 }
 
 static void resolve(struct berth_instance *self, berth_op op, const struct berth_registry_resolve *request) {
   const char *digest = request->image ? strstr(request->image, "@sha256:") : NULL;
-  if (!request->image || !serves(self, request->image))
+  if (!serves(self, request->image))
     self->ops->finish(self->host, op, BERTH_INVALID, "the image is not of this entry's registry", NULL);
   else if (!digest)
     self->ops->finish(self->host, op, BERTH_UNSUPPORTED,
@@ -50,7 +50,7 @@ static void resolve(struct berth_instance *self, berth_op op, const struct berth
 
 static void credentials(struct berth_instance *self, berth_op op, const struct berth_registry_credentials *request) {
   const char *username = config_text(self, "username");
-  if (!request->image || !serves(self, request->image))
+  if (!serves(self, request->image))
     self->ops->finish(self->host, op, BERTH_INVALID, "the image is not of this entry's registry", NULL);
   else if (!username)
     self->ops->finish(self->host, op, BERTH_OK, NULL, "{}"); /* anonymous */
