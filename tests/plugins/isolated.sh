@@ -6,13 +6,13 @@ set -uo pipefail
 export BERTH_TEST_ISOLATION=process
 
 for program in unit/test_plugin_calls unit/test_plugin_services plugins/test_abi plugins/test_chat_webhook plugins/test_monitor_prometheus \
-  plugins/test_registry_oci plugins/test_runtime_docker; do
+  plugins/test_registry_oci plugins/test_lb_haproxy plugins/test_runtime_docker; do
   # One that reads files of the machine (build contexts, profiles) and asks a socket who listens there (for its limits) needs a user who
   # may, and sockets of its own.
   user=
   unset BERTH_TEST_EGRESS
   case $program in
-    plugins/test_runtime_docker) user=root ;;
+    plugins/test_runtime_docker | plugins/test_lb_haproxy) user=root ;;
     plugins/test_registry_oci) export BERTH_TEST_EGRESS='["127.0.0.1"]' ;; # registries are named by images, not by its configuration
   esac
   out=$(BERTH_TEST_USER=$user timeout 300 "${top_builddir:-.}/tests/$program" 2>&1)

@@ -253,7 +253,9 @@ static void test_conflicts(void) {
   deploy(&k);
   refused(&k, APP("other", "x:1", "{" ROUTE ",'port':1}"), "service web has a route for shop.example/, which is service web's of app shop; choose another host or path");
   refused(&k, APP("other", "x:1", "{" ROUTE ",'port':1,'share':'s'}"), "which is service web's of app shop");
-  kit_request(&k, "app.apply", APP("shop", "x:1", "{" ROUTE ",'port':8080,'share':'s'}"), false);
+  const struct bt_reply *shared = kit_request(&k, "app.apply", APP("shop", "x:1", "{" ROUTE ",'port':8080,'share':'s'}"), false);
+  BT_AUTO_FREE char *plan = bt_json_text(bt_json_arr(shared->result, "plan"));
+  ok(strstr(plan, "no container is replaced"), "the plan says that no container is replaced: %s", plan);
   kit_resolve(&k, "1");
   is_int(kit_count(&k, "release"), 0, "a change of routes alone replaces no container");
   ok(k.fx.routes, "but the table is told anew");
