@@ -12,19 +12,23 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "alloc.h"
 #include "base/buf.h"
 #include "base/clock.h"
 #include "report.h"
 
 enum { output_lines = 20, output_max = 1 << 20 };
+static const rlim_t memory_max = 4ull << 30; /* one that eats all fails its test, and nothing else */
 
 /* ---------------------------------------------------------------- the child */
 
 static _Noreturn void child(void (*fn)(void *arg), void *arg, int report, FILE *output, char *step) {
   setpgid(0, 0);
   prctl(PR_SET_PDEATHSIG, SIGKILL); /* nothing is left behind when the checker itself is killed */
-  struct rlimit none = {0, 0};
+  struct rlimit none = {0, 0}, memory = {memory_max, memory_max};
   setrlimit(RLIMIT_CORE, &none);
+  if (check_alloc_on()) /* sanitizers map terabytes that they never touch */
+    setrlimit(RLIMIT_AS, &memory);
   signal(SIGPIPE, SIG_IGN);
   dup2(fileno(output), STDOUT_FILENO);
   dup2(fileno(output), STDERR_FILENO);

@@ -15,7 +15,8 @@
 #include "request.h"
 #include "tests.h"
 
-enum { warm_cycles = 2, cycles = 6, refusals = 160 };
+/* kept: descriptors that a library may open once for ever. */
+enum { warm_cycles = 2, cycles = 6, kept = 4, refusals = 160 };
 
 /* Of the address sanitizer, where it is linked: 1 where memory is unreachable. */
 int __lsan_do_recoverable_leak_check(void) __attribute__((weak));
@@ -92,6 +93,7 @@ static void leaks(const struct check_test *t) {
     return;
   int64_t until = bt_clock_mono_ms() + check_plan.seconds * 600;
   struct check_alloc_live before = {0};
+  struct check_count first = check_count();
   int n = 0;
   for (; n < warm_cycles + cycles && (n <= warm_cycles || bt_clock_mono_ms() < until); n++) {
     if (n == warm_cycles)
@@ -100,6 +102,9 @@ static void leaks(const struct check_test *t) {
       break;
   }
   struct check_alloc_live after = check_alloc_live();
+  int descriptors = check_count().descriptors - first.descriptors;
+  if (descriptors > kept)
+    check_fail("start, calls and stop leave %d descriptors open", descriptors);
   size_t counted = (size_t)BT_MAX(n - warm_cycles, 1);
   if (after.blocks >= before.blocks + counted)
     check_fail("%zu blocks of memory (%zu bytes) are not freed after %zu entries were started, called and stopped; with "

@@ -44,6 +44,9 @@ like "$(head -n 1 "$dir/chat-print.c")" "chat-print.c" "the example is found in 
 succeeds "it compiles" cc -std=c11 -pedantic -Wall -Wextra -Werror -fPIC -shared -fvisibility=hidden $flags \
   -o "$dir/chat-print.so" "$dir/chat-print.c"
 is "$(nm -D --defined-only "$dir/chat-print.so" | awk '{print $3}')" berth_plugin_v1 "it exports one symbol"
+if [ -x "$build/plugin-api/checker/berth-plugin-check" ]; then
+  succeeds "it keeps the contract" "$build/plugin-api/checker/berth-plugin-check" --strict --config '{"prefix": "berth "}' "$dir/chat-print.so"
+fi
 
 if [ -x "$build/core/berthd" ]; then
   cat >"$dir/berthd.yaml" <<YAML
