@@ -24,6 +24,14 @@ for _, name in ipairs{ "io", "os", "debug", "load", "loadstring", "loadfile", "d
   assert(_G[name] == nil, name)
 end
 assert(string.dump == nil and getmetatable("").__index == string)
+T.config = { { name = "n", type = "int", default = 7, doc = "A number." }, { name = "list", type = "list", default = { "a" }, doc = "A list." } }
+T.start = function(config)
+  assert(config.n == 7 and config.list[1] == "a", "defaults")
+  berth.route{ method = "POST", path = "/hooks/box", summary = "Says what it hears.", open = true, handle = function(r)
+    if r.body == "fail" then error("on purpose") end
+    return 201, r.method .. " " .. r.path .. " " .. r.query .. " " .. r.body, { ["X-Box"] = r.headers["x-box"] }
+  end }
+end
 T.interfaces["berth.chat/1"].probe = function(op)
     local j = berth.json
     assert(j.encode({}) == "{}" and j.encode(berth.array({})) == "[]" and j.encode(j.decode("[[],{},[null],1,1.5]")) == "[[],{},[null],1,1.5]")
@@ -96,6 +104,12 @@ ok $? "the sandbox has nothing that leads out"
 is "$(it_json berth doctor --format json -- '.[] | select(.element == "box (berth.chat/1)") | .verdict')" ok "keys, queries, metrics, timers, JSON"
 is "$(berth events -A --type 'plugin.box-ran' --format json 2>/dev/null | jq -r '.message // empty' | head -n 1)" "the box ran" "and an event of its own"
 
+ask() { curl -s --max-time 10 -i --unix-socket "$it_dir/run/berth.sock" -H "X-Box: yes" -d "$1" "http://berth/hooks/box?q=1" | tr -d '\r'; }
+said=$(ask hello)
+like "$said" "^HTTP/1.1 201" "a route of its own"
+like "$said" "^X-Box: yes" "with headers"
+like "$said" "^POST /hooks/box q=1 hello$" "and bodies"
+like "$(ask fail)" "^HTTP/1.1 500" "one that raises is a 500"
 received() { grep -qF -- "$1" "$it_dir/got"; }
 image=berth-$it/box:1
 it_image "$image"

@@ -23,9 +23,7 @@ MANIFEST = {
         {"name": "types", "type": "list", "default": '["app.*"]', "doc": "Patterns of the types of events that are told."},
     ],
 }
-config = {}
-failing = ""
-last_id = 0
+config, failing, last_id = {}, "", 0
 
 
 def send(message, body=b""):
@@ -42,22 +40,27 @@ def receive():
     return json.loads(sys.stdin.buffer.read(text)), sys.stdin.buffer.read(body)
 
 
-def ask(kind, body=b"", **members):
+def ask(kind, data=b"", **members):
     global last_id
     last_id += 1
-    send({"t": kind, "id": last_id, **members}, body)
+    send({"t": kind, "id": last_id, **members}, data)
+
+
+def result(why):
+    global failing
+    failing = why
+    if why:
+        print("chat-notify:", why, file=sys.stderr)  # a line of the server's log
 
 
 def tell(text):
-    global failing
     if config["file"]:
         try:
             with open(config["file"], "a", encoding="utf-8") as file:
                 file.write(" ".join(text.split()) + "\n")
-            failing = ""
+            result("")
         except OSError as error:
-            failing = str(error)
-            print("chat-notify:", failing, file=sys.stderr)  # a line of the server's log
+            result(str(error))
     if config["url"]:
         ask("http.request", json.dumps({"text": text}).encode(), method="POST", url=config["url"], body=True,
             headers=[["content-type", "application/json"]], timeout_ms=10000)
@@ -90,7 +93,7 @@ while True:
             tell(f"{m['type']}: {m['message']}")
         send({"t": "events.taken", "id": m["id"], "count": 1})
     elif kind == "http.done":
-        failing = "" if m["code"] == "ok" and m["status"] < 300 else m.get("message") or f"status {m['status']}"
+        result("" if m["code"] == "ok" and m["status"] < 300 else m.get("message") or f"status {m['status']}")
     elif kind == "stop":
         send({"t": "done", "id": m["id"], "code": "ok"})
         sys.exit(0)
