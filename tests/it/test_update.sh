@@ -28,7 +28,15 @@ notifications:
 YAML
 docker-registry serve "$it_dir/registry.yaml" >"$it_dir/registry.log" 2>&1 &
 registry=$!
-trap 'kill $registry 2>/dev/null; it_cleanup' EXIT
+cleanup() { # with what was pulled by its digest
+  local rc=$? pulled
+  kill $registry 2>/dev/null
+  mapfile -t pulled < <(docker image ls -aq --no-trunc "$image" 2>/dev/null | sort -u)
+  it_images+=("${pulled[@]}")
+  (exit $rc)
+  it_cleanup
+}
+trap cleanup EXIT
 wait_for 10 curl -sf "http://127.0.0.1:$registry_port/v2/" || skip_all "docker-registry does not come up"
 docker version >/dev/null 2>&1 || skip_all "no Docker Engine answers"
 it_config
