@@ -197,13 +197,14 @@ static enum place place_of_v6(const struct in6_addr *a) {
   const uint8_t *b = a->s6_addr;
   uint32_t last = (uint32_t)b[12] << 24 | (uint32_t)b[13] << 16 | (uint32_t)b[14] << 8 | b[15];
   static const uint8_t nat64[12] = {0, 0x64, 0xff, 0x9b};
-  if (IN6_IS_ADDR_V4MAPPED(a) || memcmp(b, nat64, sizeof nat64) == 0)
+  if (IN6_IS_ADDR_V4MAPPED(a) || IN6_IS_ADDR_V4COMPAT(a) || memcmp(b, nat64, sizeof nat64) == 0)
     return place_of_v4(last);
   if (b[0] == 0x20 && b[1] == 0x02) /* 6to4: the v4 address is inside */
     return place_of_v4((uint32_t)b[2] << 24 | (uint32_t)b[3] << 16 | (uint32_t)b[4] << 8 | b[5]);
   if (IN6_IS_ADDR_LOOPBACK(a) || IN6_IS_ADDR_UNSPECIFIED(a) || IN6_IS_ADDR_LINKLOCAL(a) || IN6_IS_ADDR_MULTICAST(a))
     return PLACE_LOCAL;
-  bool private = (b[0] & 0xfe) == 0xfc || (b[0] == 0xfe && (b[1] & 0xc0) == 0xc0);
+  static const uint8_t own_nat64[6] = {0, 0x64, 0xff, 0x9b, 0, 1}; /* RFC 8215: where the v4 address stands is the site's business */
+  bool private = (b[0] & 0xfe) == 0xfc || (b[0] == 0xfe && (b[1] & 0xc0) == 0xc0) || memcmp(b, own_nat64, sizeof own_nat64) == 0;
   return private ? PLACE_PRIVATE : PLACE_PUBLIC;
 }
 
