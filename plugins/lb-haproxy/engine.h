@@ -115,6 +115,7 @@ bool lbh_prepare(struct berth_instance *self, char **why); /* folders, tmpfs for
 /* Writes certificates, pages and the list of the state; the configuration goes to a file beside its place. */
 bool lbh_write_files(struct berth_instance *self, char **why);
 bool lbh_write_config(struct berth_instance *self, bool aside, char **why);
+bool lbh_restore_config(struct berth_instance *self, char **why); /* the last that HAProxy took, where there is one */
 void lbh_sweep_files(struct berth_instance *self); /* those that the state does not name */
 void lbh_check(struct berth_instance *self);       /* ends in lbh_checked */
 void lbh_start(struct berth_instance *self);

@@ -121,6 +121,10 @@ bool lbh_write_config(struct berth_instance *self, bool aside, char **why) {
   return write_file(path, self->text.text, why);
 }
 
+bool lbh_restore_config(struct berth_instance *self, char **why) {
+  return !self->good_text || write_file(self->settings.config_file, self->good_text, why);
+}
+
 static bool named(const struct berth_instance *self, const char *path) {
   for (size_t i = 0; i < self->state.nroutes; i++) {
     const struct lbh_route *r = &self->state.routes[i];

@@ -316,11 +316,9 @@ static void start_failed(struct berth_instance *self, const char *why) {
   PU_AUTO_FREE sentence = NULL;
   if (self->reloading && self->alive) {
     sentence = pu_asprintf("HAProxy did not take the new configuration: %s; the last good one stays in force", why);
-    FILE *f = self->good_text ? fopen(self->settings.config_file, "we") : NULL;
-    if (f) {
-      fputs(self->good_text, f);
-      fclose(f);
-    }
+    PU_AUTO_FREE unwritten = NULL;
+    if (!lbh_restore_config(self, &unwritten)) /* who restarts HAProxy would find the one that it refused */
+      lbh_log(self, BERTH_LOG_ERROR, "%s", unwritten);
     not_taken(self, BERTH_UNAVAILABLE, sentence);
     return;
   }
