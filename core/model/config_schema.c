@@ -40,7 +40,7 @@ static json_t *plugins_schema(void) {
   json_t *schema = json_pack("{s:[s,s],s:{s:s,s:b,s:{s:{s:s,s:s},s:{s:s,s:s},s:{s:s,s:s},s:{s:[s,s],s:s}},s:[{s:[s]},{s:[s]},{s:[s]}]}}",
                    "type", "array", "null", "items", "type", "object", "additionalProperties", 0, "properties",
                    "plugin", "type", "string", "description", "A plug-in of plugin_dir by its name.",
-                   "path", "type", "string", "description", "A plug-in's shared object by its path.",
+                   "path", "type", "string", "description", "A plug-in's shared object, or its script in Lua (*.lua), by its path.",
                    "name", "type", "string", "description", "Name of this use of the plug-in; the plug-in's own where absent.",
                    "config", "type", "object", "null", "description", "The plug-in's own fields: see its documentation.",
                    "oneOf", "required", "plugin", "required", "path", "required", "command");
