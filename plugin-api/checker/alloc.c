@@ -2,12 +2,15 @@
 #include "alloc.h"
 
 #include <errno.h>
+#include <link.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+
+#include "base/mem.h"
 
 #ifndef __has_feature
 #define __has_feature(x) 0
@@ -31,6 +34,26 @@ bool check_scope(bool plugin) {
 
 static struct check_alloc_live live;
 static long refuse_at, seen;
+static uintptr_t own_from, own_to;
+
+static int find_object(struct dl_phdr_info *info, size_t size, void *arg) {
+  (void)size;
+  uintptr_t from = UINTPTR_MAX, to = 0, within = (uintptr_t)arg;
+  for (int i = 0; i < info->dlpi_phnum; i++) {
+    const ElfW(Phdr) *p = &info->dlpi_phdr[i];
+    if (p->p_type != PT_LOAD)
+      continue;
+    from = BT_MIN(from, info->dlpi_addr + p->p_vaddr);
+    to = BT_MAX(to, info->dlpi_addr + p->p_vaddr + p->p_memsz);
+  }
+  if (within < from || within >= to)
+    return 0;
+  own_from = from;
+  own_to = to;
+  return 1;
+}
+
+void check_alloc_own(const void *within) { dl_iterate_phdr(find_object, (void *)(uintptr_t)within); }
 
 #if INTERPOSE
 
@@ -102,9 +125,10 @@ static bool forget(void *p) {
   return ours;
 }
 
-/* True where this allocation is the one to be refused. */
-static bool refused(void) {
-  if (!in_plugin)
+/* True where this allocation is the one to be refused. caller: who asks for it. Libraries below the plug-in are left alone: some do
+ * not survive it (jansson, the C library's user database), and that is not the author's to mend. */
+static bool refused(const void *caller) {
+  if (!in_plugin || (uintptr_t)caller < own_from || (uintptr_t)caller >= own_to)
     return false;
   long n = __atomic_add_fetch(&seen, 1, __ATOMIC_RELAXED);
   if (n != __atomic_load_n(&refuse_at, __ATOMIC_RELAXED))
@@ -116,19 +140,19 @@ static bool refused(void) {
 /* ---------------------------------------------------------------- the C library's names */
 
 __attribute__((visibility("default"))) void *malloc(size_t size) {
-  void *p = refused() ? NULL : __libc_malloc(size);
+  void *p = refused(__builtin_return_address(0)) ? NULL : __libc_malloc(size);
   remember(p, size);
   return p;
 }
 
 __attribute__((visibility("default"))) void *calloc(size_t n, size_t size) {
-  void *p = refused() ? NULL : __libc_calloc(n, size);
+  void *p = refused(__builtin_return_address(0)) ? NULL : __libc_calloc(n, size);
   remember(p, n * size);
   return p;
 }
 
 __attribute__((visibility("default"))) void *realloc(void *old, size_t size) {
-  if (refused())
+  if (refused(__builtin_return_address(0)))
     return NULL;
   bool ours = forget(old);
   void *p = __libc_realloc(old, size);
@@ -140,7 +164,7 @@ __attribute__((visibility("default"))) void *realloc(void *old, size_t size) {
 }
 
 __attribute__((visibility("default"))) void *memalign(size_t align, size_t size) {
-  void *p = refused() ? NULL : __libc_memalign(align, size);
+  void *p = refused(__builtin_return_address(0)) ? NULL : __libc_memalign(align, size);
   remember(p, size);
   return p;
 }

@@ -19,8 +19,10 @@ struct check_alloc_live {
 };
 struct check_alloc_live check_alloc_live(void);
 
-/* The n-th allocation of the plug-in's code from now on gets NULL (0: none does). Counting starts anew. */
+/* The plug-in's own object is the one that this address is in: only what it asks for itself is refused. */
+void check_alloc_own(const void *within);
+/* The n-th allocation of the plug-in's own object from now on gets NULL (0: none does). Counting starts anew. */
 void check_alloc_refuse(long n);
-long check_alloc_count(void); /* allocations of the plug-in's code since then */
+long check_alloc_count(void); /* such allocations since then */
 
 #endif

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "alloc.h"
 #include "base/json.h"
 #include "plugin/fields.h"
 #include "plugin/loader.h"
@@ -28,6 +29,8 @@ const struct berth_plugin *check_map(void) {
   const struct berth_plugin *plugin = dlsym(handle, BERTH_PLUGIN_SYMBOL_NAME);
   if (!plugin)
     check_fail("it exports no %s: another ABI, or the symbol is hidden (BERTH_EXPORT)", BERTH_PLUGIN_SYMBOL_NAME);
+  else
+    check_alloc_own(plugin);
   return plugin;
 }
 

@@ -2,6 +2,7 @@
 #include "run.h"
 
 #include <errno.h>
+#include <execinfo.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -22,13 +23,32 @@ static const rlim_t memory_max = 4ull << 30; /* one that eats all fails its test
 
 /* ---------------------------------------------------------------- the child */
 
+/* Where it happened, for those who have no sanitizer; then the signal does what it does. */
+static void on_crash(int signo) {
+  void *frames[40];
+  check_scope(false);
+  backtrace_symbols_fd(frames, backtrace(frames, BT_COUNT(frames)), STDERR_FILENO);
+  signal(signo, SIG_DFL);
+  raise(signo);
+}
+
+static void watch_crashes(void) {
+  static const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL};
+  void *frame;
+  backtrace(&frame, 1); /* the first call allocates */
+  for (size_t i = 0; i < BT_COUNT(signals); i++)
+    signal(signals[i], on_crash);
+}
+
 static _Noreturn void child(void (*fn)(void *arg), void *arg, int report, FILE *output, char *step) {
   setpgid(0, 0);
   prctl(PR_SET_PDEATHSIG, SIGKILL); /* nothing is left behind when the checker itself is killed */
   struct rlimit none = {0, 0}, memory = {memory_max, memory_max};
   setrlimit(RLIMIT_CORE, &none);
-  if (check_alloc_on()) /* sanitizers map terabytes that they never touch */
+  if (check_alloc_on()) { /* sanitizers map terabytes that they never touch, and tell of crashes themselves */
     setrlimit(RLIMIT_AS, &memory);
+    watch_crashes();
+  }
   signal(SIGPIPE, SIG_IGN);
   dup2(fileno(output), STDOUT_FILENO);
   dup2(fileno(output), STDERR_FILENO);
