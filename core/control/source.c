@@ -7,6 +7,7 @@
 #include "model/source.h"
 
 enum {
+  max_waiting = 64,            /* requests for a look of one source */
   correct_after_ms = 5000,     /* a change by hand stays that long, so that a person sees it happen */
   first_retry_ms = 5000,       /* doubles with each failure, up to the interval or max_retry_ms */
   max_retry_ms = 15 * 60 * 1000,
@@ -522,6 +523,11 @@ void ctl_source_sync(struct bt_control *c, const struct bt_request *request) {
   struct ctl_source *s = named(c, request);
   if (!s)
     return;
+  if (s->waiting.len >= max_waiting) {
+    ctl_reply_err(c, request->id, BT_EXHAUSTED, "%d requests wait already for a look at the repository of app %s: ask again later", max_waiting,
+                  bt_json_str_or(request->args, "app", "?"));
+    return;
+  }
   bt_vec_push(&s->waiting, ((struct ctl_waiter){request->id, request->dry_run, bt_strdup(request->actor)}));
   c->sources_due = true;
 }

@@ -201,6 +201,9 @@ static enum place place_of_v6(const struct in6_addr *a) {
     return place_of_v4(last);
   if (b[0] == 0x20 && b[1] == 0x02) /* 6to4: the v4 address is inside */
     return place_of_v4((uint32_t)b[2] << 24 | (uint32_t)b[3] << 16 | (uint32_t)b[4] << 8 | b[5]);
+  static const uint8_t teredo[4] = {0x20, 0x01, 0, 0};
+  if (memcmp(b, teredo, sizeof teredo) == 0) /* RFC 4380: inside stands the v4 address of the client, inverted */
+    return place_of_v4(~last);
   if (IN6_IS_ADDR_LOOPBACK(a) || IN6_IS_ADDR_UNSPECIFIED(a) || IN6_IS_ADDR_LINKLOCAL(a) || IN6_IS_ADDR_MULTICAST(a))
     return PLACE_LOCAL;
   static const uint8_t own_nat64[6] = {0, 0x64, 0xff, 0x9b, 0, 1}; /* RFC 8215: where the v4 address stands is the site's business */

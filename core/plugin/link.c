@@ -33,10 +33,18 @@ struct bt_link {
   bool broken;       /* nothing can be written any more */
 };
 
+/* Configurations with their secrets pass here. */
+static void wipe(struct bt_buf *b) {
+  if (b->data)
+    bt_wipe(b->data, b->len);
+}
+
 static void release(struct bt_link *link) {
   if (--link->holds)
     return;
   pthread_mutex_destroy(&link->lock);
+  wipe(&link->in);
+  wipe(&link->out);
   bt_buf_free(&link->in);
   bt_buf_free(&link->out);
   free(link->why);
@@ -71,6 +79,7 @@ static bool write_some(struct bt_link *link) {
     link->sent += (size_t)n;
   }
   link->sent = 0;
+  wipe(&link->out);
   if (link->out.cap > keep_spare)
     bt_buf_free(&link->out);
   else
@@ -148,6 +157,7 @@ size_t bt_link_waiting(struct bt_link *link) {
 /* Reads what is there. False at the end. */
 static bool read_some(struct bt_link *link) {
   if (link->at == link->in.len) {
+    wipe(&link->in);
     link->at = link->in.len = 0;
     if (link->in.cap > keep_spare)
       bt_buf_free(&link->in);

@@ -103,7 +103,7 @@ int main(void) {
   char template[] = "/tmp/berth-bench-lb-XXXXXX";
   dir = mkdtemp(template);
   test_open_server(NULL);
-  BT_AUTO_FREE char *listen = bt_asprintf("127.0.0.1:%d", 20000 + (int)getpid() % 20000);
+  BT_AUTO_FREE char *listen = bt_asprintf("127.0.0.1:%d", 20000 + (int)getpid() % 12000);
   json_t *config = json_pack("{s:s,s:[s],s:[]}", "dir", dir, "http", listen, "https");
   struct bt_plugin_entry entry = {.name = "lb", .plugin = "lb-haproxy", .config = config};
   bt_plugins_load(T.plugins, &entry, 1);

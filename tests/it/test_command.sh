@@ -12,7 +12,7 @@ printf '#!/bin/sh\necho this is no message; echo a line of its own >&2; exec cat
 printf '#!/bin/sh\necho cannot find my things >&2; exit 3\n' >"$it_dir/bad/ends"
 printf '#!/bin/sh\nyes noise | head -n 5000 >&2; sleep 1.2; echo after the noise >&2; exec sleep 3600\n' >"$it_dir/bad/noisy"
 chmod 755 "$it_dir/bad/garbage" "$it_dir/bad/ends" "$it_dir/bad/noisy"
-port=$(shuf -i 20000-39999 -n 1)
+port=$(shuf -i 20000-31999 -n 1)
 mkdir -p "$it_dir/web/cgi-bin"
 printf '#!/bin/sh\ncat >>%s/got\necho >>%s/got\necho "Content-Type: text/plain"\necho\necho ok\n' "$it_dir" "$it_dir" >"$it_dir/web/cgi-bin/hook"
 chmod 755 "$it_dir/web/cgi-bin/hook"

@@ -8,7 +8,7 @@
 work=$it_dir/work
 mkdir -p "$work" && cd "$work" || exit 1
 app=$it
-port=$((20000 + $$ % 20000))
+port=$((20000 + $$ % 12000))
 image=berth-$it/box:1
 it_server
 it_image "$image"

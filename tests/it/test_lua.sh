@@ -63,7 +63,7 @@ entries=
 for name in syntax raises nomanifest refuses binary open loops eats box; do
   entries+="  - {path: $it_dir/plugins/$name.lua}"$'\n'
 done
-port=$(shuf -i 20000-39999 -n 1)
+port=$(shuf -i 20000-31999 -n 1)
 mkdir -p "$it_dir/web/cgi-bin"
 printf '#!/bin/sh\ncat >>%s/got\necho >>%s/got\necho "Content-Type: text/plain"\necho\necho ok\n' "$it_dir" "$it_dir" >"$it_dir/web/cgi-bin/hook"
 chmod 755 "$it_dir/web/cgi-bin/hook"

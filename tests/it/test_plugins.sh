@@ -6,7 +6,7 @@
 
 free_port() {
   local port
-  for port in $(shuf -i 20000-39999 -n 20); do
+  for port in $(shuf -i 20000-31999 -n 20); do
     (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || { echo "$port"; return; }
   done
 }

@@ -238,7 +238,7 @@ int main(void) {
     return skip_all("haproxy or curl is not installed");
   char template[] = "/dev/shm/berth-lb-XXXXXX"; /* a tmpfs: nothing has to be mounted, which a process of its own may not */
   dir = mkdtemp(template);
-  http_port = 20000 + (int)getpid() % 20000;
+  http_port = 20000 + (int)getpid() % 12000;
   ok(web_start(&one) && web_start(&two), "two endpoints");
   test_open_server(NULL);
   load("");

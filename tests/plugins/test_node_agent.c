@@ -371,7 +371,7 @@ int main(void) {
     return 1;
   snprintf(T.server_id, sizeof T.server_id, "t%ld", (long)getpid());
   snprintf(T.prefix, sizeof T.prefix, "bta%ld", (long)getpid());
-  T.port = 20000 + getpid() % 20000;
+  T.port = 20000 + getpid() % 12000;
   T.loop = bt_loop_new();
   T.pool = bt_pool_new(T.loop, 2);
   T.http = bt_http_new(T.loop);
