@@ -70,7 +70,7 @@ static bool make_dirs(const char *path) {
   struct stat st;
   if ((mkdir(copy, 0700) < 0 && errno != EEXIST) || lstat(copy, &st) < 0)
     return false;
-  errno = S_ISDIR(st.st_mode) && st.st_uid == geteuid() ? 0 : EACCES; /* in a folder for all, another may have been faster */
+  errno = !S_ISDIR(st.st_mode) ? ENOTDIR : st.st_uid != geteuid() ? EACCES : 0; /* in a folder for all, another may have been faster */
   return errno == 0;
 }
 
