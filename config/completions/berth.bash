@@ -52,11 +52,12 @@ _berth() {
         --file|-f) compopt -o filenames; COMPREPLY=($(compgen -f -- "$cur")); return ;;
         --project-name|-p) COMPREPLY=($(compgen -W "$({ berth ls -q; } 2>/dev/null)" -- "$cur")); return ;;
         --wait-timeout) :; return ;;
+        --format) COMPREPLY=($(compgen -W "table json" -- "$cur")); return ;;
         --host|-H) :; return ;;
         --namespace|-n) :; return ;;
       esac
       if [[ $cur == -* ]]; then
-        COMPREPLY=($(compgen -W " --file -f --project-name -p --volumes -v --detach -d --wait-timeout --host -H --namespace -n --help -h --version -V" -- "$cur"))
+        COMPREPLY=($(compgen -W " --file -f --project-name -p --volumes -v --detach -d --wait-timeout --format --host -H --namespace -n --help -h --version -V" -- "$cur"))
       else
         COMPREPLY=($(compgen -W "$({ berth ls -q; } 2>/dev/null)" -- "$cur"))
       fi ;;
@@ -141,11 +142,12 @@ _berth() {
       fi ;;
     "unfollow")
       case $prev in
+        --format) COMPREPLY=($(compgen -W "table json" -- "$cur")); return ;;
         --host|-H) :; return ;;
         --namespace|-n) :; return ;;
       esac
       if [[ $cur == -* ]]; then
-        COMPREPLY=($(compgen -W " --host -H --namespace -n --help -h --version -V" -- "$cur"))
+        COMPREPLY=($(compgen -W " --format --host -H --namespace -n --help -h --version -V" -- "$cur"))
       else
         COMPREPLY=($(compgen -W "$({ berth ls -q; } 2>/dev/null)" -- "$cur"))
       fi ;;
@@ -297,21 +299,23 @@ _berth() {
       fi ;;
     "secret put")
       case $prev in
+        --format) COMPREPLY=($(compgen -W "table json" -- "$cur")); return ;;
         --host|-H) :; return ;;
         --namespace|-n) :; return ;;
       esac
       if [[ $cur == -* ]]; then
-        COMPREPLY=($(compgen -W " --host -H --namespace -n --help -h --version -V" -- "$cur"))
+        COMPREPLY=($(compgen -W " --format --host -H --namespace -n --help -h --version -V" -- "$cur"))
       else
         COMPREPLY=($(compgen -W "$({ berth secret ls -q; } 2>/dev/null)" -- "$cur"))
       fi ;;
     "secret rm")
       case $prev in
+        --format) COMPREPLY=($(compgen -W "table json" -- "$cur")); return ;;
         --host|-H) :; return ;;
         --namespace|-n) :; return ;;
       esac
       if [[ $cur == -* ]]; then
-        COMPREPLY=($(compgen -W " --host -H --namespace -n --help -h --version -V" -- "$cur"))
+        COMPREPLY=($(compgen -W " --format --host -H --namespace -n --help -h --version -V" -- "$cur"))
       else
         COMPREPLY=($(compgen -W "$({ berth secret ls -q; } 2>/dev/null)" -- "$cur"))
       fi ;;
@@ -339,11 +343,12 @@ _berth() {
       fi ;;
     "volume rm")
       case $prev in
+        --format) COMPREPLY=($(compgen -W "table json" -- "$cur")); return ;;
         --host|-H) :; return ;;
         --namespace|-n) :; return ;;
       esac
       if [[ $cur == -* ]]; then
-        COMPREPLY=($(compgen -W " --host -H --namespace -n --help -h --version -V" -- "$cur"))
+        COMPREPLY=($(compgen -W " --format --host -H --namespace -n --help -h --version -V" -- "$cur"))
       else
         COMPREPLY=($(compgen -W "$({ berth volume ls -q; } 2>/dev/null)" -- "$cur"))
       fi ;;
@@ -360,11 +365,12 @@ _berth() {
       fi ;;
     "network rm")
       case $prev in
+        --format) COMPREPLY=($(compgen -W "table json" -- "$cur")); return ;;
         --host|-H) :; return ;;
         --namespace|-n) :; return ;;
       esac
       if [[ $cur == -* ]]; then
-        COMPREPLY=($(compgen -W " --host -H --namespace -n --help -h --version -V" -- "$cur"))
+        COMPREPLY=($(compgen -W " --format --host -H --namespace -n --help -h --version -V" -- "$cur"))
       else
         COMPREPLY=($(compgen -W "$({ berth network ls -q; } 2>/dev/null)" -- "$cur"))
       fi ;;

@@ -201,12 +201,17 @@ int bt_verb_down(struct bt_cli *cli, struct bt_err **err) {
     bt_url_query(&url, "volumes", "true");
   if (bt_conn_call(cli->conn, "DELETE", url.data, NULL, write_timeout_ms, NULL, err))
     return -1;
-  if (bt_args_has(&cli->args, "detach")) {
+  bool detach = cli->json || bt_args_has(&cli->args, "detach"); /* as "up": JSON is of the answer */
+  int rc = detach ? 0 : bt_live_gone(cli, &(struct bt_live_options){.app = app, .timeout_ms = timeout}, err);
+  if (rc == 0 && cli->json) {
+    BT_AUTO_JSON said = json_object();
+    bt_json_set_str(said, "app", app);
+    bt_json_set_str(said, "state", "leaving");
+    bt_out_json(said);
+  } else if (rc == 0 && detach) {
     bt_cli_say("%s goes down\n", app);
-    return 0;
   }
-  int rc = bt_live_gone(cli, &(struct bt_live_options){.app = app, .timeout_ms = timeout}, err);
-  if (rc == 0)
+  if (rc == 0 && !detach)
     warn_of_networks(cli, app);
   return rc;
 }

@@ -25,6 +25,8 @@ int bt_cli_connect(struct bt_cli *cli, struct bt_err **err) BT_CHECK;
 int bt_cli_get(struct bt_cli *cli, const char *path, json_t **out, struct bt_err **err) BT_CHECK;
 /* "/v1/namespaces/NS/first/…", encoded; ends with NULL. The caller frees. */
 char *bt_cli_path(const struct bt_cli *cli, const char *first, ...) __attribute__((sentinel));
+/* DELETEs each of the arguments under the kind ("secrets"); prints "NAME said", or with --format json what is gone. */
+int bt_cli_delete_each(struct bt_cli *cli, const char *kind, const char *said, struct bt_err **err) BT_CHECK;
 /* A sentence on standard error, "berth: …", for what is no result; control characters are made visible. */
 void bt_cli_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* Text of others on standard error, line by line, as bt_out_clean has it. */

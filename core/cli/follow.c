@@ -111,15 +111,7 @@ int bt_verb_follow(struct bt_cli *cli, struct bt_err **err) {
 }
 
 int bt_verb_unfollow(struct bt_cli *cli, struct bt_err **err) {
-  if (bt_cli_connect(cli, err))
-    return -1;
-  bt_vec_each(&cli->args.rest, app) {
-    BT_AUTO_FREE char *path = bt_cli_path(cli, "sources", *app, NULL);
-    if (bt_conn_call(cli->conn, "DELETE", path, NULL, 0, NULL, err))
-      return -1;
-    bt_cli_say("%s follows no repository any more; it runs on as it is\n", *app);
-  }
-  return 0;
+  return bt_cli_delete_each(cli, "sources", "follows no repository any more; it runs on as it is", err);
 }
 
 int bt_verb_sync(struct bt_cli *cli, struct bt_err **err) {

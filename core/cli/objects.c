@@ -172,27 +172,40 @@ int bt_verb_secret_put(struct bt_cli *cli, struct bt_err **err) {
   BT_AUTO_FREE char *path = bt_cli_path(cli, "secrets", cli->args.rest.items[0], NULL);
   if (bt_cli_connect(cli, err) || bt_conn_call(cli->conn, "PUT", path, body, 0, &result, err))
     return -1;
-  bt_cli_say("%s %s\n", cli->args.rest.items[0], bt_json_bool(result, "changed", true) ? "stored" : "is unchanged");
+  bool changed = bt_json_bool(result, "changed", true);
+  if (cli->json) {
+    BT_AUTO_JSON said = json_object();
+    bt_json_set_str(said, "name", cli->args.rest.items[0]);
+    bt_json_set_bool(said, "changed", changed);
+    bt_out_json(said);
+  } else {
+    bt_cli_say("%s %s\n", cli->args.rest.items[0], changed ? "stored" : "is unchanged");
+  }
   return 0;
 }
 
 /* ---------------------------------------------------------------- removing */
 
-static int remove_each(struct bt_cli *cli, const char *kind, struct bt_err **err) {
-  if (bt_cli_connect(cli, err))
-    return -1;
-  bt_vec_each(&cli->args.rest, name) {
-    BT_AUTO_FREE char *path = bt_cli_path(cli, kind, *name, NULL);
-    if (bt_conn_call(cli->conn, "DELETE", path, NULL, 0, NULL, err))
-      return -1;
-    bt_cli_say("%s removed\n", *name);
+int bt_cli_delete_each(struct bt_cli *cli, const char *kind, const char *said, struct bt_err **err) {
+  int rc = bt_cli_connect(cli, err);
+  BT_AUTO_JSON done = json_array();
+  for (size_t i = 0; rc == 0 && i < cli->args.rest.len; i++) {
+    const char *name = cli->args.rest.items[i];
+    BT_AUTO_FREE char *path = bt_cli_path(cli, kind, name, NULL);
+    rc = bt_conn_call(cli->conn, "DELETE", path, NULL, 0, NULL, err);
+    if (rc == 0)
+      json_array_append_new(done, json_pack("{s:o}", "name", bt_json_string(name)));
+    if (rc == 0 && !cli->json)
+      bt_cli_say("%s %s\n", name, said);
   }
-  return 0;
+  if (cli->json && (rc == 0 || json_array_size(done))) /* of several, those before the one that failed are gone */
+    bt_out_json(done);
+  return rc;
 }
 
-int bt_verb_secret_rm(struct bt_cli *cli, struct bt_err **err) { return remove_each(cli, "secrets", err); }
-int bt_verb_volume_rm(struct bt_cli *cli, struct bt_err **err) { return remove_each(cli, "volumes", err); }
-int bt_verb_network_rm(struct bt_cli *cli, struct bt_err **err) { return remove_each(cli, "networks", err); }
+int bt_verb_secret_rm(struct bt_cli *cli, struct bt_err **err) { return bt_cli_delete_each(cli, "secrets", "removed", err); }
+int bt_verb_volume_rm(struct bt_cli *cli, struct bt_err **err) { return bt_cli_delete_each(cli, "volumes", "removed", err); }
+int bt_verb_network_rm(struct bt_cli *cli, struct bt_err **err) { return bt_cli_delete_each(cli, "networks", "removed", err); }
 
 int bt_verb_image_prune(struct bt_cli *cli, struct bt_err **err) {
   BT_AUTO_JSON result = NULL;

@@ -50,7 +50,7 @@ static const struct bt_option json_options[] = {JSON, {NULL}};
 static const struct bt_option why_options[] = {FILES, PROJECT, FORMAT, {NULL}};
 static const struct bt_option down_options[] = {
     FILES, PROJECT, {"volumes", 'v', BT_OPT_FLAG, NULL, "remove its named volumes as well: their data is lost", BT_COMPLETE_NONE},
-    DETACH, WAIT, {NULL}};
+    DETACH, WAIT, FORMAT, {NULL}};
 static const struct bt_option scale_options[] = {FILES, PROJECT, DRY, DETACH, WAIT, FORMAT, {NULL}};
 static const struct bt_option rollback_options[] = {
     FILES, PROJECT, {"to", 0, BT_OPT_TEXT, "REVISION", "this revision (the one before the present)", BT_COMPLETE_NONE},
@@ -145,7 +145,7 @@ const struct bt_verb bt_verbs[] = {
     {"follow", APPS, "APP", "Let an app follow a repository",
      "What the branch or the tags stand at is deployed, now and whenever it moves. \"berth source ls\" shows where each app is.",
      follow_options, 1, 1, BT_COMPLETE_APP, .run = bt_verb_follow},
-    {"unfollow", APPS, "APP...", "Let apps follow their repositories no longer; they run on", NULL, no_options, 1, -1, BT_COMPLETE_APP,
+    {"unfollow", APPS, "APP...", "Let apps follow their repositories no longer; they run on", NULL, format_options, 1, -1, BT_COMPLETE_APP,
      .run = bt_verb_unfollow},
     {"sync", APPS, "APP", "Look at an app's repository now and deploy what is there",
      "A commit that failed is tried again, and what was changed by hand is taken back.", sync_options, 1, 1, BT_COMPLETE_APP,
@@ -176,17 +176,17 @@ const struct bt_verb bt_verbs[] = {
     {"secret ls", THINGS, "", "List secrets; never their values", NULL, no_options, 0, 0, BT_COMPLETE_NONE, .lists = true,
      .run = bt_verb_secret_ls},
     {"secret put", THINGS, "NAME [FILE]", "Store a secret from a file or standard input",
-     "The value never stands on the command line. Services that use the secret get it by a rolling update.", no_options, 1, 2,
+     "The value never stands on the command line. Services that use the secret get it by a rolling update.", format_options, 1, 2,
      BT_COMPLETE_SECRET, .run = bt_verb_secret_put},
-    {"secret rm", THINGS, "NAME...", "Remove secrets", NULL, no_options, 1, -1, BT_COMPLETE_SECRET, .run = bt_verb_secret_rm},
+    {"secret rm", THINGS, "NAME...", "Remove secrets", NULL, format_options, 1, -1, BT_COMPLETE_SECRET, .run = bt_verb_secret_rm},
     {"route ls", THINGS, "", "List routes: ways in for outside traffic", NULL, everywhere_options, 0, 0, BT_COMPLETE_NONE, .lists = true,
      .run = bt_verb_route_ls},
     {"volume ls", THINGS, "", "List volumes", NULL, no_options, 0, 0, BT_COMPLETE_NONE, .lists = true, .run = bt_verb_volume_ls},
-    {"volume rm", THINGS, "NAME...", "Remove volumes that no instance uses: their data is lost", NULL, no_options, 1, -1,
+    {"volume rm", THINGS, "NAME...", "Remove volumes that no instance uses: their data is lost", NULL, format_options, 1, -1,
      BT_COMPLETE_VOLUME, .run = bt_verb_volume_rm},
     {"network ls", THINGS, "", "List networks", NULL, no_options, 0, 0, BT_COMPLETE_NONE, .lists = true,
      .run = bt_verb_network_ls},
-    {"network rm", THINGS, "NAME...", "Remove networks that no instance uses", NULL, no_options, 1, -1, BT_COMPLETE_NETWORK,
+    {"network rm", THINGS, "NAME...", "Remove networks that no instance uses", NULL, format_options, 1, -1, BT_COMPLETE_NETWORK,
      .run = bt_verb_network_rm},
     {"image prune", THINGS, "", "Remove images that no container uses", NULL, format_options, 0, 0, BT_COMPLETE_NONE,
      .run = bt_verb_image_prune},

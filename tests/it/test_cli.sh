@@ -128,7 +128,10 @@ is "$(it_json berth top --once --format json -- length)" 4 "as JSON"
 
 printf 'from-put' | berth secret put put-secret >/dev/null
 like "$(berth secret ls -q)" 'put-secret' "secret put"
+is "$(printf 'from-put' | berth secret put put-secret --format json | jq -c .)" '{"name":"put-secret","changed":false}' "as JSON: nothing changed"
 succeeds "secret rm" berth secret rm put-secret
+is "$(printf 'x' | berth secret put put-again --format json | jq -c .)$(berth secret rm put-again absent --format json 2>/dev/null | jq -c .)" \
+  '{"name":"put-again","changed":true}[{"name":"put-again"}]' "as JSON: what is gone, also where a later one is not there"
 
 succeeds "restart" berth restart store
 wait_for 30 sh -c '[ "$(berth ps store --format json | jq -r ".[0].ready")" = true ]'
