@@ -446,13 +446,16 @@ void ctl_send_release(struct ctl_inst *inst);
 void ctl_send_restart(struct ctl_inst *inst);
 void ctl_restart_inst(struct ctl_inst *inst, const char *reason); /* in place; counts as no failure */
 bool ctl_inst_done(const struct ctl_inst *inst);                  /* ended well, for good */
+/* Whether its container is what its service asks for now, by its spec and by whose network it shares. */
+bool ctl_inst_current(const struct ctl_inst *inst);
+/* Whether this step may start or end one more instance; else the app is looked at again in the next step. */
+bool ctl_has_room(struct ctl_app *app);
 json_t *ctl_content_json(const struct ctl_content *content);
 json_t *ctl_content_view(const struct bt_control *c, const struct ctl_content *content); /* with "used_by" */
 /* name: of the namespace's own, else of the one app that has it, else "app.name". NULL with BT_NOT_FOUND or BT_CONFLICT. */
 const struct ctl_content *ctl_content_named(const struct bt_control *c, const char *ns, bool config, const char *name, struct bt_err **err);
 void ctl_release(struct ctl_inst *inst, const char *reason);
 void ctl_link_specs(struct ctl_app *app); /* services point to the target's specs from now on */
-struct bt_dep_facts ctl_facts(const struct ctl_app *app, const char *service);
 void ctl_request(struct bt_control *c, const struct bt_request *request);
 void ctl_reply(struct bt_control *c, uint64_t request, json_t *result_steal);
 void ctl_reply_err(struct bt_control *c, uint64_t request, enum bt_code code, const char *fmt, ...)
@@ -480,6 +483,16 @@ json_t *ctl_routes_rows(const struct bt_control *c, const char *ns, const char *
 void ctl_lb_report(struct bt_control *c, const struct bt_request *request);
 json_t *ctl_routes_list(const struct bt_control *c, const struct bt_query *query, char **next);
 json_t *ctl_route_named(const struct bt_control *c, const char *ns, const char *name); /* new reference; NULL: none */
+
+/* ---- place.c: when and where instances begin ---- */
+/* What dependents of the service may know of it; exists is false where the app has no such service (any more). */
+struct bt_dep_facts ctl_facts(const struct ctl_app *app, const char *service);
+/* Whether what it depends on stands; else why holds the reason, and service->blocked is set where waiting alone will not help.
+ * updates: whether the rollouts of the others must be through as well. */
+bool ctl_gate_open(struct ctl_service *service, bool updates, char *why, size_t size);
+/* Gives the service's instances that have no node one each, as far as its gate, the nodes and the step's room allow; the others tell
+ * what they wait for, and service->blocked is set where waiting alone will not help. */
+void ctl_place_pending(struct ctl_service *service);
 
 /* ---- drain.c: who leaves is let go by the load balancers first ---- */
 /* True where it has to be drained first: ctl_drained follows. */

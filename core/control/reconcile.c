@@ -1,13 +1,11 @@
+/* One look at an app: what its rollouts and jobs want done next is done, what left the file goes, and its state is told. When and
+ * where new instances begin is in place.c. Level-triggered: whatever changed, the whole app is looked at again. */
 #include "config.h"
 
 #include <stdio.h>
 
 #include "control/internal.h"
 #include "plan/jobs.h"
-#include "plan/place.h"
-
-#define UNPLACED_MS 10000
-#define FAILING 3 /* failures in a row from which on an instance is said to fail */
 
 /* ---- views of instances for the plans ---- */
 
@@ -31,7 +29,7 @@ static bool partner_moved(const struct ctl_inst *inst) {
   return now && now->node && !bt_streq(now->id, inst->co_network);
 }
 
-static bool same_spec(const struct ctl_inst *inst) {
+bool ctl_inst_current(const struct ctl_inst *inst) {
   const struct ctl_spec *want = inst->service->spec;
   return want && bt_streq(inst->spec->hash, want->hash) && !partner_moved(inst);
 }
@@ -39,7 +37,7 @@ static bool same_spec(const struct ctl_inst *inst) {
 bool ctl_inst_done(const struct ctl_inst *inst) { return inst->ended && inst->state == BT_ST_EXITED && inst->exit_code == 0; }
 
 static struct bt_rollout_inst view_one(const struct ctl_inst *inst) {
-  bool same = same_spec(inst), newest = inst->gen >= inst->service->gen;
+  bool same = ctl_inst_current(inst), newest = inst->gen >= inst->service->gen;
   return (struct bt_rollout_inst){
       .slot = inst->slot,
       .state = (enum bt_state)inst->state,
@@ -125,7 +123,7 @@ static void strike(struct ctl_inst *inst, const char *reason) {
 }
 
 /* A step starts and ends so many; the loop takes its turn before the next one. Only what is done takes room, so each step gets on. */
-static bool has_room(struct ctl_app *app) {
+bool ctl_has_room(struct ctl_app *app) {
   if (app->control->room > 0)
     return true;
   app->looked_ms = 0; /* a crowd, too, is looked at again at once */
@@ -140,7 +138,7 @@ static void carry_out(struct ctl_service *service, const struct bt_roll_action *
     who[i] = actions[i].kind == BT_ROLL_CREATE ? NULL : service->insts.items[actions[i].index];
   for (size_t i = 0; i < n; i++) {
     const struct bt_roll_action *a = &actions[i];
-    if (a->kind == BT_ROLL_CREATE && service->roll.state == BT_RO_FRESH && !has_room(service->app))
+    if (a->kind == BT_ROLL_CREATE && service->roll.state == BT_RO_FRESH && !ctl_has_room(service->app))
       break; /* its slots are found empty again */
     if (a->kind == BT_ROLL_CREATE)
       create(service, a->slot, (int)a->index);
@@ -151,156 +149,6 @@ static void carry_out(struct ctl_service *service, const struct bt_roll_action *
     else
       ctl_release(who[i], a->reason);
     service->moved = service->moved || (service->roll.state == BT_RO_UPDATING && a->kind != BT_ROLL_STRIKE);
-  }
-}
-
-/* ---- dependencies ---- */
-
-static void count_inst(const struct ctl_inst *inst, struct bt_dep_facts *f) {
-  if (inst->leaving || !same_spec(inst))
-    return;
-  bool done = ctl_inst_done(inst);
-  f->completed += done;
-  f->failed += inst->ended && !done;
-  f->failing += (inst->ended && !done) || (inst->struck && !inst->ready) || inst->failures >= FAILING;
-  f->ready += inst->ready;
-  f->started += done || inst->state == BT_ST_RUNNING || (inst->started_ms > 0 && !inst->restarting);
-}
-
-struct bt_dep_facts ctl_facts(const struct ctl_app *app, const char *name) {
-  const struct ctl_service *service = ctl_service_find(app, name);
-  struct bt_dep_facts f = {.exists = service && service->spec};
-  if (!f.exists)
-    return f;
-  f.wanted = service->spec->service->replicas;
-  bt_vec_each(&service->insts, inst) count_inst(*inst, &f);
-  if (bt_service_is_job(service->spec->service) && service->roll.state != BT_RO_FAILED)
-    f.failed = 0; /* attempts are left */
-  return f;
-}
-
-/* Whether what it depends on stands; else why holds the reason, and service->blocked is set where waiting alone will not help.
- * updates: whether the rollouts of the others must be through as well. */
-static bool gate(struct ctl_service *service, bool updates, char *why, size_t size) {
-  bt_vec_each(&service->spec->service->depends, dep) {
-    struct bt_dep_facts facts = ctl_facts(service->app, dep->service);
-    const struct ctl_service *on = ctl_service_find(service->app, dep->service);
-    facts.updating = updates && on && on->spec && on->roll.state != BT_RO_DONE;
-    if (bt_deps_met(dep, &facts, why, size))
-      continue;
-    if (bt_deps_hopeless(dep, &facts))
-      bt_str_set(&service->blocked, why);
-    return false;
-  }
-  return true;
-}
-
-/* ---- placing ---- */
-
-static const char *port_owner(const void *arg, const char *port) {
-  const struct ctl_node *node = arg;
-  const struct ctl_inst *inst = bt_map_get(node->ports, port);
-  return inst ? inst->id : NULL;
-}
-
-/* Those that stay: what an update replaces does not count, else no update could start the new one first. */
-static int siblings_on(const struct ctl_inst *inst, const struct ctl_node *node) {
-  int n = 0;
-  if (inst->spec->service->max_per_node > 0)
-    bt_vec_each(&inst->service->insts, it) {
-      const struct ctl_inst *other = *it;
-      n += other != inst && !other->leaving && !ctl_inst_done(other) && bt_streq(other->node, node->name) &&
-           bt_streq(other->spec->hash, inst->spec->hash);
-    }
-  return n;
-}
-
-static struct ctl_node *choose_node(struct bt_control *c, const struct ctl_inst *inst, char *why, size_t size) {
-  size_t n = bt_map_len(c->nodes), i = 0;
-  BT_AUTO_FREE struct bt_place_node *places = bt_newn(struct bt_place_node, n + 1);
-  BT_AUTO_FREE struct ctl_node **nodes = (struct ctl_node **)bt_newn(void *, n + 1);
-  for (struct bt_map_iter it = bt_map_iter(c->nodes); bt_map_next(&it); i++) {
-    struct ctl_node *node = nodes[i] = it.value;
-    places[i] = (struct bt_place_node){node->name, node->info, node->connected && node->ready, node->cpus_used, node->memory_used,
-                                       node->instances, port_owner, node, siblings_on(inst, node)};
-  }
-  int best = bt_place(inst->spec->service, places, n, why, size);
-  return best < 0 ? NULL : nodes[best];
-}
-
-static void stay_pending(struct ctl_inst *inst, const char *why) {
-  if (bt_streq(inst->reason, why))
-    return;
-  bt_str_set(&inst->reason, why);
-  ctl_touch_inst(inst);
-}
-
-static bool partners_placed(const struct ctl_inst *inst, char *why, size_t size) {
-  const struct bt_service *s = inst->spec->service;
-  const char *const with[] = {s->co_network, s->co_pid, s->co_ipc};
-  for (size_t i = 0; i < BT_COUNT(with); i++) {
-    const struct ctl_inst *partner = with[i] ? ctl_partner(inst, with[i]) : NULL;
-    if (!with[i] || (partner && partner->container_id))
-      continue;
-    snprintf(why, size, "waits for the container of %s, whose namespaces it shares", with[i]);
-    return false;
-  }
-  return true;
-}
-
-static void assign(struct ctl_inst *inst, struct ctl_node *node) {
-  struct bt_control *c = inst->service->app->control;
-  c->room--;
-  ctl_inst_seat(inst, node);
-  inst->assigned_ms = c->now_ms;
-  const struct ctl_inst *network = inst->spec->service->co_network ? ctl_partner(inst, inst->spec->service->co_network) : NULL;
-  bt_str_set(&inst->co_network, network ? network->id : NULL);
-  bt_str_set(&inst->reason, NULL);
-  ctl_touch_inst(inst);
-  json_t *m = json_object();
-  bt_json_set_str(m, "type", "assign");
-  bt_json_set(m, "instance", ctl_assignment(inst));
-  ctl_send(c, node->name, m);
-}
-
-/* A node or a port may come free in a moment; what is not placed after a while will not be by waiting. */
-static void stay_unplaced(struct ctl_inst *inst, const char *why) {
-  const struct bt_control *c = inst->service->app->control;
-  int64_t patience_ms = inst->begun_ms + UNPLACED_MS;
-  stay_pending(inst, why);
-  bool any = false;
-  for (struct bt_map_iter it = bt_map_iter(c->nodes); bt_map_next(&it);)
-    any = any || ((struct ctl_node *)it.value)->ready;
-  if (!any)
-    return;
-  if (c->now_ms < patience_ms)
-    ctl_wake(inst->service->app, patience_ms);
-  else if (!inst->service->blocked)
-    inst->service->blocked = bt_asprintf("cannot be placed: %s", why);
-}
-
-/* The gate is asked once for all: what a service waits for, all of its instances wait for. */
-static void assign_pending(struct ctl_service *service) {
-  struct bt_control *c = service->app->control;
-  char why[240];
-  int open = -1;
-  for (size_t i = 0; i < service->insts.len; i++) {
-    struct ctl_inst *inst = service->insts.items[i];
-    if (inst->node || inst->leaving)
-      continue;
-    if (open < 0)
-      open = gate(service, false, why, sizeof why);
-    if (!open) {
-      stay_pending(inst, why);
-      continue;
-    }
-    if (!has_room(service->app))
-      break;
-    struct ctl_node *node = !partners_placed(inst, why, sizeof why) ? NULL : choose_node(c, inst, why, sizeof why);
-    if (node)
-      assign(inst, node);
-    else
-      stay_unplaced(inst, why);
   }
 }
 
@@ -353,7 +201,7 @@ static void step_service(struct ctl_service *service) {
           .replicas = s->replicas,
           .deadline_ms = s->deadline_ms,
           .checked = s->healthcheck || s->readiness,
-          .gate_open = gate(service, true, why, sizeof why),
+          .gate_open = ctl_gate_open(service, true, why, sizeof why),
           .insts = view.insts,
           .ninsts = service->insts.len,
           .now_ms = service->app->control->now_ms,
@@ -440,7 +288,7 @@ static void release_all(struct ctl_service *service, const char *reason) {
   for (size_t i = service->insts.len; i-- > 0;) {
     if (service->insts.items[i]->leaving)
       continue;
-    if (!has_room(service->app))
+    if (!ctl_has_room(service->app))
       return;
     c->room--;
     ctl_release(service->insts.items[i], reason);
@@ -506,7 +354,7 @@ static void follow_restarts(struct ctl_app *app, struct ctl_service *moved) {
 
 static bool service_well(const struct ctl_service *service) {
   int well = 0;
-  bt_vec_each(&service->insts, inst) if (!(*inst)->leaving && same_spec(*inst)) well += (*inst)->ready || ctl_inst_done(*inst);
+  bt_vec_each(&service->insts, inst) if (!(*inst)->leaving && ctl_inst_current(*inst)) well += (*inst)->ready || ctl_inst_done(*inst);
   return well >= service->spec->service->replicas;
 }
 
@@ -607,7 +455,7 @@ static void reconcile_service(struct ctl_service *service) {
     step_service(service);
   if (service->moved && service->roll.state == BT_RO_DONE)
     follow_restarts(service->app, service);
-  assign_pending(service);
+  ctl_place_pending(service);
 }
 
 void ctl_reconcile(struct ctl_app *app) {
@@ -623,7 +471,7 @@ void ctl_reconcile(struct ctl_app *app) {
   ctl_link_specs(app);
   ctl_res_ensure(app);
   bt_vec_each(&app->target->specs, spec) {
-    if (!has_room(app)) /* those that are through cost little when it is their turn again */
+    if (!ctl_has_room(app)) /* those that are through cost little when it is their turn again */
       return;
     reconcile_service(ctl_service_get(app, (*spec)->service->name));
   }
