@@ -1,5 +1,5 @@
 /* The agent's spine: connects to the engine through the runtime plug-in, adopts what runs, takes messages, follows the engine's
- * events. What happens to one instance is in instance.c and lifecycle.c. */
+ * events. What happens to one instance is in instance.c, start.c and lifecycle.c. */
 #include "config.h"
 
 #include "node/agent.h"

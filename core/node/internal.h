@@ -143,7 +143,7 @@ void bt_agent_step_all(struct bt_agent *agent);
 bool bt_slot_take(struct bt_inst *in);     /* false: queued, bt_inst_step comes when it is its turn */
 void bt_slot_release(struct bt_inst *in);
 
-/* ---- instance.c, lifecycle.c ---- */
+/* ---- instance.c, start.c, lifecycle.c ---- */
 struct bt_inst *bt_inst_new(struct bt_agent *agent, const json_t *assignment);
 void bt_inst_update(struct bt_inst *in, const json_t *assignment);
 void bt_inst_free(struct bt_inst *in);
@@ -169,9 +169,9 @@ void bt_inst_refresh_ready(struct bt_inst *in);
 void bt_inst_retry_in(struct bt_inst *in, int64_t ms);
 void bt_inst_plan_start(struct bt_inst *in, int64_t wait_ms); /* the next start, not before so long from now */
 void bt_inst_unplan_start(struct bt_inst *in);                /* there is none to wait for */
+void bt_inst_step_up(struct bt_inst *in);            /* start.c: towards running; nothing of it is in flight and its time has come */
 void bt_inst_step_down(struct bt_inst *in);          /* lifecycle.c: towards gone */
 void bt_inst_step_restart(struct bt_inst *in);       /* lifecycle.c: stop in place */
-void bt_inst_after_start(struct bt_inst *in);        /* hooks, probes, inspect */
 
 /* ---- report.c ---- */
 json_t *bt_inst_report(const struct bt_inst *in);  /* new reference */
