@@ -10,27 +10,30 @@ dir=$(mktemp -d)
 # lb-haproxy keeps keys in a tmpfs, which outlives it.
 trap 'umount "$dir/haproxy/certs" 2>/dev/null; rm -rf "$dir"' EXIT
 
-# passes PLUGIN [OPTION…] : every test of the checker holds.
-passes() {
-  local plugin=$1 rc=0 name
-  shift
+# check PLUGIN : runs the checker; what it says and its exit code are kept. It waits more than it computes, so all run at once.
+check() {
+  local plugin=$1 name rc=0 options=()
   name=$(basename "$plugin" .so)
-  "$checker" "$@" "$plugin" >"$dir/$name" 2>&1 || rc=$?
-  ok $rc "$name keeps the contract ($(grep -c '^ok' "$dir/$name") tests)" 1
-  [ $rc -eq 0 ] || grep -A8 -E '^not ok|^berth-plugin-check' "$dir/$name" | sed 's/^/# /' | head -n 60
-  grep -q '^1\.\.' "$dir/$name" || ok 1 "$name: the checker came to its end"
+  if [ -f "tests/plugins/check/$name.json" ]; then
+    sed "s,@DIR@,$dir," "tests/plugins/check/$name.json" >"$dir/$name.config.json"
+    options+=(--config "$dir/$name.config.json")
+  fi
+  [ ! -f "tests/plugins/check/$name.http.json" ] || options+=(--http-script "$src/tests/plugins/check/$name.http.json")
+  "$checker" "${options[@]}" "$plugin" >"$dir/$name" 2>&1 || rc=$?
+  echo "$rc" >"$dir/$name.rc"
 }
 
 shopt -s nullglob
 for plugin in "$build"/plugins/*/.libs/*.so; do
+  check "$plugin" &
+done
+wait
+for plugin in "$build"/plugins/*/.libs/*.so; do
   name=$(basename "$plugin" .so)
-  options=()
-  if [ -f "tests/plugins/check/$name.json" ]; then
-    sed "s,@DIR@,$dir," "tests/plugins/check/$name.json" >"$dir/config.json"
-    options+=(--config "$dir/config.json")
-  fi
-  [ ! -f "tests/plugins/check/$name.http.json" ] || options+=(--http-script "$src/tests/plugins/check/$name.http.json")
-  passes "$plugin" "${options[@]}"
+  rc=$(cat "$dir/$name.rc")
+  ok "$rc" "$name keeps the contract ($(grep -c '^ok' "$dir/$name") tests)"
+  [ "$rc" -eq 0 ] || grep -A8 -E '^not ok|^berth-plugin-check' "$dir/$name" | sed 's/^/# /' | head -n 60
+  grep -q '^1\.\.' "$dir/$name" || ok 1 "$name: the checker came to its end"
 done
 is "$(find "$dir" -maxdepth 1 -type f ! -name '*.*' | wc -l)" "$(find plugins -maxdepth 1 -name '*-*' | wc -l)" "all plug-ins of the tree were there"
 

@@ -703,7 +703,7 @@ services:
   missing: {<<: *box, image: "$reg/app:1", pull_policy: missing, command: sleep 1000}
   daily: {<<: *box, image: "$reg/app:daily", pull_policy: daily, command: sleep 1000}
   weekly: {<<: *box, image: "$reg/app:weekly", pull_policy: weekly, command: sleep 1000}
-  every: {<<: *box, image: "$reg/app:every", pull_policy: every_20s, command: sleep 1000}
+  every: {<<: *box, image: "$reg/app:every", pull_policy: every_45s, command: sleep 1000}
   built:
     <<: *box
     image: $app/built:1
@@ -746,15 +746,15 @@ docker save -o sealed.tar "${app}-sealed" && mkdir -p saved && tar -C saved -xf 
 is "$(grep -arl "$(in_ sealed cat /sum)" saved | wc -l) $(grep -arl "word-of-.*-$it" saved; docker history --no-trunc "${app}-sealed" | grep "word-of-.*-$it")" "1 " "no layer, history or configuration holds one (the sum, though)"
 is "$({ berth inspect "$app" --format json; berth history "$app" --format json; berth config compose.yaml; berth events "$app"; cat "$it_dir/berthd.log"; } 2>&1 | grep "word-of-.*-$it")" "" "nor what Berth shows and logs"
 was=$now first=$(container always)
-due=$((SECONDS + 21))
+due=$((SECONDS + 46))
 push 2
 succeeds "up once the tag has moved" berth up
 is "$(digest always) $(of always '{{index .Config.Labels "number"}}')" "$now 2" "pull_policy always follows the tag"
 unlike "$(container always)" "$first" "with another container"
-is "$(digest daily) $(digest weekly) $(digest every)" "$was $was $was" "pull_policy daily, weekly, every_20s: what was pinned is good for that long"
-wait_for 30 eval '[ $SECONDS -ge $due ]'
-succeeds "up when 20 s are over" berth up
-is "$(digest daily) $(digest weekly) $(digest every)" "$was $was $now" "every_20s follows the tag now, counted from when it was pinned"
+is "$(digest daily) $(digest weekly) $(digest every)" "$was $was $was" "pull_policy daily, weekly, every_45s: what was pinned is good for that long"
+wait_for 60 eval '[ $SECONDS -ge $due ]'
+succeeds "up when 45 s are over" berth up
+is "$(digest daily) $(digest weekly) $(digest every)" "$was $was $now" "every_45s follows the tag now, counted from when it was pinned"
 tags
 kill $pid
 wait $pid 2>/dev/null
