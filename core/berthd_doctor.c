@@ -202,7 +202,7 @@ static void log_round(void *arg, json_t *report_steal) {
   d->found_wrong = 0;
   json_array_foreach(report, i, o) {
     const char *verdict = bt_json_str_or(o, "verdict", ""), *mend = bt_json_str_or(o, "mend", "");
-    if (bt_streq(verdict, "ok"))
+    if (bt_streq(verdict, "ok") || bt_streq(verdict, "unknown"))
       continue;
     d->found_wrong += bt_streq(verdict, "error");
     bt_log(bt_streq(verdict, "error") ? BT_LOG_ERROR : BT_LOG_WARN, "doctor", "%s: declared %s; found %s%s%s", bt_json_str_or(o, "element", "?"),

@@ -27,7 +27,7 @@ static const struct member members[] = {
     {"Check", "element", "!string", "What was looked at"},
     {"Check", "declared", "string?", "What is declared or wished of it"},
     {"Check", "found", "string?", "What was found"},
-    {"Check", "verdict", "!string", "ok, warning or error"},
+    {"Check", "verdict", "!string", "ok, warning, error or unknown"},
     {"Check", "mend", "string?", "What to do about it"},
     {"Plugin", "name", "!string", "Entry of the configuration"},
     {"Plugin", "plugin", "!string", "Plug-in"},

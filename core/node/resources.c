@@ -121,8 +121,8 @@ static void drop_networks(struct bt_resource *r) {
   bt_agent_call(r->agent, network_remove, &call, id);
 }
 
-/* Notes the ids of ours of that name. False: there is none. What carries no server's label is ours where another label tells that Berth
- * made it. */
+/* Notes the ids of ours of that name. False: there is none. What carries no server's label is ours where it is a volume, since those
+ * are adopted by their name, which no two have; a network, where another label tells that Berth made it. */
 static bool note_ours(struct bt_resource *r, const json_t *result) {
   size_t i;
   json_t *o;
@@ -132,7 +132,7 @@ static bool note_ours(struct bt_resource *r, const json_t *result) {
   json_array_foreach(bt_json_arr(result, r->volume ? "volumes" : "networks"), i, o) {
     const json_t *labels = bt_json_obj(o, "labels");
     const char *server = bt_json_str(labels, "berth.server");
-    bool ours = server ? bt_streq(server, r->agent->server_id) : bt_json_str(labels, "berth.namespace") != NULL;
+    bool ours = server ? bt_streq(server, r->agent->server_id) : r->volume || bt_json_str(labels, "berth.namespace") != NULL;
     if (!ours || !bt_streq(bt_json_str(o, "name"), r->name))
       continue;
     found = true;
@@ -200,7 +200,6 @@ void bt_resource_want(struct bt_agent *agent, bool volume, const json_t *message
     r->state = BT_RES_UNKNOWN;
   json_decref(r->spec);
   json_decref(r->labels);
-  json_decref(r->doomed);
   r->spec = json_incref(spec);
   r->labels = json_incref(labels);
   r->drop = false;

@@ -209,8 +209,9 @@ static void row_products(json_t *table, const struct bt_member *me, const json_t
     BT_AUTO_FREE char *mend =
         fine    ? NULL
         : known ? bt_asprintf("run %s in a version %s%s%s", p->name, p->versions, p->doc ? ": " : "", p->doc ? p->doc : "")
-                : bt_strdup("it did not answer yet, or told no version: start it, and look again");
-    row(table, element, declared, known ? version : "unknown", fine ? "ok" : known ? "error" : "warning", mend);
+                : bt_strdup(version ? "it was not seen yet: look again when it was" : "it did not answer, or told no version: start it, and look again");
+    /* One that comes to us, such as a scraper, may not have come yet: nothing is wrong with that. */
+    row(table, element, declared, known ? version : "unknown", fine ? "ok" : known ? "error" : version ? "unknown" : "warning", mend);
     if (!known)
       return; /* one line for all that it might speak to */
   }

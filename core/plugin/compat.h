@@ -31,7 +31,7 @@ enum bt_compat {
  * already keeps an exclusive role; else who comes first in the configuration. */
 enum bt_compat bt_compat_judge(const struct bt_member *members, size_t n, size_t i, char **why);
 
-/* The table of one member: what its manifest declares, what was found, the verdict ("ok", "warning", "error") and the mend: an
+/* The table of one member: what its manifest declares, what was found, the verdict ("ok", "warning", "error", or "unknown" of a product that was not seen yet) and the mend: an
  * array of {"element", "declared", "found", "verdict", "mend" (absent where all is well)}. products: {"name": "version"} as its probe
  * found them ("" as the name where the manifest declares one only), or NULL. offers: does this host have the service id? New reference; empty where there is no manifest. */
 json_t *bt_compat_table(const struct bt_member *members, size_t n, size_t i, const json_t *products,

@@ -153,7 +153,7 @@ is "$(row closed.example/ .state)" maintenance "and says what is in maintenance"
 like "$(berth route ls)" "https://secure.example/ .*web.* 8080 .*cert" "as a table"
 like "$(berth why route/shop.example/)" "leads to 2 of 2 instances" "why tells"
 ok "$(wait_for 5 eval "curl -s --unix-socket '$it_dir/run/berth.sock' http://x/metrics | grep -q 'berth_lb_requests_total{.*route=\"default/shop.example/\".*} [1-9]'"; echo $?)" "/metrics has the counters"
-like "$(berth doctor)" "lb-haproxy \(berth.lb/1\) +works +it runs, and has what it should +ok" "the doctor asked HAProxy"
+is "$(it_json berth doctor --format json -- '.[] | select(.element == "lb-haproxy (berth.lb/1)") | "\(.verdict): \(.found)"')" "ok: it runs, and has what it should" "the doctor asked HAProxy"
 
 # --- another app
 mkdir -p second && cat >second/compose.yaml <<YAML

@@ -175,5 +175,5 @@ it_config "$(entry deploy "$known" /nosuch/git)"
 it_start
 fails "without git it says what to install" 8 timeout 60 berth sync "$app"
 like "$out" "install it" "with a sentence"
-like "$(berth doctor 2>&1)" "git is not on the server's machine" "and so does the doctor"
+like "$(berth doctor --format json 2>&1)" "git is not on the server's machine" "and so does the doctor"
 done_testing

@@ -94,6 +94,9 @@ static void test_table(void) {
   BT_AUTO_JSON none = bt_compat_table(m, 4, 2, NULL, only_ops, NULL);
   is_int(json_array_size(none), 1, "nothing found: one line");
   is_str(cell(none, "box product", "verdict"), "warning", "a warning");
+  BT_AUTO_JSON unseen = json_pack("{s:s}", "", "");
+  BT_AUTO_JSON later = bt_compat_table(m, 4, 1, unseen, only_ops, NULL);
+  is_str(cell(later, "edge product", "verdict"), "unknown", "one that comes to us was not seen yet");
 }
 
 /* ---------------------------------------------------------------- the registry */
