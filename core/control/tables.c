@@ -113,6 +113,8 @@ struct ctl_service *ctl_service_get(struct ctl_app *app, const char *name) {
 void ctl_service_delete(struct ctl_service *service) {
   struct ctl_app *app = service->app;
   BT_ASSERT(service->insts.len == 0);
+  if (app->routed)
+    app->control->fx->routes = true; /* its routes lasted until now */
   if (app->by_name)
     bt_map_del(app->by_name, service->name);
   for (size_t i = app->services.len; i-- > 0;) /* who drops several begins at the end */
