@@ -199,7 +199,10 @@ static void test_life(void) {
     return;
   ok(run_until(port_serves), "the published port leads to one of them");
   char one[512] = "", two[512] = "";
-  ok(fetch(one, sizeof one) && fetch(two, sizeof two) && strcmp(one, two) != 0, "to both in turn");
+  bool both = fetch(one, sizeof one) && fetch(two, sizeof two);
+  for (int i = 0; both && i < 4 && strcmp(one, two) == 0; i++) /* the proxy may hear of the second a moment later */
+    both = fetch(two, sizeof two);
+  ok(both && strcmp(one, two) != 0, "to both in turn");
   BT_AUTO_FREE char *id = bt_strdup(bt_json_str(report("w1"), "container_id"));
   is_int(sh("docker exec %s sh -c 'test \"$(cat /www/pw)\" = hunter2 && ! touch /run/secrets/pw 2>/dev/null'", id), 0,
          "the secret is there, read-only");
