@@ -14,6 +14,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/program.h"
 #include "daemon.h"
 
 enum { settle_ms = 2000 };
@@ -217,16 +218,9 @@ static json_t *labels_json(const struct bt_map *labels) {
 
 /* berth-portd stands beside berthd in the build tree, in libexecdir when installed. */
 static char *find_portd(void) {
-  char self[PATH_MAX];
-  ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
-  if (n > 0) {
-    self[n] = 0;
-    BT_AUTO_FREE char *dir = bt_path_dir(self);
-    char *beside = bt_path_join(dir, "berth-portd");
-    if (bt_file_exists(beside))
-      return beside;
-    free(beside);
-  }
+  char *beside = bt_program_beside("berth-portd");
+  if (beside)
+    return beside;
   return bt_strdup(BERTH_LIBEXECDIR "/berth-portd");
 }
 

@@ -12,6 +12,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "base/program.h"
 #include "cli/cli.h"
 
 enum { max_id = 64, min_id = 3, max_license = 64, max_template = 256 * 1024, max_depth = 8 };
@@ -79,16 +80,9 @@ static int check_license(const char *license, struct bt_err **err) {
 static char *template_dir(const char *named) {
   if (named)
     return bt_strdup(named);
-  char exe[4096];
-  ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
-  if (n > 0) {
-    exe[n] = 0;
-    BT_AUTO_FREE char *bin = bt_path_dir(exe);
-    char *beside = bt_path_join(bin, "../share/berth/template");
-    if (bt_file_exists(beside))
-      return beside;
-    free(beside);
-  }
+  char *beside = bt_program_beside("../share/berth/template");
+  if (beside)
+    return beside;
   return bt_strdup(BERTH_DATADIR "/template");
 }
 
