@@ -99,3 +99,10 @@ void bt_assert_fail(const char *cond, const char *file, int line, const char *fu
           line, func);
   abort();
 }
+
+uint32_t bt_str_hash(const char *s) {
+  uint32_t h = 2166136261u;
+  for (; *s; s++)
+    h = (h ^ (unsigned char)*s) * 16777619u;
+  return h;
+}

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -48,6 +49,8 @@ static inline bool bt_starts(const char *s, const char *prefix) {
 bool bt_ends(const char *s, const char *suffix);
 /* Replaces the string in *dst by a copy of s (NULL allowed). */
 void bt_str_set(char **dst, const char *s);
+/* FNV-1a, 32 bits (RFC 9923): the same in every process and build, and no protection from whoever chooses the text: a map has its own. */
+uint32_t bt_str_hash(const char *s);
 /* Whole-string decimal integer within [min, max]; false (and *out untouched) otherwise: no sign '+', no spaces. */
 bool bt_parse_i64(const char *s, long long min, long long max, long long *out);
 

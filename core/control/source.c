@@ -142,12 +142,7 @@ static void save(struct bt_control *c, struct ctl_source *s) {
 
 /* ---- looking ---- */
 
-static unsigned spread(const char *id, unsigned over) {
-  unsigned h = 2166136261u;
-  for (; *id; id++)
-    h = (h ^ (unsigned char)*id) * 16777619u;
-  return over ? h % over : 0;
-}
+static unsigned spread(const char *id, unsigned over) { return over ? bt_str_hash(id) % over : 0; }
 
 static json_t *sync_args(const struct bt_control *c, const struct ctl_source *s, bool forced) {
   json_t *args = json_object(), *skip = json_array();

@@ -45,15 +45,12 @@ static void at(struct ctl_app *app, int64_t ms) {
 
 void ctl_update_plan(struct ctl_app *app) {
   int64_t interval = INT64_MAX;
-  unsigned h = 2166136261u;
   app->update_ms = INT64_MAX;
   if (app->target && app->state != CTL_APP_REMOVING)
     bt_vec_each(&app->target->specs, spec) if (follows(*spec)) interval = BT_MIN(interval, (*spec)->service->auto_update_ms);
   if (interval == INT64_MAX)
     return;
-  for (const char *p = app->key; *p; p++)
-    h = (h ^ (unsigned char)*p) * 16777619u;
-  at(app, app->control->now_ms + interval - (int64_t)(h % (unsigned)(interval / spread_share + 1)));
+  at(app, app->control->now_ms + interval - (int64_t)(bt_str_hash(app->key) % (unsigned)(interval / spread_share + 1)));
 }
 
 /* ---- asking ---- */

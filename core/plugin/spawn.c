@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <pwd.h>
 #include <signal.h>
 #include <spawn.h>
@@ -14,6 +13,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/program.h"
 #include "base/vec.h"
 #include "plugin/command.h"
 
@@ -22,67 +22,26 @@ enum {
   users = 1000,
   default_memory_mib = 256,
   default_files = 256,
-  default_processes = 64,
-  max_parents = 4
+  default_processes = 64
 };
-
-/* The build tree that the running program stands in has config.status. */
-static char *in_build_tree(const char *file) {
-  char exe[PATH_MAX];
-  ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
-  if (n <= 0)
-    return NULL;
-  exe[n] = '\0';
-  for (int i = 0; i < max_parents; i++) {
-    char *slash = strrchr(exe, '/');
-    if (!slash || slash == exe)
-      return NULL;
-    *slash = '\0';
-    BT_AUTO_FREE char *status = bt_path_join(exe, "config.status");
-    BT_AUTO_FREE char *path = bt_path_join(exe, file);
-    if (bt_file_exists(status) && bt_file_exists(path))
-      return bt_steal(path);
-  }
-  return NULL;
-}
-
-/* In a tree that was installed elsewhere than it was configured for (an image, a test): PREFIX/sbin/.., and libexec below it. */
-static char *beside_program(const char *file) {
-  char exe[PATH_MAX];
-  ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
-  if (n <= 0)
-    return NULL;
-  exe[n] = '\0';
-  BT_AUTO_FREE char *dir = bt_path_dir(exe);
-  BT_AUTO_FREE char *path = bt_path_join(dir, file);
-  return bt_file_exists(path) ? bt_steal(path) : NULL;
-}
 
 char *bt_spawn_libexec(const char *name) {
   BT_AUTO_FREE char *built = bt_asprintf("core/%s", name);
   BT_AUTO_FREE char *installed = bt_asprintf("../libexec/berth/%s", name);
-  char *found = in_build_tree(built);
+  char *found = bt_program_built(built);
   if (!found)
-    found = beside_program(installed);
+    found = bt_program_beside(installed);
   return found ? found : bt_asprintf(BERTH_LIBEXECDIR "/%s", name);
 }
 
 char *bt_spawn_program(void) { return bt_spawn_libexec("berth-plugin-host"); }
-
-/* FNV-1a: the same name has the same user after every restart. */
-static uint32_t number_of(const char *name) {
-  uint32_t h = 2166136261u;
-  for (const char *p = name; *p; p++)
-    h = (h ^ (unsigned char)*p) * 16777619u;
-  return h;
-}
 
 int bt_spawn_user(const struct bt_isolation *isolation, const char *name, long long *uid, long long *gid, struct bt_err **err) {
   *uid = *gid = -1;
   if (geteuid() != 0)
     return isolation->user ? bt_err_set(err, BT_DENIED, "user: %s needs a server that runs as root", isolation->user) : 0;
   if (!isolation->user) {
-    *uid = *gid = first_user + number_of(name) % users;
+    *uid = *gid = first_user + bt_str_hash(name) % users; /* the same after every restart */
     return 0;
   }
   if (bt_parse_i64(isolation->user, 0, UINT32_MAX - 1, uid)) {

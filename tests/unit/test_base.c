@@ -13,6 +13,7 @@
 #include "base/json.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "base/program.h"
 #include "base/vec.h"
 #include "tap.h"
 
@@ -135,6 +136,19 @@ static void test_no_files(void) {
   rmdir(dir);
 }
 
+static void test_hash(void) {
+  is_int(bt_str_hash(""), 0x811c9dc5, "the hash of nothing");
+  is_int(bt_str_hash("foobar"), 0xbf9cf968, "and of a word is what RFC 9923 has: users of plug-ins and spread times stay over restarts");
+}
+
+static void test_program(void) {
+  BT_AUTO_FREE char *built = bt_program_built("tests/unit/test_base"), *none = bt_program_built("tests/unit/nowhere");
+  ok(built && built[0] == '/' && bt_file_exists(built), "a file of the build tree is found from the program: %s", built ? built : "-");
+  ok(!none, "one that is not there is none");
+  BT_AUTO_FREE char *beside = bt_program_beside("../unit/test_base"), *apart = bt_program_beside("nowhere");
+  ok(beside && bt_file_exists(beside) && !apart, "and so is a file beside it");
+}
+
 int main(void) {
   test_err();
   test_map();
@@ -142,5 +156,7 @@ int main(void) {
   test_clock();
   test_file();
   test_no_files();
+  test_hash();
+  test_program();
   return done_testing();
 }
