@@ -11,46 +11,38 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "daemon.h"
+#include "model/finding.h"
 
 enum { probe_deadline_ms = 8000, settle_ms = 3000, low_disk_mib = 100 };
-
-static void check(json_t *report, const char *element, const char *declared, const char *found, const char *verdict, const char *mend) {
-  json_t *o = json_object();
-  bt_json_set_str(o, "element", element);
-  bt_json_set_str(o, "declared", declared);
-  bt_json_set_str(o, "found", found);
-  bt_json_set_str(o, "verdict", verdict);
-  bt_json_set_str(o, "mend", mend);
-  json_array_append_new(report, o);
-}
 
 /* ---------------------------------------------------------------- the server itself */
 
 static void check_engine(struct bt_daemon *d, json_t *report) {
   const json_t *info = bt_agent_info(d->agent);
   if (!bt_plugins_find(d->plugins, BERTH_RUNTIME, 0)) {
-    check(report, "engine", "a runtime plug-in", "none runs, so nothing can run", "error",
-          "name one under plugins: in berthd.yaml and reload; where one is named, berth plugin ls has why it does not run");
+    bt_finding_add(report, "engine", "a runtime plug-in", "none runs, so nothing can run", "error",
+                   "name one under plugins: in berthd.yaml and reload; where one is named, berth plugin ls has why it does not run");
     return;
   }
   if (!bt_agent_connected(d->agent) || !info) {
-    check(report, "engine", "answers", "the container engine does not answer", "error",
-          "start it (dockerd, or systemctl start docker), and check the runtime plug-in's host in berthd.yaml");
+    bt_finding_add(report, "engine", "answers", "the container engine does not answer", "error",
+                   "start it (dockerd, or systemctl start docker), and check the runtime plug-in's host in berthd.yaml");
     return;
   }
   BT_AUTO_FREE char *text =
       bt_asprintf("%s %s, API %s, %s", bt_json_str_or(info, "name", "engine"), bt_json_str_or(info, "version", "?"),
                   bt_json_str_or(info, "api_version", "?"), bt_json_str_or(info, "platform", "?"));
-  check(report, "engine", "answers", text, "ok", NULL);
+  bt_finding_add(report, "engine", "answers", text, "ok", NULL);
 }
 
 static void check_state(struct bt_daemon *d, json_t *report) {
   const char *sentence = "";
   enum bt_store_health health = d->store->ops->health(d->store, &sentence);
-  check(report, "state store", "takes changes", health == BT_STORE_OK ? "takes changes" : sentence, health == BT_STORE_OK ? "ok" : "error",
-        health == BT_STORE_OK     ? NULL
-        : health == BT_STORE_FULL ? "make room on the disk; changes go on by themselves"
-                                  : "check the disk, then restart berthd");
+  bt_finding_add(report, "state store", "takes changes", health == BT_STORE_OK ? "takes changes" : sentence,
+                 health == BT_STORE_OK ? "ok" : "error",
+                 health == BT_STORE_OK     ? NULL
+                 : health == BT_STORE_FULL ? "make room on the disk; changes go on by themselves"
+                                           : "check the disk, then restart berthd");
   BT_AUTO_FREE char *dir = bt_path_dir(d->config->state.path);
   struct statvfs fs;
   if (statvfs(dir, &fs) != 0)
@@ -58,7 +50,7 @@ static void check_state(struct bt_daemon *d, json_t *report) {
   unsigned long long mib = (unsigned long long)fs.f_bavail * fs.f_frsize >> 20;
   BT_AUTO_FREE char *text = bt_asprintf("%llu MiB free under %s", mib, dir);
   BT_AUTO_FREE char *declared = bt_asprintf("%d MiB free", low_disk_mib);
-  check(report, "disk", declared, text, mib < low_disk_mib ? "warning" : "ok", mib < low_disk_mib ? "make room" : NULL);
+  bt_finding_add(report, "disk", declared, text, mib < low_disk_mib ? "warning" : "ok", mib < low_disk_mib ? "make room" : NULL);
 }
 
 static void check_policies(struct bt_daemon *d, json_t *report) {
@@ -70,11 +62,11 @@ static void check_policies(struct bt_daemon *d, json_t *report) {
       continue;
     broken++;
     BT_AUTO_FREE char *name = bt_asprintf("policy %s", bt_json_str_or(p, "file", "?"));
-    check(report, name, "in force", bt_json_str(p, "error"), "error", "mend the file; the last good set is in force until then");
+    bt_finding_add(report, name, "in force", bt_json_str(p, "error"), "error", "mend the file; the last good set is in force until then");
   }
   BT_AUTO_FREE char *text = bt_asprintf("%zu files in %s", json_array_size(list), d->config->policies.dir);
   if (!broken)
-    check(report, "policies", "in force", text, "ok", NULL);
+    bt_finding_add(report, "policies", "in force", text, "ok", NULL);
 }
 
 static void check_loop(struct bt_daemon *d, json_t *report) {
@@ -85,8 +77,8 @@ static void check_loop(struct bt_daemon *d, json_t *report) {
                   (long long)loop.own_us / 1000, loop.own_name, (long long)loop.worst_us / 1000, loop.worst_name,
                   (unsigned long long)loop.stalls, (unsigned long long)loop.descheduled);
   bool slow = loop.own_us > 50000;
-  check(report, "event loop", "no callback over 50 ms", text, slow ? "warning" : "ok",
-        slow ? "a plug-in's name there says whose callback it was: report it to its author, or run it with isolation: process" : NULL);
+  bt_finding_add(report, "event loop", "no callback over 50 ms", text, slow ? "warning" : "ok",
+                 slow ? "a plug-in's name there says whose callback it was: report it to its author, or run it with isolation: process" : NULL);
 }
 
 /* ---------------------------------------------------------------- plug-ins and their products */
@@ -101,7 +93,8 @@ static void check_plugins(struct bt_daemon *d, json_t *report) {
     BT_AUTO_FREE char *found = fine ? bt_asprintf("%s %s runs", bt_json_str_or(p, "plugin", "?"), bt_json_str_or(p, "version", "?"))
                                     : bt_strdup(bt_json_str(p, "error"));
     BT_AUTO_FREE char *declared = bt_asprintf("runs (%s)", bt_json_str_or(p, "plugin", "?"));
-    check(report, name, declared, found, fine ? "ok" : "error", fine ? NULL : "mend its entry in berthd.yaml and send berthd a SIGHUP");
+    bt_finding_add(report, name, declared, found, fine ? "ok" : "error",
+                   fine ? NULL : "mend its entry in berthd.yaml and send berthd a SIGHUP");
   }
 }
 
@@ -113,7 +106,7 @@ static void check_registries(json_t *report, const json_t *result) {
   json_array_foreach(bt_json_arr(result, "registries"), i, r) {
     BT_AUTO_FREE char *name = bt_asprintf("registry %s", bt_json_str_or(r, "name", "?"));
     bool fine = bt_streq(bt_json_str(r, "status"), "ok");
-    check(report, name, "answers", bt_json_str(r, "detail"), fine ? "ok" : "warning", fine ? NULL : mend_product);
+    bt_finding_add(report, name, "answers", bt_json_str(r, "detail"), fine ? "ok" : "warning", fine ? NULL : mend_product);
   }
 }
 
@@ -122,12 +115,12 @@ static void check_probe(json_t *report, const json_t *probe) {
   const json_t *result = bt_json_obj(probe, "result");
   BT_AUTO_FREE char *name = bt_asprintf("%s (%s)", bt_json_str_or(probe, "name", "?"), bt_json_str_or(probe, "interface", "?"));
   if (!result) {
-    check(report, name, "answers", bt_json_str(probe, "message"), "warning", mend_product);
+    bt_finding_add(report, name, "answers", bt_json_str(probe, "message"), "warning", mend_product);
   } else if (bt_json_arr(result, "registries")) {
     check_registries(report, result);
   } else {
     bool fine = bt_streq(bt_json_str_or(result, "status", "ok"), "ok");
-    check(report, name, "works", bt_json_str(result, "detail"), fine ? "ok" : "warning", fine ? NULL : mend_product);
+    bt_finding_add(report, name, "works", bt_json_str(result, "detail"), fine ? "ok" : "warning", fine ? NULL : mend_product);
   }
 }
 

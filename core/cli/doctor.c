@@ -8,24 +8,16 @@
 #include "base/json.h"
 #include "cli/cli.h"
 #include "cli/list.h"
+#include "model/finding.h"
 
 enum { doctor_timeout_ms = 60000 };
-
-static void add(json_t *checks, const char *element, const char *declared, const char *found, const char *verdict, const char *mend) {
-  json_t *item = json_object();
-  bt_json_set_str(item, "element", element);
-  bt_json_set_str(item, "declared", declared);
-  bt_json_set_str(item, "found", found);
-  bt_json_set_str(item, "verdict", verdict);
-  bt_json_set_str(item, "mend", mend);
-  json_array_append_new(checks, item);
-}
 
 static void check_version(json_t *checks, const json_t *version) {
   const char *server = bt_json_str_or(version, "version", "unknown");
   BT_AUTO_FREE char *declared = bt_asprintf("%s, as this command", PACKAGE_VERSION);
   bool same = strcmp(server, PACKAGE_VERSION) == 0;
-  add(checks, "server's version", declared, server, same ? "ok" : "warning", same ? NULL : "install the same version of berth and berthd");
+  bt_finding_add(checks, "server's version", declared, server, same ? "ok" : "warning",
+                 same ? NULL : "install the same version of berth and berthd");
 }
 
 static void ask_server(struct bt_cli *cli, json_t *checks) {
@@ -33,13 +25,13 @@ static void ask_server(struct bt_cli *cli, json_t *checks) {
   BT_AUTO_JSON version = NULL;
   BT_AUTO_JSON report = NULL;
   if (bt_cli_get(cli, "/v1/version", &version, &err)) {
-    add(checks, "server", "answers", bt_err_message(err), "error", "berthd --config /etc/berth/berthd.yaml");
+    bt_finding_add(checks, "server", "answers", bt_err_message(err), "error", "berthd --config /etc/berth/berthd.yaml");
     return;
   }
-  add(checks, "server", "answers", cli->conn->shown, "ok", NULL);
+  bt_finding_add(checks, "server", "answers", cli->conn->shown, "ok", NULL);
   check_version(checks, version);
   if (bt_conn_call(cli->conn, "GET", "/v1/doctor", NULL, doctor_timeout_ms, &report, &err))
-    add(checks, "doctor", "answers", bt_err_message(err), "error", NULL);
+    bt_finding_add(checks, "doctor", "answers", bt_err_message(err), "error", NULL);
   else
     json_array_extend(checks, json_is_array(report) ? report : bt_json_arr(report, "items"));
 }

@@ -4,6 +4,7 @@
 #include "base/buf.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "model/finding.h"
 #include "plugin/describe.h"
 #include "plugin/manifest.h"
 
@@ -122,16 +123,6 @@ enum bt_compat bt_compat_judge(const struct bt_member *members, size_t n, size_t
 
 /* ---------------------------------------------------------------- the table */
 
-static void row(json_t *table, const char *element, const char *declared, const char *found, const char *verdict, const char *mend) {
-  json_t *o = json_object();
-  bt_json_set_str(o, "element", element);
-  bt_json_set_str(o, "declared", declared);
-  bt_json_set_str(o, "found", found);
-  bt_json_set_str(o, "verdict", verdict);
-  bt_json_set_str(o, "mend", mend);
-  json_array_append_new(table, o);
-}
-
 static void row_interfaces(json_t *table, const struct bt_member *me) {
   for (const struct berth_interface *i = me->m->interfaces; i && i->id; i++) {
     const struct bt_interface *known = bt_interface_of(i->id);
@@ -140,8 +131,8 @@ static void row_interfaces(json_t *table, const struct bt_member *me) {
       have += bt_method_in(k, i->methods);
     BT_AUTO_FREE char *element = bt_asprintf("%s interface", me->name);
     BT_AUTO_FREE char *found = known ? bt_asprintf("%zu of its %zu methods", have, all) : bt_strdup("unknown to this Berth");
-    row(table, element, i->id, found, known ? "ok" : "warning",
-        known ? NULL : "it is left alone; a newer Berth may know it");
+    bt_finding_add(table, element, i->id, found, known ? "ok" : "warning",
+                   known ? NULL : "it is left alone; a newer Berth may know it");
   }
 }
 
@@ -156,8 +147,8 @@ static void row_services(json_t *table, const struct bt_member *me, bool (*has)(
     return;
   BT_AUTO_FREE char *element = bt_asprintf("%s host services", me->name);
   BT_AUTO_FREE char *lacks = missing.len ? bt_asprintf("lacks %s", missing.data) : NULL;
-  row(table, element, all.data, lacks ? lacks : "all offered", lacks ? "error" : "ok",
-      lacks ? "install the Berth that the plug-in was made for, or an older plug-in" : NULL);
+  bt_finding_add(table, element, all.data, lacks ? lacks : "all offered", lacks ? "error" : "ok",
+                 lacks ? "install the Berth that the plug-in was made for, or an older plug-in" : NULL);
 }
 
 static void row_depends(json_t *table, const struct bt_member *members, size_t n, size_t i) {
@@ -170,7 +161,7 @@ static void row_depends(json_t *table, const struct bt_member *members, size_t n
     BT_AUTO_FREE char *text = who ? bt_asprintf("%s (%s %s)", who->name, who->m->id, who->m->version) : bt_strdup("absent");
     bool fine = found.good || (d->optional && !found.wrong);
     BT_AUTO_FREE char *mend = fine ? NULL : absent_sentence(&members[i], d, &found);
-    row(table, element, declared, text, fine ? "ok" : "error", mend);
+    bt_finding_add(table, element, declared, text, fine ? "ok" : "error", mend);
   }
 }
 
@@ -183,8 +174,8 @@ static void row_roles(json_t *table, const struct bt_member *members, size_t n, 
         other = &members[k];
     BT_AUTO_FREE char *element = bt_asprintf("%s role", me->name);
     BT_AUTO_FREE char *text = other ? bt_asprintf("%s claims it as well", other->name) : bt_strdup("nobody else has it");
-    row(table, element, me->m->exclusive[r], text, other ? "error" : "ok",
-        other ? "remove one of the two under plugins: in berthd.yaml" : NULL);
+    bt_finding_add(table, element, me->m->exclusive[r], text, other ? "error" : "ok",
+                   other ? "remove one of the two under plugins: in berthd.yaml" : NULL);
   }
 }
 
@@ -211,7 +202,12 @@ static void row_products(json_t *table, const struct bt_member *me, const json_t
         : known ? bt_asprintf("run %s in a version %s%s%s", p->name, p->versions, p->doc ? ": " : "", p->doc ? p->doc : "")
                 : bt_strdup(version ? "it was not seen yet: look again when it was" : "it did not answer, or told no version: start it, and look again");
     /* One that comes to us, such as a scraper, may not have come yet: nothing is wrong with that. */
-    row(table, element, declared, known ? version : "unknown", fine ? "ok" : known ? "error" : version ? "unknown" : "warning", mend);
+    bt_finding_add(table, element, declared, known ? version : "unknown",
+                   fine      ? "ok"
+                   : known   ? "error"
+                   : version ? "unknown"
+                             : "warning",
+                   mend);
     if (!known)
       return; /* one line for all that it might speak to */
   }
