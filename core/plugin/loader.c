@@ -2,7 +2,6 @@
 #include "plugin/loader.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <pthread.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -10,10 +9,9 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/program.h"
 #include "plugin/manifest.h"
 #include "plugin/remote.h"
-
-enum { max_parents = 4 };
 
 static struct bt_plugin_lib *libs; /* process-wide, as the mappings are */
 static struct bt_plugin_lib *described; /* manifests that other processes told */
@@ -21,40 +19,15 @@ static pthread_mutex_t libs_lock = PTHREAD_MUTEX_INITIALIZER;
 
 /* ---------------------------------------------------------------- find */
 
-/* The plugins/ folder of the build tree that the running program stands in: it has config.status beside it. */
-static char *build_tree_plugins(void) {
-  char exe[PATH_MAX];
-  ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
-  if (n <= 0)
-    return NULL;
-  exe[n] = '\0';
-  for (int i = 0; i < max_parents; i++) {
-    char *slash = strrchr(exe, '/');
-    if (!slash || slash == exe)
-      return NULL;
-    *slash = '\0';
-    BT_AUTO_FREE char *status = bt_path_join(exe, "config.status");
-    if (bt_file_exists(status))
-      return bt_path_join(exe, "plugins");
-  }
-  return NULL;
-}
-
 void bt_loader_dirs(const char *const *dirs, struct bt_strs *out) {
   for (size_t i = 0; dirs && dirs[i]; i++)
     bt_strs_add(out, dirs[i]);
   if (dirs)
     return;
-  BT_AUTO_FREE char *build = build_tree_plugins();
+  BT_AUTO_FREE char *build = bt_program_built("plugins");
   if (build)
     bt_strs_add(out, build);
   bt_strs_add(out, BERTH_PLUGINDIR);
-}
-
-static bool id_ok(const char *id) {
-  size_t n = strlen(id);
-  return n >= 3 && n <= 64 && strspn(id, "abcdefghijklmnopqrstuvwxyz0123456789-") == n && id[0] != '-' && id[n - 1] != '-' &&
-         strchr(id, '-');
 }
 
 int bt_loader_find(const char *plugin, const struct bt_strs *dirs, char **out, struct bt_err **err) {
@@ -62,7 +35,7 @@ int bt_loader_find(const char *plugin, const struct bt_strs *dirs, char **out, s
     *out = bt_strdup(plugin);
     return 0;
   }
-  if (!id_ok(plugin))
+  if (!bt_plugin_id_ok(plugin))
     return bt_err_set(err, BT_INVALID,
                       "\"%s\" is neither a plug-in's name (as \"runtime-docker\") nor an absolute path of a .so", plugin);
   for (size_t i = 0; i < dirs->len; i++) {
@@ -94,7 +67,7 @@ static int check_writable_by_us_only(const char *path, const struct stat *st, st
 
 bool bt_loader_shipped(const char *path) {
   BT_AUTO_FREE char *real = path ? realpath(path, NULL) : NULL;
-  BT_AUTO_FREE char *build = build_tree_plugins();
+  BT_AUTO_FREE char *build = bt_program_built("plugins");
   BT_AUTO_FREE char *built = build ? realpath(build, NULL) : NULL;
   BT_AUTO_FREE char *installed = realpath(BERTH_PLUGINDIR, NULL);
   const char *const folders[] = {built, installed};

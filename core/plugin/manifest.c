@@ -77,7 +77,7 @@ bool bt_version_in(const char *version, const char *range) {
 
 /* ---------------------------------------------------------------- check */
 
-static bool id_ok(const char *id) {
+bool bt_plugin_id_ok(const char *id) {
   size_t n = strlen(id);
   return n >= 3 && n <= 64 && strspn(id, "abcdefghijklmnopqrstuvwxyz0123456789-") == n && id[0] != '-' && id[n - 1] != '-' &&
          strchr(id, '-');
@@ -146,7 +146,7 @@ static bool role_ok(const char *role) {
 
 static int check_others(const struct berth_manifest *m, const char *path, struct bt_err **err) {
   for (const struct berth_depend *d = m->depends; d && d->id; d++)
-    if ((!id_ok(d->id) && !interface_id_ok(d->id)) || (d->versions && !bt_version_range_ok(d->versions)))
+    if ((!bt_plugin_id_ok(d->id) && !interface_id_ok(d->id)) || (d->versions && !bt_version_range_ok(d->versions)))
       return bt_err_set(err, BT_INVALID,
                         "plug-in %s: it depends on \"%.64s\", which is no plug-in and no interface, or in a range of versions "
                         "that is none (as \">=1.2 <2\")",
@@ -156,7 +156,7 @@ static int check_others(const struct berth_manifest *m, const char *path, struct
       return bt_err_set(err, BT_INVALID, "plug-in %s: the product \"%.64s\" has a range of versions that is none (as \">=1.40 <2\")",
                         path, p->name);
   if (check_list(m->exclusive, role_ok, "roles", path, err) != 0 ||
-      check_list(m->conflicts, id_ok, "conflicting plug-ins", path, err) != 0)
+      check_list(m->conflicts, bt_plugin_id_ok, "conflicting plug-ins", path, err) != 0)
     return -1;
   if ((unsigned)m->isolation > BERTH_ISOLATION_NONE)
     return bt_err_set(err, BT_INVALID, "plug-in %s wants an isolation that ABI %d does not know", path, BERTH_ABI);
@@ -164,7 +164,7 @@ static int check_others(const struct berth_manifest *m, const char *path, struct
 }
 
 static int check_manifest(const struct berth_manifest *m, const char *path, struct bt_err **err) {
-  if (!m->id || !id_ok(m->id))
+  if (!m->id || !bt_plugin_id_ok(m->id))
     return bt_err_set(err, BT_INVALID, "plug-in %s: its id \"%.64s\" is not <kind>-<product> of 3 to 64 of a-z 0-9 -", path,
                       m->id ? m->id : "");
   if (!m->version || !version_ok(m->version))

@@ -40,6 +40,7 @@ void bt_manifest_free(struct bt_manifest **manifest);
  * left out. */
 json_t *bt_manifest_json(const struct berth_manifest *m);
 
+bool bt_plugin_id_ok(const char *id); /* <kind>-<product>, 3 to 64 of a-z 0-9 - */
 /* Is the version ("1.2.3", "1.41", "7") in the range (">=1.40 <2")? NULL: any. Numbers are compared one by one, missing ones are
  * 0, what follows - or + is not looked at. */
 bool bt_version_in(const char *version, const char *range);

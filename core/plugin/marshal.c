@@ -1,6 +1,7 @@
 #include "config.h"
 #include "plugin/marshal.h"
 
+#include <berth/host.h>
 #include <string.h>
 
 #include "base/json.h"
@@ -195,4 +196,30 @@ void bt_request_free(struct bt_request **request) {
   bt_vec_free(&(*request)->lists);
   free(*request);
   *request = NULL;
+}
+
+/* ---------------------------------------------------------------- pairs */
+
+enum { max_pairs = 256 };
+
+json_t *bt_pairs_json(const struct berth_pair *pairs, size_t n) {
+  json_t *array = json_array();
+  for (size_t i = 0; i < n; i++) {
+    json_t *pair = json_array();
+    json_array_append_new(pair, bt_json_string(pairs[i].name));
+    json_array_append_new(pair, bt_json_string(pairs[i].value));
+    json_array_append_new(array, pair);
+  }
+  return array;
+}
+
+struct berth_pair *bt_pairs_read(const json_t *array, size_t *n) {
+  *n = BT_MIN(json_array_size(array), (size_t)max_pairs);
+  struct berth_pair *pairs = bt_newn(struct berth_pair, *n + 1);
+  for (size_t i = 0; i < *n; i++) {
+    const json_t *pair = json_array_get(array, i);
+    const char *name = json_string_value(json_array_get(pair, 0)), *value = json_string_value(json_array_get(pair, 1));
+    pairs[i] = (struct berth_pair){name ? name : "", value ? value : ""};
+  }
+  return pairs;
 }

@@ -24,4 +24,9 @@ struct bt_request *bt_marshal_read(const struct bt_method *method, const json_t 
 const void *bt_request_struct(const struct bt_request *request);
 void bt_request_free(struct bt_request **request);
 
+/* Headers and the like as [[name, value]…] and back: at most 256, with texts that are the array's; the caller frees the list. */
+struct berth_pair;
+json_t *bt_pairs_json(const struct berth_pair *pairs, size_t n);
+struct berth_pair *bt_pairs_read(const json_t *array, size_t *n);
+
 #endif

@@ -105,8 +105,6 @@ json_t *bt_remote_message(const char *type, berth_handle id);
 size_t bt_remote_send(struct bt_remote *remote, json_t *head_steal, const void *bytes, size_t len);
 void bt_remote_reply(struct bt_remote *remote, berth_handle id, enum berth_code code, const char *message, const void *bytes,
                      size_t len);
-json_t *bt_remote_pairs(const struct berth_pair *pairs, size_t n);
-struct berth_pair *bt_remote_read_pairs(const json_t *array, size_t *n); /* NULL where it is none; texts are the array's */
 
 bool bt_remote_service_message(struct bt_remote *remote, const struct bt_message *m);
 bool bt_remote_http_message(struct bt_remote *remote, const struct bt_message *m);

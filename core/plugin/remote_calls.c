@@ -231,7 +231,7 @@ static void on_taken(struct bt_remote *r, const struct bt_message *m, berth_op o
 
 static void on_respond(struct bt_remote *r, const struct bt_message *m, berth_op op) {
   size_t n = 0;
-  BT_AUTO_FREE struct berth_pair *headers = bt_remote_read_pairs(bt_json_arr(m->head, "headers"), &n);
+  BT_AUTO_FREE struct berth_pair *headers = bt_pairs_read(bt_json_arr(m->head, "headers"), &n);
   bt_ops_reply(&r->entry->cell->host, op, (int)bt_json_int(m->head, "status", 500), headers, n, m->bytes, m->len);
 }
 

@@ -3,31 +3,10 @@
 #include "config.h"
 
 #include "base/json.h"
+#include "plugin/marshal.h"
 #include "plugin/remote.h"
 
-enum { window = 1024 * 1024, go_on_at = 512 * 1024, max_pairs = 256 };
-
-json_t *bt_remote_pairs(const struct berth_pair *pairs, size_t n) {
-  json_t *array = json_array();
-  for (size_t i = 0; i < n; i++) {
-    json_t *pair = json_array();
-    json_array_append_new(pair, bt_json_string(pairs[i].name));
-    json_array_append_new(pair, bt_json_string(pairs[i].value));
-    json_array_append_new(array, pair);
-  }
-  return array;
-}
-
-struct berth_pair *bt_remote_read_pairs(const json_t *array, size_t *n) {
-  *n = BT_MIN(json_array_size(array), (size_t)max_pairs);
-  struct berth_pair *pairs = bt_newn(struct berth_pair, *n + 1);
-  for (size_t i = 0; i < *n; i++) {
-    const json_t *pair = json_array_get(array, i);
-    const char *name = json_string_value(json_array_get(pair, 0)), *value = json_string_value(json_array_get(pair, 1));
-    pairs[i] = (struct berth_pair){name ? name : "", value ? value : ""};
-  }
-  return pairs;
-}
+enum { window = 1024 * 1024, go_on_at = 512 * 1024 };
 
 /* ---------------------------------------------------------------- requests */
 
@@ -52,7 +31,7 @@ static void on_head(void *arg, int status, const struct berth_pair *headers, siz
     return;
   json_t *head = bt_remote_message("http.head", q->base.id);
   bt_json_set_int(head, "status", status);
-  bt_json_set(head, "headers", bt_remote_pairs(headers, n));
+  bt_json_set(head, "headers", bt_pairs_json(headers, n));
   bt_remote_send(q->base.remote, head, NULL, 0);
 }
 
@@ -109,7 +88,7 @@ static void on_done(void *arg, enum berth_code code, const char *message, int st
 
 static void start_request(struct bt_remote *r, const struct bt_message *m, berth_handle id) {
   size_t n = 0;
-  BT_AUTO_FREE struct berth_pair *headers = bt_remote_read_pairs(bt_json_arr(m->head, "headers"), &n);
+  BT_AUTO_FREE struct berth_pair *headers = bt_pairs_read(bt_json_arr(m->head, "headers"), &n);
   struct request *q = bt_remote_handle_new(r, id, &request_kind, sizeof *q);
   if (!q) {
     send_done(r, id, BERTH_EXHAUSTED, "over 2,000 requests, subscriptions and routes at once", 0, NULL, 0);
@@ -204,7 +183,7 @@ static void tunnel_closed(void *arg, enum berth_code code, const char *message) 
 
 static void start_upgrade(struct bt_remote *r, const struct bt_message *m, berth_handle id) {
   size_t n = 0;
-  BT_AUTO_FREE struct berth_pair *headers = bt_remote_read_pairs(bt_json_arr(m->head, "headers"), &n);
+  BT_AUTO_FREE struct berth_pair *headers = bt_pairs_read(bt_json_arr(m->head, "headers"), &n);
   struct bt_remote_handle *h = bt_remote_handle_new(r, id, &tunnel_kind, sizeof *h);
   if (!h) {
     send_closed(r, id, BERTH_EXHAUSTED, "over 2,000 requests, subscriptions and routes at once");

@@ -3,6 +3,7 @@
 #include "config.h"
 
 #include "base/json.h"
+#include "plugin/marshal.h"
 #include "plugin/remote.h"
 
 enum { samples_together = 200, max_ahead = 64, go_on_at = 32, max_scan_bytes = 32 * 1024 * 1024 };
@@ -268,7 +269,7 @@ static void on_route(void *arg, berth_op op, const struct berth_route_request *r
   bt_json_set_str(head, "method", request->method);
   bt_json_set_str(head, "path", request->path);
   bt_json_set_str(head, "query", request->query);
-  bt_json_set(head, "headers", bt_remote_pairs(request->headers, request->nheaders));
+  bt_json_set(head, "headers", bt_pairs_json(request->headers, request->nheaders));
   bt_remote_send(h->remote, head, request->body, request->body_len);
 }
 

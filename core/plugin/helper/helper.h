@@ -26,10 +26,6 @@ size_t helper_send(json_t *head_steal, const void *bytes, size_t len);
 json_t *helper_message(const char *type, berth_handle id);
 enum berth_code helper_code(const json_t *head); /* of its "code"; BERTH_INTERNAL where it is none */
 
-/* Headers as [[name, value]…] and back; the latter's texts are the array's, the caller frees. */
-json_t *helper_pairs(const struct berth_pair *pairs, size_t n);
-struct berth_pair *helper_read_pairs(const json_t *array, size_t *n);
-
 /* Messages of the server to services; bytes may not be kept. False where the type is none of theirs. */
 bool helper_asks_message(const struct bt_message *m);
 bool helper_http_message(const struct bt_message *m);

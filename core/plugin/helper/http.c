@@ -5,30 +5,9 @@
 #include "base/json.h"
 #include "base/vec.h"
 #include "plugin/helper/helper.h"
+#include "plugin/marshal.h"
 
 enum { upload_chunk = 64 * 1024 };
-
-json_t *helper_pairs(const struct berth_pair *pairs, size_t n) {
-  json_t *array = json_array();
-  for (size_t i = 0; i < n; i++) {
-    json_t *pair = json_array();
-    json_array_append_new(pair, bt_json_string(pairs[i].name));
-    json_array_append_new(pair, bt_json_string(pairs[i].value));
-    json_array_append_new(array, pair);
-  }
-  return array;
-}
-
-struct berth_pair *helper_read_pairs(const json_t *array, size_t *n) {
-  *n = json_array_size(array);
-  struct berth_pair *pairs = bt_newn(struct berth_pair, *n + 1);
-  for (size_t i = 0; i < *n; i++) {
-    const json_t *pair = json_array_get(array, i);
-    const char *name = json_string_value(json_array_get(pair, 0)), *value = json_string_value(json_array_get(pair, 1));
-    pairs[i] = (struct berth_pair){name ? name : "", value ? value : ""};
-  }
-  return pairs;
-}
 
 /* ---------------------------------------------------------------- requests */
 
@@ -67,7 +46,7 @@ static void put_common(json_t *head, const char *method, const char *url, const 
   bt_json_set_str(head, "method", method);
   bt_json_set_str(head, "url", url);
   bt_json_set_str(head, "unix_socket", unix_socket);
-  bt_json_set(head, "headers", helper_pairs(headers, nheaders));
+  bt_json_set(head, "headers", bt_pairs_json(headers, nheaders));
 }
 
 static berth_handle http_request(const struct berth_host *host, const struct berth_http_request *given) {
@@ -114,7 +93,7 @@ static void give_data(struct request *q, const void *data, size_t len) {
 
 static void on_head(const struct bt_message *m, struct request *q) {
   size_t n = 0;
-  BT_AUTO_FREE struct berth_pair *headers = helper_read_pairs(bt_json_arr(m->head, "headers"), &n);
+  BT_AUTO_FREE struct berth_pair *headers = bt_pairs_read(bt_json_arr(m->head, "headers"), &n);
   if (q->r.on_head)
     q->r.on_head(q->r.arg, (int)bt_json_int(m->head, "status", 0), headers, n);
 }

@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "base/vec.h"
 #include "plugin/helper/helper.h"
+#include "plugin/marshal.h"
 
 enum { answer_ms = 5000, taken_together = 16 };
 
@@ -207,7 +208,7 @@ static void routes_reply(const struct berth_host *host, berth_op reply, int stat
   json_t *head = helper_message("respond", 0);
   bt_json_set_int(head, "op", (long long)reply);
   bt_json_set_int(head, "status", status);
-  bt_json_set(head, "headers", helper_pairs(headers, nheaders));
+  bt_json_set(head, "headers", bt_pairs_json(headers, nheaders));
   helper_send(head, body, body ? len : 0);
 }
 
@@ -223,7 +224,7 @@ static void on_request(const struct bt_message *m) {
     return;
   }
   size_t n = 0;
-  BT_AUTO_FREE struct berth_pair *headers = helper_read_pairs(bt_json_arr(m->head, "headers"), &n);
+  BT_AUTO_FREE struct berth_pair *headers = bt_pairs_read(bt_json_arr(m->head, "headers"), &n);
   struct berth_route_request request = {.size = sizeof request,
                                         .method = bt_json_str_or(m->head, "method", ""),
                                         .path = bt_json_str_or(m->head, "path", ""),
