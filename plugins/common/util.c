@@ -54,6 +54,13 @@ void pu_free_charp(char **p) {
 bool pu_eq(const char *a, const char *b) { return a == b || (a && b && strcmp(a, b) == 0); }
 bool pu_starts(const char *s, const char *prefix) { return s && strncmp(s, prefix, strlen(prefix)) == 0; }
 
+uint32_t pu_hash(const char *s) {
+  uint32_t h = 2166136261u;
+  for (; *s; s++)
+    h = (h ^ (unsigned char)*s) * 16777619u;
+  return h;
+}
+
 /* One star to go back to suffices: linear in pattern times text. */
 bool pu_glob(const char *pattern, const char *text) {
   const char *star = NULL, *back = NULL;

@@ -27,6 +27,7 @@ void pu_free_charp(char **p);
 
 bool pu_eq(const char *a, const char *b); /* NULL-safe */
 bool pu_starts(const char *s, const char *prefix);
+uint32_t pu_hash(const char *s); /* FNV-1a: the same everywhere and for ever; no protection from whoever chooses the text */
 /* "*" stands for any bytes, "?" for one. */
 bool pu_glob(const char *pattern, const char *text);
 

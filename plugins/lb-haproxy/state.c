@@ -6,16 +6,9 @@ enum { max_id = 300, max_routes = 5000, max_endpoints = 20000 };
 
 /* ---------------------------------------------------------------- names */
 
-static uint32_t fnv(const char *s) {
-  uint32_t h = 2166136261u;
-  for (; *s; s++)
-    h = (h ^ (unsigned char)*s) * 16777619u;
-  return h;
-}
-
 /* Readable in HAProxy's own logs and statistics, and unique by the hash. */
 static char *backend_name(const char *id) {
-  char *name = pu_asprintf("%.80s-%08x", id, (unsigned)fnv(id));
+  char *name = pu_asprintf("%.80s-%08x", id, (unsigned)pu_hash(id));
   for (char *p = name; *p; p++)
     if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-", *p))
       *p = '_';

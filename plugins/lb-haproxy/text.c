@@ -46,13 +46,10 @@ static bool in(const struct lbh_route *r) { return !r->refused; }
 
 static char *clean_path(const struct lbh_settings *s, const char *folder, const char *name, const char *end) {
   PU_AUTO_FREE clean = pu_asprintf("%.120s", name);
-  uint32_t h = 2166136261u;
-  for (const char *p = name; *p; p++)
-    h = (h ^ (unsigned char)*p) * 16777619u;
   for (char *p = clean; *p; p++)
     if (!isalnum((unsigned char)*p) && *p != '_' && *p != '-')
       *p = '_';
-  return pu_asprintf("%s/%s/%s-%08x%s", s->dir, folder, clean, (unsigned)h, end);
+  return pu_asprintf("%s/%s/%s-%08x%s", s->dir, folder, clean, (unsigned)pu_hash(name), end);
 }
 
 char *lbh_certificate_path(const struct lbh_settings *s, const char *name) { return clean_path(s, "certs", name, ".pem"); }

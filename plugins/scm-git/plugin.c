@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../common/plugin.h"
 #include "../common/util.h"
 #include "fetch.h"
 #include "hooks.h"
@@ -39,23 +40,7 @@ static void cancel(struct berth_instance *self, berth_op op) { sg_jobs_cancel(se
 
 /* ---------------------------------------------------------------- life */
 
-static enum berth_code read_settings(const char *config_json, struct sg_settings *out, const char **why) {
-  static char *sentence; /* until the next call, as the contract has it */
-  free(sentence);
-  sentence = NULL;
-  if (sg_settings_read(config_json, out, &sentence))
-    return BERTH_OK;
-  *why = sentence;
-  return BERTH_INVALID;
-}
-
-static enum berth_code validate(const char *config_json, const char **why) {
-  struct sg_settings s;
-  enum berth_code code = read_settings(config_json, &s, why);
-  if (code == BERTH_OK)
-    sg_settings_free(&s);
-  return code;
-}
+PU_SETTINGS(struct sg_settings, sg_settings_read, sg_settings_free)
 
 /* The folder and its parents. */
 static bool make_dirs(const char *path) {
@@ -155,15 +140,5 @@ static const struct berth_scm methods = {.size = sizeof methods, .resolve = reso
 static const struct berth_interface interfaces[] = {{BERTH_SCM, &methods}, {0}};
 static const char *const needs[] = {BERTH_HOST_OPS, BERTH_HOST_LOG, BERTH_HOST_TIMER, BERTH_HOST_CHILD, BERTH_HOST_HTTP, NULL};
 static const struct berth_product products[] = {{"git", ">=2.34", "the git command: https://git-scm.com"}, {0}};
-static const struct berth_manifest manifest = {BERTH_MANIFEST_SIZES,
-                                               .id = "scm-git",
-                                               .version = "0.1.0",
-                                               .summary = "Apps follow repositories of git.",
-                                               .license = "MIT",
-                                               .interfaces = interfaces,
-                                               .needs = needs,
-                                               .config = fields,
-                                               .products = products};
-extern const struct berth_plugin BERTH_PLUGIN_SYMBOL BERTH_EXPORT;
-const struct berth_plugin BERTH_PLUGIN_SYMBOL = {
-    .size = sizeof(struct berth_plugin), .manifest = &manifest, .validate = validate, .start = start, .stop = stop, .cancel = cancel};
+PU_PLUGIN("scm-git", "Apps follow repositories of git.", interfaces, needs, fields, (.products = products), .validate = validate,
+          .start = start, .stop = stop, .cancel = cancel);

@@ -100,6 +100,7 @@ static void test_small(void) {
   is_int(cw_retry_after("Thu, 01 Jan 1970 00:00:00 GMT", 10000), 0, "a date that is past");
   is_int(cw_retry_after("soon", 0), -1, "no time");
   ok(pu_glob("a*c?e", "abbbcde") && !pu_glob("a*c", "abcd") && pu_glob("*", "") && pu_glob("a**b", "ab"), "patterns");
+  is_int(pu_hash("foobar"), 0xbf9cf968, "a hash that stays");
 }
 
 int main(void) {
