@@ -138,6 +138,7 @@ void pu_json_decref(json_t **p) {
   *p = NULL;
 }
 
+/* jansson takes 2048 levels, and its recursion with them: count brackets outside of strings first. */
 static bool too_deep(const char *s, size_t n) {
   int depth = 0;
   bool quoted = false;
@@ -154,12 +155,14 @@ static bool too_deep(const char *s, size_t n) {
   return false;
 }
 
-json_t *pu_json_parse(const char *text, size_t len) {
-  return too_deep(text, len) ? NULL : json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
+json_t *pu_json_load(const char *text, size_t len, size_t flags) {
+  return text && !too_deep(text, len) ? json_loadb(text, len, flags, NULL) : NULL;
 }
 
+json_t *pu_json_parse(const char *text, size_t len) { return pu_json_load(text, len, JSON_REJECT_DUPLICATES); }
+
 char *pu_json_text(const json_t *v) {
-  char *s = json_dumps(v, JSON_COMPACT | JSON_ENCODE_ANY);
+  char *s = v ? json_dumps(v, JSON_COMPACT | JSON_ENCODE_ANY) : pu_strdup("null");
   if (!s)
     abort();
   return s;

@@ -55,7 +55,9 @@ void pu_json_decref(json_t **p);
 
 /* Text from outside: at most 64 levels, no duplicate keys; NULL where it is not JSON. New reference. */
 json_t *pu_json_parse(const char *text, size_t len);
-char *pu_json_text(const json_t *v); /* compact; the caller frees */
+/* The same with jansson's flags of the caller's choice, and NULL for NULL. */
+json_t *pu_json_load(const char *text, size_t len, size_t flags);
+char *pu_json_text(const json_t *v); /* compact, "null" for NULL; the caller frees */
 /* A string value from text that may be no UTF-8: bad bytes become "?". */
 json_t *pu_json_string(const char *s);
 

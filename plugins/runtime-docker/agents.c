@@ -16,12 +16,12 @@ struct agent {
   struct rd_stream *stream;
   int fd;
   berth_handle watch;
-  struct rd_buf hears; /* what the socket did not take yet */
+  struct pu_buf hears; /* what the socket did not take yet */
   bool ended;          /* the step says no more */
   bool gone;           /* the agent says no more */
 };
 
-static const char *agent_path(const struct rd_build *b, const char *id) { return rd_str(rd_obj(b->spec, "ssh"), id); }
+static const char *agent_path(const struct rd_build *b, const char *id) { return pu_str(pu_obj(b->spec, "ssh"), id); }
 
 bool rd_agent_known(void *arg, const char *id) { return agent_path(arg, id); }
 
@@ -85,7 +85,7 @@ void *rd_agent_open(void *arg, const char *id, struct rd_stream *stream) {
     close(fd);
     return NULL;
   }
-  struct agent *a = rd_calloc(1, sizeof *a);
+  struct agent *a = pu_calloc(1, sizeof *a);
   *a = (struct agent){.build = b, .stream = stream, .fd = fd};
   agent_watch(a);
   return a;
@@ -98,7 +98,7 @@ bool rd_agent_hears(void *agent, const void *data, size_t len) {
   if (!len)
     a->ended = true;
   else if (a->hears.len + len <= max_waiting)
-    rd_buf_add(&a->hears, data, len);
+    pu_buf_add(&a->hears, data, len);
   else
     return false;
   if (!agent_write(a))
@@ -113,7 +113,7 @@ void rd_agent_close(void *agent) {
   if (a->watch)
     a->build->op.self->fd->unwatch(a->build->op.self->host, a->watch);
   close(a->fd);
-  rd_buf_free(&a->hears);
+  pu_buf_free(&a->hears);
   free(a);
 }
 
@@ -124,11 +124,11 @@ char *rd_agents_lack(const json_t *ssh) {
     struct stat st;
     const char *text = json_string_value(path);
     if (!text || !*text)
-      return rd_asprintf("build.ssh names no socket for %.100s: write %.100s=${SSH_AUTH_SOCK}", id, id);
+      return pu_asprintf("build.ssh names no socket for %.100s: write %.100s=${SSH_AUTH_SOCK}", id, id);
     if (stat(text, &st) != 0)
-      return rd_asprintf("build.ssh: %.100s: %s: %s", id, text, strerror(errno));
+      return pu_asprintf("build.ssh: %.100s: %s: %s", id, text, strerror(errno));
     if (!S_ISSOCK(st.st_mode))
-      return rd_asprintf("build.ssh: %.100s: %s is not the socket of an agent: give the key to ssh-agent, and name its socket", id, text);
+      return pu_asprintf("build.ssh: %.100s: %s is not the socket of an agent: give the key to ssh-agent, and name its socket", id, text);
   }
   return NULL;
 }

@@ -50,7 +50,7 @@ static void build_drop(struct rd_op *op) {
   free(b->id);
   free(b->error);
   free(b->step);
-  rd_buf_free(&b->lines.rest);
+  pu_buf_free(&b->lines.rest);
   rd_buildkit_drop(b);
 }
 
@@ -60,7 +60,7 @@ static void build_drop(struct rd_op *op) {
 static const char *unsupported(const json_t *spec) {
   static const char *const keys[] = {"additional_contexts", "cache_to", "entitlements", "no_cache_filter", "privileged", "provenance",
                                      "sbom"};
-  for (size_t i = 0; i < RD_COUNT(keys); i++) {
+  for (size_t i = 0; i < PU_COUNT(keys); i++) {
     const json_t *v = json_object_get(spec, keys[i]);
     bool empty = !v || json_is_null(v) || json_is_false(v) || (json_is_array(v) && !json_array_size(v)) ||
                  (json_is_object(v) && !json_object_size(v));
@@ -70,26 +70,26 @@ static const char *unsupported(const json_t *spec) {
   return json_array_size(json_object_get(spec, "platforms")) > 1 ? "platforms (more than one)" : NULL;
 }
 
-static void query_text(struct rd_buf *q, const char *key, const char *value) {
+static void query_text(struct pu_buf *q, const char *key, const char *value) {
   if (!value)
     return;
-  rd_buf_addf(q, "&%s=", key);
-  rd_url_add(q, value, "");
+  pu_buf_addf(q, "&%s=", key);
+  pu_url_add(q, value, "");
 }
 
-static void query_json(struct rd_buf *q, const char *key, json_t *owned) {
+static void query_json(struct pu_buf *q, const char *key, json_t *owned) {
   if (json_object_size(owned) || json_array_size(owned)) {
-    RD_AUTO_FREE text = rd_json_text(owned);
+    PU_AUTO_FREE text = pu_json_text(owned);
     query_text(q, key, text);
   }
   json_decref(owned);
 }
 
-static void query_each(struct rd_buf *q, const char *key, const json_t *list, char from, char to) {
+static void query_each(struct pu_buf *q, const char *key, const json_t *list, char from, char to) {
   size_t i;
   json_t *v;
   json_array_foreach(list, i, v) {
-    RD_AUTO_FREE text = rd_scalar(v);
+    PU_AUTO_FREE text = rd_scalar(v);
     char *at = text && from ? strchr(text, from) : NULL;
     if (at)
       *at = to;
@@ -104,7 +104,7 @@ static json_t *build_args(const json_t *args) {
   json_t *out = json_object(), *v;
   const char *key;
   json_object_foreach((json_t *)(uintptr_t)args, key, v) {
-    RD_AUTO_FREE text = rd_scalar(v);
+    PU_AUTO_FREE text = rd_scalar(v);
     json_object_set_new(out, key, text ? json_string(text) : json_null());
   }
   return out;
@@ -121,32 +121,32 @@ static json_t *build_ulimits(const json_t *ulimits) {
   return out;
 }
 
-void rd_build_query(const struct rd_build *b, struct rd_buf *out) {
+void rd_build_query(const struct rd_build *b, struct pu_buf *out) {
   const json_t *s = b->spec;
   query_text(out, "dockerfile", b->dockerfile);
   query_text(out, "remote", b->remote);
   query_each(out, "t", b->tags, 0, 0);
-  query_text(out, "target", rd_str(s, "target") && *rd_str(s, "target") ? rd_str(s, "target") : NULL);
-  query_text(out, "networkmode", rd_str(s, "network") && *rd_str(s, "network") ? rd_str(s, "network") : NULL);
-  query_text(out, "platform", json_string_value(json_array_get(rd_arr(s, "platforms"), 0)));
+  query_text(out, "target", pu_str(s, "target") && *pu_str(s, "target") ? pu_str(s, "target") : NULL);
+  query_text(out, "networkmode", pu_str(s, "network") && *pu_str(s, "network") ? pu_str(s, "network") : NULL);
+  query_text(out, "platform", json_string_value(json_array_get(pu_arr(s, "platforms"), 0)));
   if (rd_bool(s, "no_cache", false))
-    rd_buf_adds(out, "&nocache=1");
+    pu_buf_adds(out, "&nocache=1");
   if (rd_bool(s, "pull", false))
-    rd_buf_adds(out, "&pull=1");
+    pu_buf_adds(out, "&pull=1");
   if (rd_int(s, "shm_size", 0) > 0)
-    rd_buf_addf(out, "&shmsize=%lld", (long long)rd_int(s, "shm_size", 0));
-  query_each(out, "extrahosts", rd_arr(s, "extra_hosts"), '=', ':');
+    pu_buf_addf(out, "&shmsize=%lld", (long long)rd_int(s, "shm_size", 0));
+  query_each(out, "extrahosts", pu_arr(s, "extra_hosts"), '=', ':');
   query_json(out, "buildargs", build_args(json_object_get(s, "args")));
   query_json(out, "labels", rd_spec_map(json_object_get(s, "labels")));
   query_json(out, "cachefrom", rd_spec_strings(json_object_get(s, "cache_from")));
-  query_json(out, "ulimits", build_ulimits(rd_obj(s, "ulimits")));
+  query_json(out, "ulimits", build_ulimits(pu_obj(s, "ulimits")));
 }
 
 char *rd_build_logins(const char *auth_json) {
-  RD_AUTO_JSON auth = auth_json ? rd_json_parse(auth_json, strlen(auth_json)) : NULL;
+  PU_AUTO_JSON auth = auth_json ? rd_json_parse(auth_json, strlen(auth_json)) : NULL;
   if (!json_object_size(auth))
     return NULL;
-  RD_AUTO_FREE text = rd_json_text(auth);
+  PU_AUTO_FREE text = pu_json_text(auth);
   char *header = rd_base64url(text, strlen(text));
   explicit_bzero(text, strlen(text));
   return header;
@@ -157,43 +157,43 @@ char *rd_build_logins(const char *auth_json) {
 void rd_build_text(struct rd_build *b, const char *text) {
   static const char built[] = "Successfully built ";
   size_t n = strlen(text);
-  if (rd_starts(text, "Step ") || rd_starts(text, "STEP "))
-    rd_set(&b->step, rd_asprintf("%.*s", (int)strcspn(text, "\r\n"), text));
-  if (!b->id && rd_starts(text, built)) {
+  if (pu_starts(text, "Step ") || pu_starts(text, "STEP "))
+    pu_set(&b->step, pu_asprintf("%.*s", (int)strcspn(text, "\r\n"), text));
+  if (!b->id && pu_starts(text, built)) {
     const char *id = text + strlen(built);
-    rd_set(&b->id, rd_asprintf("%.*s", (int)strcspn(id, " \r\n"), id));
+    pu_set(&b->id, pu_asprintf("%.*s", (int)strcspn(id, " \r\n"), id));
   }
   while (n && (text[n - 1] == '\n' || text[n - 1] == '\r'))
     n--;
   if (!n)
     return;
-  RD_AUTO_JSON out = json_object();
+  PU_AUTO_JSON out = json_object();
   json_object_set_new(out, "text", rd_json_bytes(text, n < max_text ? n : max_text));
   rd_op_emit_json(&b->op, BERTH_RUNTIME_PROGRESS, out);
 }
 
 static void build_status(struct rd_build *b, const json_t *line) {
-  const json_t *detail = rd_obj(line, "progressDetail");
+  const json_t *detail = pu_obj(line, "progressDetail");
   if (json_object_size(detail))
     return; /* bars of layers: the lines between them tell enough */
-  RD_AUTO_JSON out = json_pack("{s:s, s:s}", "text", rd_str_or(line, "status", ""), "layer", rd_str_or(line, "id", ""));
+  PU_AUTO_JSON out = json_pack("{s:s, s:s}", "text", pu_str_or(line, "status", ""), "layer", pu_str_or(line, "id", ""));
   rd_op_emit_json(&b->op, BERTH_RUNTIME_PROGRESS, out);
 }
 
 static void build_line(void *arg, char *text, size_t len) {
   struct rd_build *b = arg;
-  RD_AUTO_JSON line = rd_json_parse(text, len);
-  const char *error = rd_str(line, "error") ? rd_str(line, "error") : rd_str(rd_obj(line, "errorDetail"), "message");
-  const char *id = rd_str(rd_obj(line, "aux"), "ID");
+  PU_AUTO_JSON line = rd_json_parse(text, len);
+  const char *error = pu_str(line, "error") ? pu_str(line, "error") : pu_str(pu_obj(line, "errorDetail"), "message");
+  const char *id = pu_str(pu_obj(line, "aux"), "ID");
   if (error && !b->error)
-    b->error = rd_strdup(error);
+    b->error = pu_strdup(error);
   if (id)
-    rd_set(&b->id, rd_strdup(id));
-  if (rd_eq(rd_str(line, "id"), "moby.buildkit.trace") && rd_str(line, "aux"))
-    rd_buildkit_trace(b, rd_str(line, "aux"));
-  if (rd_str(line, "stream"))
-    rd_build_text(b, rd_str(line, "stream"));
-  if (rd_str(line, "status"))
+    pu_set(&b->id, pu_strdup(id));
+  if (pu_eq(pu_str(line, "id"), "moby.buildkit.trace") && pu_str(line, "aux"))
+    rd_buildkit_trace(b, pu_str(line, "aux"));
+  if (pu_str(line, "stream"))
+    rd_build_text(b, pu_str(line, "stream"));
+  if (pu_str(line, "status"))
     build_status(b, line);
 }
 
@@ -207,22 +207,22 @@ bool rd_build_data(struct rd_op *op, const void *data, size_t len) {
 static void build_looked(struct rd_op *op, const struct rd_answer *a) {
   if (!rd_answer_good(op, a))
     return;
-  RD_AUTO_JSON image = rd_normal_image(a->json);
-  rd_op_done(op, json_pack("{s:s}", "id", rd_str_or(image, "id", "")));
+  PU_AUTO_JSON image = rd_normal_image(a->json);
+  rd_op_done(op, json_pack("{s:s}", "id", pu_str_or(image, "id", "")));
 }
 
 /* An engine that tells no full id (Podman's, or a short one): what do the tags mean now? */
 static void build_look(struct rd_build *b) {
   const char *name = b->id ? b->id : json_string_value(json_array_get(b->tags, 0));
-  struct rd_buf path = {0};
-  rd_buf_adds(&path, "/images/");
-  rd_url_add(&path, name ? name : "", "/:@");
-  rd_buf_adds(&path, "/json");
+  struct pu_buf path = {0};
+  pu_buf_adds(&path, "/images/");
+  pu_url_add(&path, name ? name : "", "/:@");
+  pu_buf_adds(&path, "/json");
   if (name)
     rd_request(&b->op, &(struct rd_request){.method = "GET", .path = path.data, .done = build_looked});
   else
     rd_op_fail(&b->op, BERTH_INTERNAL, "%s: the engine does not tell the image's id", b->op.subject);
-  rd_buf_free(&path);
+  pu_buf_free(&path);
 }
 
 static void build_failed(struct rd_build *b, enum berth_code code, const char *sentence) {
@@ -246,7 +246,7 @@ void rd_build_done(struct rd_op *op, const struct rd_answer *a) {
   if (rd_build_context_failed(b))
     return;
   if (!a->code && a->status >= 400) {
-    RD_AUTO_FREE sentence = rd_sentence(a->body, a->len);
+    PU_AUTO_FREE sentence = rd_sentence(a->body, a->len);
     build_failed(b, rd_code_text(sentence, rd_code(a->status, sentence)), sentence);
     return;
   }
@@ -255,7 +255,7 @@ void rd_build_done(struct rd_op *op, const struct rd_answer *a) {
   rd_lines_end(&b->lines, build_line, b);
   if (b->error)
     build_failed(b, rd_code_text(b->error, BERTH_INVALID), b->error);
-  else if (rd_starts(b->id, "sha256:"))
+  else if (pu_starts(b->id, "sha256:"))
     rd_op_done(op, json_pack("{s:s}", "id", b->id));
   else
     build_look(b);
@@ -279,7 +279,7 @@ static void context_done(struct rd_op *op, void *data) {
   struct rd_build *b = (struct rd_build *)op;
   struct rd_context *c = data;
   b->written = true;
-  b->why = rd_strdup(c->why);
+  b->why = pu_strdup(c->why);
   b->too_large = c->too_large;
   if (b->call)
     rd_call_resume(b->call);
@@ -320,9 +320,9 @@ static void classic_run(struct rd_op *op) {
   struct rd_build *b = (struct rd_build *)op;
   if (!b->remote && !rd_build_context(b))
     return;
-  RD_AUTO_BUF path = {0};
-  RD_AUTO_FREE logins = rd_build_logins(b->auth);
-  rd_buf_adds(&path, "/build?rm=1&forcerm=1&version=1");
+  PU_AUTO_BUF path = {0};
+  PU_AUTO_FREE logins = rd_build_logins(b->auth);
+  pu_buf_adds(&path, "/build?rm=1&forcerm=1&version=1");
   rd_build_query(b, &path);
   struct rd_call *call = rd_request(op, &(struct rd_request){.method = "POST", .path = path.data, .header = logins ? "X-Registry-Config" : NULL,
                                                              .header_value = logins, .read_body = b->remote ? NULL : rd_build_body,
@@ -349,7 +349,7 @@ static void prepare_work(void *data) {
   char *why = NULL;
   char *name = rd_context_dockerfile(c, &why);
   if (name)
-    rd_set(&c->dockerfile, name);
+    pu_set(&c->dockerfile, name);
   c->why = why;
 }
 
@@ -362,39 +362,39 @@ static void prepare_done(struct rd_op *op, void *data) {
   }
   if (!b->wants)
     b->wants = c->buildkit;
-  b->dockerfile = rd_strdup(c->dockerfile);
-  b->context = rd_calloc(1, sizeof *c);
+  b->dockerfile = pu_strdup(c->dockerfile);
+  b->context = pu_calloc(1, sizeof *c);
   *b->context = *c;
   *c = (struct rd_context){.fd = -1}; /* moved */
   rd_op_ready(op, build_ready);
 }
 
 static bool is_remote(const char *context) {
-  return rd_starts(context, "http://") || rd_starts(context, "https://") || rd_starts(context, "git://") || rd_starts(context, "git@");
+  return pu_starts(context, "http://") || pu_starts(context, "https://") || pu_starts(context, "git://") || pu_starts(context, "git@");
 }
 
 static void build_begin(struct rd_build *b, const char *context) {
-  const char *file = rd_str(b->spec, "dockerfile");
+  const char *file = pu_str(b->spec, "dockerfile");
   if (is_remote(context)) {
-    b->remote = rd_strdup(context);
-    b->dockerfile = rd_strdup(file);
+    b->remote = pu_strdup(context);
+    b->dockerfile = pu_strdup(file);
     rd_op_ready(&b->op, build_ready);
     return;
   }
-  struct rd_context *c = rd_calloc(1, sizeof *c);
-  *c = (struct rd_context){.folder = rd_strdup(context), .dockerfile = file && *file ? rd_strdup(file) : NULL,
-                           .inlined = rd_strdup(rd_str(b->spec, "dockerfile_inline")), .max = b->op.self->config.context_max, .fd = -1};
+  struct rd_context *c = pu_calloc(1, sizeof *c);
+  *c = (struct rd_context){.folder = pu_strdup(context), .dockerfile = file && *file ? pu_strdup(file) : NULL,
+                           .inlined = pu_strdup(pu_str(b->spec, "dockerfile_inline")), .max = b->op.self->config.context_max, .fd = -1};
   rd_job_run(&b->op, c, prepare_work, prepare_done, context_free);
 }
 
 /* Each secret of the spec has its value, or what waits for it in the Dockerfile would be left out in silence. */
 static bool take_secrets(struct rd_build *b, const struct berth_runtime_build *r) {
-  size_t asked = json_array_size(rd_arr(b->spec, "secrets")), given = BERTH_HAS(r, nsecrets) ? r->nsecrets : 0;
+  size_t asked = json_array_size(pu_arr(b->spec, "secrets")), given = BERTH_HAS(r, nsecrets) ? r->nsecrets : 0;
   if (asked > given || given > max_secrets) {
     rd_op_fail(&b->op, BERTH_INVALID, "%s: build.secrets names %zu, but %zu values came along (at most %d)", b->op.subject, asked, given, max_secrets);
     return false;
   }
-  b->secrets = rd_calloc(given + 1, sizeof *b->secrets);
+  b->secrets = pu_calloc(given + 1, sizeof *b->secrets);
   for (size_t i = 0; i < given; i++) {
     const struct berth_runtime_secret *s = &r->secrets[i];
     if (s->len > rd_secret_max) {
@@ -402,7 +402,7 @@ static bool take_secrets(struct rd_build *b, const struct berth_runtime_build *r
       return false;
     }
     struct rd_build_secret *own = &b->secrets[b->nsecrets++];
-    *own = (struct rd_build_secret){.id = rd_strdup(s->id), .data = rd_calloc(1, s->len + 1), .len = s->len};
+    *own = (struct rd_build_secret){.id = pu_strdup(s->id), .data = pu_calloc(1, s->len + 1), .len = s->len};
     if (s->len)
       memcpy(own->data, s->data, s->len);
   }
@@ -411,8 +411,8 @@ static bool take_secrets(struct rd_build *b, const struct berth_runtime_build *r
 
 /* Is what BuildKit will ask for at hand? Else op has ended. */
 static bool take_wants(struct rd_build *b, const struct berth_runtime_build *r) {
-  const json_t *ssh = rd_obj(b->spec, "ssh");
-  RD_AUTO_FREE lack = rd_agents_lack(ssh);
+  const json_t *ssh = pu_obj(b->spec, "ssh");
+  PU_AUTO_FREE lack = rd_agents_lack(ssh);
   if (!take_secrets(b, r))
     return false;
   b->wants = b->nsecrets ? "build.secrets" : json_object_size(ssh) ? "build.ssh" : NULL;
@@ -431,7 +431,7 @@ void rd_image_build(struct berth_instance *self, berth_op id, const struct berth
   b->lines.cap = max_line;
   b->tags = tags;
   b->spec = r->build_json ? rd_json_parse(r->build_json, strlen(r->build_json)) : NULL;
-  b->auth = rd_strdup(r->auth_json);
+  b->auth = pu_strdup(r->auth_json);
   const char *cannot = unsupported(b->spec);
   if (cannot)
     rd_op_fail(&b->op, BERTH_UNSUPPORTED, "%s: build.%s is not in the Engine's build API: build the image elsewhere and name it under "

@@ -41,7 +41,7 @@ struct rd_build {
 
 /* ---- build.c ---- */
 /* The query of the build itself, behind "/build?version=N". The caller frees. */
-void rd_build_query(const struct rd_build *build, struct rd_buf *out);
+void rd_build_query(const struct rd_build *build, struct pu_buf *out);
 /* Starts the worker that writes the context. False: op has ended. */
 bool rd_build_context(struct rd_build *build);
 ssize_t rd_build_body(struct rd_op *op, void *buf, size_t room); /* read_body of the request that carries it; build->call */

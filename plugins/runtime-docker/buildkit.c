@@ -17,7 +17,7 @@ static void session_send(void *arg, const void *data, size_t len) { rd_tunnel_wr
 static const void *session_secret(void *arg, const char *id, size_t *len) {
   const struct rd_build *b = arg;
   for (size_t i = 0; i < b->nsecrets; i++)
-    if (rd_eq(b->secrets[i].id, id)) {
+    if (pu_eq(b->secrets[i].id, id)) {
       *len = b->secrets[i].len;
       return b->secrets[i].data;
     }
@@ -28,28 +28,28 @@ static const void *session_secret(void *arg, const char *id, size_t *len) {
 static bool session_credentials(void *arg, const char *host, const char **user, const char **password) {
   static const char *const hub[] = {"docker.io", "index.docker.io", "https://index.docker.io/v1/"};
   struct rd_build *b = arg;
-  const json_t *login = rd_obj(b->logins, host);
-  for (size_t i = 0; !login && rd_eq(host, "registry-1.docker.io") && i < RD_COUNT(hub); i++)
-    login = rd_obj(b->logins, hub[i]);
-  *user = rd_str(login, "username");
-  *password = rd_str(login, "password");
+  const json_t *login = pu_obj(b->logins, host);
+  for (size_t i = 0; !login && pu_eq(host, "registry-1.docker.io") && i < PU_COUNT(hub); i++)
+    login = pu_obj(b->logins, hub[i]);
+  *user = pu_str(login, "username");
+  *password = pu_str(login, "password");
   return login;
 }
 
 /* ---------------------------------------------------------------- progress */
 
 static void trace_text(void *arg, const char *text, size_t len) {
-  RD_AUTO_FREE line = rd_asprintf("%.*s", (int)len, text);
+  PU_AUTO_FREE line = pu_asprintf("%.*s", (int)len, text);
   rd_build_text(arg, line);
 }
 
 void rd_buildkit_trace(struct rd_build *b, const char *base64) {
-  RD_AUTO_BUF message = {0};
+  PU_AUTO_BUF message = {0};
   if (strlen(base64) > max_trace || !rd_base64_read(base64, &message))
     return; /* progress is for people to read: without it the build still tells how it ended */
   rd_trace_feed(&b->trace, message.data, message.len, trace_text, b);
   if (b->trace.failed && !b->step)
-    b->step = rd_strdup(b->trace.failed);
+    b->step = pu_strdup(b->trace.failed);
 }
 
 /* ---------------------------------------------------------------- the two requests */
@@ -63,7 +63,7 @@ static void upload_done(struct rd_op *op, const struct rd_answer *a) {
 }
 
 static void upload(struct rd_build *b) {
-  RD_AUTO_FREE path = rd_asprintf("/build?version=2&buildid=upload-request%%3A%s", b->session_id);
+  PU_AUTO_FREE path = pu_asprintf("/build?version=2&buildid=upload-request%%3A%s", b->session_id);
   if (!rd_build_context(b))
     return;
   struct rd_call *call = rd_request(&b->op, &(struct rd_request){.method = "POST", .path = path, .read_body = rd_build_body,
@@ -74,12 +74,12 @@ static void upload(struct rd_build *b) {
 
 /* The build first: its answer is the one that counts. */
 static void begin(struct rd_build *b) {
-  RD_AUTO_BUF path = {0};
-  RD_AUTO_FREE logins = rd_build_logins(b->auth);
-  rd_buf_addf(&path, "/build?version=2&session=%s&buildid=%s", b->session_id, b->session_id);
+  PU_AUTO_BUF path = {0};
+  PU_AUTO_FREE logins = rd_build_logins(b->auth);
+  pu_buf_addf(&path, "/build?version=2&session=%s&buildid=%s", b->session_id, b->session_id);
   rd_build_query(b, &path);
   if (!b->remote)
-    rd_buf_adds(&path, "&remote=upload-request");
+    pu_buf_adds(&path, "&remote=upload-request");
   bool remote = b->remote;
   bool going = rd_request(&b->op, &(struct rd_request){.method = "POST", .path = path.data, .header = logins ? "X-Registry-Config" : NULL,
                                                        .header_value = logins, .timeout_ms = -1, .on_data = rd_build_data,
@@ -101,7 +101,7 @@ static void session_opened(struct rd_op *op, bool good, int status, const char *
   struct rd_build *b = (struct rd_build *)op;
   b->opened = true;
   if (!good || status != 101) {
-    RD_AUTO_FREE why = rd_sentence(body, len);
+    PU_AUTO_FREE why = rd_sentence(body, len);
     refuse(b, "this engine", why);
     return;
   }
@@ -130,7 +130,7 @@ static char *random_id(void) {
   unsigned char raw[16];
   if (getrandom(raw, sizeof raw, 0) != sizeof raw)
     abort();
-  char *id = rd_calloc(1, 2 * sizeof raw + 1);
+  char *id = pu_calloc(1, 2 * sizeof raw + 1);
   for (size_t i = 0; i < sizeof raw; i++)
     snprintf(id + 2 * i, 3, "%02x", raw[i]);
   return id;
@@ -141,7 +141,7 @@ static const char *too_new(const struct rd_build *b) {
     return NULL;
   if (rd_int(b->spec, "shm_size", 0) > 0)
     return "build.shm_size";
-  return json_object_size(rd_obj(b->spec, "ulimits")) ? "build.ulimits" : NULL;
+  return json_object_size(pu_obj(b->spec, "ulimits")) ? "build.ulimits" : NULL;
 }
 
 void rd_buildkit_run(struct rd_op *op) {

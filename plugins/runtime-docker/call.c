@@ -18,7 +18,7 @@ struct rd_call {
   bool ended;
   bool raw;
   int status;
-  struct rd_buf error; /* body of a refused stream */
+  struct pu_buf error; /* body of a refused stream */
   bool (*on_data)(struct rd_op *op, const void *data, size_t len);
   void (*on_head)(struct rd_op *op, int status, const struct berth_pair *headers, size_t nheaders);
   ssize_t (*read_body)(struct rd_op *op, void *buf, size_t room);
@@ -40,7 +40,7 @@ static void call_unlink(struct rd_call *c) {
 static void call_free(struct rd_call *c) {
   if (c->pause)
     c->timer->cancel(c->host, c->pause);
-  rd_buf_free(&c->error);
+  pu_buf_free(&c->error);
   free(c);
 }
 
@@ -76,7 +76,7 @@ static bool call_data(void *arg, const void *data, size_t len) {
     return true;
   if (c->status >= 400) {
     size_t room = max_error_body - c->error.len;
-    rd_buf_add(&c->error, data, len < room ? len : room);
+    pu_buf_add(&c->error, data, len < room ? len : room);
     return true;
   }
   c->busy++;
@@ -108,7 +108,7 @@ static void call_done(void *arg, enum berth_code code, const char *message, int 
     }
     if (code == BERTH_UNAVAILABLE)
       op->self->api = 0; /* another engine may come back in its place */
-    RD_AUTO_JSON json = c->raw || c->on_data || code || !a.len ? NULL : rd_json_parse(a.body, a.len);
+    PU_AUTO_JSON json = c->raw || c->on_data || code || !a.len ? NULL : rd_json_parse(a.body, a.len);
     a.json = json;
     c->done(op, &a);
   }
@@ -119,8 +119,8 @@ static void call_done(void *arg, enum berth_code code, const char *message, int 
 /* ---------------------------------------------------------------- sending */
 
 static char *request_url(struct berth_instance *self, const char *path) {
-  return self->api ? rd_asprintf("%s/v%d.%d%s", self->config.base, self->api / 100, self->api % 100, path)
-                   : rd_asprintf("%s%s", self->config.base, path);
+  return self->api ? pu_asprintf("%s/v%d.%d%s", self->config.base, self->api / 100, self->api % 100, path)
+                   : pu_asprintf("%s%s", self->config.base, path);
 }
 
 static size_t request_headers(const struct rd_request *r, struct berth_pair headers[2]) {
@@ -135,7 +135,7 @@ static size_t request_headers(const struct rd_request *r, struct berth_pair head
 }
 
 static struct rd_call *call_new(struct rd_op *op, const struct rd_request *r) {
-  struct rd_call *c = rd_calloc(1, sizeof *c);
+  struct rd_call *c = pu_calloc(1, sizeof *c);
   *c = (struct rd_call){.op = op, .next = op->calls, .host = op->self->host, .http = op->self->http, .timer = op->self->timer,
                         .raw = r->raw, .on_data = r->on_data, .on_head = r->on_head, .read_body = r->read_body, .done = r->done};
   if (op->calls)
@@ -147,8 +147,8 @@ static struct rd_call *call_new(struct rd_op *op, const struct rd_request *r) {
 struct rd_call *rd_request(struct rd_op *op, const struct rd_request *r) {
   struct berth_instance *self = op->self;
   struct rd_call *c = call_new(op, r);
-  RD_AUTO_FREE url = request_url(self, r->path);
-  RD_AUTO_FREE json = r->body ? rd_json_text(r->body) : NULL;
+  PU_AUTO_FREE url = request_url(self, r->path);
+  PU_AUTO_FREE json = r->body ? pu_json_text(r->body) : NULL;
   struct berth_pair headers[2];
   struct berth_http_request request = {
       .size = sizeof request, .method = r->method, .url = url, .unix_socket = self->config.socket, .headers = headers,
@@ -178,7 +178,7 @@ void rd_answer_fail(struct rd_op *op, const struct rd_answer *a) {
     rd_op_fail(op, late ? BERTH_DEADLINE : BERTH_UNAVAILABLE, "%s: the container engine at %s %s (%s)", op->subject,
                op->self->config.host, late ? "took too long" : "does not answer", a->message);
   } else {
-    RD_AUTO_FREE sentence = rd_sentence(a->body, a->len);
+    PU_AUTO_FREE sentence = rd_sentence(a->body, a->len);
     rd_op_fail(op, rd_code(a->status, sentence), "%s: %s%s", op->subject, *sentence ? sentence : "the engine refuses without a reason",
                *sentence ? "" : ", see its log");
   }
@@ -187,7 +187,7 @@ void rd_answer_fail(struct rd_op *op, const struct rd_answer *a) {
 enum berth_code rd_answer_code(const struct rd_answer *a) {
   if (a->code || a->status < 400)
     return a->code;
-  RD_AUTO_FREE sentence = rd_sentence(a->body, a->len);
+  PU_AUTO_FREE sentence = rd_sentence(a->body, a->len);
   return rd_code(a->status, sentence);
 }
 
@@ -199,24 +199,24 @@ bool rd_answer_good(struct rd_op *op, const struct rd_answer *a) {
 }
 
 char *rd_filters(const char *label, const char *key, const char *value) {
-  RD_AUTO_JSON filters = json_object();
+  PU_AUTO_JSON filters = json_object();
   if (label && *label)
     json_object_set_new(filters, "label", json_pack("[s]", label));
   if (key)
     json_object_set_new(filters, key, json_pack("[s]", value));
-  RD_AUTO_FREE text = rd_json_text(filters);
-  struct rd_buf out = {0};
-  rd_buf_adds(&out, "filters=");
-  rd_url_add(&out, text, "");
-  return rd_buf_steal(&out);
+  PU_AUTO_FREE text = pu_json_text(filters);
+  struct pu_buf out = {0};
+  pu_buf_adds(&out, "filters=");
+  pu_url_add(&out, text, "");
+  return pu_buf_steal(&out);
 }
 
 char *rd_path(const char *prefix, const char *name, const char *suffix) {
-  struct rd_buf out = {0};
-  rd_buf_adds(&out, prefix);
-  rd_url_add(&out, name ? name : "", "");
-  rd_buf_adds(&out, suffix);
-  return rd_buf_steal(&out);
+  struct pu_buf out = {0};
+  pu_buf_adds(&out, prefix);
+  pu_url_add(&out, name ? name : "", "");
+  pu_buf_adds(&out, suffix);
+  return pu_buf_steal(&out);
 }
 
 /* ---------------------------------------------------------------- tunnels */
@@ -268,8 +268,8 @@ static void tunnel_on_close(void *arg, enum berth_code code, const char *message
 static void tunnel_begin(struct rd_op *op, const char *path, const struct berth_pair *headers, size_t nheaders, const char *body,
                          const struct rd_tunnel_events *events) {
   struct berth_instance *self = op->self;
-  RD_AUTO_FREE url = request_url(self, path);
-  struct rd_tunnel *t = rd_calloc(1, sizeof *t);
+  PU_AUTO_FREE url = request_url(self, path);
+  struct rd_tunnel *t = pu_calloc(1, sizeof *t);
   *t = (struct rd_tunnel){.op = op, .host = self->host, .http = self->http, .events = *events, .busy = 1};
   op->tunnel = t;
   struct berth_http_upgrade upgrade = {.size = sizeof upgrade, .method = "POST", .url = url, .unix_socket = self->config.socket,
@@ -285,8 +285,8 @@ static void tunnel_begin(struct rd_op *op, const char *path, const struct berth_
 
 void rd_tunnel_open(struct rd_op *op, const char *path, const json_t *body, const struct rd_tunnel_events *events) {
   static const struct berth_pair headers[] = {{"Connection", "Upgrade"}, {"Upgrade", "tcp"}, {"Content-Type", "application/json"}};
-  RD_AUTO_FREE json = rd_json_text(body);
-  tunnel_begin(op, path, headers, RD_COUNT(headers), json, events);
+  PU_AUTO_FREE json = pu_json_text(body);
+  tunnel_begin(op, path, headers, PU_COUNT(headers), json, events);
 }
 
 void rd_tunnel_hijack(struct rd_op *op, const char *path, const struct berth_pair *headers, size_t nheaders,
@@ -330,7 +330,7 @@ static void job_done(void *arg) {
 
 void rd_job_run(struct rd_op *op, void *data, void (*work)(void *data), void (*done)(struct rd_op *op, void *data),
                 void (*free_data)(void *data)) {
-  struct rd_job *j = rd_calloc(1, sizeof *j);
+  struct rd_job *j = pu_calloc(1, sizeof *j);
   *j = (struct rd_job){.op = op, .data = data, .work = work, .done = done, .free_data = free_data};
   op->job = j;
   op->self->worker->run(op->self->host, job_work, job_done, j);

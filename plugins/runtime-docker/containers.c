@@ -29,8 +29,8 @@ static int shown_length(const char *id) {
 static struct container *container_new(struct berth_instance *self, berth_op id, const struct berth_runtime_container *r) {
   const char *name = r->id ? r->id : "";
   struct container *c = rd_op_new(self, id, sizeof *c, container_drop, "container %.*s", shown_length(name), name);
-  c->id = rd_strdup(name);
-  c->signal = r->signal && *r->signal ? rd_strdup(r->signal) : NULL;
+  c->id = pu_strdup(name);
+  c->signal = r->signal && *r->signal ? pu_strdup(r->signal) : NULL;
   c->timeout_ms = r->timeout_ms < INT32_MAX ? r->timeout_ms : INT32_MAX; /* sums stay small */
   c->force = r->force;
   c->volumes = r->volumes;
@@ -53,7 +53,7 @@ static void plain_done(struct rd_op *op, const struct rd_answer *a) {
 /* ---------------------------------------------------------------- start */
 
 static void start_ready(struct rd_op *op) {
-  RD_AUTO_FREE path = rd_path("/containers/", ((struct container *)op)->id, "/start");
+  PU_AUTO_FREE path = rd_path("/containers/", ((struct container *)op)->id, "/start");
   rd_request(op, &(struct rd_request){.method = "POST", .path = path, .done = plain_done});
 }
 
@@ -69,7 +69,7 @@ static int64_t stop_timeout(const struct container *c) {
 }
 
 static void stop_hard(struct rd_op *op) {
-  RD_AUTO_FREE path = rd_path("/containers/", ((struct container *)op)->id, "/stop?t=0");
+  PU_AUTO_FREE path = rd_path("/containers/", ((struct container *)op)->id, "/stop?t=0");
   rd_request(op, &(struct rd_request){.method = "POST", .path = path, .done = plain_done});
 }
 
@@ -89,29 +89,29 @@ static void stop_signalled(struct rd_op *op, const struct rd_answer *a) {
   }
   if (!rd_answer_good(op, a))
     return;
-  RD_AUTO_FREE path = rd_path("/containers/", c->id, "/wait");
+  PU_AUTO_FREE path = rd_path("/containers/", c->id, "/wait");
   rd_request(op, &(struct rd_request){.method = "POST", .path = path, .timeout_ms = c->timeout_ms < 0 ? 10000 : c->timeout_ms + 1,
                                       .done = stop_waited});
 }
 
 static void stop_ready(struct rd_op *op) {
   struct container *c = (struct container *)op;
-  RD_AUTO_BUF query = {0};
+  PU_AUTO_BUF query = {0};
   if (c->signal && op->self->api < 142) {
-    rd_buf_adds(&query, "/kill?signal=");
-    rd_url_add(&query, c->signal, "");
-    RD_AUTO_FREE kill = rd_path("/containers/", c->id, query.data);
+    pu_buf_adds(&query, "/kill?signal=");
+    pu_url_add(&query, c->signal, "");
+    PU_AUTO_FREE kill = rd_path("/containers/", c->id, query.data);
     rd_request(op, &(struct rd_request){.method = "POST", .path = kill, .done = stop_signalled});
     return;
   }
-  rd_buf_adds(&query, "/stop?");
+  pu_buf_adds(&query, "/stop?");
   if (c->timeout_ms >= 0)
-    rd_buf_addf(&query, "t=%lld&", (long long)(c->timeout_ms + 999) / 1000);
+    pu_buf_addf(&query, "t=%lld&", (long long)(c->timeout_ms + 999) / 1000);
   if (c->signal) {
-    rd_buf_adds(&query, "signal=");
-    rd_url_add(&query, c->signal, "");
+    pu_buf_adds(&query, "signal=");
+    pu_url_add(&query, c->signal, "");
   }
-  RD_AUTO_FREE path = rd_path("/containers/", c->id, query.data);
+  PU_AUTO_FREE path = rd_path("/containers/", c->id, query.data);
   rd_request(op, &(struct rd_request){.method = "POST", .path = path, .timeout_ms = stop_timeout(c), .done = plain_done});
 }
 
@@ -124,7 +124,7 @@ void rd_stop(struct berth_instance *self, berth_op id, const struct berth_runtim
 /* Killing what stands is success; a signal that means something else ("SIGHUP") did not arrive, though. */
 static void kill_done(struct rd_op *op, const struct rd_answer *a) {
   const char *signal = ((struct container *)op)->signal;
-  bool deadly = !signal || rd_ends(signal, "KILL") || rd_ends(signal, "TERM") || rd_eq(signal, "9") || rd_eq(signal, "15");
+  bool deadly = !signal || rd_ends(signal, "KILL") || rd_ends(signal, "TERM") || pu_eq(signal, "9") || pu_eq(signal, "15");
   if (deadly && rd_answer_code(a) == BERTH_CONFLICT)
     rd_op_done(op, NULL);
   else
@@ -133,13 +133,13 @@ static void kill_done(struct rd_op *op, const struct rd_answer *a) {
 
 static void kill_ready(struct rd_op *op) {
   struct container *c = (struct container *)op;
-  RD_AUTO_BUF query = {0};
-  rd_buf_adds(&query, "/kill");
+  PU_AUTO_BUF query = {0};
+  pu_buf_adds(&query, "/kill");
   if (c->signal) {
-    rd_buf_adds(&query, "?signal=");
-    rd_url_add(&query, c->signal, "");
+    pu_buf_adds(&query, "?signal=");
+    pu_url_add(&query, c->signal, "");
   }
-  RD_AUTO_FREE path = rd_path("/containers/", c->id, query.data);
+  PU_AUTO_FREE path = rd_path("/containers/", c->id, query.data);
   rd_request(op, &(struct rd_request){.method = "POST", .path = path, .done = kill_done});
 }
 
@@ -160,7 +160,7 @@ static void remove_done(struct rd_op *op, const struct rd_answer *a) {
     return;
   }
   if (!a->code && a->status == 409 && c->tries < most_tries) {
-    RD_AUTO_FREE sentence = rd_sentence(a->body, a->len);
+    PU_AUTO_FREE sentence = rd_sentence(a->body, a->len);
     if (strstr(sentence, "in progress")) {
       rd_op_after(op, 25 << (c->tries < 6 ? c->tries : 6), remove_ready);
       c->tries++;
@@ -172,8 +172,8 @@ static void remove_done(struct rd_op *op, const struct rd_answer *a) {
 
 static void remove_ready(struct rd_op *op) {
   struct container *c = (struct container *)op;
-  RD_AUTO_FREE query = rd_asprintf("?force=%d&v=%d", c->force, c->volumes);
-  RD_AUTO_FREE path = rd_path("/containers/", c->id, query);
+  PU_AUTO_FREE query = pu_asprintf("?force=%d&v=%d", c->force, c->volumes);
+  PU_AUTO_FREE path = rd_path("/containers/", c->id, query);
   rd_request(op, &(struct rd_request){.method = "DELETE", .path = path, .done = remove_done});
 }
 
@@ -189,7 +189,7 @@ static void inspect_done(struct rd_op *op, const struct rd_answer *a) {
 }
 
 static void inspect_ready(struct rd_op *op) {
-  RD_AUTO_FREE path = rd_path("/containers/", ((struct container *)op)->id, "/json");
+  PU_AUTO_FREE path = rd_path("/containers/", ((struct container *)op)->id, "/json");
   rd_request(op, &(struct rd_request){.method = "GET", .path = path, .done = inspect_done});
 }
 
@@ -210,7 +210,7 @@ static void stats_done(struct rd_op *op, const struct rd_answer *a) {
 }
 
 static void stats_ready(struct rd_op *op) {
-  RD_AUTO_FREE path = rd_path("/containers/", ((struct container *)op)->id, "/stats?stream=false&one-shot=true");
+  PU_AUTO_FREE path = rd_path("/containers/", ((struct container *)op)->id, "/stats?stream=false&one-shot=true");
   rd_request(op, &(struct rd_request){.method = "GET", .path = path, .done = stats_done});
 }
 
@@ -235,9 +235,9 @@ struct long_list {
 
 static void long_work(void *data) {
   struct long_list *l = data;
-  RD_AUTO_JSON parsed = rd_json_parse(l->body, l->len);
-  RD_AUTO_JSON normal = json_is_array(parsed) ? rd_normal_list(parsed) : NULL;
-  l->result = normal ? rd_json_text(normal) : NULL;
+  PU_AUTO_JSON parsed = rd_json_parse(l->body, l->len);
+  PU_AUTO_JSON normal = json_is_array(parsed) ? rd_normal_list(parsed) : NULL;
+  l->result = normal ? pu_json_text(normal) : NULL;
 }
 
 static void long_done(struct rd_op *op, void *data) {
@@ -259,11 +259,11 @@ static void list_done(struct rd_op *op, const struct rd_answer *a) {
   enum { short_enough = 128 * 1024 };
   if (!rd_answer_good(op, a))
     return;
-  struct long_list *l = rd_calloc(1, sizeof *l);
-  struct rd_buf body = {0};
-  rd_buf_add(&body, a->body, a->len);
+  struct long_list *l = pu_calloc(1, sizeof *l);
+  struct pu_buf body = {0};
+  pu_buf_add(&body, a->body, a->len);
   l->len = body.len;
-  l->body = rd_buf_steal(&body);
+  l->body = pu_buf_steal(&body);
   if (a->len > short_enough) {
     rd_job_run(op, l, long_work, long_done, long_free);
     return;
@@ -274,14 +274,14 @@ static void list_done(struct rd_op *op, const struct rd_answer *a) {
 }
 
 static void list_ready(struct rd_op *op) {
-  RD_AUTO_FREE filters = rd_filters(((struct list *)op)->label, NULL, NULL);
-  RD_AUTO_FREE path = rd_asprintf("/containers/json?all=true&%s", filters);
+  PU_AUTO_FREE filters = rd_filters(((struct list *)op)->label, NULL, NULL);
+  PU_AUTO_FREE path = pu_asprintf("/containers/json?all=true&%s", filters);
   rd_request(op, &(struct rd_request){.method = "GET", .path = path, .raw = true, .max_body = 64 << 20, .done = list_done});
 }
 
 void rd_list(struct berth_instance *self, berth_op id, const struct berth_runtime_list *request) {
   struct list *l = rd_op_new(self, id, sizeof *l, list_drop, "list of containers");
-  l->label = rd_strdup(request->label);
+  l->label = pu_strdup(request->label);
   rd_op_ready(&l->op, list_ready);
 }
 

@@ -27,7 +27,7 @@ struct walk {
 
 static void fail(struct rd_context *c, const char *what, const char *path) {
   if (!c->why)
-    c->why = rd_asprintf("%s: %s", path, what);
+    c->why = pu_asprintf("%s: %s", path, what);
 }
 
 /* ---------------------------------------------------------------- small files */
@@ -37,18 +37,18 @@ static char *read_text(int dir, const char *path, size_t max) {
   struct stat st;
   if (fd < 0)
     return NULL;
-  struct rd_buf out = {0};
+  struct pu_buf out = {0};
   char piece[16384];
   ssize_t n = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && (size_t)st.st_size <= max ? 1 : -1;
   errno = n < 0 ? EFBIG : 0;
   while (n > 0 && (n = read(fd, piece, sizeof piece)) > 0 && out.len <= max)
-    rd_buf_add(&out, piece, (size_t)n);
+    pu_buf_add(&out, piece, (size_t)n);
   int saved = errno;
   close(fd);
   errno = saved;
   if (n >= 0)
-    return rd_buf_steal(&out);
-  rd_buf_free(&out);
+    return pu_buf_steal(&out);
+  pu_buf_free(&out);
   return NULL;
 }
 
@@ -57,7 +57,7 @@ static char *outside_name(const char *text) {
   uint64_t h = 14695981039346656037u; /* FNV-1a */
   for (const unsigned char *p = (const unsigned char *)text; *p; p++)
     h = (h ^ *p) * 1099511628211u;
-  return rd_asprintf(".dockerfile.%016llx", (unsigned long long)h);
+  return pu_asprintf(".dockerfile.%016llx", (unsigned long long)h);
 }
 
 /* The path of file below folder, both resolved; NULL where it is not below. */
@@ -68,29 +68,29 @@ static char *below(const char *folder, const char *file) {
   size_t n = strlen(d);
   while (n && d[n - 1] == '/')
     n--;
-  return strncmp(d, f, n) == 0 && f[n] == '/' ? rd_strdup(f + n + 1) : NULL;
+  return strncmp(d, f, n) == 0 && f[n] == '/' ? pu_strdup(f + n + 1) : NULL;
 }
 
 char *rd_context_dockerfile(struct rd_context *c, char **why) {
-  RD_AUTO_FREE path = NULL;
+  PU_AUTO_FREE path = NULL;
   if (!c->inlined) {
     const char *name = c->dockerfile ? c->dockerfile : "Dockerfile";
-    path = *name == '/' ? rd_strdup(name) : rd_asprintf("%s/%s", c->folder, name);
+    path = *name == '/' ? pu_strdup(name) : pu_asprintf("%s/%s", c->folder, name);
     char *inside = below(c->folder, path);
     if (inside) {
-      RD_AUTO_FREE text = read_text(AT_FDCWD, path, max_dockerfile);
+      PU_AUTO_FREE text = read_text(AT_FDCWD, path, max_dockerfile);
       c->buildkit = text ? rd_dockerfile_buildkit(text) : NULL;
       return inside;
     }
     c->inlined = read_text(AT_FDCWD, path, max_dockerfile);
   }
   if (!c->inlined) {
-    *why = rd_asprintf("the Dockerfile %s: %s", path, strerror(errno));
+    *why = pu_asprintf("the Dockerfile %s: %s", path, strerror(errno));
     return NULL;
   }
   c->buildkit = rd_dockerfile_buildkit(c->inlined);
   c->outside = outside_name(c->inlined);
-  return rd_strdup(c->outside);
+  return pu_strdup(c->outside);
 }
 
 /* ---------------------------------------------------------------- the tar */
@@ -110,7 +110,7 @@ static bool entry_out(struct walk *w, struct archive_entry *e, const char *path)
   if (archive_write_header(w->tar, e) == ARCHIVE_OK)
     return true;
   if (errno == EPIPE || errno == ECONNRESET)
-    rd_set(&w->c->why, rd_strdup(""));
+    pu_set(&w->c->why, pu_strdup(""));
   else
     fail(w->c, archive_error_string(w->tar), path);
   return false;
@@ -132,7 +132,7 @@ static void add_text(struct walk *w, const char *path, const char *text) {
   size_t n = strlen(text);
   struct archive_entry *e = entry_new(path, AE_IFREG, 0644, (int64_t)n, 0);
   if (entry_out(w, e, path) && archive_write_data(w->tar, text, n) < 0)
-    rd_set(&w->c->why, rd_strdup(""));
+    pu_set(&w->c->why, pu_strdup(""));
   archive_entry_free(e);
 }
 
@@ -142,7 +142,7 @@ static void add_bytes(struct walk *w, int fd, const char *path) {
   ssize_t n;
   while ((n = read(fd, piece, sizeof piece)) > 0)
     if (archive_write_data(w->tar, piece, (size_t)n) < 0) {
-      rd_set(&w->c->why, rd_strdup(""));
+      pu_set(&w->c->why, pu_strdup(""));
       return;
     }
   if (n < 0)
@@ -206,7 +206,7 @@ static void add_folder(struct walk *w, int dir, const char *name, const char *pa
 static void add_one(struct walk *w, int dir, const char *name, const char *path, int depth) {
   struct stat st;
   bool ignored = rd_ignore_match(w->ignore, path);
-  if (rd_eq(path, ".dockerignore") && w->ignore_file)
+  if (pu_eq(path, ".dockerignore") && w->ignore_file)
     return; /* written already, with additions */
   if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) != 0) {
     if (errno != ENOENT && !ignored)
@@ -228,17 +228,17 @@ static size_t names_of(int fd, char ***out) {
   char **names = NULL;
   size_t n = 0, cap = 0;
   for (struct dirent *e; d && (e = readdir(d));) {
-    if (rd_eq(e->d_name, ".") || rd_eq(e->d_name, ".."))
+    if (pu_eq(e->d_name, ".") || pu_eq(e->d_name, ".."))
       continue;
     if (n == cap) {
-      char **more = rd_calloc(cap ? cap * 2 : 32, sizeof *more);
+      char **more = pu_calloc(cap ? cap * 2 : 32, sizeof *more);
       if (n)
         memcpy(more, names, n * sizeof *more);
       free(names);
       names = more;
       cap = cap ? cap * 2 : 32;
     }
-    names[n++] = rd_strdup(e->d_name);
+    names[n++] = pu_strdup(e->d_name);
   }
   if (n)
     qsort(names, n, sizeof *names, by_name);
@@ -255,7 +255,7 @@ static void walk_folder(struct walk *w, int fd, const char *path, int depth) {
   char **names;
   size_t n = names_of(fcntl(fd, F_DUPFD_CLOEXEC, 0), &names);
   for (size_t i = 0; i < n; i++) {
-    RD_AUTO_FREE below_path = *path ? rd_asprintf("%s/%s", path, names[i]) : rd_strdup(names[i]);
+    PU_AUTO_FREE below_path = *path ? pu_asprintf("%s/%s", path, names[i]) : pu_strdup(names[i]);
     if (!w->c->why)
       add_one(w, fd, names[i], below_path, depth);
     free(names[i]);
@@ -270,16 +270,16 @@ static void walk_folder(struct walk *w, int fd, const char *path, int depth) {
  * always sent, for the engine reads them; a Dockerfile from outside is added to the list, so that COPY does not see it. */
 static void ignore_load(struct walk *w, int dir) {
   struct rd_context *c = w->c;
-  RD_AUTO_FREE special = c->outside ? NULL : rd_asprintf("%s.dockerignore", c->dockerfile);
-  RD_AUTO_FREE own = special ? read_text(dir, special, max_ignore_file) : NULL;
-  RD_AUTO_FREE common = read_text(dir, ".dockerignore", max_ignore_file);
+  PU_AUTO_FREE special = c->outside ? NULL : pu_asprintf("%s.dockerignore", c->dockerfile);
+  PU_AUTO_FREE own = special ? read_text(dir, special, max_ignore_file) : NULL;
+  PU_AUTO_FREE common = read_text(dir, ".dockerignore", max_ignore_file);
   const char *text = own ? own : common ? common : "";
   w->ignore = rd_ignore_parse(text, strlen(text));
   rd_ignore_add(w->ignore, "!.dockerignore");
   if (c->outside) {
-    w->ignore_file = rd_asprintf("%s\n.dockerignore\n%s\n", text, c->outside);
+    w->ignore_file = pu_asprintf("%s\n.dockerignore\n%s\n", text, c->outside);
   } else {
-    RD_AUTO_FREE keep = rd_asprintf("!%s", c->dockerfile);
+    PU_AUTO_FREE keep = pu_asprintf("!%s", c->dockerfile);
     rd_ignore_add(w->ignore, keep);
   }
 }
@@ -292,7 +292,7 @@ static void write_all(struct walk *w, int dir) {
     add_text(w, w->c->outside, w->c->inlined);
   walk_folder(w, dir, "", 0);
   if (archive_write_close(w->tar) != ARCHIVE_OK && !w->c->why)
-    w->c->why = rd_strdup("");
+    w->c->why = pu_strdup("");
 }
 
 void rd_context_write(struct rd_context *c) {

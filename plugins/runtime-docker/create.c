@@ -52,11 +52,11 @@ static void connect_done(struct rd_op *op, const struct rd_answer *a) {
     connect_next(c);
     return;
   }
-  RD_AUTO_FREE sentence = a->code ? rd_strdup(a->message) : rd_sentence(a->body, a->len);
+  PU_AUTO_FREE sentence = a->code ? pu_strdup(a->message) : rd_sentence(a->body, a->len);
   c->code = a->code ? BERTH_UNAVAILABLE : rd_code(a->status, sentence);
-  c->why = rd_asprintf("%s: connecting it to network %s: %s", op->subject, rd_str(json_array_get(c->out.connects, c->connected), "network"),
+  c->why = pu_asprintf("%s: connecting it to network %s: %s", op->subject, pu_str(json_array_get(c->out.connects, c->connected), "network"),
                        sentence);
-  RD_AUTO_FREE path = rd_path("/containers/", c->id, "?force=true&v=true");
+  PU_AUTO_FREE path = rd_path("/containers/", c->id, "?force=true&v=true");
   rd_request(op, &(struct rd_request){.method = "DELETE", .path = path, .done = undone});
 }
 
@@ -66,8 +66,8 @@ static void connect_next(struct create *c) {
     rd_op_done(&c->op, json_pack("{s:s, s:O}", "id", c->id, "warnings", c->out.warnings));
     return;
   }
-  RD_AUTO_FREE path = rd_path("/networks/", rd_str(next, "network"), "/connect");
-  RD_AUTO_JSON body = json_pack("{s:s, s:O}", "Container", c->id, "EndpointConfig", json_object_get(next, "endpoint"));
+  PU_AUTO_FREE path = rd_path("/networks/", pu_str(next, "network"), "/connect");
+  PU_AUTO_JSON body = json_pack("{s:s, s:O}", "Container", c->id, "EndpointConfig", json_object_get(next, "endpoint"));
   rd_request(&c->op, &(struct rd_request){.method = "POST", .path = path, .body = body, .done = connect_done});
 }
 
@@ -77,13 +77,13 @@ static void create_done(struct rd_op *op, const struct rd_answer *a) {
   struct create *c = (struct create *)op;
   if (!rd_answer_good(op, a))
     return;
-  const char *id = rd_str(a->json, "Id");
+  const char *id = pu_str(a->json, "Id");
   if (!id) {
     rd_op_fail(op, BERTH_INTERNAL, "%s: the engine made it but tells no id", op->subject);
     return;
   }
-  c->id = rd_strdup(id);
-  json_array_extend(c->out.warnings, rd_arr(a->json, "Warnings"));
+  c->id = pu_strdup(id);
+  json_array_extend(c->out.warnings, pu_arr(a->json, "Warnings"));
   connect_next(c);
 }
 
@@ -95,12 +95,12 @@ static void create_send(struct create *c) {
     rd_op_fail(&c->op, c->out.code, "%s: %s", c->op.subject, c->out.why);
     return;
   }
-  RD_AUTO_BUF path = {0};
-  rd_buf_adds(&path, "/containers/create?name=");
-  rd_url_add(&path, c->out.name, "");
+  PU_AUTO_BUF path = {0};
+  pu_buf_adds(&path, "/containers/create?name=");
+  pu_url_add(&path, c->out.name, "");
   if (c->out.platform) {
-    rd_buf_adds(&path, "&platform=");
-    rd_url_add(&path, c->out.platform, "");
+    pu_buf_adds(&path, "&platform=");
+    pu_url_add(&path, c->out.platform, "");
   }
   rd_request(&c->op, &(struct rd_request){.method = "POST", .path = path.data, .body = c->out.body, .done = create_done});
 }
@@ -116,9 +116,9 @@ struct reading {
 static char *read_small(const char *path, char **why) {
   int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   struct stat st;
-  struct rd_buf out = {0};
+  struct pu_buf out = {0};
   if (fd < 0 || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size > max_file) {
-    *why = rd_asprintf("%s: %s", path, fd < 0 ? strerror(errno) : "not a file of at most 1 MiB");
+    *why = pu_asprintf("%s: %s", path, fd < 0 ? strerror(errno) : "not a file of at most 1 MiB");
     if (fd >= 0)
       close(fd);
     return NULL;
@@ -126,9 +126,9 @@ static char *read_small(const char *path, char **why) {
   char piece[16384];
   ssize_t n;
   while ((n = read(fd, piece, sizeof piece)) > 0 && out.len <= max_file)
-    rd_buf_add(&out, piece, (size_t)n);
+    pu_buf_add(&out, piece, (size_t)n);
   close(fd);
-  return rd_buf_steal(&out);
+  return pu_buf_steal(&out);
 }
 
 static void reading_work(void *data) {
@@ -136,7 +136,7 @@ static void reading_work(void *data) {
   size_t i;
   json_t *path;
   json_array_foreach(r->paths, i, path) {
-    RD_AUTO_FREE content = r->why ? NULL : read_small(json_string_value(path), &r->why);
+    PU_AUTO_FREE content = r->why ? NULL : read_small(json_string_value(path), &r->why);
     if (content)
       json_object_set_new(r->files, json_string_value(path), json_string(content));
   }
@@ -169,14 +169,14 @@ static void create_ready(struct rd_op *op) {
     create_send(c);
     return;
   }
-  struct reading *r = rd_calloc(1, sizeof *r);
+  struct reading *r = pu_calloc(1, sizeof *r);
   *r = (struct reading){.paths = paths, .files = json_object()};
   rd_job_run(op, r, reading_work, reading_done, reading_free);
 }
 
 void rd_create(struct berth_instance *self, berth_op id, const struct berth_runtime_create *request) {
   json_t *spec = rd_json_parse(request->spec_json, request->spec_json ? strlen(request->spec_json) : 0);
-  struct create *c = rd_op_new(self, id, sizeof *c, create_drop, "container %s", rd_str_or(spec, "name", "(without a name)"));
+  struct create *c = rd_op_new(self, id, sizeof *c, create_drop, "container %s", pu_str_or(spec, "name", "(without a name)"));
   c->spec = spec;
   if (!json_is_object(spec))
     rd_op_fail(&c->op, BERTH_INVALID, "the container's spec is no JSON object");

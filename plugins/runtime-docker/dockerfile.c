@@ -25,9 +25,9 @@ static const char *skip_blanks(const char *p) {
 }
 
 static const char *found(const char *instruction, size_t len, const char *option) {
-  for (size_t i = 0; i < RD_COUNT(options); i++)
+  for (size_t i = 0; i < PU_COUNT(options); i++)
     if (strlen(options[i].instruction) == len && strncasecmp(instruction, options[i].instruction, len) == 0 &&
-        rd_starts(option, options[i].option))
+        pu_starts(option, options[i].option))
       return options[i].told;
   return NULL;
 }
@@ -39,7 +39,7 @@ const char *rd_dockerfile_buildkit(const char *text) {
     const char *at = instruction + len;
     if (!*at || *at == '\n')
       continue;
-    for (at = skip_blanks(at); rd_starts(at, "--"); at = skip_blanks(at)) {
+    for (at = skip_blanks(at); pu_starts(at, "--"); at = skip_blanks(at)) {
       const char *told = found(instruction, len, at);
       if (told)
         return told;

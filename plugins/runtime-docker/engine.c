@@ -12,10 +12,10 @@ enum { newest_api = 147 }; /* what the translation knows of; an engine of later 
 
 void *rd_op_new(struct berth_instance *self, berth_op id, size_t size, void (*drop)(struct rd_op *op), const char *subject_fmt,
                 ...) {
-  struct rd_op *op = rd_calloc(1, size);
+  struct rd_op *op = pu_calloc(1, size);
   va_list ap;
   va_start(ap, subject_fmt);
-  op->subject = rd_vasprintf(subject_fmt, ap);
+  op->subject = pu_vasprintf(subject_fmt, ap);
   va_end(ap);
   op->self = self;
   op->id = id;
@@ -57,7 +57,7 @@ void rd_op_done_text(struct rd_op *op, const char *result_json) {
 }
 
 void rd_op_done(struct rd_op *op, json_t *result) {
-  RD_AUTO_FREE text = result ? rd_json_text(result) : NULL;
+  PU_AUTO_FREE text = result ? pu_json_text(result) : NULL;
   json_decref(result);
   rd_op_done_text(op, text);
 }
@@ -65,7 +65,7 @@ void rd_op_done(struct rd_op *op, json_t *result) {
 void rd_op_fail(struct rd_op *op, enum berth_code code, const char *fmt, ...) {
   va_list ap;
   va_start(ap, fmt);
-  RD_AUTO_FREE message = rd_vasprintf(fmt, ap);
+  PU_AUTO_FREE message = pu_vasprintf(fmt, ap);
   va_end(ap);
   struct berth_instance *self = op->self;
   berth_op id = op->id;
@@ -100,7 +100,7 @@ bool rd_op_emit(struct rd_op *op, int channel, const void *data, size_t len) {
 }
 
 bool rd_op_emit_json(struct rd_op *op, int channel, const json_t *v) {
-  RD_AUTO_FREE text = rd_json_text(v);
+  PU_AUTO_FREE text = pu_json_text(v);
   return rd_op_emit(op, channel, text, strlen(text));
 }
 
@@ -116,7 +116,7 @@ void rd_log(struct berth_instance *self, enum berth_log_level level, const char 
     return;
   va_list ap;
   va_start(ap, fmt);
-  RD_AUTO_FREE text = rd_vasprintf(fmt, ap);
+  PU_AUTO_FREE text = pu_vasprintf(fmt, ap);
   va_end(ap);
   self->log->log(self->host, level, text);
 }
@@ -150,17 +150,17 @@ static void waiting_go(struct berth_instance *self, enum berth_code code, const 
 
 /* What keeps this engine from being used; NULL: nothing. Sets self->api. */
 static char *version_take(struct berth_instance *self, json_t *version) {
-  int most = api_number(rd_str(version, "ApiVersion")), least = api_number(rd_str(version, "MinAPIVersion"));
+  int most = api_number(pu_str(version, "ApiVersion")), least = api_number(pu_str(version, "MinAPIVersion"));
   const char *product = rd_is_podman(version) ? "Podman" : "Docker";
   if (!most)
-    return rd_asprintf("what answers at %s is no Docker Engine (it tells no ApiVersion)", self->config.host);
+    return pu_asprintf("what answers at %s is no Docker Engine (it tells no ApiVersion)", self->config.host);
   if (most < self->config.api_min)
-    return rd_asprintf("%s %s at %s speaks API %d.%d; at least %d.%d is needed: upgrade it", product, rd_str_or(version, "Version", ""),
+    return pu_asprintf("%s %s at %s speaks API %d.%d; at least %d.%d is needed: upgrade it", product, pu_str_or(version, "Version", ""),
                        self->config.host, most / 100, most % 100, self->config.api_min / 100, self->config.api_min % 100);
   int api = most < newest_api ? most : newest_api;
   if (api < least)
-    return rd_asprintf("%s %s at %s speaks API %d.%d and later only, which this plug-in is too old for", product,
-                       rd_str_or(version, "Version", ""), self->config.host, least / 100, least % 100);
+    return pu_asprintf("%s %s at %s speaks API %d.%d and later only, which this plug-in is too old for", product,
+                       pu_str_or(version, "Version", ""), self->config.host, least / 100, least % 100);
   json_decref(self->version);
   self->version = json_incref(version);
   self->podman = rd_is_podman(version);
@@ -171,12 +171,12 @@ static char *version_take(struct berth_instance *self, json_t *version) {
 
 static void version_done(struct rd_op *op, const struct rd_answer *a) {
   struct berth_instance *self = op->self;
-  RD_AUTO_FREE why = NULL;
+  PU_AUTO_FREE why = NULL;
   enum berth_code code = BERTH_UNAVAILABLE;
   if (a->code) {
-    why = rd_asprintf("the container engine at %s does not answer (%s): is it running?", self->config.host, a->message);
+    why = pu_asprintf("the container engine at %s does not answer (%s): is it running?", self->config.host, a->message);
   } else if (a->status >= 400 || !a->json) {
-    why = rd_asprintf("the container engine at %s answers with status %d to /version", self->config.host, a->status);
+    why = pu_asprintf("the container engine at %s answers with status %d to /version", self->config.host, a->status);
   } else {
     why = version_take(self, a->json);
     code = BERTH_UNSUPPORTED;

@@ -20,7 +20,7 @@ static void connect_stream(struct rd_op *op);
 static void events_drop(struct rd_op *op) {
   struct events *e = (struct events *)op;
   free(e->label);
-  rd_buf_free(&e->lines.rest);
+  pu_buf_free(&e->lines.rest);
 }
 
 /* ---------------------------------------------------------------- broken */
@@ -29,10 +29,10 @@ static void try_again(struct rd_op *op) { rd_op_ready(op, connect_stream); }
 
 static void broken(struct events *e, const char *why) {
   rd_calls_cut(&e->op); /* a ping under way */
-  rd_buf_free(&e->lines.rest);
+  pu_buf_free(&e->lines.rest);
   if (!e->gap_told) {
     e->gap_told = true;
-    RD_AUTO_JSON gap = json_object();
+    PU_AUTO_JSON gap = json_object();
     json_object_set_new(gap, "action", json_string("gap"));
     json_object_set_new(gap, "message", rd_json_bytes(why, strlen(why)));
     rd_op_emit_json(&e->op, BERTH_RUNTIME_EVENT, gap);
@@ -48,9 +48,9 @@ static void unready(struct rd_op *op, enum berth_code code, const char *why) {
 
 static void stream_done(struct rd_op *op, const struct rd_answer *a) {
   struct events *e = (struct events *)op;
-  RD_AUTO_FREE sentence = a->code ? rd_strdup(a->message) : rd_sentence(a->body, a->len);
+  PU_AUTO_FREE sentence = a->code ? pu_strdup(a->message) : rd_sentence(a->body, a->len);
   op->self->api = 0; /* whatever ended it, the engine that comes back may be another one */
-  RD_AUTO_FREE why = rd_asprintf("the engine's event stream ended%s%s", *sentence ? ": " : "", sentence);
+  PU_AUTO_FREE why = pu_asprintf("the engine's event stream ended%s%s", *sentence ? ": " : "", sentence);
   broken(e, why);
 }
 
@@ -58,8 +58,8 @@ static void stream_done(struct rd_op *op, const struct rd_answer *a) {
 
 static void event_line(void *arg, char *text, size_t len) {
   struct events *e = arg;
-  RD_AUTO_JSON raw = len ? rd_json_parse(text, len) : NULL;
-  RD_AUTO_JSON event = raw ? rd_normal_event(raw) : NULL;
+  PU_AUTO_JSON raw = len ? rd_json_parse(text, len) : NULL;
+  PU_AUTO_JSON event = raw ? rd_normal_event(raw) : NULL;
   if (!event)
     return;
   e->seen_ms = rd_int(event, "time_ms", e->seen_ms) + 1;
@@ -81,7 +81,7 @@ static void ping_done(struct rd_op *op, const struct rd_answer *a) {
     rd_op_after(op, ping_ms, ping);
     return;
   }
-  RD_AUTO_FREE why = rd_asprintf("the engine no longer answers: %s", a->message);
+  PU_AUTO_FREE why = pu_asprintf("the engine no longer answers: %s", a->message);
   broken((struct events *)op, why);
 }
 
@@ -107,18 +107,18 @@ static void stream_head(struct rd_op *op, int status, const struct berth_pair *h
 /* Docker filters by action, so that exec_* events (three for each health check) stay where they are; Podman has other words
  * for actions, so there we choose ourselves. */
 static char *events_path(const struct events *e) {
-  RD_AUTO_JSON filters = json_pack("{s:[s]}", "type", "container");
+  PU_AUTO_JSON filters = json_pack("{s:[s]}", "type", "container");
   if (!e->op.self->podman)
     json_object_set_new(filters, "event", json_pack("[s, s, s, s, s, s, s]", "start", "die", "oom", "health_status", "destroy", "pause",
                                                     "unpause"));
   if (e->label && *e->label)
     json_object_set_new(filters, "label", json_pack("[s]", e->label));
-  RD_AUTO_FREE text = rd_json_text(filters);
-  struct rd_buf path = {0};
+  PU_AUTO_FREE text = pu_json_text(filters);
+  struct pu_buf path = {0};
   /* The engine sends its head before it begins to listen; since closes that hole out of its memory of late events. */
-  rd_buf_addf(&path, "/events?since=%lld.%03lld000000&filters=", (long long)(e->seen_ms / 1000), (long long)(e->seen_ms % 1000));
-  rd_url_add(&path, text, "");
-  return rd_buf_steal(&path);
+  pu_buf_addf(&path, "/events?since=%lld.%03lld000000&filters=", (long long)(e->seen_ms / 1000), (long long)(e->seen_ms % 1000));
+  pu_url_add(&path, text, "");
+  return pu_buf_steal(&path);
 }
 
 static void connect_stream(struct rd_op *op) {
@@ -126,14 +126,14 @@ static void connect_stream(struct rd_op *op) {
   if (!e->seen_ms)
     e->seen_ms = op->self->timer->wall_ms(op->self->host);
   op->unready = unready;
-  RD_AUTO_FREE path = events_path(e);
+  PU_AUTO_FREE path = events_path(e);
   rd_request(op, &(struct rd_request){.method = "GET", .path = path, .timeout_ms = -1, .on_head = stream_head, .on_data = stream_data,
                                       .done = stream_done});
 }
 
 void rd_events(struct berth_instance *self, berth_op id, const struct berth_runtime_list *request) {
   struct events *e = rd_op_new(self, id, sizeof *e, events_drop, "events of the engine");
-  e->label = rd_strdup(request->label);
+  e->label = pu_strdup(request->label);
   e->lines.cap = max_line;
   e->wait_ms = first_wait_ms;
   e->op.unready = unready;

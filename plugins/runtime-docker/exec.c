@@ -16,7 +16,7 @@ struct exec {
   int32_t rows, cols;
   int asks, resizes;
   struct rd_frames frames;
-  struct rd_buf early; /* input that came before the tunnel stood */
+  struct pu_buf early; /* input that came before the tunnel stood */
 };
 
 static void exec_drop(struct rd_op *op) {
@@ -24,7 +24,7 @@ static void exec_drop(struct rd_op *op) {
   free(e->container);
   free(e->exec_id);
   json_decref(e->body);
-  rd_buf_free(&e->early);
+  pu_buf_free(&e->early);
 }
 
 /* ---------------------------------------------------------------- the end */
@@ -46,7 +46,7 @@ static void exec_asked(struct rd_op *op, const struct rd_answer *a) {
 }
 
 static void exec_ask(struct rd_op *op) {
-  RD_AUTO_FREE path = rd_path("/exec/", ((struct exec *)op)->exec_id, "/json");
+  PU_AUTO_FREE path = rd_path("/exec/", ((struct exec *)op)->exec_id, "/json");
   rd_request(op, &(struct rd_request){.method = "GET", .path = path, .done = exec_asked});
 }
 
@@ -90,8 +90,8 @@ static void resized(struct rd_op *op, const struct rd_answer *a) {
 
 static void resize_send(struct rd_op *op) {
   struct exec *e = (struct exec *)op;
-  RD_AUTO_FREE query = rd_asprintf("/resize?h=%d&w=%d", e->rows, e->cols);
-  RD_AUTO_FREE path = rd_path("/exec/", e->exec_id, query);
+  PU_AUTO_FREE query = pu_asprintf("/resize?h=%d&w=%d", e->rows, e->cols);
+  PU_AUTO_FREE path = rd_path("/exec/", e->exec_id, query);
   rd_request(op, &(struct rd_request){.method = "POST", .path = path, .raw = true, .done = resized});
 }
 
@@ -140,7 +140,7 @@ static void tunnel_opened(struct rd_op *op, bool good, int status, const char *b
   }
   if (e->early.len)
     rd_tunnel_write(op, e->early.data, e->early.len);
-  rd_buf_free(&e->early);
+  pu_buf_free(&e->early);
   if (e->input_ended)
     rd_tunnel_close_write(op);
   exec_opened(e);
@@ -168,7 +168,7 @@ size_t rd_input(struct berth_instance *self, berth_op id, const void *data, size
     return 0;
   }
   if (!e->open) {
-    rd_buf_add(&e->early, data, len);
+    pu_buf_add(&e->early, data, len);
     e->input_ended = e->input_ended || !len;
     return e->early.len;
   }
@@ -182,8 +182,8 @@ size_t rd_input(struct berth_instance *self, berth_op id, const void *data, size
 
 static void exec_start(struct exec *e) {
   static const struct rd_tunnel_events events = {tunnel_opened, tunnel_data, tunnel_closed};
-  RD_AUTO_FREE path = rd_path("/exec/", e->exec_id, "/start");
-  RD_AUTO_JSON body = json_pack("{s:b, s:b}", "Detach", 0, "Tty", e->tty);
+  PU_AUTO_FREE path = rd_path("/exec/", e->exec_id, "/start");
+  PU_AUTO_JSON body = json_pack("{s:b, s:b}", "Detach", 0, "Tty", e->tty);
   if (e->input)
     rd_tunnel_open(&e->op, path, body, &events);
   else
@@ -195,24 +195,24 @@ static void exec_created(struct rd_op *op, const struct rd_answer *a) {
   struct exec *e = (struct exec *)op;
   if (!rd_answer_good(op, a))
     return;
-  e->exec_id = rd_strdup(rd_str_or(a->json, "Id", ""));
+  e->exec_id = pu_strdup(pu_str_or(a->json, "Id", ""));
   exec_start(e);
 }
 
 static void exec_ready(struct rd_op *op) {
   struct exec *e = (struct exec *)op;
-  RD_AUTO_FREE path = rd_path("/containers/", e->container, "/exec");
+  PU_AUTO_FREE path = rd_path("/containers/", e->container, "/exec");
   rd_request(op, &(struct rd_request){.method = "POST", .path = path, .body = e->body, .done = exec_created});
 }
 
 /* {"A": "1"} -> ["A=1"] */
 static json_t *env_list(const char *env_json) {
-  RD_AUTO_JSON env = env_json ? rd_json_parse(env_json, strlen(env_json)) : NULL;
+  PU_AUTO_JSON env = env_json ? rd_json_parse(env_json, strlen(env_json)) : NULL;
   json_t *list = json_array(), *v;
   const char *key;
   json_object_foreach(env, key, v) {
-    RD_AUTO_FREE text = rd_scalar(v);
-    RD_AUTO_FREE pair = rd_asprintf("%s=%s", key, text ? text : "");
+    PU_AUTO_FREE text = rd_scalar(v);
+    PU_AUTO_FREE pair = pu_asprintf("%s=%s", key, text ? text : "");
     json_array_append_new(list, json_string(pair));
   }
   return list;
@@ -230,8 +230,8 @@ static json_t *exec_body(const struct berth_runtime_exec *r, json_t *command) {
 
 void rd_exec(struct berth_instance *self, berth_op id, const struct berth_runtime_exec *r) {
   struct exec *e = rd_op_new(self, id, sizeof *e, exec_drop, "command in container %.256s", r->id ? r->id : "");
-  RD_AUTO_JSON command = r->command_json ? rd_json_parse(r->command_json, strlen(r->command_json)) : NULL;
-  e->container = rd_strdup(r->id ? r->id : "");
+  PU_AUTO_JSON command = r->command_json ? rd_json_parse(r->command_json, strlen(r->command_json)) : NULL;
+  e->container = pu_strdup(r->id ? r->id : "");
   e->tty = r->tty;
   e->input = r->stdin_open;
   e->rows = r->rows;

@@ -7,7 +7,7 @@ typedef void part_fn(void *arg, int stream, const void *data, size_t len, bool l
 
 /* What waits to be handed on together: a log of short lines would else be a call for each. */
 struct joined {
-  struct rd_buf bytes;
+  struct pu_buf bytes;
   int stream;
   part_fn *part;
   void *arg;
@@ -25,7 +25,7 @@ static void joined_add(void *arg, int stream, const void *data, size_t len, bool
   if (stream != j->stream)
     joined_flush(j);
   j->stream = stream;
-  rd_buf_add(&j->bytes, data, len);
+  pu_buf_add(&j->bytes, data, len);
 }
 
 static bool head_complete(struct rd_frames *f) {
@@ -63,25 +63,25 @@ bool rd_frames_feed(struct rd_frames *f, const void *data, size_t len, bool join
   struct joined j = {.part = part, .arg = arg};
   bool good = feed(f, p, p + len, joined_add, &j);
   joined_flush(&j);
-  rd_buf_free(&j.bytes);
+  pu_buf_free(&j.bytes);
   return good;
 }
 
 static void line_out(struct rd_loglines *l, int stream, rd_logline_fn *line, void *arg) {
-  struct rd_buf *b = &l->line[stream];
+  struct pu_buf *b = &l->line[stream];
   size_t n = b->len;
   if (n && b->data[n - 1] == '\n')
     n--;
   if (n && b->data[n - 1] == '\r')
     n--;
   line(arg, stream, l->time[stream], b->data ? b->data : "", n);
-  rd_buf_free(b);
+  pu_buf_free(b);
   l->time[stream][0] = 0;
 }
 
 /* A whole frame (or as much of it as fits): its timestamp goes away but for the first of a line. */
 static void frame_out(struct rd_loglines *l, int stream, rd_logline_fn *line, void *arg) {
-  struct rd_buf *f = &l->frame[stream], *text = &l->line[stream];
+  struct pu_buf *f = &l->frame[stream], *text = &l->line[stream];
   const char *space = f->len ? memchr(f->data, ' ', f->len < 40 ? f->len : 40) : NULL;
   size_t stamp = space ? (size_t)(space - f->data) : 0;
   if (space && !l->time[stream][0] && stamp < sizeof l->time[stream]) {
@@ -89,23 +89,23 @@ static void frame_out(struct rd_loglines *l, int stream, rd_logline_fn *line, vo
     l->time[stream][stamp] = 0;
   }
   size_t from = space ? stamp + 1 : 0;
-  rd_buf_add(text, f->data ? f->data + from : "", f->len - from);
-  rd_buf_free(f);
+  pu_buf_add(text, f->data ? f->data + from : "", f->len - from);
+  pu_buf_free(f);
   if (text->len && (text->data[text->len - 1] == '\n' || text->len >= max_line))
     line_out(l, stream, line, arg);
 }
 
 void rd_loglines_part(struct rd_loglines *l, int stream, const void *data, size_t len, bool last, rd_logline_fn *line, void *arg) {
-  struct rd_buf *f = &l->frame[stream];
+  struct pu_buf *f = &l->frame[stream];
   const char *p = data;
   while (len && f->len + len > max_line) {
     size_t n = max_line - f->len;
-    rd_buf_add(f, p, n);
+    pu_buf_add(f, p, n);
     frame_out(l, stream, line, arg);
     p += n;
     len -= n;
   }
-  rd_buf_add(f, p, len);
+  pu_buf_add(f, p, len);
   if (last)
     frame_out(l, stream, line, arg);
 }
@@ -120,8 +120,8 @@ void rd_loglines_end(struct rd_loglines *l, rd_logline_fn *line, void *arg) {
 }
 
 void rd_loglines_free(struct rd_loglines *l) {
-  for (size_t i = 0; i < RD_COUNT(l->frame); i++) {
-    rd_buf_free(&l->frame[i]);
-    rd_buf_free(&l->line[i]);
+  for (size_t i = 0; i < PU_COUNT(l->frame); i++) {
+    pu_buf_free(&l->frame[i]);
+    pu_buf_free(&l->line[i]);
   }
 }

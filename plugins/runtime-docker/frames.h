@@ -24,8 +24,8 @@ bool rd_frames_feed(struct rd_frames *f, const void *data, size_t len, bool join
 /* Lines of a log that was asked for with timestamps: every frame is "<RFC 3339> <text>", and one line may come in several
  * frames. Lines over 256 KiB are cut into pieces. */
 struct rd_loglines {
-  struct rd_buf frame[3]; /* bytes of the frame under way, by stream */
-  struct rd_buf line[3];  /* text of the line under way */
+  struct pu_buf frame[3]; /* bytes of the frame under way, by stream */
+  struct pu_buf line[3];  /* text of the line under way */
   char time[3][40];       /* of its first frame */
 };
 typedef void rd_logline_fn(void *arg, int stream, const char *time, const char *text, size_t len);

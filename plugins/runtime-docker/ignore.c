@@ -18,7 +18,7 @@ struct rd_ignore {
 
 /* Like Go's filepath.Clean, without a leading slash: no empty, "." or resolvable ".." segments. */
 static char *clean(const char *s, size_t len) {
-  struct rd_buf out = {0};
+  struct pu_buf out = {0};
   for (size_t i = 0; i < len;) {
     size_t n = 0;
     while (i + n < len && s[i + n] != '/')
@@ -30,12 +30,12 @@ static char *clean(const char *s, size_t len) {
         out.data[out.len] = 0;
     } else if (n && !(n == 1 && s[i] == '.')) {
       if (out.len)
-        rd_buf_adds(&out, "/");
-      rd_buf_add(&out, s + i, n);
+        pu_buf_adds(&out, "/");
+      pu_buf_add(&out, s + i, n);
     }
     i += n + 1;
   }
-  return rd_buf_steal(&out);
+  return pu_buf_steal(&out);
 }
 
 static void add_line(struct rd_ignore *ig, const char *s, size_t len) {
@@ -52,22 +52,22 @@ static void add_line(struct rd_ignore *ig, const char *s, size_t len) {
     s++, len--;
   if (!len || len > max_pattern)
     return;
-  RD_AUTO_FREE text = clean(s, len);
+  PU_AUTO_FREE text = clean(s, len);
   if (!*text)
     return; /* "/" or ".": the engine's own reader drops them as well */
   if (ig->len == ig->cap) {
-    struct pattern *more = rd_calloc(ig->cap ? ig->cap * 2 : 16, sizeof *more);
+    struct pattern *more = pu_calloc(ig->cap ? ig->cap * 2 : 16, sizeof *more);
     if (ig->len)
       memcpy(more, ig->items, ig->len * sizeof *more);
     free(ig->items);
     ig->items = more;
     ig->cap = ig->cap ? ig->cap * 2 : 16;
   }
-  ig->items[ig->len++] = (struct pattern){rd_strdup(text), taken_back};
+  ig->items[ig->len++] = (struct pattern){pu_strdup(text), taken_back};
 }
 
 struct rd_ignore *rd_ignore_parse(const char *text, size_t len) {
-  struct rd_ignore *ig = rd_calloc(1, sizeof *ig);
+  struct rd_ignore *ig = pu_calloc(1, sizeof *ig);
   if (len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0)
     text += 3, len -= 3;
   for (size_t i = 0; i < len;) {
@@ -149,7 +149,7 @@ static void double_star_step(char *now, const char *path, size_t n, bool at_end)
  * whatever the stars. */
 static bool matches(const char *p, const char *path) {
   size_t n = strlen(path);
-  RD_AUTO_FREE now = rd_calloc(n + 2, 1);
+  PU_AUTO_FREE now = pu_calloc(n + 2, 1);
   now[0] = 1;
   while (*p) {
     if (p[0] == '*' && p[1] == '*') {

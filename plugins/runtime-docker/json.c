@@ -4,42 +4,7 @@
 
 #include <stdio.h>
 
-enum { max_depth = 64 };
-
-void rd_json_decref(json_t **p) {
-  json_decref(*p);
-  *p = NULL;
-}
-
-/* jansson takes 2048 levels, and its recursion with them: count brackets outside of strings first. */
-static bool too_deep(const char *s, size_t n) {
-  int depth = 0;
-  bool quoted = false;
-  for (size_t i = 0; i < n; i++) {
-    if (quoted) {
-      if (s[i] == '\\')
-        i++;
-      else if (s[i] == '"')
-        quoted = false;
-    } else if (s[i] == '"') {
-      quoted = true;
-    } else if ((s[i] == '{' || s[i] == '[') && ++depth > max_depth) {
-      return true;
-    } else if (s[i] == '}' || s[i] == ']') {
-      depth--;
-    }
-  }
-  return false;
-}
-
-json_t *rd_json_parse(const char *text, size_t len) {
-  return text && !too_deep(text, len) ? json_loadb(text, len, JSON_ALLOW_NUL, NULL) : NULL;
-}
-
-char *rd_json_text(const json_t *v) {
-  char *s = json_dumps(v, JSON_COMPACT | JSON_ENCODE_ANY);
-  return s ? s : rd_strdup("null");
-}
+json_t *rd_json_parse(const char *text, size_t len) { return pu_json_load(text, len, JSON_ALLOW_NUL); }
 
 /* Length of the valid UTF-8 sequence at p, 0 where there is none (also for NUL: the contract's strings end with it). */
 static size_t utf8_len(const unsigned char *p, size_t n) {
@@ -58,26 +23,19 @@ static size_t utf8_len(const unsigned char *p, size_t n) {
 
 json_t *rd_json_bytes(const void *data, size_t len) {
   const unsigned char *p = data;
-  RD_AUTO_BUF clean = {0};
+  PU_AUTO_BUF clean = {0};
   for (size_t i = 0; i < len;) {
     size_t run = i, step;
     while (run < len && (step = utf8_len(p + run, len - run)) > 0)
       run += step;
-    rd_buf_add(&clean, p + i, run - i);
+    pu_buf_add(&clean, p + i, run - i);
     if (run < len) {
-      rd_buf_adds(&clean, "\xef\xbf\xbd");
+      pu_buf_adds(&clean, "\xef\xbf\xbd");
       run++;
     }
     i = run;
   }
   return json_stringn(clean.data ? clean.data : "", clean.len);
-}
-
-const char *rd_str(const json_t *o, const char *key) { return json_string_value(json_object_get(o, key)); }
-
-const char *rd_str_or(const json_t *o, const char *key, const char *fallback) {
-  const char *s = rd_str(o, key);
-  return s ? s : fallback;
 }
 
 int64_t rd_int(const json_t *o, const char *key, int64_t fallback) {
@@ -94,17 +52,7 @@ bool rd_bool(const json_t *o, const char *key, bool fallback) {
   const json_t *v = json_object_get(o, key);
   if (json_is_boolean(v))
     return json_is_true(v);
-  return json_is_string(v) ? rd_eq(json_string_value(v), "true") : fallback;
-}
-
-json_t *rd_obj(const json_t *o, const char *key) {
-  json_t *v = json_object_get(o, key);
-  return json_is_object(v) ? v : NULL;
-}
-
-json_t *rd_arr(const json_t *o, const char *key) {
-  json_t *v = json_object_get(o, key);
-  return json_is_array(v) ? v : NULL;
+  return json_is_string(v) ? pu_eq(json_string_value(v), "true") : fallback;
 }
 
 /* The shortest decimal that reads back as the same value: 0.1 stays "0.1". */
@@ -115,15 +63,15 @@ static char *real_text(double v) {
     if (strtod(text, NULL) == v)
       break;
   }
-  return rd_strdup(text);
+  return pu_strdup(text);
 }
 
 char *rd_scalar(const json_t *v) {
   if (json_is_string(v))
-    return rd_strdup(json_string_value(v));
+    return pu_strdup(json_string_value(v));
   if (json_is_integer(v))
-    return rd_asprintf("%lld", (long long)json_integer_value(v));
+    return pu_asprintf("%lld", (long long)json_integer_value(v));
   if (json_is_real(v))
     return real_text(json_real_value(v));
-  return json_is_boolean(v) ? rd_strdup(json_is_true(v) ? "true" : "false") : NULL;
+  return json_is_boolean(v) ? pu_strdup(json_is_true(v) ? "true" : "false") : NULL;
 }

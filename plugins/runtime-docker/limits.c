@@ -23,7 +23,7 @@ static const struct {
 static void parse_line(struct rd_limits *out, const char *line) {
   for (int i = 0; i < RD_LIMITS; i++) {
     int64_t hard;
-    if (rd_starts(line, names[i].kernel) && sscanf(line + strlen(names[i].kernel), " %*s %" SCNd64, &hard) == 1)
+    if (pu_starts(line, names[i].kernel) && sscanf(line + strlen(names[i].kernel), " %*s %" SCNd64, &hard) == 1)
       out->hard[i] = hard; /* "unlimited" is no number and stays -1 */
   }
 }
@@ -61,8 +61,8 @@ void rd_limits_read(struct rd_limits *out, const char *socket_path) {
   pid_t pid = socket_path ? listener(socket_path) : 0;
   if (pid <= 0)
     return;
-  RD_AUTO_FREE limits_path = rd_asprintf("/proc/%d/limits", (int)pid);
-  RD_AUTO_FREE status_path = rd_asprintf("/proc/%d/status", (int)pid);
+  PU_AUTO_FREE limits_path = pu_asprintf("/proc/%d/limits", (int)pid);
+  PU_AUTO_FREE status_path = pu_asprintf("/proc/%d/status", (int)pid);
   FILE *limits = fopen(limits_path, "re"), *status = fopen(status_path, "re");
   if (limits && status)
     rd_limits_parse(out, limits, status);

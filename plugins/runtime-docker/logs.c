@@ -20,12 +20,12 @@ static void logs_drop(struct rd_op *op) {
   struct logs *l = (struct logs *)op;
   free(l->id);
   rd_loglines_free(&l->loglines);
-  rd_buf_free(&l->lines.rest);
+  pu_buf_free(&l->lines.rest);
 }
 
 static void emit_line(void *arg, int stream, const char *time, const char *text, size_t len) {
   struct logs *l = arg;
-  RD_AUTO_JSON line = json_object();
+  PU_AUTO_JSON line = json_object();
   json_object_set_new(line, "time", rd_json_bytes(time, strlen(time)));
   json_object_set_new(line, "stream", json_string(stream == 2 ? "stderr" : "stdout"));
   json_object_set_new(line, "line", rd_json_bytes(text, len));
@@ -35,7 +35,7 @@ static void emit_line(void *arg, int stream, const char *time, const char *text,
 static void tty_line(void *arg, char *text, size_t len) {
   char *space = memchr(text, ' ', len < 40 ? len : 40);
   size_t stamp = space ? (size_t)(space - text) : 0;
-  RD_AUTO_FREE time = rd_asprintf("%.*s", (int)stamp, text);
+  PU_AUTO_FREE time = pu_asprintf("%.*s", (int)stamp, text);
   emit_line(arg, 1, time, text + (space ? stamp + 1 : 0), len - (space ? stamp + 1 : 0));
 }
 
@@ -73,9 +73,9 @@ static void logs_done(struct rd_op *op, const struct rd_answer *a) {
     rd_op_done(op, NULL);
 }
 
-static void logs_path_time(struct rd_buf *path, const char *key, int64_t ms) {
+static void logs_path_time(struct pu_buf *path, const char *key, int64_t ms) {
   if (ms > 0)
-    rd_buf_addf(path, "&%s=%lld.%03lld000000", key, (long long)(ms / 1000), (long long)(ms % 1000));
+    pu_buf_addf(path, "&%s=%lld.%03lld000000", key, (long long)(ms / 1000), (long long)(ms % 1000));
 }
 
 /* Whether the stream is framed depends on the container's tty, which only an inspect tells. */
@@ -83,25 +83,25 @@ static void logs_inspected(struct rd_op *op, const struct rd_answer *a) {
   struct logs *l = (struct logs *)op;
   if (!rd_answer_good(op, a))
     return;
-  l->tty = rd_bool(rd_obj(a->json, "Config"), "Tty", false);
-  RD_AUTO_BUF query = {0};
-  rd_buf_addf(&query, "/logs?stdout=1&stderr=1&follow=%d&timestamps=%d", l->follow, l->timestamps);
+  l->tty = rd_bool(pu_obj(a->json, "Config"), "Tty", false);
+  PU_AUTO_BUF query = {0};
+  pu_buf_addf(&query, "/logs?stdout=1&stderr=1&follow=%d&timestamps=%d", l->follow, l->timestamps);
   if (l->tail >= 0)
-    rd_buf_addf(&query, "&tail=%lld", (long long)l->tail);
+    pu_buf_addf(&query, "&tail=%lld", (long long)l->tail);
   logs_path_time(&query, "since", l->since_ms);
   logs_path_time(&query, "until", l->until_ms);
-  RD_AUTO_FREE path = rd_path("/containers/", l->id, query.data);
+  PU_AUTO_FREE path = rd_path("/containers/", l->id, query.data);
   rd_request(op, &(struct rd_request){.method = "GET", .path = path, .timeout_ms = -1, .on_data = logs_data, .done = logs_done});
 }
 
 static void logs_ready(struct rd_op *op) {
-  RD_AUTO_FREE path = rd_path("/containers/", ((struct logs *)op)->id, "/json");
+  PU_AUTO_FREE path = rd_path("/containers/", ((struct logs *)op)->id, "/json");
   rd_request(op, &(struct rd_request){.method = "GET", .path = path, .done = logs_inspected});
 }
 
 void rd_logs(struct berth_instance *self, berth_op id, const struct berth_runtime_logs *r) {
   struct logs *l = rd_op_new(self, id, sizeof *l, logs_drop, "logs of container %.256s", r->id ? r->id : "");
-  l->id = rd_strdup(r->id ? r->id : "");
+  l->id = pu_strdup(r->id ? r->id : "");
   l->follow = r->follow;
   l->timestamps = r->timestamps;
   l->tail = r->tail;
@@ -132,10 +132,10 @@ static void copy_drop(struct rd_op *op) {
 }
 
 static char *copy_url(const struct copy *c, const char *more) {
-  RD_AUTO_BUF query = {0};
-  rd_buf_adds(&query, "/archive?path=");
-  rd_url_add(&query, c->path, "/");
-  rd_buf_adds(&query, more);
+  PU_AUTO_BUF query = {0};
+  pu_buf_adds(&query, "/archive?path=");
+  pu_url_add(&query, c->path, "/");
+  pu_buf_adds(&query, more);
   return rd_path("/containers/", c->id, query.data);
 }
 
@@ -146,7 +146,7 @@ static void copy_in_done(struct rd_op *op, const struct rd_answer *a) {
 
 static void copy_in_ready(struct rd_op *op) {
   struct copy *c = (struct copy *)op;
-  RD_AUTO_FREE url = copy_url(c, "");
+  PU_AUTO_FREE url = copy_url(c, "");
   char *kept = c->kept; /* the host makes its own copy, and the request may end op */
   c->kept = NULL;
   rd_request(op, &(struct rd_request){.method = "PUT", .path = url, .bytes = c->tar, .nbytes = c->len, .done = copy_in_done});
@@ -161,14 +161,14 @@ static void copy_out_done(struct rd_op *op, const struct rd_answer *a) {
 }
 
 static void copy_out_ready(struct rd_op *op) {
-  RD_AUTO_FREE url = copy_url((struct copy *)op, "");
+  PU_AUTO_FREE url = copy_url((struct copy *)op, "");
   rd_request(op, &(struct rd_request){.method = "GET", .path = url, .timeout_ms = -1, .on_data = copy_out_data, .done = copy_out_done});
 }
 
 static struct copy *copy_new(struct berth_instance *self, berth_op id, const struct berth_runtime_copy *r) {
   struct copy *c = rd_op_new(self, id, sizeof *c, copy_drop, "container %.256s: %.1024s", r->id ? r->id : "", r->path ? r->path : "");
-  c->id = rd_strdup(r->id ? r->id : "");
-  c->path = rd_strdup(r->path ? r->path : "");
+  c->id = pu_strdup(r->id ? r->id : "");
+  c->path = pu_strdup(r->path ? r->path : "");
   return c;
 }
 
@@ -184,9 +184,9 @@ void rd_copy_in(struct berth_instance *self, berth_op id, const struct berth_run
     c->tar = request->tar_len ? request->tar : "";
     c->len = request->tar_len;
     if (!self->api) { /* it has to wait */
-      struct rd_buf copy = {0};
-      rd_buf_add(&copy, request->tar, request->tar_len);
-      c->tar = c->kept = rd_buf_steal(&copy);
+      struct pu_buf copy = {0};
+      pu_buf_add(&copy, request->tar, request->tar_len);
+      c->tar = c->kept = pu_buf_steal(&copy);
     }
     rd_op_ready(&c->op, copy_in_ready);
   }

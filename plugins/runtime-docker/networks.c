@@ -50,7 +50,7 @@ static json_t *object_of(const char *text) {
 static struct thing *thing_new(struct berth_instance *self, berth_op id, const char *kind, const char *name, const char *spec,
                                const char *labels) {
   struct thing *t = rd_op_new(self, id, sizeof *t, thing_drop, "%s %.256s", kind, name ? name : "");
-  t->name = rd_strdup(name ? name : "");
+  t->name = pu_strdup(name ? name : "");
   t->spec = object_of(spec);
   t->labels = object_of(labels);
   return t;
@@ -79,8 +79,8 @@ static bool external_missing(struct thing *t) {
 /* The other server's id where found belongs to one: two servers on one engine share nothing by accident. What carries no
  * server's label (an older one made it) belongs to whoever asks. */
 static const char *other_server(const struct thing *t, const json_t *found) {
-  const char *mine = rd_str(t->labels, "berth.server"), *theirs = rd_str(rd_obj(found, "Labels"), "berth.server");
-  return mine && theirs && !rd_eq(mine, theirs) ? theirs : NULL;
+  const char *mine = pu_str(t->labels, "berth.server"), *theirs = pu_str(pu_obj(found, "Labels"), "berth.server");
+  return mine && theirs && !pu_eq(mine, theirs) ? theirs : NULL;
 }
 
 /* What is there may not be used for what was asked: true, and op has been ended. differs: why, or NULL. */
@@ -103,24 +103,24 @@ static bool unusable(struct thing *t, const json_t *found, const char *differs) 
 static json_t *network_ipam(const json_t *spec) {
   static const struct rd_attr table[] = {{"subnet", "Subnet", RD_STR}, {"ip_range", "IPRange", RD_STR}, {"gateway", "Gateway", RD_STR},
                                          {"aux_addresses", "AuxiliaryAddresses", RD_MAP}};
-  const json_t *ipam = rd_obj(spec, "ipam"), *configs = rd_arr(ipam, "config");
+  const json_t *ipam = pu_obj(spec, "ipam"), *configs = pu_arr(ipam, "config");
   if (!ipam)
     return NULL;
   json_t *list = json_array(), *config, *options = rd_spec_map(json_object_get(ipam, "options"));
   size_t i;
   json_array_foreach(configs, i, config) {
     json_t *out = json_object();
-    rd_spec_copy(NULL, config, out, table, RD_COUNT(table));
+    rd_spec_copy(NULL, config, out, table, PU_COUNT(table));
     json_array_append_new(list, out);
   }
-  const char *driver = rd_str(ipam, "driver");
+  const char *driver = pu_str(ipam, "driver");
   return json_pack("{s:s, s:o, s:o}", "Driver", driver && *driver ? driver : "default", "Config", list, "Options",
                    options ? options : json_object());
 }
 
 static json_t *network_body(const struct thing *t) {
   json_t *options = rd_spec_map(json_object_get(t->spec, "driver_opts")), *ipam = network_ipam(t->spec);
-  const char *driver = rd_str(t->spec, "driver");
+  const char *driver = pu_str(t->spec, "driver");
   json_t *body = json_pack("{s:s, s:b, s:s, s:b, s:b, s:b, s:o, s:O}", "Name", t->name, "CheckDuplicate", 1, "Driver",
                            driver && *driver ? driver : "bridge", "Internal", rd_bool(t->spec, "internal", false), "Attachable",
                            rd_bool(t->spec, "attachable", false), "EnableIPv6", rd_bool(t->spec, "enable_ipv6", false), "Options",
@@ -139,9 +139,9 @@ static bool is_ours(const struct thing *t, const json_t *network) {
   json_t *value;
   if (other_server(t, network))
     return false;
-  json_object_foreach(rd_obj(network, "Labels"), key, value) {
+  json_object_foreach(pu_obj(network, "Labels"), key, value) {
     (void)value;
-    if (rd_starts(key, "berth."))
+    if (pu_starts(key, "berth."))
       return true;
   }
   return false;
@@ -149,14 +149,14 @@ static bool is_ours(const struct thing *t, const json_t *network) {
 
 /* Asks for all networks of t's name. The filter is a regular expression that the engine looks for anywhere in a name. */
 static void networks_ask(struct rd_op *op, void (*done)(struct rd_op *op, const struct rd_answer *a)) {
-  struct rd_buf pattern = {0};
-  rd_buf_adds(&pattern, "^");
+  struct pu_buf pattern = {0};
+  pu_buf_adds(&pattern, "^");
   for (const char *p = ((struct thing *)op)->name; *p; p++)
-    rd_buf_addf(&pattern, "%s%c", strchr("\\.+*?()|[]{}^$", *p) ? "\\" : "", *p);
-  rd_buf_adds(&pattern, "$");
-  RD_AUTO_FREE text = rd_buf_steal(&pattern);
-  RD_AUTO_FREE filters = rd_filters(NULL, "name", text);
-  RD_AUTO_FREE path = rd_asprintf("/networks?%s", filters);
+    pu_buf_addf(&pattern, "%s%c", strchr("\\.+*?()|[]{}^$", *p) ? "\\" : "", *p);
+  pu_buf_adds(&pattern, "$");
+  PU_AUTO_FREE text = pu_buf_steal(&pattern);
+  PU_AUTO_FREE filters = rd_filters(NULL, "name", text);
+  PU_AUTO_FREE path = pu_asprintf("/networks?%s", filters);
   rd_request(op, &(struct rd_request){.method = "GET", .path = path, .max_body = 16 << 20, .done = done});
 }
 
@@ -168,12 +168,12 @@ static void networks_take(struct thing *t, const struct rd_answer *a, bool ours_
   size_t i;
   json_t *network;
   json_array_foreach(a->json, i, network)
-    if (rd_eq(rd_str(network, "Name"), t->name) && (!ours_only || is_ours(t, network)))
+    if (pu_eq(pu_str(network, "Name"), t->name) && (!ours_only || is_ours(t, network)))
       json_array_append(t->found, network);
 }
 
 static char *network_path(const struct thing *t, const char *suffix) {
-  return rd_path("/networks/", rd_str(json_array_get(t->found, t->at), "Id"), suffix);
+  return rd_path("/networks/", pu_str(json_array_get(t->found, t->at), "Id"), suffix);
 }
 
 /* ---- removing all of t->found but t->kept ---- */
@@ -200,16 +200,16 @@ static void endpoint_seen(struct rd_op *op, const struct rd_answer *a) {
   json_t *first = json_array_get(t->cut, 0);
   const char *name = json_string_value(first);
   bool gone = !a->code && a->status == 404;
-  if (!gone && (a->code || a->status >= 400 || rd_bool(rd_obj(a->json, "State"), "Running", true))) {
-    rd_set(&t->living, rd_strdup(name));
+  if (!gone && (a->code || a->status >= 400 || rd_bool(pu_obj(a->json, "State"), "Running", true))) {
+    pu_set(&t->living, pu_strdup(name));
     json_array_remove(t->cut, 0);
     endpoints_next(t);
     return;
   }
   rd_log(op->self, BERTH_LOG_WARN, "%s: the engine keeps an endpoint of %s, which does not run: it is disconnected by force", op->subject, name);
-  RD_AUTO_JSON body = json_pack("{s:O, s:b}", "Container", first, "Force", 1);
+  PU_AUTO_JSON body = json_pack("{s:O, s:b}", "Container", first, "Force", 1);
   json_array_remove(t->cut, 0);
-  RD_AUTO_FREE path = network_path(t, "/disconnect");
+  PU_AUTO_FREE path = network_path(t, "/disconnect");
   rd_request(op, &(struct rd_request){.method = "POST", .path = path, .body = body, .done = endpoint_cut});
 }
 
@@ -218,7 +218,7 @@ static void endpoints_next(struct thing *t) {
     rd_op_after(&t->op, 50 << t->tries, network_delete);
     return;
   }
-  RD_AUTO_FREE path = rd_path("/containers/", json_string_value(json_array_get(t->cut, 0)), "/json");
+  PU_AUTO_FREE path = rd_path("/containers/", json_string_value(json_array_get(t->cut, 0)), "/json");
   rd_request(&t->op, &(struct rd_request){.method = "GET", .path = path, .done = endpoint_seen});
 }
 
@@ -226,12 +226,12 @@ static void endpoints_found(struct rd_op *op, const struct rd_answer *a) {
   struct thing *t = (struct thing *)op;
   json_decref(t->cut);
   t->cut = json_array();
-  rd_set(&t->living, NULL);
+  pu_set(&t->living, NULL);
   const char *key;
   json_t *endpoint;
-  json_object_foreach(rd_obj(a->json, "Containers"), key, endpoint) {
+  json_object_foreach(pu_obj(a->json, "Containers"), key, endpoint) {
     (void)key;
-    if (*rd_str_or(endpoint, "Name", ""))
+    if (*pu_str_or(endpoint, "Name", ""))
       json_array_append(t->cut, json_object_get(endpoint, "Name"));
   }
   endpoints_next(t);
@@ -248,14 +248,14 @@ static void endpoints_in_the_way(struct thing *t, const char *sentence) {
   } else if (t->tries <= patient_tries) {
     rd_op_after(&t->op, 50 << t->tries, network_delete);
   } else {
-    RD_AUTO_FREE path = network_path(t, "");
+    PU_AUTO_FREE path = network_path(t, "");
     rd_request(&t->op, &(struct rd_request){.method = "GET", .path = path, .done = endpoints_found});
   }
 }
 
 static void network_deleted(struct rd_op *op, const struct rd_answer *a) {
   struct thing *t = (struct thing *)op;
-  RD_AUTO_FREE sentence = !a->code && a->status >= 400 ? rd_sentence(a->body, a->len) : NULL;
+  PU_AUTO_FREE sentence = !a->code && a->status >= 400 ? rd_sentence(a->body, a->len) : NULL;
   if (sentence && strstr(sentence, "has active endpoints"))
     endpoints_in_the_way(t, sentence);
   else if ((!a->code && a->status == 404) || rd_answer_good(op, a))
@@ -263,7 +263,7 @@ static void network_deleted(struct rd_op *op, const struct rd_answer *a) {
 }
 
 static void network_delete(struct rd_op *op) {
-  RD_AUTO_FREE path = network_path((struct thing *)op, "");
+  PU_AUTO_FREE path = network_path((struct thing *)op, "");
   rd_request(op, &(struct rd_request){.method = "DELETE", .path = path, .done = network_deleted});
 }
 
@@ -273,9 +273,9 @@ static void network_look(struct rd_op *op);
 
 /* Ends the operation with the network of that name. */
 static void network_use(struct thing *t, const json_t *network) {
-  RD_AUTO_FREE why = rd_network_differs(network, t->spec);
+  PU_AUTO_FREE why = rd_network_differs(network, t->spec);
   if (!unusable(t, network, why))
-    rd_op_done(&t->op, json_pack("{s:s, s:b}", "id", rd_str_or(network, "Id", ""), "created", rd_eq(t->made, rd_str(network, "Id"))));
+    rd_op_done(&t->op, json_pack("{s:s, s:b}", "id", pu_str_or(network, "Id", ""), "created", pu_eq(t->made, pu_str(network, "Id"))));
 }
 
 /* Goes on with the removal, and ends the operation when all that shall go is gone. */
@@ -294,11 +294,11 @@ static void networks_removed(struct thing *t) {
 static bool stays_rather(const struct thing *t, const json_t *a, const json_t *b) {
   if (is_ours(t, a) != is_ours(t, b))
     return !is_ours(t, a);
-  bool used_a = json_object_size(rd_obj(a, "Containers")) > 0, used_b = json_object_size(rd_obj(b, "Containers")) > 0;
+  bool used_a = json_object_size(pu_obj(a, "Containers")) > 0, used_b = json_object_size(pu_obj(b, "Containers")) > 0;
   if (used_a != used_b)
     return used_a;
-  int64_t age_a = rd_time_ms(rd_str_or(a, "Created", "")), age_b = rd_time_ms(rd_str_or(b, "Created", ""));
-  return age_a != age_b ? age_a < age_b : strcmp(rd_str_or(a, "Id", ""), rd_str_or(b, "Id", "")) < 0;
+  int64_t age_a = rd_time_ms(pu_str_or(a, "Created", "")), age_b = rd_time_ms(pu_str_or(b, "Created", ""));
+  return age_a != age_b ? age_a < age_b : strcmp(pu_str_or(a, "Id", ""), pu_str_or(b, "Id", "")) < 0;
 }
 
 /* All of t->found are known with their containers: one stays. */
@@ -315,7 +315,7 @@ static void networks_settle(struct thing *t) {
                t->op.subject, strangers);
     return;
   }
-  rd_log(t->op.self, BERTH_LOG_WARN, "%s: the engine has %zu of that name; %s stays", t->op.subject, json_array_size(t->found), rd_str_or(keep, "Id", ""));
+  rd_log(t->op.self, BERTH_LOG_WARN, "%s: the engine has %zu of that name; %s stays", t->op.subject, json_array_size(t->found), pu_str_or(keep, "Id", ""));
   t->kept = json_incref(keep);
   t->at = 0;
   networks_removed(t);
@@ -339,7 +339,7 @@ static void network_inspected(struct rd_op *op, const struct rd_answer *a) {
 /* A list does not tell of containers. */
 static void networks_inspect(struct thing *t) {
   if (t->at < json_array_size(t->found)) {
-    RD_AUTO_FREE path = network_path(t, "");
+    PU_AUTO_FREE path = network_path(t, "");
     rd_request(&t->op, &(struct rd_request){.method = "GET", .path = path, .done = network_inspected});
   } else if (json_array_size(t->found)) {
     networks_settle(t);
@@ -381,8 +381,8 @@ static void network_created(struct rd_op *op, const struct rd_answer *a) {
   }
   if (!rd_answer_good(op, a))
     return;
-  const char *id = rd_str(a->json, "Id");
-  rd_set(&t->made, rd_strdup(id ? id : rd_str_or(a->json, "ID", "")));
+  const char *id = pu_str(a->json, "Id");
+  pu_set(&t->made, pu_strdup(id ? id : pu_str_or(a->json, "ID", "")));
   network_recheck(t);
   network_look(op);
 }
@@ -390,7 +390,7 @@ static void network_created(struct rd_op *op, const struct rd_answer *a) {
 static void network_make(struct thing *t) {
   if (external_missing(t))
     return;
-  RD_AUTO_JSON body = network_body(t);
+  PU_AUTO_JSON body = network_body(t);
   if (t->made)
     rd_op_fail(&t->op, BERTH_CONFLICT, "%s: somebody removed it while it was being made", t->op.subject);
   else if (t->op.self->api < 147 && json_object_get(body, "EnableIPv4"))
@@ -451,7 +451,7 @@ static void network_remove_ready(struct rd_op *op) {
     networks_ask(op, network_remove_seen);
     return;
   }
-  RD_AUTO_FREE path = rd_path("/networks/", name, "");
+  PU_AUTO_FREE path = rd_path("/networks/", name, "");
   rd_request(op, &(struct rd_request){.method = "GET", .path = path, .done = network_remove_known});
 }
 
@@ -465,21 +465,21 @@ static void network_listed(struct rd_op *op, const struct rd_answer *a) {
 }
 
 static void network_list_ready(struct rd_op *op) {
-  RD_AUTO_FREE filters = rd_filters(((struct thing *)op)->label, NULL, NULL);
-  RD_AUTO_FREE path = rd_asprintf("/networks?%s", filters);
+  PU_AUTO_FREE filters = rd_filters(((struct thing *)op)->label, NULL, NULL);
+  PU_AUTO_FREE path = pu_asprintf("/networks?%s", filters);
   rd_request(op, &(struct rd_request){.method = "GET", .path = path, .max_body = 16 << 20, .done = network_listed});
 }
 
 void rd_network_list(struct berth_instance *self, berth_op id, const struct berth_runtime_list *request) {
   struct thing *t = thing_new(self, id, "list of", "networks", NULL, NULL);
-  t->label = rd_strdup(request->label);
+  t->label = pu_strdup(request->label);
   rd_op_ready(&t->op, network_list_ready);
 }
 
 /* ---------------------------------------------------------------- volumes */
 
 static json_t *volume_result(const json_t *v, bool created) {
-  return json_pack("{s:s, s:s, s:b}", "name", rd_str_or(v, "Name", ""), "mountpoint", rd_str_or(v, "Mountpoint", ""), "created", created);
+  return json_pack("{s:s, s:s, s:b}", "name", pu_str_or(v, "Name", ""), "mountpoint", pu_str_or(v, "Mountpoint", ""), "created", created);
 }
 
 /* An engine that was asked twice at once gives the other asker's volume. */
@@ -490,8 +490,8 @@ static void volume_created(struct rd_op *op, const struct rd_answer *a) {
 
 static void volume_make(struct thing *t) {
   json_t *options = rd_spec_map(json_object_get(t->spec, "driver_opts"));
-  const char *driver = rd_str(t->spec, "driver");
-  RD_AUTO_JSON body = json_pack("{s:s, s:s, s:o, s:O}", "Name", t->name, "Driver", driver && *driver ? driver : "local", "DriverOpts",
+  const char *driver = pu_str(t->spec, "driver");
+  PU_AUTO_JSON body = json_pack("{s:s, s:s, s:o, s:O}", "Name", t->name, "Driver", driver && *driver ? driver : "local", "DriverOpts",
                                 options ? options : json_object(), "Labels", t->labels);
   rd_request(&t->op, &(struct rd_request){.method = "POST", .path = "/volumes/create", .body = body, .done = volume_created});
 }
@@ -505,13 +505,13 @@ static void volume_seen(struct rd_op *op, const struct rd_answer *a) {
   }
   if (!rd_answer_good(op, a))
     return;
-  RD_AUTO_FREE why = rd_volume_differs(a->json, t->spec);
+  PU_AUTO_FREE why = rd_volume_differs(a->json, t->spec);
   if (!unusable(t, a->json, why))
     rd_op_done(op, volume_result(a->json, false));
 }
 
 static void volume_look(struct rd_op *op) {
-  RD_AUTO_FREE path = rd_path("/volumes/", ((struct thing *)op)->name, "");
+  PU_AUTO_FREE path = rd_path("/volumes/", ((struct thing *)op)->name, "");
   rd_request(op, &(struct rd_request){.method = "GET", .path = path, .done = volume_seen});
 }
 
@@ -520,7 +520,7 @@ void rd_volume_ensure(struct berth_instance *self, berth_op id, const struct ber
 }
 
 static void volume_remove_ready(struct rd_op *op) {
-  RD_AUTO_FREE path = rd_path("/volumes/", ((struct thing *)op)->name, "");
+  PU_AUTO_FREE path = rd_path("/volumes/", ((struct thing *)op)->name, "");
   rd_request(op, &(struct rd_request){.method = "DELETE", .path = path, .done = removed});
 }
 
@@ -534,13 +534,13 @@ static void volume_listed(struct rd_op *op, const struct rd_answer *a) {
 }
 
 static void volume_list_ready(struct rd_op *op) {
-  RD_AUTO_FREE filters = rd_filters(((struct thing *)op)->label, NULL, NULL);
-  RD_AUTO_FREE path = rd_asprintf("/volumes?%s", filters);
+  PU_AUTO_FREE filters = rd_filters(((struct thing *)op)->label, NULL, NULL);
+  PU_AUTO_FREE path = pu_asprintf("/volumes?%s", filters);
   rd_request(op, &(struct rd_request){.method = "GET", .path = path, .max_body = 16 << 20, .done = volume_listed});
 }
 
 void rd_volume_list(struct berth_instance *self, berth_op id, const struct berth_runtime_list *request) {
   struct thing *t = thing_new(self, id, "list of", "volumes", NULL, NULL);
-  t->label = rd_strdup(request->label);
+  t->label = pu_strdup(request->label);
   rd_op_ready(&t->op, volume_list_ready);
 }

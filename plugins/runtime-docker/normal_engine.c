@@ -17,23 +17,23 @@ static json_t *copy_or(json_t *v, json_t *fallback) {
 /* ---------------------------------------------------------------- images, networks, volumes */
 
 json_t *rd_normal_image(const json_t *image) {
-  const char *id = rd_str_or(image, "Id", ""), *variant = rd_str(image, "Variant");
-  RD_AUTO_FREE full = *id && !strchr(id, ':') ? rd_asprintf("sha256:%s", id) : rd_strdup(id);
-  RD_AUTO_FREE platform = rd_asprintf("%s/%s%s%s", rd_str_or(image, "Os", "linux"), rd_str_or(image, "Architecture", ""),
+  const char *id = pu_str_or(image, "Id", ""), *variant = pu_str(image, "Variant");
+  PU_AUTO_FREE full = *id && !strchr(id, ':') ? pu_asprintf("sha256:%s", id) : pu_strdup(id);
+  PU_AUTO_FREE platform = pu_asprintf("%s/%s%s%s", pu_str_or(image, "Os", "linux"), pu_str_or(image, "Architecture", ""),
                                       variant && *variant ? "/" : "", variant ? variant : "");
-  return json_pack("{s:s, s:o, s:o, s:I, s:s, s:s}", "id", full, "digests", copy_or(rd_arr(image, "RepoDigests"), json_array()), "tags",
-                   copy_or(rd_arr(image, "RepoTags"), json_array()), "size", (json_int_t)rd_int(image, "Size", 0), "platform", platform,
-                   "created", rd_str_or(image, "Created", ""));
+  return json_pack("{s:s, s:o, s:o, s:I, s:s, s:s}", "id", full, "digests", copy_or(pu_arr(image, "RepoDigests"), json_array()), "tags",
+                   copy_or(pu_arr(image, "RepoTags"), json_array()), "size", (json_int_t)rd_int(image, "Size", 0), "platform", platform,
+                   "created", pu_str_or(image, "Created", ""));
 }
 
 /* Docker: {"ImagesDeleted": [{"Untagged"|"Deleted"}], "SpaceReclaimed"}; Podman: [{"Id", "Size"}]. */
 json_t *rd_normal_prune(const json_t *answer) {
-  const json_t *deleted = json_is_array(answer) ? answer : rd_arr(answer, "ImagesDeleted");
+  const json_t *deleted = json_is_array(answer) ? answer : pu_arr(answer, "ImagesDeleted");
   json_t *removed = json_array(), *v;
   json_int_t freed = rd_int(answer, "SpaceReclaimed", 0);
   size_t i;
   json_array_foreach(deleted, i, v) {
-    const char *name = rd_str(v, "Untagged") ? rd_str(v, "Untagged") : rd_str_or(v, "Deleted", rd_str(v, "Id"));
+    const char *name = pu_str(v, "Untagged") ? pu_str(v, "Untagged") : pu_str_or(v, "Deleted", pu_str(v, "Id"));
     if (name)
       json_array_append_new(removed, json_string(name));
     freed += rd_int(v, "Size", 0);
@@ -45,19 +45,19 @@ json_t *rd_normal_networks(const json_t *networks) {
   json_t *list = json_array(), *n;
   size_t i;
   json_array_foreach(networks, i, n)
-    json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:o}", "name", rd_str_or(n, "Name", ""), "id", rd_str_or(n, "Id", ""), "driver",
-                                          rd_str_or(n, "Driver", ""), "labels", copy_or(rd_obj(n, "Labels"), json_object())));
+    json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:o}", "name", pu_str_or(n, "Name", ""), "id", pu_str_or(n, "Id", ""), "driver",
+                                          pu_str_or(n, "Driver", ""), "labels", copy_or(pu_obj(n, "Labels"), json_object())));
   return json_pack("{s:o}", "networks", list);
 }
 
 json_t *rd_normal_volumes(const json_t *answer) {
-  const json_t *volumes = rd_arr(answer, "Volumes");
+  const json_t *volumes = pu_arr(answer, "Volumes");
   json_t *list = json_array(), *v;
   size_t i;
   json_array_foreach(volumes, i, v)
-    json_array_append_new(list, json_pack("{s:s, s:s, s:o, s:s}", "name", rd_str_or(v, "Name", ""), "driver", rd_str_or(v, "Driver", ""),
-                                          "labels", copy_or(rd_obj(v, "Labels"), json_object()), "mountpoint",
-                                          rd_str_or(v, "Mountpoint", "")));
+    json_array_append_new(list, json_pack("{s:s, s:s, s:o, s:s}", "name", pu_str_or(v, "Name", ""), "driver", pu_str_or(v, "Driver", ""),
+                                          "labels", copy_or(pu_obj(v, "Labels"), json_object()), "mountpoint",
+                                          pu_str_or(v, "Mountpoint", "")));
   return json_pack("{s:o}", "volumes", list);
 }
 
@@ -66,48 +66,48 @@ static const char *option_that_differs(const json_t *have, const json_t *want) {
   const char *key;
   json_t *v;
   json_object_foreach((json_t *)(uintptr_t)want, key, v) {
-    RD_AUTO_FREE wanted = rd_scalar(v);
-    if (wanted && !rd_eq(rd_str_or(have, key, ""), wanted))
+    PU_AUTO_FREE wanted = rd_scalar(v);
+    if (wanted && !pu_eq(pu_str_or(have, key, ""), wanted))
       return key;
   }
   return NULL;
 }
 
 static bool subnet_there(const json_t *there, const char *subnet) {
-  const json_t *configs = rd_arr(rd_obj(there, "IPAM"), "Config");
+  const json_t *configs = pu_arr(pu_obj(there, "IPAM"), "Config");
   size_t i;
   json_t *c;
   json_array_foreach(configs, i, c)
-    if (rd_eq(rd_str(c, "Subnet"), subnet))
+    if (pu_eq(pu_str(c, "Subnet"), subnet))
       return true;
   return false;
 }
 
 char *rd_network_differs(const json_t *there, const json_t *spec) {
-  const char *driver = rd_str(spec, "driver"), *have = rd_str_or(there, "Driver", "");
-  const json_t *configs = rd_arr(rd_obj(spec, "ipam"), "config");
+  const char *driver = pu_str(spec, "driver"), *have = pu_str_or(there, "Driver", "");
+  const json_t *configs = pu_arr(pu_obj(spec, "ipam"), "config");
   size_t i;
   json_t *c;
-  if (!rd_eq(driver && *driver ? driver : "bridge", have))
-    return rd_asprintf("its driver is %s, not %s", have, driver && *driver ? driver : "bridge");
+  if (!pu_eq(driver && *driver ? driver : "bridge", have))
+    return pu_asprintf("its driver is %s, not %s", have, driver && *driver ? driver : "bridge");
   json_array_foreach(configs, i, c)
-    if (rd_str(c, "subnet") && !subnet_there(there, rd_str(c, "subnet")))
-      return rd_asprintf("it does not have the subnet %s", rd_str(c, "subnet"));
+    if (pu_str(c, "subnet") && !subnet_there(there, pu_str(c, "subnet")))
+      return pu_asprintf("it does not have the subnet %s", pu_str(c, "subnet"));
   if (rd_bool(there, "Internal", false) != rd_bool(spec, "internal", false))
-    return rd_asprintf("it is %sinternal", rd_bool(spec, "internal", false) ? "not " : "");
-  const char *option = option_that_differs(rd_obj(there, "Options"), rd_obj(spec, "driver_opts"));
-  return option ? rd_asprintf("its option %s has another value", option) : NULL;
+    return pu_asprintf("it is %sinternal", rd_bool(spec, "internal", false) ? "not " : "");
+  const char *option = option_that_differs(pu_obj(there, "Options"), pu_obj(spec, "driver_opts"));
+  return option ? pu_asprintf("its option %s has another value", option) : NULL;
 }
 
 char *rd_volume_differs(const json_t *there, const json_t *spec) {
-  const char *driver = rd_str(spec, "driver"), *have = rd_str_or(there, "Driver", "local");
-  if (!rd_eq(driver && *driver ? driver : "local", have))
-    return rd_asprintf("its driver is %s, not %s", have, driver && *driver ? driver : "local");
-  const json_t *options = rd_obj(there, "Options");
-  if (!options && !rd_eq(have, "local"))
+  const char *driver = pu_str(spec, "driver"), *have = pu_str_or(there, "Driver", "local");
+  if (!pu_eq(driver && *driver ? driver : "local", have))
+    return pu_asprintf("its driver is %s, not %s", have, driver && *driver ? driver : "local");
+  const json_t *options = pu_obj(there, "Options");
+  if (!options && !pu_eq(have, "local"))
     return NULL; /* a driver that does not tell its options */
-  const char *option = option_that_differs(options, rd_obj(spec, "driver_opts"));
-  return option ? rd_asprintf("its option %s has another value", option) : NULL;
+  const char *option = option_that_differs(options, pu_obj(spec, "driver_opts"));
+  return option ? pu_asprintf("its option %s has another value", option) : NULL;
 }
 
 /* ---------------------------------------------------------------- the engine */
@@ -118,12 +118,12 @@ static void feature(json_t *list, const char *name, bool there) {
 }
 
 static bool security_option(const json_t *info, const char *name) {
-  const json_t *options = rd_arr(info, "SecurityOptions");
-  RD_AUTO_FREE full = rd_asprintf("name=%s", name);
+  const json_t *options = pu_arr(info, "SecurityOptions");
+  PU_AUTO_FREE full = pu_asprintf("name=%s", name);
   size_t i;
   json_t *v;
   json_array_foreach(options, i, v)
-    if (rd_starts(json_string_value(v), full))
+    if (pu_starts(json_string_value(v), full))
       return true;
   return false;
 }
@@ -134,7 +134,7 @@ static json_t *features(const json_t *info, int api) {
   feature(list, "apparmor", security_option(info, "apparmor"));
   feature(list, "build", true);
   feature(list, "cdi", api >= 144);
-  feature(list, "gpus", json_object_get(rd_obj(info, "Runtimes"), "nvidia") != NULL);
+  feature(list, "gpus", json_object_get(pu_obj(info, "Runtimes"), "nvidia") != NULL);
   feature(list, "healthcheck.start_interval", api >= 144);
   feature(list, "limits.cpus", rd_bool(info, "CpuCfsQuota", true));
   feature(list, "limits.memory", rd_bool(info, "MemoryLimit", true));
@@ -148,21 +148,21 @@ static json_t *features(const json_t *info, int api) {
 }
 
 json_t *rd_normal_info(const json_t *version, const json_t *info, int api) {
-  const char *os = rd_str_or(version, "Os", "linux"), *arch = rd_str_or(version, "Arch", "");
-  RD_AUTO_FREE platform = rd_asprintf("%s/%s", os, arch);
-  RD_AUTO_FREE api_text = rd_asprintf("%d.%d", api / 100, api % 100);
+  const char *os = pu_str_or(version, "Os", "linux"), *arch = pu_str_or(version, "Arch", "");
+  PU_AUTO_FREE platform = pu_asprintf("%s/%s", os, arch);
+  PU_AUTO_FREE api_text = pu_asprintf("%d.%d", api / 100, api % 100);
   json_t *out = json_object();
   json_object_set_new(out, "name", json_string(rd_is_podman(version) ? "podman" : "docker"));
-  json_object_set_new(out, "version", json_string(rd_str_or(version, "Version", "")));
+  json_object_set_new(out, "version", json_string(pu_str_or(version, "Version", "")));
   json_object_set_new(out, "api_version", json_string(api_text));
   json_object_set_new(out, "os", json_string(os));
   json_object_set_new(out, "arch", json_string(arch));
   json_object_set_new(out, "platform", json_string(platform));
-  json_object_set_new(out, "kernel", json_string(rd_str_or(info, "KernelVersion", rd_str_or(version, "KernelVersion", ""))));
+  json_object_set_new(out, "kernel", json_string(pu_str_or(info, "KernelVersion", pu_str_or(version, "KernelVersion", ""))));
   json_object_set_new(out, "cpus", json_real((double)rd_int(info, "NCPU", 0)));
   json_object_set_new(out, "memory", json_integer(rd_int(info, "MemTotal", 0)));
-  json_object_set_new(out, "cgroup", json_string(rd_eq(rd_str(info, "CgroupVersion"), "2") ? "2" : "1"));
-  json_object_set_new(out, "root_dir", json_string(rd_str_or(info, "DockerRootDir", "")));
+  json_object_set_new(out, "cgroup", json_string(pu_eq(pu_str(info, "CgroupVersion"), "2") ? "2" : "1"));
+  json_object_set_new(out, "root_dir", json_string(pu_str_or(info, "DockerRootDir", "")));
   json_object_set_new(out, "rootless", json_boolean(security_option(info, "rootless") || rd_bool(info, "Rootless", false)));
   json_object_set_new(out, "features", features(info, api));
   return out;
@@ -207,7 +207,7 @@ enum berth_code rd_code_text(const char *s, enum berth_code fallback) {
       {"connection reset", BERTH_UNAVAILABLE},
       {"toomanyrequests", BERTH_UNAVAILABLE},
   };
-  for (size_t i = 0; i < RD_COUNT(table); i++)
+  for (size_t i = 0; i < PU_COUNT(table); i++)
     if (strcasestr(s, table[i].part))
       return table[i].code;
   return fallback;
@@ -231,12 +231,12 @@ enum berth_code rd_code(int status, const char *sentence) {
 
 char *rd_sentence(const char *body, size_t len) {
   enum { most = 2048 };
-  RD_AUTO_JSON parsed = rd_json_parse(body, len);
-  const char *message = rd_str(parsed, "message");
+  PU_AUTO_JSON parsed = rd_json_parse(body, len);
+  const char *message = pu_str(parsed, "message");
   const char *s = message ? message : parsed ? "" : body ? body : "";
   size_t n = message ? strlen(message) : strnlen(s, len);
   while (n && (s[n - 1] == '\n' || s[n - 1] == ' '))
     n--;
-  RD_AUTO_JSON clean = rd_json_bytes(s, n < most ? n : most);
-  return rd_strdup(json_string_value(clean));
+  PU_AUTO_JSON clean = rd_json_bytes(s, n < most ? n : most);
+  return pu_strdup(json_string_value(clean));
 }

@@ -39,7 +39,7 @@ static enum berth_code start(const struct berth_host *host, const char *config_j
   enum berth_code code = read_settings(config_json, &config, why);
   if (code != BERTH_OK)
     return code;
-  struct berth_instance *self = rd_calloc(1, sizeof *self);
+  struct berth_instance *self = pu_calloc(1, sizeof *self);
   get_services(self, host);
   self->config = config;
   *out = self;

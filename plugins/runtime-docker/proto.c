@@ -66,7 +66,7 @@ bool rd_proto_next(struct rd_proto *in, struct rd_field *out) {
   return !in->bad;
 }
 
-char *rd_proto_text(const struct rd_field *f) { return rd_asprintf("%.*s", f->bytes ? (int)f->len : 0, f->bytes ? (const char *)f->data : ""); }
+char *rd_proto_text(const struct rd_field *f) { return pu_asprintf("%.*s", f->bytes ? (int)f->len : 0, f->bytes ? (const char *)f->data : ""); }
 
 /* ---------------------------------------------------------------- writing */
 

@@ -16,7 +16,7 @@ static const char agent_id_header[] = "buildkit.ssh.id";
 struct rd_stream {
   struct rd_stream *prev, *next;
   char *path;
-  struct rd_buf request;
+  struct pu_buf request;
   bool too_large, answered;
   uint8_t *answer; /* one gRPC message with its head */
   size_t len, sent;
@@ -24,7 +24,7 @@ struct rd_stream {
   int32_t id;
   char *agent_id;
   void *agent;
-  struct rd_buf says; /* framed, for the engine */
+  struct pu_buf says; /* framed, for the engine */
   bool silent;        /* and nothing follows */
 };
 
@@ -43,10 +43,10 @@ static void stream_free(struct rd_session *s, struct rd_stream *st) {
     st->next->prev = st->prev;
   if (st->agent)
     s->events.agent_close(st->agent);
-  rd_buf_free(&st->says);
+  pu_buf_free(&st->says);
   free(st->agent_id);
   free(st->path);
-  rd_buf_free(&st->request);
+  pu_buf_free(&st->request);
   if (st->answer)
     explicit_bzero(st->answer, st->len);
   free(st->answer);
@@ -61,10 +61,10 @@ static nghttp2_nv pair(const char *name, const char *value) {
 
 /* An answer without a message: the status comes with the head. */
 static void refuse(struct rd_session *s, int32_t id, int code, const char *message) {
-  RD_AUTO_FREE status = rd_asprintf("%d", code);
+  PU_AUTO_FREE status = pu_asprintf("%d", code);
   const nghttp2_nv head[] = {pair(":status", "200"), pair("content-type", "application/grpc"), pair("grpc-status", status),
                              pair("grpc-message", message)};
-  nghttp2_submit_response(s->http, id, head, RD_COUNT(head), NULL);
+  nghttp2_submit_response(s->http, id, head, PU_COUNT(head), NULL);
 }
 
 static ssize_t answer_read(nghttp2_session *http, int32_t id, uint8_t *out, size_t room, uint32_t *flags, nghttp2_data_source *source,
@@ -90,7 +90,7 @@ static void grpc_length(uint8_t *head, size_t len) {
 /* Room for the message of len bytes, behind its head; NUL-filled. Allocated once, so that no copies of a secret are left behind. */
 static uint8_t *answer_room(struct rd_stream *st, size_t len) {
   st->len = grpc_head + len;
-  st->answer = rd_calloc(1, st->len + 1);
+  st->answer = pu_calloc(1, st->len + 1);
   grpc_length(st->answer, len);
   return st->answer + grpc_head;
 }
@@ -98,7 +98,7 @@ static uint8_t *answer_room(struct rd_stream *st, size_t len) {
 static void answer(struct rd_session *s, int32_t id, struct rd_stream *st) {
   const nghttp2_nv head[] = {pair(":status", "200"), pair("content-type", "application/grpc")};
   nghttp2_data_provider body = {.source.ptr = st, .read_callback = answer_read};
-  nghttp2_submit_response(s->http, id, head, RD_COUNT(head), &body);
+  nghttp2_submit_response(s->http, id, head, PU_COUNT(head), &body);
 }
 
 /* ---------------------------------------------------------------- services */
@@ -109,11 +109,11 @@ static char *request_name(const struct rd_stream *st) {
   struct rd_proto in = rd_proto_read(st->request.data + grpc_head, st->request.len - grpc_head);
   for (struct rd_field f; rd_proto_next(&in, &f);)
     if (f.number == 1 && f.bytes)
-      rd_set(&name, rd_proto_text(&f));
+      pu_set(&name, rd_proto_text(&f));
   if (in.bad)
-    rd_set(&name, NULL);
+    pu_set(&name, NULL);
   else if (!name)
-    name = rd_strdup("");
+    name = pu_strdup("");
   return name;
 }
 
@@ -171,16 +171,16 @@ static void serve(struct rd_session *s, int32_t id, struct rd_stream *st) {
     refuse(s, id, st->too_large ? GRPC_EXHAUSTED : GRPC_INTERNAL, "the request is not one message of gRPC");
     return;
   }
-  RD_AUTO_FREE name = request_name(st);
+  PU_AUTO_FREE name = request_name(st);
   if (!name)
     refuse(s, id, GRPC_INTERNAL, "the request is malformed");
-  else if (rd_eq(st->path, rd_session_methods[0]))
+  else if (pu_eq(st->path, rd_session_methods[0]))
     get_secret(s, id, st, name);
-  else if (rd_eq(st->path, rd_session_methods[1]))
+  else if (pu_eq(st->path, rd_session_methods[1]))
     get_credentials(s, id, st, name);
-  else if (rd_eq(st->path, rd_session_methods[2]))
+  else if (pu_eq(st->path, rd_session_methods[2]))
     get_health(s, id, st);
-  else if (rd_eq(st->path, rd_session_methods[3]))
+  else if (pu_eq(st->path, rd_session_methods[3]))
     check_agent(s, id, st, name);
   else
     refuse(s, id, GRPC_UNIMPLEMENTED, "not offered");
@@ -208,10 +208,10 @@ static ssize_t says_read(nghttp2_session *http, int32_t id, uint8_t *out, size_t
 void rd_session_agent_says(struct rd_session *s, struct rd_stream *st, const void *data, size_t len) {
   size_t inner = rd_proto_bytes_size(1, len);
   if (len && len <= max_request && !st->silent) {
-    uint8_t *message = rd_calloc(1, grpc_head + inner);
+    uint8_t *message = pu_calloc(1, grpc_head + inner);
     grpc_length(message, inner);
     rd_proto_put_bytes(message + grpc_head, 1, data, len);
-    rd_buf_add(&st->says, message, grpc_head + inner);
+    pu_buf_add(&st->says, message, grpc_head + inner);
     free(message);
   }
   st->silent = st->silent || !len;
@@ -249,7 +249,7 @@ static void agent_open(struct rd_session *s, int32_t id, struct rd_stream *st) {
   st->agent = s->events.agent_open(s->events.arg, st->agent_id ? st->agent_id : "default", st);
   st->answered = true;
   if (st->agent)
-    nghttp2_submit_response(s->http, id, head, RD_COUNT(head), &body);
+    nghttp2_submit_response(s->http, id, head, PU_COUNT(head), &body);
   else
     refuse(s, id, GRPC_NOT_FOUND, "no such agent, or it does not answer");
 }
@@ -260,7 +260,7 @@ static int on_begin(nghttp2_session *http, const nghttp2_frame *frame, void *arg
   struct rd_session *s = arg;
   if (frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat != NGHTTP2_HCAT_REQUEST)
     return 0;
-  struct rd_stream *st = rd_calloc(1, sizeof *st);
+  struct rd_stream *st = pu_calloc(1, sizeof *st);
   st->next = s->streams;
   if (st->next)
     st->next->prev = st;
@@ -275,9 +275,9 @@ static int on_header(nghttp2_session *http, const nghttp2_frame *frame, const ui
   (void)flags;
   (void)arg;
   if (st && nlen == 5 && memcmp(name, ":path", 5) == 0)
-    rd_set(&st->path, rd_asprintf("%.*s", (int)vlen, (const char *)value));
+    pu_set(&st->path, pu_asprintf("%.*s", (int)vlen, (const char *)value));
   if (st && nlen == sizeof agent_id_header - 1 && memcmp(name, agent_id_header, nlen) == 0)
-    rd_set(&st->agent_id, rd_asprintf("%.*s", (int)vlen, (const char *)value));
+    pu_set(&st->agent_id, pu_asprintf("%.*s", (int)vlen, (const char *)value));
   return 0;
 }
 
@@ -290,7 +290,7 @@ static int on_chunk(nghttp2_session *http, uint8_t flags, int32_t id, const uint
   if (st->request.len + len > room)
     st->too_large = true;
   else
-    rd_buf_add(&st->request, data, len);
+    pu_buf_add(&st->request, data, len);
   if (st->agent && !agent_hears(arg, st))
     nghttp2_submit_rst_stream(http, NGHTTP2_FLAG_NONE, id, NGHTTP2_CANCEL);
   return 0;
@@ -301,7 +301,7 @@ static int on_frame(nghttp2_session *http, const nghttp2_frame *frame, void *arg
   bool head = frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat == NGHTTP2_HCAT_REQUEST;
   bool last = (frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA) && frame->hd.flags & NGHTTP2_FLAG_END_STREAM;
   struct rd_stream *st = head || last ? nghttp2_session_get_stream_user_data(http, frame->hd.stream_id) : NULL;
-  if (st && head && rd_eq(st->path, rd_session_methods[4]))
+  if (st && head && pu_eq(st->path, rd_session_methods[4]))
     agent_open(s, frame->hd.stream_id, st);
   if (st && last && st->agent)
     s->events.agent_hears(st->agent, "", 0);
@@ -328,7 +328,7 @@ static ssize_t on_send(nghttp2_session *http, const uint8_t *data, size_t len, i
 }
 
 struct rd_session *rd_session_new(const struct rd_session_events *events) {
-  struct rd_session *s = rd_calloc(1, sizeof *s);
+  struct rd_session *s = pu_calloc(1, sizeof *s);
   nghttp2_session_callbacks *calls = NULL;
   const nghttp2_settings_entry settings[] = {{NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, max_streams},
                                              {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, max_header_list}};
@@ -342,7 +342,7 @@ struct rd_session *rd_session_new(const struct rd_session_events *events) {
   nghttp2_session_callbacks_set_on_stream_close_callback(calls, on_close);
   nghttp2_session_callbacks_set_send_callback(calls, on_send);
   if (nghttp2_session_server_new(&s->http, calls, s) != 0 ||
-      nghttp2_submit_settings(s->http, NGHTTP2_FLAG_NONE, settings, RD_COUNT(settings)) != 0)
+      nghttp2_submit_settings(s->http, NGHTTP2_FLAG_NONE, settings, PU_COUNT(settings)) != 0)
     abort();
   nghttp2_session_callbacks_del(calls);
   return s;

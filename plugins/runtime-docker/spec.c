@@ -11,14 +11,14 @@ void rd_spec_error(struct rd_spec *s, enum berth_code code, const char *fmt, ...
   va_list ap;
   va_start(ap, fmt);
   s->code = code;
-  s->why = rd_vasprintf(fmt, ap);
+  s->why = pu_vasprintf(fmt, ap);
   va_end(ap);
 }
 
 void rd_spec_warn(struct rd_spec *s, const char *fmt, ...) {
   va_list ap;
   va_start(ap, fmt);
-  RD_AUTO_FREE text = rd_vasprintf(fmt, ap);
+  PU_AUTO_FREE text = pu_vasprintf(fmt, ap);
   va_end(ap);
   json_array_append_new(s->warnings, rd_json_bytes(text, strlen(text)));
 }
@@ -28,7 +28,7 @@ json_t *rd_spec_strings(const json_t *v) {
     return NULL;
   json_t *out = json_array();
   if (!json_is_array(v)) {
-    RD_AUTO_FREE one = rd_scalar(v);
+    PU_AUTO_FREE one = rd_scalar(v);
     if (one)
       json_array_append_new(out, json_string(one));
     return out;
@@ -36,7 +36,7 @@ json_t *rd_spec_strings(const json_t *v) {
   size_t i;
   json_t *item;
   json_array_foreach(v, i, item) {
-    RD_AUTO_FREE text = rd_scalar(item);
+    PU_AUTO_FREE text = rd_scalar(item);
     if (text)
       json_array_append_new(out, json_string(text));
   }
@@ -51,11 +51,11 @@ json_t *rd_spec_map(const json_t *v) {
   json_t *item;
   size_t i;
   json_object_foreach((json_t *)(uintptr_t)v, key, item) {
-    RD_AUTO_FREE text = rd_scalar(item);
+    PU_AUTO_FREE text = rd_scalar(item);
     json_object_set_new(out, key, json_string(text ? text : ""));
   }
   json_array_foreach(v, i, item) {
-    RD_AUTO_FREE text = rd_scalar(item);
+    PU_AUTO_FREE text = rd_scalar(item);
     char *eq = text ? strchr(text, '=') : NULL;
     if (eq)
       *eq = 0;
@@ -67,7 +67,7 @@ json_t *rd_spec_map(const json_t *v) {
 
 bool rd_spec_duration(struct rd_spec *s, const json_t *o, const char *key, int64_t unit_ns, int64_t *ns) {
   const json_t *v = json_object_get(o, key);
-  RD_AUTO_FREE text = rd_scalar(v);
+  PU_AUTO_FREE text = rd_scalar(v);
   if (!text)
     return false;
   if (rd_duration(text, unit_ns, ns))
@@ -78,7 +78,7 @@ bool rd_spec_duration(struct rd_spec *s, const json_t *o, const char *key, int64
 
 /* Sizes and counts: integers, or text in Compose's canonical form ("67108864"). */
 static json_t *number_value(struct rd_spec *s, const char *key, const json_t *v) {
-  RD_AUTO_FREE text = rd_scalar(v);
+  PU_AUTO_FREE text = rd_scalar(v);
   int64_t n;
   if (text && rd_size(text, &n))
     return json_integer(n);
@@ -88,7 +88,7 @@ static json_t *number_value(struct rd_spec *s, const char *key, const json_t *v)
 
 static json_t *attr_value(struct rd_spec *s, const json_t *from, const struct rd_attr *a) {
   const json_t *v = json_object_get(from, a->key);
-  RD_AUTO_FREE text = rd_scalar(v);
+  PU_AUTO_FREE text = rd_scalar(v);
   int64_t ns;
   switch (a->kind) {
     case RD_STR: return text ? json_string(text) : NULL;
@@ -135,10 +135,10 @@ static const char *const known_attributes[] = {
     "pull_policy", "pull_refresh_after", "restart", "scale", "secrets", "volumes", "volumes_from"};
 
 static bool attribute_known(const char *key) {
-  for (size_t i = 0; i < RD_COUNT(known_attributes); i++)
+  for (size_t i = 0; i < PU_COUNT(known_attributes); i++)
     if (strcmp(known_attributes[i], key) == 0)
       return true;
-  return rd_starts(key, "x-");
+  return pu_starts(key, "x-");
 }
 
 static void check_attributes(struct rd_spec *s) {
@@ -175,8 +175,8 @@ static void config_environment(struct rd_spec *s) {
   const char *key;
   json_t *v;
   json_object_foreach((json_t *)(uintptr_t)env, key, v) {
-    RD_AUTO_FREE text = rd_scalar(v);
-    RD_AUTO_FREE pair = text ? rd_asprintf("%s=%s", key, text) : rd_strdup(key);
+    PU_AUTO_FREE text = rd_scalar(v);
+    PU_AUTO_FREE pair = text ? pu_asprintf("%s=%s", key, text) : pu_strdup(key);
     json_array_append_new(list, json_string(pair));
   }
   json_object_set_new(s->body, "Env", list);
@@ -201,7 +201,7 @@ static void config_health(struct rd_spec *s) {
   static const struct {
     const char *key, *engine;
   } times[] = {{"interval", "Interval"}, {"timeout", "Timeout"}, {"start_period", "StartPeriod"}, {"start_interval", "StartInterval"}};
-  const json_t *check = rd_obj(s->service, "healthcheck");
+  const json_t *check = pu_obj(s->service, "healthcheck");
   if (!check)
     return;
   json_t *out = json_object();
@@ -210,7 +210,7 @@ static void config_health(struct rd_spec *s) {
   if (test)
     json_object_set_new(out, "Test", test);
   int64_t ns;
-  for (size_t i = 0; i < RD_COUNT(times); i++) {
+  for (size_t i = 0; i < PU_COUNT(times); i++) {
     if (!rd_spec_duration(s, check, times[i].key, 1000000000, &ns))
       continue;
     if (i == 3 && s->env->api < 144)
@@ -227,12 +227,12 @@ static void config_part(struct rd_spec *s, const json_t *spec) {
       {"user", "User", RD_STR},         {"working_dir", "WorkingDir", RD_STR}, {"hostname", "Hostname", RD_STR},
       {"domainname", "Domainname", RD_STR}, {"tty", "Tty", RD_BOOL},           {"stdin_open", "OpenStdin", RD_BOOL},
       {"stop_signal", "StopSignal", RD_STR}};
-  const char *image = rd_str(spec, "image");
+  const char *image = pu_str(spec, "image");
   if (!image || !*image)
     rd_spec_error(s, BERTH_INVALID, "the spec of container %s names no image", s->name);
   else
     json_object_set_new(s->body, "Image", json_string(image));
-  rd_spec_copy(s, s->service, s->body, table, RD_COUNT(table));
+  rd_spec_copy(s, s->service, s->body, table, PU_COUNT(table));
   json_t *labels = rd_spec_map(json_object_get(spec, "labels"));
   if (labels)
     json_object_set_new(s->body, "Labels", labels);
@@ -246,10 +246,10 @@ static void config_part(struct rd_spec *s, const json_t *spec) {
 
 bool rd_spec_translate(const struct rd_spec_env *env, const json_t *spec, struct rd_spec *out) {
   *out = (struct rd_spec){.env = env, .body = json_object(), .connects = json_array(), .warnings = json_array()};
-  json_t *service = rd_obj(spec, "service");
+  json_t *service = pu_obj(spec, "service");
   out->service = service ? json_incref(service) : json_object();
-  out->name = rd_strdup(rd_str_or(spec, "name", ""));
-  out->platform = rd_strdup(rd_str(out->service, "platform"));
+  out->name = pu_strdup(pu_str_or(spec, "name", ""));
+  out->platform = pu_strdup(pu_str(out->service, "platform"));
   out->host = json_object();
   json_object_set_new(out->body, "HostConfig", out->host);
   if (!json_is_object(spec))

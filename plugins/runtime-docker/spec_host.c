@@ -14,7 +14,7 @@ static const char *option_value(const char *opt, const char *name) {
 
 static const char *seccomp_path(const char *opt) {
   const char *path = option_value(opt, "seccomp");
-  return path && *path && !rd_eq(path, "unconfined") && !rd_eq(path, "builtin") ? path : NULL;
+  return path && *path && !pu_eq(path, "unconfined") && !pu_eq(path, "builtin") ? path : NULL;
 }
 
 json_t *rd_spec_files(const json_t *spec) {
@@ -33,23 +33,23 @@ json_t *rd_spec_files(const json_t *spec) {
 /* Docker wants the profile itself where people name its file; Podman, on the same machine, opens the file. */
 static void seccomp_add(struct rd_spec *s, json_t *list, const char *path) {
   if (s->env->podman) {
-    RD_AUTO_FREE named = rd_asprintf("seccomp=%s", path);
+    PU_AUTO_FREE named = pu_asprintf("seccomp=%s", path);
     json_array_append_new(list, json_string(named));
     return;
   }
-  const char *content = rd_str(s->env->files, path);
-  RD_AUTO_JSON profile = content ? rd_json_parse(content, strlen(content)) : NULL;
+  const char *content = pu_str(s->env->files, path);
+  PU_AUTO_JSON profile = content ? rd_json_parse(content, strlen(content)) : NULL;
   if (!json_is_object(profile)) {
     rd_spec_error(s, BERTH_INVALID, "security_opt: the seccomp profile %s is no JSON object", path);
     return;
   }
-  RD_AUTO_FREE compact = rd_json_text(profile);
-  RD_AUTO_FREE opt = rd_asprintf("seccomp=%s", compact);
+  PU_AUTO_FREE compact = pu_json_text(profile);
+  PU_AUTO_FREE opt = pu_asprintf("seccomp=%s", compact);
   json_array_append_new(list, json_string(opt));
 }
 
 static void host_security(struct rd_spec *s) {
-  RD_AUTO_JSON opts = rd_spec_strings(json_object_get(s->service, "security_opt"));
+  PU_AUTO_JSON opts = rd_spec_strings(json_object_get(s->service, "security_opt"));
   if (!opts)
     return;
   json_t *list = json_array();
@@ -60,11 +60,11 @@ static void host_security(struct rd_spec *s) {
     const char *opt = json_string_value(v);
     if (seccomp_path(opt)) {
       seccomp_add(s, list, seccomp_path(opt));
-    } else if (rd_eq(opt, "systempaths=unconfined")) { /* the docker command's word for two empty lists */
+    } else if (pu_eq(opt, "systempaths=unconfined")) { /* the docker command's word for two empty lists */
       json_object_set_new(s->host, "MaskedPaths", json_array());
       json_object_set_new(s->host, "ReadonlyPaths", json_array());
     } else {
-      RD_AUTO_FREE text = rd_strdup(opt);
+      PU_AUTO_FREE text = pu_strdup(opt);
       char *colon = strchr(text, ':');
       if (colon && !memchr(text, '=', (size_t)(colon - text)))
         *colon = '=';
@@ -91,8 +91,8 @@ static void cdi_add(struct rd_spec *s, const char *source) {
 
 /* "/dev/a[:/dev/b[:rwm]]" or {"source","target","permissions"}. */
 static void device_add(struct rd_spec *s, json_t *list, const json_t *v) {
-  RD_AUTO_FREE text = rd_strdup(json_is_string(v) ? json_string_value(v) : rd_str_or(v, "source", ""));
-  const char *target = rd_str(v, "target"), *permissions = rd_str(v, "permissions");
+  PU_AUTO_FREE text = pu_strdup(json_is_string(v) ? json_string_value(v) : pu_str_or(v, "source", ""));
+  const char *target = pu_str(v, "target"), *permissions = pu_str(v, "permissions");
   if (is_cdi(text)) {
     cdi_add(s, text);
     return;
@@ -137,7 +137,7 @@ static void extra_host_add(json_t *list, const char *name, const char *ip) {
     ip++;
     n -= 2;
   }
-  RD_AUTO_FREE entry = rd_asprintf("%s:%.*s", name, (int)n, ip);
+  PU_AUTO_FREE entry = pu_asprintf("%s:%.*s", name, (int)n, ip);
   json_array_append_new(list, json_string(entry));
 }
 
@@ -151,7 +151,7 @@ static void host_extra_hosts(struct rd_spec *s) {
   const char *name;
   size_t i;
   json_array_foreach(hosts, i, v) {
-    RD_AUTO_FREE text = rd_strdup(json_string_value(v));
+    PU_AUTO_FREE text = pu_strdup(json_string_value(v));
     char *sep = text ? strpbrk(text, "=:") : NULL;
     if (!sep) {
       rd_spec_error(s, BERTH_INVALID, "extra_hosts: \"%s\" is not name=address", text ? text : "");
@@ -170,11 +170,11 @@ static void host_extra_hosts(struct rd_spec *s) {
 }
 
 static void host_logging(struct rd_spec *s) {
-  const json_t *logging = rd_obj(s->service, "logging");
+  const json_t *logging = pu_obj(s->service, "logging");
   if (!logging)
     return;
   json_t *options = rd_spec_map(json_object_get(logging, "options"));
-  json_object_set_new(s->host, "LogConfig", json_pack("{s:s, s:o}", "Type", rd_str_or(logging, "driver", ""), "Config",
+  json_object_set_new(s->host, "LogConfig", json_pack("{s:s, s:o}", "Type", pu_str_or(logging, "driver", ""), "Config",
                                                       options ? options : json_object()));
 }
 
@@ -191,7 +191,7 @@ static void host_annotations(struct rd_spec *s) {
 /* What only Windows engines look at is told, not dropped in silence. */
 static void host_windows(struct rd_spec *s) {
   static const char *const keys[] = {"cpu_count", "cpu_percent"};
-  for (size_t i = 0; i < RD_COUNT(keys); i++)
+  for (size_t i = 0; i < PU_COUNT(keys); i++)
     if (rd_int(s->service, keys[i], 0))
       rd_spec_warn(s, "%s has an effect on Windows engines only; cpus limits the processor here", keys[i]);
 }
@@ -220,7 +220,7 @@ void rd_spec_host(struct rd_spec *s) {
       {"userns_mode", "UsernsMode", RD_STR},
       {"uts", "UTSMode", RD_STR},
   };
-  rd_spec_copy(s, s->service, s->host, table, RD_COUNT(table));
+  rd_spec_copy(s, s->service, s->host, table, PU_COUNT(table));
   host_security(s);
   host_devices(s);
   host_extra_hosts(s);

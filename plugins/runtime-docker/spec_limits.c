@@ -6,7 +6,7 @@
 #include "util.h"
 
 static void set_nano_cpus(struct rd_spec *s, const json_t *o) {
-  RD_AUTO_FREE text = rd_scalar(json_object_get(o, "cpus"));
+  PU_AUTO_FREE text = rd_scalar(json_object_get(o, "cpus"));
   char *end;
   double cpus = text ? strtod(text, &end) : 0;
   if (!text)
@@ -20,10 +20,10 @@ static void set_nano_cpus(struct rd_spec *s, const json_t *o) {
 static void limits_deploy(struct rd_spec *s) {
   static const struct rd_attr limits[] = {{"memory", "Memory", RD_SIZE}, {"pids", "PidsLimit", RD_INT}};
   static const struct rd_attr reservations[] = {{"memory", "MemoryReservation", RD_SIZE}};
-  const json_t *resources = rd_obj(rd_obj(s->service, "deploy"), "resources");
-  const json_t *limit = rd_obj(resources, "limits"), *reserved = rd_obj(resources, "reservations");
-  rd_spec_copy(s, limit, s->host, limits, RD_COUNT(limits));
-  rd_spec_copy(s, reserved, s->host, reservations, RD_COUNT(reservations));
+  const json_t *resources = pu_obj(pu_obj(s->service, "deploy"), "resources");
+  const json_t *limit = pu_obj(resources, "limits"), *reserved = pu_obj(resources, "reservations");
+  rd_spec_copy(s, limit, s->host, limits, PU_COUNT(limits));
+  rd_spec_copy(s, reserved, s->host, reservations, PU_COUNT(reservations));
   set_nano_cpus(s, limit);
 }
 
@@ -32,14 +32,14 @@ static void limits_deploy(struct rd_spec *s) {
 /* The canonical model names the members as the engine does ("Path", "Rate"), a file as Compose does ("path", "rate"). */
 static void blkio_list(struct rd_spec *s, const json_t *config, const char *key, const char *engine, const char *member,
                        const char *engine_member) {
-  const json_t *list = rd_arr(config, key);
+  const json_t *list = pu_arr(config, key);
   if (!list)
     return;
   json_t *out = json_array(), *v;
   json_object_set_new(s->host, engine, out);
   size_t i;
   json_array_foreach(list, i, v) {
-    const char *path = rd_str(v, "Path") ? rd_str(v, "Path") : rd_str(v, "path");
+    const char *path = pu_str(v, "Path") ? pu_str(v, "Path") : pu_str(v, "path");
     if (!path)
       rd_spec_error(s, BERTH_INVALID, "blkio_config.%s: an entry names no path", key);
     else
@@ -49,7 +49,7 @@ static void blkio_list(struct rd_spec *s, const json_t *config, const char *key,
 }
 
 static void limits_blkio(struct rd_spec *s) {
-  const json_t *config = rd_obj(s->service, "blkio_config");
+  const json_t *config = pu_obj(s->service, "blkio_config");
   if (!config)
     return;
   static const struct rd_attr weight[] = {{"weight", "BlkioWeight", RD_INT}};
@@ -84,13 +84,13 @@ static void ulimit_add(json_t *list, const char *name, int64_t soft, int64_t har
 static void ulimits_podman(struct rd_spec *s, const json_t *asked, json_t *out) {
   static const char *const names[] = {"nofile", "nproc"};
   int64_t most;
-  for (size_t i = 0; i < RD_COUNT(names); i++)
+  for (size_t i = 0; i < PU_COUNT(names); i++)
     if (!json_object_get(asked, names[i]) && s->env->hard_limit && s->env->hard_limit(s->env->hard_limit_arg, names[i], &most))
       ulimit_add(out, names[i], most, most);
 }
 
 static void limits_ulimits(struct rd_spec *s) {
-  const json_t *ulimits = rd_obj(s->service, "ulimits");
+  const json_t *ulimits = pu_obj(s->service, "ulimits");
   json_t *out = json_array(), *v;
   const char *name;
   json_object_foreach((json_t *)(uintptr_t)ulimits, name, v) {
@@ -123,24 +123,24 @@ static void device_request_add(struct rd_spec *s, json_t *list, const json_t *de
     size_t i;
     json_t *v;
     json_array_foreach(capabilities, i, v)
-      named = named || rd_eq(json_string_value(v), "gpu");
+      named = named || pu_eq(json_string_value(v), "gpu");
     if (!named)
       json_array_append_new(capabilities, json_string("gpu"));
   }
   if (!json_array_size(capabilities))
     rd_spec_error(s, BERTH_INVALID, "deploy.resources.reservations.devices: capabilities are missing");
   json_t *options = rd_spec_map(json_object_get(device, "options"));
-  bool all = rd_eq(json_string_value(count), "all") || (!count && !ids);
+  bool all = pu_eq(json_string_value(count), "all") || (!count && !ids);
   json_array_append_new(
-      list, json_pack("{s:s, s:I, s:o, s:[o], s:o}", "Driver", rd_str_or(device, "driver", ""), "Count",
+      list, json_pack("{s:s, s:I, s:o, s:[o], s:o}", "Driver", pu_str_or(device, "driver", ""), "Count",
                       (json_int_t)(ids ? 0 : all ? -1 : rd_int(device, "count", -1)), "DeviceIDs", ids ? ids : json_array(),
                       "Capabilities", capabilities, "Options", options ? options : json_object()));
 }
 
 static void limits_device_requests(struct rd_spec *s) {
-  const json_t *resources = rd_obj(rd_obj(s->service, "deploy"), "resources");
-  const json_t *devices = rd_arr(rd_obj(resources, "reservations"), "devices"), *gpus = json_object_get(s->service, "gpus");
-  RD_AUTO_JSON all = json_is_string(gpus) ? json_pack("[{s:s}]", "count", json_string_value(gpus)) : NULL;
+  const json_t *resources = pu_obj(pu_obj(s->service, "deploy"), "resources");
+  const json_t *devices = pu_arr(pu_obj(resources, "reservations"), "devices"), *gpus = json_object_get(s->service, "gpus");
+  PU_AUTO_JSON all = json_is_string(gpus) ? json_pack("[{s:s}]", "count", json_string_value(gpus)) : NULL;
   if (all)
     gpus = all;
   if (!json_array_size(devices) && !json_array_size(gpus))
@@ -171,7 +171,7 @@ void rd_spec_limits(struct rd_spec *s) {
       {"memswap_limit", "MemorySwap", RD_SIZE},
       {"pids_limit", "PidsLimit", RD_INT},
   };
-  rd_spec_copy(s, s->service, s->host, table, RD_COUNT(table));
+  rd_spec_copy(s, s->service, s->host, table, PU_COUNT(table));
   set_nano_cpus(s, s->service);
   limits_deploy(s);
   limits_blkio(s);

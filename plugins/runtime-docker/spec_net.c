@@ -9,7 +9,7 @@
 /* Binds is the older list "source:target:options". It makes an absent source and knows SELinux labels, which Mounts does
  * not; but it cannot hold a colon. */
 static bool bind_needs_binds(struct rd_spec *s, const json_t *m) {
-  return rd_str(m, "selinux") || (rd_bool(m, "create_host_path", false) && s->env->api < 142);
+  return pu_str(m, "selinux") || (rd_bool(m, "create_host_path", false) && s->env->api < 142);
 }
 
 static void bind_add(struct rd_spec *s, const json_t *m, const char *source, const char *target) {
@@ -17,23 +17,23 @@ static void bind_add(struct rd_spec *s, const json_t *m, const char *source, con
     rd_spec_error(s, BERTH_INVALID, "volumes: %s on %s: this engine takes no colon in paths of such a bind mount", source, target);
     return;
   }
-  struct rd_buf text = {0};
-  rd_buf_addf(&text, "%s:%s:%s", source, target, rd_bool(m, "read_only", false) ? "ro" : "rw");
-  if (rd_str(m, "propagation"))
-    rd_buf_addf(&text, ",%s", rd_str(m, "propagation"));
-  if (rd_str(m, "selinux"))
-    rd_buf_addf(&text, ",%s", rd_str(m, "selinux"));
+  struct pu_buf text = {0};
+  pu_buf_addf(&text, "%s:%s:%s", source, target, rd_bool(m, "read_only", false) ? "ro" : "rw");
+  if (pu_str(m, "propagation"))
+    pu_buf_addf(&text, ",%s", pu_str(m, "propagation"));
+  if (pu_str(m, "selinux"))
+    pu_buf_addf(&text, ",%s", pu_str(m, "selinux"));
   json_t *binds = json_object_get(s->host, "Binds");
   if (!binds)
     json_object_set_new(s->host, "Binds", binds = json_array());
   json_array_append_new(binds, json_string(text.data));
-  rd_buf_free(&text);
+  pu_buf_free(&text);
 }
 
 static json_t *bind_options(struct rd_spec *s, const json_t *m) {
   json_t *o = json_object();
-  if (rd_str(m, "propagation"))
-    json_object_set_new(o, "Propagation", json_string(rd_str(m, "propagation")));
+  if (pu_str(m, "propagation"))
+    json_object_set_new(o, "Propagation", json_string(pu_str(m, "propagation")));
   if (rd_bool(m, "create_host_path", false) && s->env->api >= 142)
     json_object_set_new(o, "CreateMountpoint", json_true());
   return o;
@@ -41,7 +41,7 @@ static json_t *bind_options(struct rd_spec *s, const json_t *m) {
 
 static json_t *volume_options(struct rd_spec *s, const json_t *m, const char *source) {
   json_t *o = json_object();
-  const char *subpath = rd_str(m, "subpath");
+  const char *subpath = pu_str(m, "subpath");
   if (rd_bool(m, "nocopy", false))
     json_object_set_new(o, "NoCopy", json_true());
   if (subpath && *subpath && s->env->api < 145)
@@ -56,13 +56,13 @@ static json_t *volume_options(struct rd_spec *s, const json_t *m, const char *so
  * volumes_from of another container takes each for a volume and fails. */
 static void tmpfs_add(struct rd_spec *s, const json_t *m, const char *target) {
   const json_t *mode = json_object_get(m, "tmpfs_mode");
-  RD_AUTO_BUF text = {0};
+  PU_AUTO_BUF text = {0};
   if (rd_bool(m, "read_only", false))
-    rd_buf_adds(&text, "ro");
+    pu_buf_adds(&text, "ro");
   if (rd_int(m, "tmpfs_size", 0) > 0)
-    rd_buf_addf(&text, "%ssize=%lld", text.len ? "," : "", (long long)rd_int(m, "tmpfs_size", 0));
+    pu_buf_addf(&text, "%ssize=%lld", text.len ? "," : "", (long long)rd_int(m, "tmpfs_size", 0));
   if (json_is_string(mode) || json_is_integer(mode))
-    rd_buf_addf(&text, "%smode=%lo", text.len ? "," : "",
+    pu_buf_addf(&text, "%smode=%lo", text.len ? "," : "",
                 json_is_string(mode) ? strtol(json_string_value(mode), NULL, 8) : (long)json_integer_value(mode));
   json_t *map = json_object_get(s->host, "Tmpfs");
   if (!map)
@@ -71,8 +71,8 @@ static void tmpfs_add(struct rd_spec *s, const json_t *m, const char *target) {
 }
 
 static void mount_add(struct rd_spec *s, json_t *list, const json_t *m) {
-  const char *type = rd_str_or(m, "type", "volume"), *source = rd_str_or(m, "source", ""), *target = rd_str_or(m, "target", "");
-  bool bind = rd_eq(type, "bind"), volume = rd_eq(type, "volume"), tmpfs = rd_eq(type, "tmpfs");
+  const char *type = pu_str_or(m, "type", "volume"), *source = pu_str_or(m, "source", ""), *target = pu_str_or(m, "target", "");
+  bool bind = pu_eq(type, "bind"), volume = pu_eq(type, "volume"), tmpfs = pu_eq(type, "tmpfs");
   if (!*target || (bind && !*source)) {
     rd_spec_error(s, BERTH_INVALID, "volumes: a %s mount lacks its %s", type, *target ? "source" : "target");
     return;
@@ -103,7 +103,7 @@ static void mount_add(struct rd_spec *s, json_t *list, const json_t *m) {
 
 /* The service's own tmpfs attribute: ["/run", "/tmp:size=64m"]. */
 static void mounts_tmpfs(struct rd_spec *s) {
-  RD_AUTO_JSON list = rd_spec_strings(json_object_get(s->service, "tmpfs"));
+  PU_AUTO_JSON list = rd_spec_strings(json_object_get(s->service, "tmpfs"));
   if (!json_array_size(list))
     return;
   json_t *out = json_object_get(s->host, "Tmpfs"), *v;
@@ -111,7 +111,7 @@ static void mounts_tmpfs(struct rd_spec *s) {
     json_object_set_new(s->host, "Tmpfs", out = json_object());
   size_t i;
   json_array_foreach(list, i, v) {
-    RD_AUTO_FREE path = rd_strdup(json_string_value(v));
+    PU_AUTO_FREE path = pu_strdup(json_string_value(v));
     char *colon = strchr(path, ':');
     if (colon)
       *colon = 0;
@@ -121,7 +121,7 @@ static void mounts_tmpfs(struct rd_spec *s) {
 
 void rd_spec_mounts(struct rd_spec *s, const json_t *spec) {
   static const struct rd_attr table[] = {{"volumes_from", "VolumesFrom", RD_STRS}, {"pid", "PidMode", RD_STR}, {"ipc", "IpcMode", RD_STR}};
-  const json_t *mounts = rd_arr(spec, "mounts");
+  const json_t *mounts = pu_arr(spec, "mounts");
   json_t *list = json_array(), *v;
   size_t i;
   json_array_foreach(mounts, i, v)
@@ -130,25 +130,25 @@ void rd_spec_mounts(struct rd_spec *s, const json_t *spec) {
     json_object_set(s->host, "Mounts", list);
   json_decref(list);
   mounts_tmpfs(s);
-  rd_spec_copy(s, spec, s->host, table, RD_COUNT(table));
+  rd_spec_copy(s, spec, s->host, table, PU_COUNT(table));
 }
 
 /* ---------------------------------------------------------------- ports */
 
 static void port_add(struct rd_spec *s, json_t *exposed, json_t *bindings, const json_t *p) {
-  RD_AUTO_FREE target = rd_scalar(json_object_get(p, "target"));
-  RD_AUTO_FREE published = rd_scalar(json_object_get(p, "published"));
+  PU_AUTO_FREE target = rd_scalar(json_object_get(p, "target"));
+  PU_AUTO_FREE published = rd_scalar(json_object_get(p, "published"));
   if (!target || !*target) {
     rd_spec_error(s, BERTH_INVALID, "ports: an entry lacks its target");
     return;
   }
-  RD_AUTO_FREE key = rd_asprintf("%s/%s", target, rd_str_or(p, "protocol", "tcp"));
+  PU_AUTO_FREE key = pu_asprintf("%s/%s", target, pu_str_or(p, "protocol", "tcp"));
   json_object_set_new(exposed, key, json_object());
   json_t *list = json_object_get(bindings, key);
   if (!list)
     json_object_set_new(bindings, key, list = json_array());
-  bool any = !published || !*published || rd_eq(published, "0");
-  json_array_append_new(list, json_pack("{s:s, s:s}", "HostIp", rd_str_or(p, "host_ip", ""), "HostPort", any ? "" : published));
+  bool any = !published || !*published || pu_eq(published, "0");
+  json_array_append_new(list, json_pack("{s:s, s:s}", "HostIp", pu_str_or(p, "host_ip", ""), "HostPort", any ? "" : published));
 }
 
 /* "80", "80/udp", "8000-8010/tcp" */
@@ -160,15 +160,15 @@ static void expose_add(json_t *exposed, const char *text) {
     last = strtoul(end + 1, &end, 10);
   const char *protocol = *end == '/' ? end + 1 : "tcp";
   for (unsigned long port = first; port && port <= last && last <= 65535; port++) {
-    RD_AUTO_FREE key = rd_asprintf("%lu/%s", port, protocol);
+    PU_AUTO_FREE key = pu_asprintf("%lu/%s", port, protocol);
     json_object_set_new(exposed, key, json_object());
   }
 }
 
 void rd_spec_ports(struct rd_spec *s, const json_t *spec) {
   json_t *exposed = json_object(), *bindings = json_object(), *v;
-  RD_AUTO_JSON expose = rd_spec_strings(json_object_get(s->service, "expose"));
-  const json_t *ports = rd_arr(spec, "ports");
+  PU_AUTO_JSON expose = rd_spec_strings(json_object_get(s->service, "expose"));
+  const json_t *ports = pu_arr(spec, "ports");
   size_t i;
   json_array_foreach(expose, i, v)
     expose_add(exposed, json_string_value(v));
@@ -189,9 +189,9 @@ static json_t *endpoint_addresses(const json_t *n) {
     const char *key, *engine;
   } names[] = {{"ipv4_address", "IPv4Address"}, {"ipv6_address", "IPv6Address"}};
   json_t *ipam = json_object(), *local = rd_spec_strings(json_object_get(n, "link_local_ips"));
-  for (size_t i = 0; i < RD_COUNT(names); i++)
-    if (rd_str(n, names[i].key) && *rd_str(n, names[i].key))
-      json_object_set_new(ipam, names[i].engine, json_string(rd_str(n, names[i].key)));
+  for (size_t i = 0; i < PU_COUNT(names); i++)
+    if (pu_str(n, names[i].key) && *pu_str(n, names[i].key))
+      json_object_set_new(ipam, names[i].engine, json_string(pu_str(n, names[i].key)));
   if (json_array_size(local))
     json_object_set(ipam, "LinkLocalIPs", local);
   json_decref(local);
@@ -217,8 +217,8 @@ static json_t *endpoint(struct rd_spec *s, const json_t *n) {
     json_object_set(out, "DriverOpts", options);
   if (json_object_size(ipam))
     json_object_set(out, "IPAMConfig", ipam);
-  if (rd_str(n, "mac_address") && modern_endpoints(s))
-    json_object_set_new(out, "MacAddress", json_string(rd_str(n, "mac_address")));
+  if (pu_str(n, "mac_address") && modern_endpoints(s))
+    json_object_set_new(out, "MacAddress", json_string(pu_str(n, "mac_address")));
   json_decref(aliases);
   json_decref(options);
   json_decref(links);
@@ -230,12 +230,12 @@ static json_t *endpoint(struct rd_spec *s, const json_t *n) {
 /* One MAC address per container on older engines: that of its first network. */
 static void networks_mac(struct rd_spec *s, const json_t *networks) {
   const json_t *first = json_array_get(networks, 0);
-  const char *mac = rd_str(first, "mac_address") ? rd_str(first, "mac_address") : rd_str(s->service, "mac_address");
+  const char *mac = pu_str(first, "mac_address") ? pu_str(first, "mac_address") : pu_str(s->service, "mac_address");
   size_t i;
   json_t *n;
   if (modern_endpoints(s)) {
     json_t *endpoints = json_object_get(json_object_get(s->body, "NetworkingConfig"), "EndpointsConfig");
-    json_t *e = first ? json_object_get(endpoints, rd_str_or(first, "name", "")) : NULL;
+    json_t *e = first ? json_object_get(endpoints, pu_str_or(first, "name", "")) : NULL;
     if (mac && e)
       json_object_set_new(e, "MacAddress", json_string(mac));
     else if (mac)
@@ -245,18 +245,18 @@ static void networks_mac(struct rd_spec *s, const json_t *networks) {
   if (mac && *mac)
     json_object_set_new(s->body, "MacAddress", json_string(mac));
   json_array_foreach(networks, i, n)
-    if (i > 0 && rd_str(n, "mac_address"))
+    if (i > 0 && pu_str(n, "mac_address"))
       rd_spec_error(s, BERTH_UNSUPPORTED, "networks.%s: a MAC address on a second network needs an engine with API 1.44 (Docker 25)",
-                    rd_str_or(n, "name", ""));
+                    pu_str_or(n, "name", ""));
 }
 
 void rd_spec_networks(struct rd_spec *s, const json_t *spec) {
-  const json_t *networks = rd_arr(spec, "networks");
-  const char *mode = rd_str(spec, "network_mode");
+  const json_t *networks = pu_arr(spec, "networks");
+  const char *mode = pu_str(spec, "network_mode");
   json_t *endpoints = json_object(), *n;
   size_t i;
   json_array_foreach(networks, i, n) {
-    const char *name = rd_str_or(n, "name", "");
+    const char *name = pu_str_or(n, "name", "");
     if (!*name)
       rd_spec_error(s, BERTH_INVALID, "networks: an entry lacks its name");
     if (i == 0)

@@ -7,26 +7,17 @@
 #include <stdio.h>
 #include <time.h>
 
-void rd_url_add(struct rd_buf *b, const char *s, const char *keep) {
-  for (const unsigned char *p = (const unsigned char *)s; *p; p++) {
-    if ((*p < 128 && isalnum(*p)) || strchr("-._~", *p) || strchr(keep, *p))
-      rd_buf_add(b, p, 1);
-    else
-      rd_buf_addf(b, "%%%02X", *p);
-  }
-}
-
 char *rd_base64url(const void *data, size_t len) {
   static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
   const unsigned char *p = data;
-  struct rd_buf out = {0};
+  struct pu_buf out = {0};
   for (size_t i = 0; i < len; i += 3) {
     size_t n = len - i < 3 ? len - i : 3;
     uint32_t v = (uint32_t)p[i] << 16 | (n > 1 ? (uint32_t)p[i + 1] << 8 : 0) | (n > 2 ? p[i + 2] : 0);
     char quad[4] = {digits[v >> 18], digits[v >> 12 & 63], n > 1 ? digits[v >> 6 & 63] : '=', n > 2 ? digits[v & 63] : '='};
-    rd_buf_add(&out, quad, 4);
+    pu_buf_add(&out, quad, 4);
   }
-  return rd_buf_steal(&out);
+  return pu_buf_steal(&out);
 }
 
 static int base64_digit(char c) {
@@ -35,7 +26,7 @@ static int base64_digit(char c) {
   return at ? (int)(at - digits) : -1;
 }
 
-bool rd_base64_read(const char *text, struct rd_buf *out) {
+bool rd_base64_read(const char *text, struct pu_buf *out) {
   size_t len = strlen(text), pad = rd_ends(text, "==") ? 2 : rd_ends(text, "=") ? 1 : 0;
   if (len % 4)
     return false;
@@ -49,7 +40,7 @@ bool rd_base64_read(const char *text, struct rd_buf *out) {
       bits = bits << 6 | (uint32_t)digit;
     }
     const char raw[] = {(char)(bits >> 16), (char)(bits >> 8), (char)bits};
-    rd_buf_add(out, raw, 3 - skip);
+    pu_buf_add(out, raw, 3 - skip);
   }
   return true;
 }
@@ -74,8 +65,8 @@ static double duration_unit(const char **p) {
     const char *name;
     double ns;
   } units[] = {{"ns", 1}, {"us", 1e3}, {"µs", 1e3}, {"ms", 1e6}, {"s", 1e9}, {"m", 60e9}, {"h", 3600e9}, {"d", 86400e9}, {"w", 604800e9}};
-  for (size_t i = 0; i < RD_COUNT(units); i++)
-    if (rd_starts(*p, units[i].name)) {
+  for (size_t i = 0; i < PU_COUNT(units); i++)
+    if (pu_starts(*p, units[i].name)) {
       *p += strlen(units[i].name);
       return units[i].ns;
     }
@@ -157,6 +148,6 @@ char *rd_time_text(int64_t seconds) {
   struct tm tm;
   char text[40];
   if (!gmtime_r(&t, &tm) || !strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &tm))
-    return rd_strdup("");
-  return rd_strdup(text);
+    return pu_strdup("");
+  return pu_strdup(text);
 }

@@ -16,7 +16,7 @@ struct reader {
 };
 
 static void say(struct reader *r, const char *before, const char *name, const char *after) {
-  RD_AUTO_FREE line = rd_asprintf("%s%s%s%s", before, name, *after ? ": " : "", after);
+  PU_AUTO_FREE line = pu_asprintf("%s%s%s%s", before, name, *after ? ": " : "", after);
   r->text(r->arg, line, strlen(line));
 }
 
@@ -31,28 +31,28 @@ static bool first_time(struct rd_trace *t, const char *key) {
 }
 
 static bool vertex(struct reader *r, struct rd_proto in) {
-  RD_AUTO_FREE digest = NULL;
-  RD_AUTO_FREE name = NULL;
-  RD_AUTO_FREE error = NULL;
+  PU_AUTO_FREE digest = NULL;
+  PU_AUTO_FREE name = NULL;
+  PU_AUTO_FREE error = NULL;
   bool cached = false, started = false, completed = false;
   for (struct rd_field f; rd_proto_next(&in, &f);) {
     if (f.number == VERTEX_DIGEST)
-      rd_set(&digest, rd_proto_text(&f));
+      pu_set(&digest, rd_proto_text(&f));
     else if (f.number == VERTEX_NAME)
-      rd_set(&name, rd_proto_text(&f));
+      pu_set(&name, rd_proto_text(&f));
     else if (f.number == VERTEX_ERROR)
-      rd_set(&error, rd_proto_text(&f));
+      pu_set(&error, rd_proto_text(&f));
     cached = cached || (f.number == VERTEX_CACHED && f.value);
     started = started || f.number == VERTEX_STARTED;
     completed = completed || f.number == VERTEX_COMPLETED;
   }
   if (!digest || !name || strlen(digest) > max_digest)
     return !in.bad;
-  RD_AUTO_FREE end = rd_asprintf("%s end", digest);
+  PU_AUTO_FREE end = pu_asprintf("%s end", digest);
   if (error && *error && first_time(r->trace, end)) {
     say(r, "ERROR ", name, error);
     if (!r->trace->failed)
-      r->trace->failed = rd_strdup(name);
+      r->trace->failed = pu_strdup(name);
   } else if (cached && first_time(r->trace, digest)) {
     say(r, "CACHED ", name, "");
   } else if ((started || completed) && first_time(r->trace, digest)) {
@@ -63,15 +63,15 @@ static bool vertex(struct reader *r, struct rd_proto in) {
 
 /* "exporting layers", "naming to …": once each. */
 static bool status(struct reader *r, struct rd_proto in) {
-  RD_AUTO_FREE id = NULL;
-  RD_AUTO_FREE digest = NULL;
+  PU_AUTO_FREE id = NULL;
+  PU_AUTO_FREE digest = NULL;
   for (struct rd_field f; rd_proto_next(&in, &f);)
     if (f.number == STATUS_ID)
-      rd_set(&id, rd_proto_text(&f));
+      pu_set(&id, rd_proto_text(&f));
     else if (f.number == STATUS_VERTEX)
-      rd_set(&digest, rd_proto_text(&f));
+      pu_set(&digest, rd_proto_text(&f));
   if (id && digest && strlen(digest) <= max_digest && strlen(id) <= 1024) {
-    RD_AUTO_FREE key = rd_asprintf("%s %s", digest, id);
+    PU_AUTO_FREE key = pu_asprintf("%s %s", digest, id);
     if (first_time(r->trace, key))
       say(r, "", id, "");
   }

@@ -51,7 +51,7 @@ static bool agent_known(void *arg, const char *id) {
 }
 
 static void *agent_open(void *arg, const char *id, struct rd_stream *stream) {
-  struct rd_stream **one = rd_calloc(1, sizeof(struct rd_stream *));
+  struct rd_stream **one = pu_calloc(1, sizeof(struct rd_stream *));
   (void)arg;
   (void)id;
   *one = agent = stream;
@@ -82,14 +82,14 @@ static void session(const uint8_t *data, size_t size, size_t piece) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-  RD_AUTO_BUF copy = {0};
-  rd_buf_add(&copy, data, size);
+  PU_AUTO_BUF copy = {0};
+  pu_buf_add(&copy, data, size);
   if (size < 2)
     return 0;
   if (data[0] == 'p') {
     progress(data + 1, size - 1);
   } else if (data[0] == 'b') {
-    RD_AUTO_BUF out = {0};
+    PU_AUTO_BUF out = {0};
     rd_base64_read(copy.data + 1, &out);
   } else if (data[0] == 'd') {
     rd_dockerfile_buildkit(copy.data + 1);

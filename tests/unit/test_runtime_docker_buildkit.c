@@ -28,47 +28,47 @@ static void test_proto(void) {
   } bad[] = {{"\x0a\x05""ab", 4, "a length beyond the end"}, {"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 11, "a huge length"},
              {"\x08\xff", 2, "an integer cut off"}, {"\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 12, "an integer too long"},
              {"\x00\x01", 2, "field 0"}, {"\x0b", 1, "a group"}, {"\x0d\x01\x02", 3, "a fixed32 cut off"}, {"\x80", 1, "a tag cut off"}};
-  for (size_t i = 0; i < RD_COUNT(bad); i++) {
+  for (size_t i = 0; i < PU_COUNT(bad); i++) {
     in = rd_proto_read(bad[i].bytes, bad[i].len);
     while (rd_proto_next(&in, &f))
       ;
     ok(in.bad, "refused: %s", bad[i].what);
   }
-  RD_AUTO_BUF text = {0};
+  PU_AUTO_BUF text = {0};
   ok(rd_base64_read("YWJjZA==", &text) && text.len == 4 && memcmp(text.data, "abcd", 4) == 0, "base64");
   ok(!rd_base64_read("YWJ", &text) && !rd_base64_read("YW=j", &text) && !rd_base64_read("Y.Jj", &text) && !rd_base64_read("====", &text), "no base64");
 }
 
 /* ---------------------------------------------------------------- progress */
 
-static struct rd_buf message(uint32_t number, const struct rd_buf *inner) {
-  struct rd_buf out = {0};
-  uint8_t *room = rd_calloc(1, rd_proto_bytes_size(number, inner->len));
-  rd_buf_add(&out, room, rd_proto_put_bytes(room, number, inner->data, inner->len));
+static struct pu_buf message(uint32_t number, const struct pu_buf *inner) {
+  struct pu_buf out = {0};
+  uint8_t *room = pu_calloc(1, rd_proto_bytes_size(number, inner->len));
+  pu_buf_add(&out, room, rd_proto_put_bytes(room, number, inner->data, inner->len));
   free(room);
   return out;
 }
 
-static void text_field(struct rd_buf *out, uint32_t number, const char *text) {
-  struct rd_buf inner = {.data = (char *)(uintptr_t)text, .len = strlen(text)};
-  RD_AUTO_BUF field = message(number, &inner);
-  rd_buf_add(out, field.data, field.len);
+static void text_field(struct pu_buf *out, uint32_t number, const char *text) {
+  struct pu_buf inner = {.data = (char *)(uintptr_t)text, .len = strlen(text)};
+  PU_AUTO_BUF field = message(number, &inner);
+  pu_buf_add(out, field.data, field.len);
 }
 
-static void said(void *arg, const char *text, size_t len) { rd_buf_addf(arg, "<%.*s>", (int)len, text); }
+static void said(void *arg, const char *text, size_t len) { pu_buf_addf(arg, "<%.*s>", (int)len, text); }
 
 /* "3=name 5=" … as a message under number. */
-static bool tell(struct rd_trace *t, struct rd_buf *out, uint32_t number, const char *const fields[][1], const uint32_t *numbers, size_t n) {
-  RD_AUTO_BUF inner = {0};
+static bool tell(struct rd_trace *t, struct pu_buf *out, uint32_t number, const char *const fields[][1], const uint32_t *numbers, size_t n) {
+  PU_AUTO_BUF inner = {0};
   for (size_t i = 0; i < n; i++)
     text_field(&inner, numbers[i], fields[i][0]);
-  RD_AUTO_BUF whole = message(number, &inner);
+  PU_AUTO_BUF whole = message(number, &inner);
   return rd_trace_feed(t, whole.data, whole.len, said, out);
 }
 
 static void test_trace(void) {
   struct rd_trace t = {0};
-  RD_AUTO_BUF out = {0};
+  PU_AUTO_BUF out = {0};
   const char *const waiting[][1] = {{"sha256:1"}, {"[1/2] RUN a"}}, *const started[][1] = {{"sha256:1"}, {"[1/2] RUN a"}, {""}},
              *const failed[][1] = {{"sha256:1"}, {"[1/2] RUN a"}, {""}, {""}, {"exit code: 7"}}, *const log[][1] = {{"sha256:1"}, {"oh no\n"}},
              *const status[][1] = {{"exporting"}, {"sha256:2"}};
@@ -103,9 +103,9 @@ static void test_dockerfile(void) {
                                       "  RUN --network=none x", "COPY --chmod=755 a b", "COPY --from=x --link a b"};
   static const char *const not[] = {"", "\\", "RUN", "RUN \\", "RUN echo --mount=type=secret", "# RUN --mount=x", "FROM --platform=x a\nCOPY --from=b c d", "RUNNER --mount=x",
                                     "COPY --chown=1 a b\nRUN x"};
-  for (size_t i = 0; i < RD_COUNT(needs); i++)
+  for (size_t i = 0; i < PU_COUNT(needs); i++)
     ok(rd_dockerfile_buildkit(needs[i]), "needs BuildKit: %zu", i);
-  for (size_t i = 0; i < RD_COUNT(not); i++)
+  for (size_t i = 0; i < PU_COUNT(not); i++)
     ok(!rd_dockerfile_buildkit(not[i]), "does not need it: %zu", i);
 }
 
@@ -114,10 +114,10 @@ static void test_dockerfile(void) {
 static struct peer {
   struct rd_session *server;
   nghttp2_session *client;
-  struct rd_buf to_client, body;
+  struct pu_buf to_client, body;
   char *status, *http;
   size_t upload_at;
-  struct rd_buf upload;
+  struct pu_buf upload;
   bool closed, keep_open;
 } peer;
 
@@ -126,31 +126,31 @@ enum { big_len = rd_secret_max };
 
 static void to_client(void *arg, const void *data, size_t len) {
   (void)arg;
-  rd_buf_add(&peer.to_client, data, len);
+  pu_buf_add(&peer.to_client, data, len);
 }
 
 static const void *secret(void *arg, const char *id, size_t *len) {
   (void)arg;
-  *len = rd_eq(id, "big") ? big_len : rd_eq(id, "binary") ? 5 : rd_eq(id, "large") ? big_len + 1 : 0;
-  return rd_eq(id, "big") || rd_eq(id, "large") ? big : rd_eq(id, "binary") ? "\0a\nb\0" : rd_eq(id, "empty") ? "" : NULL;
+  *len = pu_eq(id, "big") ? big_len : pu_eq(id, "binary") ? 5 : pu_eq(id, "large") ? big_len + 1 : 0;
+  return pu_eq(id, "big") || pu_eq(id, "large") ? big : pu_eq(id, "binary") ? "\0a\nb\0" : pu_eq(id, "empty") ? "" : NULL;
 }
 
 static bool login(void *arg, const char *host, const char **user, const char **password) {
   (void)arg;
   *user = "ann";
   *password = "pass";
-  return rd_eq(host, "reg:5000");
+  return pu_eq(host, "reg:5000");
 }
 
 static struct {
   struct rd_stream *stream;
-  struct rd_buf heard;
+  struct pu_buf heard;
   bool ended, closed;
 } agent;
 
 static bool agent_known(void *arg, const char *id) {
   (void)arg;
-  return rd_eq(id, "default") || rd_eq(id, "own");
+  return pu_eq(id, "default") || pu_eq(id, "own");
 }
 
 static void *agent_open(void *arg, const char *id, struct rd_stream *stream) {
@@ -161,7 +161,7 @@ static void *agent_open(void *arg, const char *id, struct rd_stream *stream) {
 static bool agent_hears(void *arg, const void *data, size_t len) {
   (void)arg;
   agent.ended = agent.ended || !len;
-  rd_buf_add(&agent.heard, data, len);
+  pu_buf_add(&agent.heard, data, len);
   return !memchr(data, '!', len);
 }
 
@@ -173,15 +173,15 @@ static void agent_close(void *arg) {
 static int c_header(nghttp2_session *s, const nghttp2_frame *f, const uint8_t *name, size_t nlen, const uint8_t *value, size_t vlen, uint8_t flags, void *arg) {
   (void)s, (void)f, (void)flags, (void)arg;
   if (nlen == 11 && memcmp(name, "grpc-status", 11) == 0)
-    rd_set(&peer.status, rd_asprintf("%.*s", (int)vlen, (const char *)value));
+    pu_set(&peer.status, pu_asprintf("%.*s", (int)vlen, (const char *)value));
   if (nlen == 7 && memcmp(name, ":status", 7) == 0)
-    rd_set(&peer.http, rd_asprintf("%.*s", (int)vlen, (const char *)value));
+    pu_set(&peer.http, pu_asprintf("%.*s", (int)vlen, (const char *)value));
   return 0;
 }
 
 static int c_data(nghttp2_session *s, uint8_t flags, int32_t id, const uint8_t *data, size_t len, void *arg) {
   (void)s, (void)flags, (void)id, (void)arg;
-  rd_buf_add(&peer.body, data, len);
+  pu_buf_add(&peer.body, data, len);
   return 0;
 }
 
@@ -228,10 +228,10 @@ static void call_raw(const char *path, const void *data, size_t len) {
     nv[i] = (nghttp2_nv){(uint8_t *)(uintptr_t)pairs[i][0], (uint8_t *)(uintptr_t)pairs[i][1], strlen(pairs[i][0]), strlen(pairs[i][1]), 0};
   rd_buf_consume(&peer.upload, peer.upload.len);
   rd_buf_consume(&peer.body, peer.body.len);
-  rd_set(&peer.status, NULL);
+  pu_set(&peer.status, NULL);
   peer.upload_at = 0;
   peer.closed = false;
-  rd_buf_add(&peer.upload, data, len);
+  pu_buf_add(&peer.upload, data, len);
   nghttp2_data_provider body = {.read_callback = c_upload};
   nghttp2_submit_request(peer.client, NULL, nv, 6, &body, NULL);
   turn();
@@ -275,7 +275,7 @@ static void test_agent(void) {
   static const char two[] = "\0\0\0\0\5\n\3abc\0\0\0\0\3\n\1d\0\0\0"; /* and the beginning of a third */
   size_t n;
   call("/moby.sshforward.v1.SSH/CheckAgent", "own");
-  ok(rd_eq(peer.status, "0") && peer.body.len == 5, "an agent that is there");
+  ok(pu_eq(peer.status, "0") && peer.body.len == 5, "an agent that is there");
   call("/moby.sshforward.v1.SSH/CheckAgent", "other");
   is_str(peer.status, "5", "one that is not");
   peer.keep_open = true;
@@ -311,9 +311,9 @@ static void test_agent(void) {
 static void peer_end(void) {
   nghttp2_session_del(peer.client);
   rd_session_free(&peer.server);
-  rd_buf_free(&peer.to_client);
-  rd_buf_free(&peer.body);
-  rd_buf_free(&peer.upload);
+  pu_buf_free(&peer.to_client);
+  pu_buf_free(&peer.body);
+  pu_buf_free(&peer.upload);
   free(peer.status);
   free(peer.http);
 }
@@ -323,23 +323,23 @@ static void test_session(void) {
   peer_start();
   call("/moby.buildkit.secrets.v1.Secrets/GetSecret", "binary");
   char *data = field(1, &n);
-  ok(peer.closed && rd_eq(peer.http, "200") && rd_eq(peer.status, "0") && n == 5 && memcmp(data, "\0a\nb\0", 5) == 0, "a secret, byte by byte");
+  ok(peer.closed && pu_eq(peer.http, "200") && pu_eq(peer.status, "0") && n == 5 && memcmp(data, "\0a\nb\0", 5) == 0, "a secret, byte by byte");
   call("/moby.buildkit.secrets.v1.Secrets/GetSecret", "big");
   data = field(1, &n);
-  ok(rd_eq(peer.status, "0") && n == big_len && memcmp(data, big, big_len) == 0, "one of 500 KiB, larger than a window");
+  ok(pu_eq(peer.status, "0") && n == big_len && memcmp(data, big, big_len) == 0, "one of 500 KiB, larger than a window");
   call("/moby.buildkit.secrets.v1.Secrets/GetSecret", "empty");
-  ok(rd_eq(peer.status, "0") && peer.body.len == 7, "an empty one");
+  ok(pu_eq(peer.status, "0") && peer.body.len == 7, "an empty one");
   call("/moby.buildkit.secrets.v1.Secrets/GetSecret", "large");
   is_str(peer.status, "8", "one that is too large");
   call("/moby.buildkit.secrets.v1.Secrets/GetSecret", "other");
   is_str(peer.status, "5", "a secret that is not there: NOT_FOUND");
   call("/grpc.health.v1.Health/Check", NULL);
-  ok(rd_eq(peer.status, "0") && peer.body.len == 7 && memcmp(peer.body.data, "\0\0\0\0\2\10\1", 7) == 0, "health: SERVING");
+  ok(pu_eq(peer.status, "0") && peer.body.len == 7 && memcmp(peer.body.data, "\0\0\0\0\2\10\1", 7) == 0, "health: SERVING");
   call("/moby.filesync.v1.Auth/Credentials", "reg:5000");
   data = field(2, &n);
-  ok(rd_eq(peer.status, "0") && n == 4 && memcmp(data, "pass", 4) == 0, "credentials");
+  ok(pu_eq(peer.status, "0") && n == 4 && memcmp(data, "pass", 4) == 0, "credentials");
   call("/moby.filesync.v1.Auth/Credentials", "elsewhere");
-  ok(rd_eq(peer.status, "0") && peer.body.len == 5, "of another registry: none");
+  ok(pu_eq(peer.status, "0") && peer.body.len == 5, "of another registry: none");
   call("/moby.filesync.v1.FileSync/DiffCopy", NULL);
   is_str(peer.status, "12", "an unknown method: UNIMPLEMENTED");
   static const struct {
@@ -348,7 +348,7 @@ static void test_session(void) {
     const char *what;
   } bad[] = {{"", 0, "nothing"}, {"\0\0\0\0\5\n\1x", 8, "a message cut off"}, {"\1\0\0\0\3\n\1x", 8, "a compressed one"}, {"\0\0\0\0\3\n\7x", 8, "a malformed one"},
              {"\0\0\0\0\0\0\0\0\0\0", 10, "two"}};
-  for (size_t i = 0; i < RD_COUNT(bad); i++) {
+  for (size_t i = 0; i < PU_COUNT(bad); i++) {
     call_raw("/moby.buildkit.secrets.v1.Secrets/GetSecret", bad[i].bytes, bad[i].len);
     is_str(peer.status, "13", bad[i].what);
   }
@@ -363,17 +363,17 @@ static void test_session(void) {
   ok(!rd_session_feed(peer.server, "GET / HTTP/1.1\r\n\r\n", 18), "a wrong preface ends it");
   rd_session_free(&peer.server);
   nghttp2_session_del(peer.client);
-  rd_buf_free(&peer.to_client);
+  pu_buf_free(&peer.to_client);
 }
 
 int main(void) {
-  big = rd_calloc(1, big_len + 1);
+  big = pu_calloc(1, big_len + 1);
   memset(big, 's', big_len + 1);
   test_proto();
   test_trace();
   test_dockerfile();
   test_session();
   free(big);
-  rd_buf_free(&agent.heard);
+  pu_buf_free(&agent.heard);
   return done_testing();
 }

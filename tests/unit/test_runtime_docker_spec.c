@@ -21,7 +21,7 @@ static json_t *read_json(const char *text) {
 
 /* Follows "HostConfig/Memory" or "Ports/80~1tcp" (~1 is a slash). */
 static json_t *at(json_t *v, const char *path) {
-  RD_AUTO_FREE copy = rd_strdup(path);
+  PU_AUTO_FREE copy = pu_strdup(path);
   char *save = NULL;
   for (char *p = strtok_r(copy, "/", &save); p; p = strtok_r(NULL, "/", &save)) {
     char *tilde = strstr(p, "~1");
@@ -36,36 +36,36 @@ static json_t *at(json_t *v, const char *path) {
 
 /* Translates a spec whose service is the given text, and compares one member of the request. */
 static void service_is(int api, const char *service, const char *path, const char *want) {
-  RD_AUTO_FREE text = rd_asprintf("{\"name\":\"c\",\"image\":\"i\",\"service\":%s}", service);
-  RD_AUTO_JSON spec = read_json(text);
-  RD_AUTO_JSON expected = want ? read_json(want) : NULL;
+  PU_AUTO_FREE text = pu_asprintf("{\"name\":\"c\",\"image\":\"i\",\"service\":%s}", service);
+  PU_AUTO_JSON spec = read_json(text);
+  PU_AUTO_JSON expected = want ? read_json(want) : NULL;
   struct rd_spec_env env = {.api = api, .hard_limit = limit_nofile};
   struct rd_spec out;
   bool done = rd_spec_translate(&env, spec, &out);
   json_t *got = at(out.body, path);
   if (!ok(done && (want ? json_equal(got, expected) : got == NULL), "%s: %s", path, service)) {
-    RD_AUTO_FREE shown = rd_json_text(got ? got : out.body);
+    PU_AUTO_FREE shown = pu_json_text(got ? got : out.body);
     printf("#  got: %s\n# want: %s\n#  why: %s\n", shown, want ? want : "nothing", out.why ? out.why : "");
   }
   rd_spec_free(&out);
 }
 
 static void spec_is(int api, const char *text, const char *path, const char *want) {
-  RD_AUTO_JSON spec = read_json(text);
-  RD_AUTO_JSON expected = want ? read_json(want) : NULL;
+  PU_AUTO_JSON spec = read_json(text);
+  PU_AUTO_JSON expected = want ? read_json(want) : NULL;
   struct rd_spec_env env = {.api = api};
   struct rd_spec out;
   bool done = rd_spec_translate(&env, spec, &out);
   json_t *got = at(out.body, path);
   if (!ok(done && (want ? json_equal(got, expected) : got == NULL), "%s: %s", path, text)) {
-    RD_AUTO_FREE shown = rd_json_text(got ? got : out.body);
+    PU_AUTO_FREE shown = pu_json_text(got ? got : out.body);
     printf("#  got: %s\n# want: %s\n#  why: %s\n", shown, want ? want : "nothing", out.why ? out.why : "");
   }
   rd_spec_free(&out);
 }
 
 static void refused(int api, const char *text, enum berth_code code, const char *part) {
-  RD_AUTO_JSON spec = read_json(text);
+  PU_AUTO_JSON spec = read_json(text);
   struct rd_spec_env env = {.api = api};
   struct rd_spec out;
   bool done = rd_spec_translate(&env, spec, &out);
@@ -134,17 +134,17 @@ static void test_host(void) {
 }
 
 static void test_seccomp(void) {
-  RD_AUTO_JSON spec = read_json("{\"image\":\"i\",\"service\":{\"security_opt\":[\"seccomp=/p.json\",\"apparmor=x\"]}}");
-  RD_AUTO_JSON files = rd_spec_files(spec);
+  PU_AUTO_JSON spec = read_json("{\"image\":\"i\",\"service\":{\"security_opt\":[\"seccomp=/p.json\",\"apparmor=x\"]}}");
+  PU_AUTO_JSON files = rd_spec_files(spec);
   is_int(json_array_size(files), 1, "one file is needed");
   is_str(json_string_value(json_array_get(files, 0)), "/p.json", "the profile's");
-  RD_AUTO_JSON contents = read_json("{\"/p.json\":\"{ \\\"defaultAction\\\": \\\"SCMP_ACT_ALLOW\\\" }\"}");
+  PU_AUTO_JSON contents = read_json("{\"/p.json\":\"{ \\\"defaultAction\\\": \\\"SCMP_ACT_ALLOW\\\" }\"}");
   struct rd_spec_env env = {.api = 141, .files = contents};
   struct rd_spec out;
   ok(rd_spec_translate(&env, spec, &out), "a profile is taken in");
   is_str(json_string_value(at(out.host, "SecurityOpt/0")), "seccomp={\"defaultAction\":\"SCMP_ACT_ALLOW\"}", "its content, compact");
   rd_spec_free(&out);
-  RD_AUTO_JSON broken = read_json("{\"/p.json\":\"nonsense\"}");
+  PU_AUTO_JSON broken = read_json("{\"/p.json\":\"nonsense\"}");
   env.files = broken;
   ok(!rd_spec_translate(&env, spec, &out) && strstr(out.why, "/p.json"), "a broken profile is named: %s", out.why);
   rd_spec_free(&out);
@@ -184,7 +184,7 @@ static void test_limits(void) {
 }
 
 static void test_clamp_warning(void) {
-  RD_AUTO_JSON spec = read_json("{\"image\":\"i\",\"service\":{\"ulimits\":{\"nofile\":65535},\"cpu_percent\":50}}");
+  PU_AUTO_JSON spec = read_json("{\"image\":\"i\",\"service\":{\"ulimits\":{\"nofile\":65535},\"cpu_percent\":50}}");
   struct rd_spec_env env = {.api = 141, .hard_limit = limit_nofile};
   struct rd_spec out;
   ok(rd_spec_translate(&env, spec, &out), "a ulimit over the machine's is no error");
@@ -193,11 +193,11 @@ static void test_clamp_warning(void) {
      json_string_value(json_array_get(out.warnings, 1)));
   rd_spec_free(&out);
   env.podman = true;
-  RD_AUTO_JSON plain = read_json("{\"image\":\"i\"}");
+  PU_AUTO_JSON plain = read_json("{\"image\":\"i\"}");
   ok(rd_spec_translate(&env, plain, &out), "Podman raises limits by itself");
   is_int(json_integer_value(at(out.host, "Ulimits/0/Hard")), 20000, "unless they are given");
   rd_spec_free(&out);
-  RD_AUTO_JSON other = read_json("{\"image\":\"i\",\"service\":{\"security_opt\":[\"seccomp=/p.json\"]},\"networks\":[{\"name\":\"a\"},{\"name\":\"b\",\"mac_address\":\"02:00:00:00:00:01\"}]}");
+  PU_AUTO_JSON other = read_json("{\"image\":\"i\",\"service\":{\"security_opt\":[\"seccomp=/p.json\"]},\"networks\":[{\"name\":\"a\"},{\"name\":\"b\",\"mac_address\":\"02:00:00:00:00:01\"}]}");
   ok(rd_spec_translate(&env, other, &out), "Podman takes all networks at create");
   is_str(json_string_value(at(out.body, "NetworkingConfig/EndpointsConfig/b/MacAddress")), "02:00:00:00:00:01", "with their MAC addresses");
   is_str(json_string_value(at(out.host, "SecurityOpt/0")), "seccomp=/p.json", "and the name of a seccomp profile");
@@ -241,12 +241,12 @@ static void test_networks(void) {
   spec_is(144, two, "NetworkingConfig/EndpointsConfig/n1/MacAddress", "\"02:42:ac:11:00:09\"");
   spec_is(144, two, "NetworkingConfig/EndpointsConfig/n2",
           "{\"Links\":[\"old:db\"],\"DriverOpts\":{\"a\":\"b\"},\"IPAMConfig\":{\"LinkLocalIPs\":[\"169.254.1.1\"]}}");
-  RD_AUTO_JSON spec = read_json(two);
+  PU_AUTO_JSON spec = read_json(two);
   struct rd_spec_env env = {.api = 141};
   struct rd_spec out;
   ok(rd_spec_translate(&env, spec, &out), "two networks");
   is_int(json_array_size(out.connects), 1, "an old engine connects the second after create");
-  is_str(rd_str(json_array_get(out.connects, 0), "network"), "n2", "that one");
+  is_str(pu_str(json_array_get(out.connects, 0), "network"), "n2", "that one");
   rd_spec_free(&out);
   spec_is(141, "{\"image\":\"i\",\"network_mode\":\"container:abc\"}", "HostConfig/NetworkMode", "\"container:abc\"");
   spec_is(141, "{\"image\":\"i\",\"network_mode\":\"none\"}", "NetworkingConfig", NULL);

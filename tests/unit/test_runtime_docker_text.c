@@ -18,53 +18,53 @@ static void test_forms(void) {
     int64_t ns;
   } durations[] = {{"1m30s", 90000000000}, {"500ms", 500000000}, {"1.5s", 1500000000}, {"10", 10000000000}, {"1h0m0s", 3600000000000}, {"0s", 0}};
   int64_t n;
-  for (size_t i = 0; i < RD_COUNT(durations); i++)
+  for (size_t i = 0; i < PU_COUNT(durations); i++)
     ok(rd_duration(durations[i].text, 1000000000, &n) && n == durations[i].ns, "duration %s", durations[i].text);
   static const char *const no_durations[] = {"", "soon", "1x", "-1s", "1m 3s", "99999999999999h", "."};
-  for (size_t i = 0; i < RD_COUNT(no_durations); i++)
+  for (size_t i = 0; i < PU_COUNT(no_durations); i++)
     ok(!rd_duration(no_durations[i], 1000000000, &n), "no duration: \"%s\"", no_durations[i]);
   static const struct {
     const char *text;
     int64_t bytes;
   } sizes[] = {{"67108864", 67108864}, {"64m", 67108864}, {"64MB", 67108864}, {"1GiB", 1073741824}, {"1.5k", 1536}, {"-1", -1}, {"5b", 5}};
-  for (size_t i = 0; i < RD_COUNT(sizes); i++)
+  for (size_t i = 0; i < PU_COUNT(sizes); i++)
     ok(rd_size(sizes[i].text, &n) && n == sizes[i].bytes, "size %s", sizes[i].text);
   static const char *const no_sizes[] = {"", "much", "1x", "1kk", "-1m", "99999999999999999999", "+1"};
-  for (size_t i = 0; i < RD_COUNT(no_sizes); i++)
+  for (size_t i = 0; i < PU_COUNT(no_sizes); i++)
     ok(!rd_size(no_sizes[i], &n), "no size: \"%s\"", no_sizes[i]);
   is_int(rd_time_ms("2024-02-29T12:00:00.123456789Z"), 1709208000123, "a time with a fraction");
   is_int(rd_time_ms("2024-02-29T14:00:00+02:00"), 1709208000000, "a time with an offset");
   is_int(rd_time_ms("yesterday"), -1, "no time");
-  RD_AUTO_FREE text = rd_time_text(1709208000);
+  PU_AUTO_FREE text = rd_time_text(1709208000);
   is_str(text, "2024-02-29T12:00:00Z", "a time as text");
-  RD_AUTO_FREE one = rd_base64url("\xfb\xff", 2);
+  PU_AUTO_FREE one = rd_base64url("\xfb\xff", 2);
   is_str(one, "-_8=", "base64url with padding");
-  RD_AUTO_BUF url = {0};
-  rd_url_add(&url, "a b/ü?", "/");
+  PU_AUTO_BUF url = {0};
+  pu_url_add(&url, "a b/ü?", "/");
   is_str(url.data, "a%20b/%C3%BC%3F", "percent-encoding");
 }
 
 static void test_json(void) {
-  RD_AUTO_JSON bad = rd_json_bytes("a\xff\xc3(\0b\xe2\x82\xac", 9);
+  PU_AUTO_JSON bad = rd_json_bytes("a\xff\xc3(\0b\xe2\x82\xac", 9);
   is_str(json_string_value(bad), "a\xef\xbf\xbd\xef\xbf\xbd(\xef\xbf\xbd" "b\xe2\x82\xac", "bad bytes become U+FFFD");
   char deep[400];
   memset(deep, '[', 200);
   memset(deep + 200, ']', 200);
   ok(!rd_json_parse(deep, sizeof deep), "deep nesting is refused");
-  RD_AUTO_JSON fine = rd_json_parse("{\"a\":\"[[[[\"}", 12);
+  PU_AUTO_JSON fine = rd_json_parse("{\"a\":\"[[[[\"}", 12);
   ok(fine, "brackets in strings are no nesting");
 }
 
 static void line_add(void *arg, char *text, size_t len) {
-  struct rd_buf *out = arg;
-  rd_buf_addf(out, "<%.*s>", (int)len, text);
+  struct pu_buf *out = arg;
+  pu_buf_addf(out, "<%.*s>", (int)len, text);
 }
 
 static void test_lines(void) {
   const char *text = "ab\r\ncdefghij\n\nk";
   for (size_t step = 1; step < 20; step++) {
     struct rd_lines l = {.cap = 5};
-    RD_AUTO_BUF out = {0};
+    PU_AUTO_BUF out = {0};
     for (size_t i = 0; i < strlen(text); i += step)
       rd_lines_feed(&l, text + i, strlen(text) - i < step ? strlen(text) - i : step, line_add, &out);
     rd_lines_end(&l, line_add, &out);
@@ -75,17 +75,17 @@ static void test_lines(void) {
 /* ---------------------------------------------------------------- frames */
 
 static void part_add(void *arg, int stream, const void *data, size_t len, bool last) {
-  struct rd_buf *out = arg;
-  rd_buf_addf(out, "%d:%.*s%s", stream, (int)len, (const char *)data, last ? ";" : "|");
+  struct pu_buf *out = arg;
+  pu_buf_addf(out, "%d:%.*s%s", stream, (int)len, (const char *)data, last ? ";" : "|");
 }
 
 static void test_frames(void) {
   const char raw[] = "\1\0\0\0\0\0\0\5hello\2\0\0\0\0\0\0\2no\1\0\0\0\0\0\0\0\1\0\0\0\0\0\0\1!";
   struct rd_frames f = {0};
-  RD_AUTO_BUF out = {0};
+  PU_AUTO_BUF out = {0};
   ok(rd_frames_feed(&f, raw, sizeof raw - 1, false, part_add, &out), "frames are read");
   is_str(out.data, "1:hello;2:no;1:;1:!;", "in one piece");
-  RD_AUTO_BUF split = {0};
+  PU_AUTO_BUF split = {0};
   f = (struct rd_frames){0};
   for (size_t i = 0; i < sizeof raw - 1; i++)
     ok(rd_frames_feed(&f, raw + i, 1, false, part_add, &split), "byte by byte");
@@ -97,20 +97,20 @@ static void test_frames(void) {
 static void test_frames_joined(void) {
   const char raw[] = "\1\0\0\0\0\0\0\2he\1\0\0\0\0\0\0\3llo\2\0\0\0\0\0\0\2no\1\0\0\0\0\0\0\2!";
   struct rd_frames f = {0};
-  RD_AUTO_BUF out = {0};
+  PU_AUTO_BUF out = {0};
   ok(rd_frames_feed(&f, raw, sizeof raw - 1, true, part_add, &out), "frames are joined");
   is_str(out.data, "1:hello|2:no|1:!|", "by stream, none held back");
   ok(rd_frames_feed(&f, "?", 1, true, part_add, &out) && strstr(out.data, "1:!|1:?|"), "over the end of a piece");
 }
 
 static void logline_add(void *arg, int stream, const char *time, const char *text, size_t len) {
-  struct rd_buf *out = arg;
-  rd_buf_addf(out, "%d %s [%.*s];", stream, time, (int)len, text);
+  struct pu_buf *out = arg;
+  pu_buf_addf(out, "%d %s [%.*s];", stream, time, (int)len, text);
 }
 
 static void test_loglines(void) {
   struct rd_loglines l = {0};
-  RD_AUTO_BUF out = {0};
+  PU_AUTO_BUF out = {0};
   rd_loglines_part(&l, 1, "2024-02-29T12:00:00.1Z he", 25, false, logline_add, &out);
   rd_loglines_part(&l, 2, "2024-02-29T12:00:00.2Z err\n", 27, true, logline_add, &out);
   rd_loglines_part(&l, 1, "llo\n", 4, true, logline_add, &out);
@@ -128,7 +128,7 @@ static void test_loglines(void) {
 /* ---------------------------------------------------------------- .dockerignore */
 
 static char *on_one_line(const char *file) {
-  char *s = rd_strdup(file);
+  char *s = pu_strdup(file);
   for (char *p = s; *p; p++)
     if (*p == '\n')
       *p = ' ';
@@ -137,14 +137,14 @@ static char *on_one_line(const char *file) {
 
 static void ignored(const char *file, const char *path, bool want) {
   struct rd_ignore *ig = rd_ignore_parse(file, strlen(file));
-  RD_AUTO_FREE name = on_one_line(file);
+  PU_AUTO_FREE name = on_one_line(file);
   ok(rd_ignore_match(ig, path) == want, "%.40s is %s by %.60s", path, want ? "left out" : "kept", name);
   rd_ignore_free(&ig);
 }
 
 static void descends(const char *file, const char *path, bool want) {
   struct rd_ignore *ig = rd_ignore_parse(file, strlen(file));
-  RD_AUTO_FREE name = on_one_line(file);
+  PU_AUTO_FREE name = on_one_line(file);
   ok(rd_ignore_descend(ig, path) == want, "%s %s for %s", path, want ? "is looked into" : "is skipped", name);
   rd_ignore_free(&ig);
 }
@@ -185,13 +185,13 @@ static void test_ignore(void) {
   ignored("a\\*b\n", "axb", false);
   ignored("a.b\n", "axb", false);
   ignored("\xef\xbb\xbfx\n", "x", true);
-  RD_AUTO_BUF evil = {0};
+  PU_AUTO_BUF evil = {0};
   for (int i = 0; i < 500; i++)
-    rd_buf_adds(&evil, "**a*");
-  rd_buf_adds(&evil, "b");
-  RD_AUTO_BUF path = {0};
+    pu_buf_adds(&evil, "**a*");
+  pu_buf_adds(&evil, "b");
+  PU_AUTO_BUF path = {0};
   for (int i = 0; i < 2000; i++)
-    rd_buf_adds(&path, i % 7 ? "a" : "/");
+    pu_buf_adds(&path, i % 7 ? "a" : "/");
   ignored(evil.data, path.data + 1, false);
   descends("*\n!src/keep\n", "src", true);
   descends("*\n!src/keep\n", "other", false);
@@ -205,16 +205,16 @@ static void test_ignore(void) {
 /* ---------------------------------------------------------------- answers */
 
 static void same(json_t *got, const char *want, const char *what) {
-  RD_AUTO_JSON owned = got;
-  RD_AUTO_JSON expected = read_json(want);
+  PU_AUTO_JSON owned = got;
+  PU_AUTO_JSON expected = read_json(want);
   if (!ok(json_equal(owned, expected), "%s", what)) {
-    RD_AUTO_FREE shown = owned ? rd_json_text(owned) : rd_strdup("nothing");
+    PU_AUTO_FREE shown = owned ? pu_json_text(owned) : pu_strdup("nothing");
     printf("#  got: %s\n# want: %s\n", shown, want);
   }
 }
 
 static void test_inspect(void) {
-  RD_AUTO_JSON in = read_json(
+  PU_AUTO_JSON in = read_json(
       "{\"Id\":\"abc\",\"Name\":\"/web\",\"Created\":\"2024-01-01T00:00:00Z\",\"State\":{\"Status\":\"exited\",\"ExitCode\":137,\"OOMKilled\":true,\"Error\":\"\",\"Pid\":0,"
       "\"StartedAt\":\"2024-01-01T00:00:01Z\",\"FinishedAt\":\"0001-01-01T00:00:00Z\",\"Health\":{\"Status\":\"unhealthy\",\"Log\":[{\"Output\":\"old\"},{\"Output\":\"bad\"}]}},"
       "\"Config\":{\"Image\":\"web:1\",\"Labels\":{\"a\":\"b\"},\"Tty\":false},\"Image\":\"sha256:1\",\"NetworkSettings\":{\"Ports\":{\"80/tcp\":[{\"HostIp\":\"0.0.0.0\",\"HostPort\":\"8080\"}],"
@@ -225,29 +225,29 @@ static void test_inspect(void) {
        "\"ports\":[{\"target\":80,\"published\":8080,\"host_ip\":\"0.0.0.0\",\"protocol\":\"tcp\"}],"
        "\"networks\":{\"n\":{\"ip\":\"10.0.0.2\",\"ip6\":\"\",\"mac\":\"02:42\",\"aliases\":[\"web\"]}}}",
        "inspect");
-  RD_AUTO_JSON empty = json_object();
-  RD_AUTO_JSON out = rd_normal_inspect(empty);
+  PU_AUTO_JSON empty = json_object();
+  PU_AUTO_JSON out = rd_normal_inspect(empty);
   ok(out, "an empty answer gives an object all the same");
-  RD_AUTO_JSON list = read_json("[{\"Id\":\"a\",\"Names\":[\"/x\"],\"Labels\":{},\"State\":\"running\",\"Image\":\"i\",\"ImageID\":\"99\",\"Created\":0}]");
+  PU_AUTO_JSON list = read_json("[{\"Id\":\"a\",\"Names\":[\"/x\"],\"Labels\":{},\"State\":\"running\",\"Image\":\"i\",\"ImageID\":\"99\",\"Created\":0}]");
   same(rd_normal_list(list),
        "{\"containers\":[{\"id\":\"a\",\"name\":\"x\",\"labels\":{},\"state\":\"running\",\"image\":\"i\",\"image_id\":\"sha256:99\",\"created\":\"1970-01-01T00:00:00Z\"}]}",
        "list");
 }
 
 static void test_events(void) {
-  RD_AUTO_JSON die = read_json("{\"Type\":\"container\",\"Action\":\"die\",\"Actor\":{\"ID\":\"x\",\"Attributes\":{\"name\":\"web\",\"image\":\"i\",\"exitCode\":\"3\",\"berth.app\":\"a\"}},"
+  PU_AUTO_JSON die = read_json("{\"Type\":\"container\",\"Action\":\"die\",\"Actor\":{\"ID\":\"x\",\"Attributes\":{\"name\":\"web\",\"image\":\"i\",\"exitCode\":\"3\",\"berth.app\":\"a\"}},"
                                "\"time\":1,\"timeNano\":1500000000}");
   same(rd_normal_event(die), "{\"action\":\"die\",\"id\":\"x\",\"name\":\"web\",\"labels\":{\"berth.app\":\"a\"},\"exit_code\":3,\"time_ms\":1500}", "die");
-  RD_AUTO_JSON health = read_json("{\"Type\":\"container\",\"Action\":\"health_status: unhealthy\",\"Actor\":{\"ID\":\"x\",\"Attributes\":{\"name\":\"w\"}},\"time\":2}");
+  PU_AUTO_JSON health = read_json("{\"Type\":\"container\",\"Action\":\"health_status: unhealthy\",\"Actor\":{\"ID\":\"x\",\"Attributes\":{\"name\":\"w\"}},\"time\":2}");
   same(rd_normal_event(health), "{\"action\":\"health\",\"id\":\"x\",\"name\":\"w\",\"labels\":{},\"health\":\"unhealthy\",\"time_ms\":2000}", "health");
-  RD_AUTO_JSON exec = read_json("{\"Type\":\"container\",\"Action\":\"exec_start: sh\",\"Actor\":{\"ID\":\"x\",\"Attributes\":{}},\"time\":2}");
+  PU_AUTO_JSON exec = read_json("{\"Type\":\"container\",\"Action\":\"exec_start: sh\",\"Actor\":{\"ID\":\"x\",\"Attributes\":{}},\"time\":2}");
   ok(!rd_normal_event(exec), "other actions are none");
-  RD_AUTO_JSON network = read_json("{\"Type\":\"network\",\"Action\":\"destroy\",\"Actor\":{\"ID\":\"x\",\"Attributes\":{}},\"time\":2}");
+  PU_AUTO_JSON network = read_json("{\"Type\":\"network\",\"Action\":\"destroy\",\"Actor\":{\"ID\":\"x\",\"Attributes\":{}},\"time\":2}");
   ok(!rd_normal_event(network), "other things are none");
 }
 
 static void test_stats(void) {
-  RD_AUTO_JSON in = read_json(
+  PU_AUTO_JSON in = read_json(
       "{\"read\":\"2024-02-29T12:00:00Z\",\"cpu_stats\":{\"cpu_usage\":{\"total_usage\":100},\"system_cpu_usage\":200,\"online_cpus\":2},"
       "\"memory_stats\":{\"usage\":1000,\"limit\":5000,\"stats\":{\"total_inactive_file\":300}},\"networks\":{\"a\":{\"rx_bytes\":1,\"tx_bytes\":2},\"b\":{\"rx_bytes\":3,\"tx_bytes\":4}},"
       "\"blkio_stats\":{\"io_service_bytes_recursive\":[{\"op\":\"Read\",\"value\":7},{\"op\":\"write\",\"value\":8},{\"op\":\"Sync\",\"value\":9}]},\"pids_stats\":{\"current\":3}}");
@@ -258,9 +258,9 @@ static void test_stats(void) {
 }
 
 static void differs(char *(*f)(const json_t *, const json_t *), const char *there, const char *spec, const char *part) {
-  RD_AUTO_JSON a = read_json(there);
-  RD_AUTO_JSON b = read_json(spec);
-  RD_AUTO_FREE why = f(a, b);
+  PU_AUTO_JSON a = read_json(there);
+  PU_AUTO_JSON b = read_json(spec);
+  PU_AUTO_FREE why = f(a, b);
   ok(part ? why && strstr(why, part) : !why, "%s against %s: %s", there, spec, why ? why : "the same");
 }
 
@@ -285,11 +285,11 @@ static void test_refusals(void) {
   is_int(rd_code(500, "something"), BERTH_IO, "anything else");
   is_int(rd_code_text("Get https://r/v2/: unauthorized", BERTH_IO), BERTH_UNAUTHENTICATED, "a login that is wanted");
   const char *body = "{\"message\":\"No such image: x\\n\"}";
-  RD_AUTO_FREE json = rd_sentence(body, strlen(body));
+  PU_AUTO_FREE json = rd_sentence(body, strlen(body));
   is_str(json, "No such image: x", "the engine's sentence");
-  RD_AUTO_FREE plain = rd_sentence("404 page not found\n", 19);
+  PU_AUTO_FREE plain = rd_sentence("404 page not found\n", 19);
   is_str(plain, "404 page not found", "a plain body");
-  RD_AUTO_FREE none = rd_sentence(NULL, 0);
+  PU_AUTO_FREE none = rd_sentence(NULL, 0);
   is_str(none, "", "no body");
 }
 
