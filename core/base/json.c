@@ -31,6 +31,21 @@ static bool too_deep(const char *s, size_t n, int max_depth) {
   return false;
 }
 
+bool bt_json_within(const char *s, size_t n, size_t max) {
+  size_t values = 1;
+  bool in_string = false;
+  for (size_t i = 0; i < n && values <= max; i++) {
+    char c = s[i];
+    if (in_string && c == '\\')
+      i++;
+    else if (c == '"')
+      in_string = !in_string;
+    else if (!in_string)
+      values += c == ',' || c == '{' || c == '[';
+  }
+  return values <= max;
+}
+
 json_t *bt_json_parse(const char *text, size_t len, size_t max_len, int max_depth, const char *what, struct bt_err **err) {
   if (!max_len)
     max_len = default_len;

@@ -11,6 +11,9 @@
 /* Parses text from outside: duplicate keys, NUL in strings, nesting over max_depth (0: 64) and sizes over max_len
  * (0: 3 MiB) are refused. The error names "what" and line:column. New reference or NULL. */
 json_t *bt_json_parse(const char *text, size_t len, size_t max_len, int max_depth, const char *what, struct bt_err **err);
+/* Does the text hold at most max values (counted by commas and opening brackets outside of strings)? For text from outside, before it is
+ * parsed: a tree of many small values is a hundred times its text. O(len). */
+bool bt_json_within(const char *text, size_t len, size_t max);
 /* Compact text with keys in order of insertion / sorted (canonical, for hashes). The caller frees. */
 char *bt_json_text(const json_t *value);
 char *bt_json_canonical(const json_t *value);

@@ -3,6 +3,7 @@
 #include "config.h"
 
 #include "base/log.h"
+#include "plugin/complain.h"
 #include "plugin/internal.h"
 
 static struct bt_host_cell *cells; /* process-wide: see struct bt_host_cell */
@@ -34,7 +35,7 @@ struct bt_host_cell *bt_host_cell_new(struct bt_plugin *entry, const char *name,
 struct bt_plugin *bt_host_entry(const struct berth_host *host, const char *what) {
   const struct bt_host_cell *cell = (const struct bt_host_cell *)host;
   if (!pthread_equal(pthread_self(), cell->loop_thread)) {
-    bt_error(cell->label, "called %s from another thread than the loop's; ignored", what);
+    bt_complain(host, "called %s from another thread than the loop's; ignored", what);
     return NULL;
   }
   return cell->entry;

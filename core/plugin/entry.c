@@ -7,6 +7,7 @@
 #include "base/map.h"
 #include "loop/http_client.h"
 #include "loop/loop.h"
+#include "plugin/complain.h"
 #include "plugin/egress.h"
 #include "plugin/fields.h"
 #include "plugin/remote.h"
@@ -565,6 +566,8 @@ void bt_entry_free(struct bt_plugin **entryp) {
   tell_ours(entry); /* what a process asked for while it stopped is still open */
   bt_map_free(&entry->kv_keys);
   bt_timer_free(&entry->restart);
+  bt_complain_count(entry->cell);
+  bt_timer_free(&entry->count);
   bt_isolation_free(&entry->isolation);
   bt_http_free(&entry->http);
   bt_egress_free(&entry->egress);

@@ -19,6 +19,12 @@ struct bt_remote;
 struct bt_timer;
 struct bt_resource;
 
+/* Of the log, under the inbox lock: complain.h. */
+struct bt_quota {
+  int64_t since_ms;
+  int said, left_out;
+};
+
 /* The host as a plug-in holds it. Cells live as long as the process: a thread of a plug-in may call finish() or log() after
  * the entry is gone. entry is read and cleared under bt_inbox_lock by threads other than the loop's. */
 struct bt_host_cell {
@@ -27,8 +33,8 @@ struct bt_host_cell {
   pthread_t loop_thread;
   char *label; /* "plugin/<name>" */
   char *name;
-  int64_t complaints_second; /* of the log, under the lock: see ops.c */
-  int complaints;
+  struct bt_quota lines, complaints;
+  bool counting; /* what was left out is said soon */
   struct bt_host_cell *next;
 };
 
@@ -64,6 +70,7 @@ struct bt_plugin {
   uint64_t publish_dropped;
   uint64_t calls, errors, in_flight;
   char *last_error;
+  struct bt_timer *count; /* says what was left out of the log */
   /* Crashes of its process (supervise.c). */
   struct bt_timer *restart;
   int failures;        /* in a row */

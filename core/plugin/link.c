@@ -104,7 +104,13 @@ static void on_writable(void *arg, int fd, int events) {
 static void watch_out(struct bt_link *link) {
   pthread_mutex_lock(&link->lock);
   bool waits = link->out.len && !link->broken;
-  bool over = link->out.len - link->sent > link->s.max_out;
+  bool over = !link->broken && link->out.len - link->sent > link->s.max_out;
+  if (over) {
+    link->broken = true;
+    wipe(&link->out);
+    bt_buf_free(&link->out);
+    link->sent = 0;
+  }
   pthread_mutex_unlock(&link->lock);
   if (over)
     end(link, "it does not read what it is sent");
@@ -140,7 +146,7 @@ size_t bt_link_send(struct bt_link *link, json_t *head_steal, const void *bytes,
   pthread_mutex_unlock(&link->lock);
   if (tell)
     bt_loop_post(link->s.loop, link->s.name, flush_later, link);
-  else if (ours && waiting && !link->writer)
+  else if (ours && waiting && (!link->writer || waiting > link->s.max_out))
     watch_out(link);
   return waiting;
 }
@@ -208,11 +214,12 @@ static void finish(struct bt_link *link) {
 static void deliver(struct bt_link *link) {
   struct bt_message m;
   int left = link->s.budget;
+  int64_t until = left ? bt_clock_mono_ms() + link->s.turn_ms : 0;
   bool more = true;
   link->holds++;
   link->backlog = false;
   while (!link->freed && !link->ended && more) {
-    if (link->s.budget && left-- == 0) {
+    if (link->s.budget && (left-- == 0 || bt_clock_mono_ms() > until)) {
       link->backlog = true;
       bt_timer_set(link->turn, link->s.pause_ms);
       break;
@@ -268,7 +275,7 @@ bool bt_link_await(struct bt_link *link, const char *type, int64_t id, int ms, s
   size_t from = link->at;
   for (;;) {
     int found;
-    while ((found = match(link, &from, type, id, out)) == 1) {
+    while ((found = match(link, &from, type, id, out)) == 1 && bt_clock_mono_ms() < until) {
     }
     int64_t left = until - bt_clock_mono_ms();
     if (found == 2) {

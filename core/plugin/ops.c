@@ -8,18 +8,18 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "loop/loop.h"
+#include "plugin/complain.h"
 #include "plugin/internal.h"
 #include "plugin/remote.h"
+#include "plugin/results.h"
 
 enum {
   default_deadline_ms = 60000,
   route_deadline_ms = 30000,
   grace_ms = 10000,                 /* from cancel() to the plug-in's finish */
-  complaints_a_second = 50,
   max_emit = 1024 * 1024,           /* a call */
   max_queued = 64 * 1024 * 1024,    /* of one op, from threads faster than the loop */
-  max_result = 64 * 1024 * 1024,
-  max_result_depth = 256
+  turn_ms = 5                       /* of deliveries; others then get theirs */
 };
 
 struct bt_op {
@@ -203,8 +203,8 @@ static void op_timer(void *arg) {
   if (finished)
     return; /* its message is on the way */
   if (op->answered) {
-    bt_warn(op->entry->cell->label, "%s was cancelled and not finished within %d s: finish every operation once",
-            op->call.method, grace_ms / 1000);
+    bt_complain(&op->entry->cell->host, "%s was cancelled and not finished within %d s: finish every operation once",
+                op->call.method, grace_ms / 1000);
     op_free(op);
     return;
   }
@@ -282,38 +282,49 @@ static void deliver_emit(struct bt_plugins *plugins, struct bt_op *op, const str
   bt_inbox_unlock();
 }
 
-static json_t *parse_result(const struct bt_op_message *m, struct bt_err **err) {
-  if (!m->data)
-    return json_object();
-  json_t *result = bt_json_parse(m->data, m->len, max_result, max_result_depth, "result", err);
-  if (result && !json_is_object(result)) {
-    json_decref(result);
-    bt_err_set(err, BT_INVALID, "the result is no JSON object");
-    return NULL;
-  }
-  return result;
-}
-
 static void deliver_late(struct bt_op *op, const struct bt_op_message *m) {
   if (m->code != BT_CANCELLED && !op->entry->stopping)
-    bt_warn(op->entry->cell->label, "%s ended (%s) after its caller had given up; the result is dropped", op->call.method,
-            bt_code_name(m->code));
+    bt_complain(&op->entry->cell->host, "%s ended (%s) after its caller had given up; the result is dropped", op->call.method,
+                bt_code_name(m->code));
 }
 
-static void deliver_finish(struct bt_op *op, const struct bt_op_message *m) {
+static void answer_result(struct bt_op *op, json_t *result, const struct bt_err *err) {
+  BT_AUTO_FREE char *why =
+      result ? NULL : bt_asprintf("plug-in %s gave a broken result: %s", op->entry->cell->name, bt_err_message(err));
+  answer(op, result ? BT_OK : BT_PLUGIN_CRASHED, result ? "" : why, result);
+}
+
+/* A worker has read the result, however the op did meanwhile. */
+static void result_read(void *arg, unsigned long long id, json_t *result, const struct bt_err *err) {
+  struct bt_plugins *plugins = ((struct bt_ops_gate *)arg)->plugins;
+  struct bt_op *op = plugins ? op_get(plugins, id) : NULL;
+  if (!op)
+    return;
+  if (op->cancelled)
+    answer(op, BT_CANCELLED, "cancelled", NULL);
+  else
+    answer_result(op, result, err);
+  if (op_get(plugins, id) == op)
+    op_free(op);
+}
+
+/* False where the end comes later. */
+static bool deliver_finish(struct bt_op *op, struct bt_op_message *m) {
   if (op->answered) {
     deliver_late(op, m);
   } else if (op->cancelled) {
     answer(op, BT_CANCELLED, "cancelled", NULL);
   } else if (m->code != BT_OK) {
     answer(op, m->code, m->text ? m->text : bt_code_name(m->code), NULL);
+  } else if (m->len > BT_RESULT_AT_ONCE) {
+    bt_result_read_later(op->entry->plugins->pool, bt_steal(m->data), m->len, result_read, op->entry->plugins->ops.gate, m->op);
+    return false;
   } else {
     BT_AUTO_ERR err = NULL;
-    BT_AUTO_JSON result = parse_result(m, &err);
-    BT_AUTO_FREE char *why =
-        result ? NULL : bt_asprintf("plug-in %s gave a broken result: %s", op->entry->cell->name, bt_err_message(err));
-    answer(op, result ? BT_OK : BT_PLUGIN_CRASHED, result ? "" : why, result);
+    BT_AUTO_JSON result = bt_result_read(m->data, m->len, &err);
+    answer_result(op, result, err);
   }
+  return true;
 }
 
 static void deliver_reply(struct bt_plugins *plugins, struct bt_op *op, const struct bt_op_message *m) {
@@ -325,7 +336,7 @@ static void deliver_reply(struct bt_plugins *plugins, struct bt_op *op, const st
   bt_loop_leave(plugins->loop);
 }
 
-static void deliver(struct bt_plugins *plugins, const struct bt_op_message *m) {
+static void deliver(struct bt_plugins *plugins, struct bt_op_message *m) {
   struct bt_op *op = op_get(plugins, m->op);
   if (!op)
     return; /* its entry was stopped since */
@@ -340,7 +351,8 @@ static void deliver(struct bt_plugins *plugins, const struct bt_op_message *m) {
     deliver_reply(plugins, op, m);
     break;
   case MESSAGE_FINISH:
-    deliver_finish(op, m);
+    if (!deliver_finish(op, m))
+      return;
     break;
   }
   /* A callback may have stopped the entry, and with it the op. */
@@ -348,22 +360,40 @@ static void deliver(struct bt_plugins *plugins, const struct bt_op_message *m) {
     op_free(op);
 }
 
+/* Back in front of what came meanwhile, for the next turn. */
+static void put_back(struct bt_plugins *plugins, struct bt_op_message *first, struct bt_op_message **last) {
+  struct bt_ops *ops = &plugins->ops;
+  bt_inbox_lock();
+  *last = ops->first;
+  if (!ops->first)
+    ops->last = last;
+  ops->first = first;
+  if (!ops->posted)
+    bt_loop_post(plugins->loop, "plugin/results", drain, ops->gate);
+  ops->posted = true;
+  bt_inbox_unlock();
+}
+
 static void drain(void *arg) {
-  struct bt_plugins *plugins = ((struct bt_ops_gate *)arg)->plugins;
+  const struct bt_ops_gate *gate = arg;
+  struct bt_plugins *plugins = gate->plugins;
   if (!plugins)
     return;
+  int64_t until = bt_clock_mono_ms() + turn_ms;
   bt_inbox_lock();
-  struct bt_op_message *m = plugins->ops.first;
+  struct bt_op_message *m = plugins->ops.first, **last = plugins->ops.last;
   plugins->ops.first = NULL;
   plugins->ops.last = &plugins->ops.first;
   plugins->ops.posted = false;
   bt_inbox_unlock();
-  while (m) {
+  while (m && bt_clock_mono_ms() <= until) {
     struct bt_op_message *next = m->next;
     deliver(plugins, m);
     message_free(m);
     m = next;
   }
+  if (m)
+    put_back(plugins, m, last);
 }
 
 /* ---------------------------------------------------------------- from plug-ins, any thread */
@@ -384,22 +414,9 @@ static struct bt_op *op_of(const struct berth_host *host, berth_op id, const cha
   return op && !*why ? op : NULL;
 }
 
-/* So many lines a second: who breaks the rules on purpose is not to fill the log. */
-static bool may_complain(const struct berth_host *host) {
-  struct bt_host_cell *cell = (struct bt_host_cell *)(uintptr_t)host;
-  int64_t second = bt_clock_mono_ms() / 1000;
-  bt_inbox_lock();
-  if (cell->complaints_second != second)
-    cell->complaints = 0;
-  cell->complaints_second = second;
-  bool may = ++cell->complaints <= complaints_a_second;
-  bt_inbox_unlock();
-  return may;
-}
-
 static void complain(const struct berth_host *host, const char *verb, berth_op id, const char *why) {
-  if (why && may_complain(host))
-    bt_warn(((const struct bt_host_cell *)host)->label, "%s %s (op %" PRIu64 "); dropped", verb, why, id);
+  if (why)
+    bt_complain(host, "%s %s (op %" PRIu64 "); dropped", verb, why, id);
 }
 
 /* Hands m over where the op is open, and closes it for further ones; else frees it. verb: NULL where the host itself ends it. */
@@ -429,7 +446,7 @@ void bt_ops_finish(const struct berth_host *host, berth_op id, enum bt_code code
   struct bt_op_message *m = message_new(id, MESSAGE_FINISH);
   m->code = code;
   if (code == BT_OK && result && len) {
-    m->len = BT_MIN(len, (size_t)max_result + 1);
+    m->len = BT_MIN(len, (size_t)BT_RESULT_MAX + 1);
     m->data = bt_strndup(result, m->len);
   } else if (code != BT_OK && message) {
     m->text = bt_strndup(message, strnlen(message, 4096));

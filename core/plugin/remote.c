@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "loop/loop.h"
+#include "plugin/complain.h"
 
 enum {
   hello_ms = 10000,
@@ -22,10 +23,12 @@ enum {
   hang_ms = 5000,
   finish_ms = 1000,
   budget = 64,              /* messages a turn */
+  turn_ms = 5,
   pause_ms = 2,             /* after a turn that was full */
-  max_out = 64 * 1024 * 1024,
+  max_out = 160 * 1024 * 1024, /* two of the largest messages, and some */
   max_line = 1024,
-  lines_a_second = 200
+  max_step = 16,
+  max_text = 4096           /* of a line for the log, and of a sentence */
 };
 
 static const char *label(const struct bt_remote *r) { return r->entry ? r->entry->cell->label : "plugin"; }
@@ -197,20 +200,8 @@ static void on_ping(void *arg) {
 
 /* ---------------------------------------------------------------- its standard error */
 
-/* Lines of the log cost the server a write each. */
-static bool may_say(struct bt_remote *r) {
-  int64_t now = bt_clock_mono_ms();
-  if (now - r->lines_since >= 1000) {
-    if (r->lines > lines_a_second)
-      bt_warn(label(r), "%d more lines for the log within a second; dropped", r->lines - lines_a_second);
-    r->lines_since = now;
-    r->lines = 0;
-  }
-  return ++r->lines <= lines_a_second;
-}
-
 static void say_line(struct bt_remote *r) {
-  if (r->err_line.len && may_say(r))
+  if (r->err_line.len && (!r->entry || bt_may_say(&r->entry->cell->host)))
     bt_warn(label(r), "%s", r->err_line.data);
   r->err_line.len = 0;
 }
@@ -231,6 +222,17 @@ static void on_err(void *arg, int fd, int events) {
 }
 
 /* ---------------------------------------------------------------- what it says of itself */
+
+/* A text that people are to read: what is longer than a page is cut, where a character begins. The caller frees. */
+static char *short_text(const json_t *head, const char *key, const char *or) {
+  const char *text = bt_json_str_or(head, key, or);
+  size_t n = strnlen(text, max_text + 1);
+  if (n <= max_text)
+    return bt_strdup(text);
+  for (n = max_text; n && ((unsigned char)text[n] & 0xc0) == 0x80;)
+    n--;
+  return bt_asprintf("%.*s… (cut)", (int)n, text);
+}
 
 static void broke_contract(struct bt_remote *r, const char *what) {
   BT_AUTO_FREE char *why = bt_asprintf("broke the contract: %.200s", what);
@@ -255,8 +257,9 @@ static void on_hello(struct bt_remote *r, const json_t *head) {
 }
 
 static void on_refused(struct bt_remote *r, const json_t *head) {
+  BT_AUTO_FREE char *why = short_text(head, "message", "it cannot be loaded");
   if (r->state == BT_REMOTE_HELLO)
-    bt_entry_refused(r->entry, bt_json_str_or(head, "message", "it cannot be loaded"));
+    bt_entry_refused(r->entry, why);
   else
     broke_contract(r, "\"refused\" comes in place of hello only");
 }
@@ -273,8 +276,9 @@ static void on_done(struct bt_remote *r, const json_t *head) {
     r->state = BT_REMOTE_RUNNING;
     bt_timer_set(r->ping, ping_ms);
   }
-  bt_entry_configured(r->entry, config, starting, code, bt_json_str_or(head, "step", "start"),
-                      bt_json_str_or(head, "message", ""));
+  BT_AUTO_FREE char *message = short_text(head, "message", "");
+  const char *step = bt_json_str_or(head, "step", "start");
+  bt_entry_configured(r->entry, config, starting, code, strlen(step) > max_step ? "start" : step, message);
 }
 
 static void on_log(struct bt_remote *r, const json_t *head) {
@@ -283,8 +287,9 @@ static void on_log(struct bt_remote *r, const json_t *head) {
                            : !strcmp(level, "info") ? BERTH_LOG_INFO
                            : !strcmp(level, "warn") ? BERTH_LOG_WARN
                                                     : BERTH_LOG_ERROR;
-  if (may_say(r))
-    bt_service_log.log(&r->entry->cell->host, n, bt_json_str_or(head, "text", ""));
+  BT_AUTO_FREE char *text = short_text(head, "text", "");
+  if (bt_may_say(&r->entry->cell->host))
+    bt_service_log.log(&r->entry->cell->host, n, text);
 }
 
 /* What is said while it stops, or of an entry that runs in another process by now: its last words and its keys. */
@@ -340,6 +345,7 @@ struct bt_remote *bt_remote_new(struct bt_plugin *entry, struct bt_err **err) {
                                 .max_json = BT_WIRE_MAX_JSON_IN,
                                 .max_out = max_out,
                                 .budget = budget,
+                                .turn_ms = turn_ms,
                                 .pause_ms = pause_ms,
                                 .on_message = on_message,
                                 .on_end = on_link_end,

@@ -51,8 +51,6 @@ struct bt_remote {
   struct bt_map *asked;   /* answers of methods that are asked: text -> yes or no */
   BT_VEC(struct bt_remote_input) inputs; /* what op's input waits over there */
   struct bt_buf err_line; /* of its standard error, until the end of the line */
-  int64_t lines_since;    /* second in which lines were counted */
-  int lines;
   struct bt_remote *next; /* of those that leave */
 };
 

@@ -45,6 +45,8 @@ long bt_wire_get(const char *data, size_t len, size_t max_json, struct bt_messag
                       max_json, BT_WIRE_MAX_BYTES);
   if (len < BT_WIRE_HEAD + json + bytes)
     return 0;
+  if (!bt_json_within(data + BT_WIRE_HEAD, json, max_json / BT_WIRE_BYTES_A_VALUE))
+    return bt_err_set(err, BT_PLUGIN_CRASHED, "a message of more than %zu values is none", max_json / BT_WIRE_BYTES_A_VALUE);
   BT_AUTO_JSON head = bt_json_parse(data + BT_WIRE_HEAD, json, max_json, BT_WIRE_MAX_DEPTH, "a message", err);
   if (!head)
     return -1;

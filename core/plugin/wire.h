@@ -20,7 +20,8 @@ enum {
   BT_WIRE_MAX_JSON = 4 * 1024 * 1024,
   BT_WIRE_MAX_JSON_IN = 512 * 1024, /* from a plug-in: what the server's loop parses in one go */
   BT_WIRE_MAX_BYTES = 64 * 1024 * 1024 + 4096,
-  BT_WIRE_MAX_DEPTH = 64
+  BT_WIRE_MAX_DEPTH = 64,
+  BT_WIRE_BYTES_A_VALUE = 16 /* of max_json: so many values may a message's JSON have, however long it is */
 };
 
 struct bt_message {
@@ -32,8 +33,8 @@ struct bt_message {
 
 /* Appends a message. head is stolen. */
 void bt_wire_put(struct bt_buf *out, json_t *head_steal, const void *bytes, size_t len);
-/* Reads the message that begins at data, whose JSON may have max_json bytes. Returns the number of bytes it takes, 0 where more are needed, -1 with a sentence where
- * it is none. out->head is a new reference. */
+/* Reads the message that begins at data, whose JSON may have max_json bytes, and a value per BT_WIRE_BYTES_A_VALUE of them. Returns the
+ * number of bytes it takes, 0 where more are needed, -1 with a sentence where it is none. out->head is a new reference. */
 long bt_wire_get(const char *data, size_t len, size_t max_json, struct bt_message *out, struct bt_err **err) BT_CHECK;
 
 /* ---------------------------------------------------------------- links */
@@ -47,6 +48,7 @@ struct bt_link_setup {
   size_t max_json;  /* of a message that is read; 0: BT_WIRE_MAX_JSON */
   size_t max_out;   /* bytes that may wait to be written; over it the link ends */
   int budget;       /* messages a turn of the loop; 0: no bound */
+  int turn_ms;      /* nor is a turn longer than that, but for its last message; where there is a budget */
   int pause_ms;     /* before the next turn, where there were more: who floods waits */
   void (*on_message)(void *arg, const struct bt_message *message);
   /* The other side is gone, or sent what is no message. Once; not from inside bt_link_send. No message comes any more. */

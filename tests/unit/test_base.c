@@ -59,6 +59,8 @@ static void test_json(void) {
   ok(!bt_json_parse(NULL, 0, 0, 0, "body", &err), "nothing is no JSON");
   is_str(bt_err_message(err), "body is empty: it has to be JSON", "and is called what it is");
   bt_err_free(&err);
+  static const char three[] = "[1,\",,[[{{\\\",\",3]";
+  ok(bt_json_within(three, sizeof three - 1, 4) && !bt_json_within(three, sizeof three - 1, 3), "values are counted outside of strings");
   ok(!bt_json_parse("{\"a\":1,\"a\":2}", 13, 0, 0, "body", &err), "duplicate keys are refused");
   bt_err_free(&err);
   const char *secret = "{\"data\":\"hunter2\\ud800\"}";

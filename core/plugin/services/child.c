@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "loop/child.h"
 #include "loop/loop.h"
+#include "plugin/complain.h"
 #include "plugin/internal.h"
 
 enum { default_timeout_ms = 60000 };
@@ -67,7 +68,7 @@ static berth_handle child_spawn(const struct berth_host *host, const struct bert
   BT_AUTO_ERR err = NULL;
   c->child = bt_child_spawn(c->loop, &request, &err);
   if (!c->child) {
-    bt_warn(c->label, "%s", bt_err_message(err));
+    bt_complain(host, "%s", bt_err_message(err));
     free(c);
     return 0;
   }

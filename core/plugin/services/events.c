@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "loop/loop.h"
+#include "plugin/complain.h"
 #include "plugin/internal.h"
 #include "state/watch.h"
 
@@ -210,8 +211,8 @@ static bool may_publish(struct bt_plugin *entry) {
     entry->publish_left = (int)BT_MIN(entry->publish_left + more, (int64_t)publish_at_once);
     entry->publish_ms = now;
     if (entry->publish_left && entry->publish_dropped) {
-      bt_warn(entry->cell->label, "it published %llu events over %d a second; dropped", (unsigned long long)entry->publish_dropped,
-              publish_a_second);
+      bt_complain(&entry->cell->host, "it published %llu events over %d a second; dropped",
+                  (unsigned long long)entry->publish_dropped, publish_a_second);
       entry->publish_dropped = 0;
     }
   }
@@ -233,8 +234,8 @@ static void events_publish(const struct berth_host *host, const char *type, cons
   BT_AUTO_JSON data = data_json ? bt_json_parse(data_json, strlen(data_json), max_data, 16, "event data", &err) : json_object();
   bool known = severity && (!strcmp(severity, "info") || !strcmp(severity, "warning") || !strcmp(severity, "error"));
   if (!json_is_object(data) || !known || strlen(type) > 64 || strlen(message) > 4096) {
-    bt_warn(entry->cell->label, "an event was malformed (type up to 64 bytes, severity info, warning or error, message up to "
-                                "4 KiB, data an object up to 16 KiB); dropped");
+    bt_complain(host, "an event was malformed (type up to 64 bytes, severity info, warning or error, message up to 4 KiB, data an "
+                      "object up to 16 KiB); dropped");
     return;
   }
   BT_AUTO_FREE char *full = bt_asprintf("plugin.%s", type);

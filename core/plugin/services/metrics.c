@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "loop/loop.h"
+#include "plugin/complain.h"
 #include "plugin/internal.h"
 
 enum { max_series = 1000, max_labels = 16, max_text = 1024 };
@@ -86,8 +87,7 @@ static void metrics_set(const struct berth_host *host, const struct berth_metric
   if (!entry)
     return;
   if (!sample_ok(&s)) {
-    bt_warn(entry->cell->label, "the metric \"%.64s\" is malformed: names, labels (at most 16) or kind; dropped",
-            s.name ? s.name : "");
+    bt_complain(host, "the metric \"%.64s\" is malformed: names, labels (at most 16) or kind; dropped", s.name ? s.name : "");
     return;
   }
   if (!entry->metrics) {

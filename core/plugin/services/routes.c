@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "loop/loop.h"
+#include "plugin/complain.h"
 #include "plugin/internal.h"
 
 struct route {
@@ -73,7 +74,7 @@ static berth_handle routes_add(const struct berth_host *host, const struct berth
     return 0;
   const struct bt_plugin_server *server = entry->plugins->server;
   if (taken(entry->plugins, r.method, r.path) || server->path_reserved(server->arg, r.method, r.path)) {
-    bt_warn(entry->cell->label, "the route %s %s is taken", r.method, r.path);
+    bt_complain(host, "the route %.16s %.200s is taken", r.method, r.path);
     return 0;
   }
   struct route *route = bt_new(struct route);

@@ -24,8 +24,8 @@ struct berth_pair {
 #define BERTH_HOST_OPS "berth.host.ops/1"
 struct berth_host_ops {
   size_t size;
-  /* Ends op. code 0: result_json is the method's result (NULL: {}); else message is a sentence that names the thing and
-   * the mend. Exactly once per op. Any thread. */
+  /* Ends op. code 0: result_json is the method's result (NULL: {}), at most 16 MiB and 250,000 values; else message is a
+   * sentence that names the thing and the mend. Exactly once per op. Any thread. */
   void (*finish)(const struct berth_host *host, berth_op op, enum berth_code code, const char *message,
                  const char *result_json);
   /* A piece of a stream or of progress, before finish. channel is the method's own (see its comment). At most 1 MiB a
