@@ -101,13 +101,14 @@ static void inherit(const struct scope *s, struct bt_yaml_pair *service, const s
   bt_yaml_free(&extends);
 }
 
-/* Makes the service whole. Resolving is done in place, so that each service is resolved once, whoever asks. */
-static int resolve(const struct scope *s, struct bt_yaml_pair *service, const struct chain *up) {
-  const struct bt_yaml *extends = bt_yaml_get(service->value, "extends");
+static void forget(struct bt_yaml_pair *service) {
+  struct bt_yaml *extends = bt_yaml_take(service->value, "extends");
+  bt_yaml_free(&extends);
+}
+
+static int follow(const struct scope *s, struct bt_yaml_pair *service, const struct bt_yaml *extends, const struct chain *up) {
   struct reference ref;
   struct scope target;
-  if (!extends || extends->kind == BT_YAML_NULL)
-    return 0;
   struct chain link = {s->file, service->key, extends->loc, up, up ? up->length + 1 : 1};
   if (read_reference(s, service->key, extends, &ref) || check_chain(s, &link) || scope_of(s, &ref, &target))
     return -1;
@@ -119,13 +120,23 @@ static int resolve(const struct scope *s, struct bt_yaml_pair *service, const st
   }
   if (resolve(&target, base, &link))
     return -1;
-  if (base->value->kind == BT_YAML_MAP) {
+  if (base->value->kind == BT_YAML_MAP)
     inherit(s, service, base->value);
-  } else {
-    struct bt_yaml *taken = bt_yaml_take(service->value, "extends");
-    bt_yaml_free(&taken);
-  }
+  else
+    forget(service);
   return 0;
+}
+
+/* Makes the service whole. Resolving is done in place, so that each service is resolved once, whoever asks. One that cannot be is as if
+ * it extended nothing: its error is told, and who else leads to it does not go the whole way again. */
+static int resolve(const struct scope *s, struct bt_yaml_pair *service, const struct chain *up) {
+  const struct bt_yaml *extends = bt_yaml_get(service->value, "extends");
+  if (!extends || extends->kind == BT_YAML_NULL)
+    return 0;
+  int rc = follow(s, service, extends, up);
+  if (rc)
+    forget(service);
+  return rc;
 }
 
 int bt_compose_extends(struct bt_model *model, struct bt_yaml *doc, const char *file, const struct bt_reset *reset) {
