@@ -181,6 +181,7 @@ static const struct berth_field fields[] = {
     {.name = "master_socket", .type = BERTH_STRING, .immutable = true, .doc = "attach: the socket of HAProxy's master process (haproxy -S), for reloads."},
     {.name = "reload_command", .type = BERTH_LIST, .fallback = "[]", .max = 32, .doc = "attach: a command that reloads HAProxy, in place of master_socket."},
     {.name = "base_files", .type = BERTH_LIST, .fallback = "[]", .max = 16, .doc = "attach: HAProxy's own files, which are read before config_file, for the check."},
+    {.name = "peers", .type = BERTH_STRING, .doc = "attach: a peers section of base_files with the local peer, so that a reload keeps rates and sticky addresses."},
     {.name = "user", .type = BERTH_STRING, .doc = "User that HAProxy's worker runs as where berthd is root; haproxy where there is one."},
     {.name = "log", .type = BERTH_STRING, .doc = "HAProxy's log target, as \"127.0.0.1:514 local0\"; none by default."},
     {.name = "maxconn", .type = BERTH_INT, .fallback = "0", .min = 0, .max = 1000000, .doc = "Connections at the same time; 0: what HAProxy makes of its limits."},

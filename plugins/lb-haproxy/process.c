@@ -54,19 +54,28 @@ static bool make_vault(const char *path, char **why) {
   return false;
 }
 
+/* Where the socket lies that a worker teaches its successor through: the worker's own, whoever it runs as. */
+static bool make_peers(struct berth_instance *self, char **why) {
+  PU_AUTO_FREE peers = pu_asprintf("%s/peers", self->settings.dir);
+  const struct passwd *worker = self->user ? getpwnam(self->user) : NULL;
+  if (!make_folder(peers, why))
+    return false;
+  return !worker || chown(peers, worker->pw_uid, (gid_t)-1) == 0 || fail(why, "give the worker", peers);
+}
+
 bool lbh_prepare(struct berth_instance *self, char **why) {
   PU_AUTO_FREE certs = pu_asprintf("%s/certs", self->settings.dir);
   PU_AUTO_FREE pages = pu_asprintf("%s/pages", self->settings.dir);
   if (!make_folder(self->settings.dir, why) || !make_vault(certs, why) || !make_folder(pages, why))
     return false;
   if (geteuid() != 0)
-    return true;
+    return make_peers(self, why);
   const char *user = self->settings.user ? self->settings.user : "haproxy";
   if (getpwnam(user))
     pu_set(&self->user, pu_strdup(user));
   else if (self->settings.user)
     pu_set(why, pu_asprintf("there is no user %s on this machine", user));
-  return self->user || !self->settings.user;
+  return (self->user || !self->settings.user) && make_peers(self, why);
 }
 
 /* To a temporary sibling first: HAProxy never reads half a file. */
@@ -358,7 +367,8 @@ static void on_spawned(void *arg, int status, const char *out, size_t out_len, c
 void lbh_start(struct berth_instance *self) {
   PU_AUTO_FREE pid_file = pu_asprintf("%s/haproxy.pid", self->settings.dir);
   PU_AUTO_FREE master = pu_asprintf("%s,mode,600", self->settings.master_socket);
-  const char *argv[] = {self->settings.program, "-W", "-D", "-p", pid_file, "-S", master, "-f", self->settings.config_file, NULL};
+  PU_AUTO_FREE peers = pu_asprintf("%s/peers", self->settings.dir);
+  const char *argv[] = {self->settings.program, "-W", "-D", "-C", peers, "-p", pid_file, "-S", master, "-f", self->settings.config_file, NULL};
   begin(self, false);
   self->child_run = run(self, argv, start_ms, on_spawned);
   if (!self->child_run)

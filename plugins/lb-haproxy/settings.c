@@ -55,6 +55,10 @@ static bool check(const struct lbh_settings *s, char **why) {
       pu_set(why, pu_asprintf("%s: \"%.100s\" is no absolute path of at most 90 bytes without spaces", paths[i].key, paths[i].path));
       return false;
     }
+  if (s->peers && (!s->attach || !*s->peers || !bare(s->peers))) {
+    pu_set(why, pu_strdup("peers is the name of a section of base_files, for mode attach; a child has one of its own"));
+    return false;
+  }
   if (!bare(s->tcp_address) || (s->user && !bare(s->user)) || (s->log && strpbrk(s->log, "\"'\\#\r\n"))) {
     pu_set(why, pu_strdup("tcp_address and user hold no spaces, log no quotes"));
     return false;
@@ -88,6 +92,7 @@ bool lbh_settings_read(const char *config_json, struct lbh_settings *s, char **w
   read_list(o, "https", &s->https);
   read_list(o, "accept_proxy_from", &s->accept_proxy_from);
   read_list(o, "trust_forwarded_from", &s->trust_forwarded_from);
+  s->peers = pu_strdup(pu_str(o, "peers"));
   s->tcp_address = pu_strdup(pu_str_or(o, "tcp_address", "*"));
   s->tcp_port_min = (int)pu_int(o, "tcp_port_min", 1024);
   s->user = pu_strdup(pu_str(o, "user"));
@@ -110,7 +115,7 @@ static void free_list(struct lbh_list *list) {
 }
 
 void lbh_settings_free(struct lbh_settings *s) {
-  char *texts[] = {s->program, s->dir, s->config_file, s->stats_socket, s->master_socket, s->tcp_address, s->user, s->log};
+  char *texts[] = {s->program, s->dir, s->config_file, s->stats_socket, s->master_socket, s->peers, s->tcp_address, s->user, s->log};
   struct lbh_list *lists[] = {&s->base_files, &s->reload_command, &s->http, &s->https, &s->accept_proxy_from, &s->trust_forwarded_from};
   for (size_t i = 0; i < PU_COUNT(texts); i++)
     free(texts[i]);

@@ -19,6 +19,7 @@ struct lbh_settings {
   struct lbh_list reload_command; /* attach; empty: through the master socket */
   struct lbh_list http, https;    /* "address:port" to listen on */
   struct lbh_list accept_proxy_from, trust_forwarded_from;
+  char *peers;             /* attach: the section of peers that tables join; NULL: none */
   char *tcp_address;
   int tcp_port_min;
   char *user;

@@ -223,6 +223,11 @@ static void not_taken(struct berth_instance *self, enum berth_code code, const c
   end_waiters(self, code, sentence);
 }
 
+static void write_text(struct berth_instance *self) {
+  lbh_text_free(&self->text);
+  lbh_text_make(&self->settings, &self->state, &self->want, self->user, &self->text);
+}
+
 static void make_text(struct berth_instance *self) {
   PU_AUTO_FREE why = NULL;
   self->reshape = false;
@@ -230,8 +235,7 @@ static void make_text(struct berth_instance *self) {
   bool good = refuse_early(self, &why);
   lbh_table_free(&self->want);
   lbh_table_want(&self->state, &self->want);
-  lbh_text_free(&self->text);
-  lbh_text_make(&self->settings, &self->state, &self->want, self->user, &self->text);
+  write_text(self);
   if (self->retry_refused)
     retry_in(self, refused_retry_ms, on_retry_refused);
   if (!good)
@@ -524,7 +528,8 @@ void lbh_sync(struct berth_instance *self) {
     learn(self);
     return;
   }
-  if (self->reshape) {
+  bool written = self->reshape;
+  if (written) {
     make_text(self);
   } else {
     lbh_table_free(&self->want);
@@ -544,6 +549,8 @@ void lbh_sync(struct berth_instance *self) {
   } else if (refused) {
     end_waiters(self, BERTH_INVALID, self->refusal);
   } else {
+    if (!written) /* the servers have changed since */
+      write_text(self);
     bring_into_force(self);
   }
 }

@@ -73,6 +73,7 @@ static void global_section(struct gen *g, const char *hash) {
   line(g, "  description berth-%s", hash);
   if (s->attach)
     return;
+  line(g, "  localpeer berth");
   line(g, "  stats socket %s mode 600 level admin expose-fd listeners", s->stats_socket);
   line(g, "  stats timeout 10m");
   line(g, "  hard-stop-after %lldms", (long long)s->hard_stop_ms);
@@ -84,6 +85,26 @@ static void global_section(struct gen *g, const char *hash) {
     line(g, "  user %s", g->user);
   if (s->log)
     line(g, "  log %s", s->log);
+}
+
+/* ---------------------------------------------------------------- tables */
+
+static bool by_address(const struct lbh_route *r) { return pu_eq(pu_str(pu_obj(r->json, "sticky"), "by"), "address"); }
+
+/* Who sticks by his address, and what rates are made of, is kept in a table. */
+static bool has_table(const struct lbh_route *r) { return by_address(r) || pu_obj(r->json, "rate_limit"); }
+
+/* The section that a worker which a reload replaces teaches its tables through: to its successor, over a socket that only they can
+ * open. The path is relative, since the worker's user need not be able to walk there: HAProxy is started in that folder. */
+static void peers_section(struct gen *g) {
+  bool any = false;
+  for (size_t i = 0; i < g->state->nroutes && !any; i++)
+    any = in(&g->state->routes[i]) && has_table(&g->state->routes[i]);
+  if (g->s->attach || !any)
+    return;
+  line(g, "peers berth");
+  line(g, "  bind unix@peer.sock mode 600%s%s", g->user ? " user " : "", g->user ? g->user : "");
+  line(g, "  server berth");
 }
 
 /* ---------------------------------------------------------------- which route a request is for */
@@ -221,19 +242,21 @@ static void timeouts(struct gen *g, const struct lbh_route *r) {
 }
 
 /* A backend has one table: for those who stick by their address and for the rates of all. */
-static void tables(struct gen *g, const struct lbh_route *r) {
+static void table_lines(struct gen *g, const struct lbh_route *r) {
   const json_t *sticky = pu_obj(r->json, "sticky"), *limit = pu_obj(r->json, "rate_limit");
-  bool by_address = pu_eq(pu_str(sticky, "by"), "address");
-  long long lifetime = by_address ? pu_int(sticky, "lifetime_ms", 1800000) : 0, period = pu_int(limit, "period_ms", 1000);
-  if (by_address || limit) {
+  const char *peers = g->s->attach ? g->s->peers : "berth";
+  long long lifetime = by_address(r) ? pu_int(sticky, "lifetime_ms", 1800000) : 0, period = pu_int(limit, "period_ms", 1000);
+  if (has_table(r)) {
     struct pu_buf b = {0};
     pu_buf_addf(&b, "  stick-table type ipv6 size 100k expire %lldms", lifetime > 2 * period ? lifetime : 2 * period);
     if (limit)
       pu_buf_addf(&b, " store %s(%lldms)", r->tcp ? "conn_rate" : "http_req_rate", period);
+    if (peers)
+      pu_buf_addf(&b, " peers %s", peers);
     PU_AUTO_FREE text = pu_buf_steal(&b);
     line(g, "%s", text);
   }
-  if (by_address)
+  if (by_address(r))
     line(g, "  stick on src");
   if (pu_eq(pu_str(sticky, "by"), "cookie")) {
     line(g, "  dynamic-cookie-key %s", r->backend);
@@ -319,7 +342,7 @@ static void http_backend(struct gen *g, const struct lbh_route *r) {
   line(g, "  balance roundrobin");
   line(g, "  option redispatch 1");
   timeouts(g, r);
-  tables(g, r);
+  table_lines(g, r);
   redirect(g, r);
   rate_limit(g, r);
   maintenance(g, r);
@@ -346,7 +369,7 @@ static void tcp_route(struct gen *g, const struct lbh_route *r) {
   line(g, "  balance roundrobin");
   line(g, "  option redispatch 1");
   timeouts(g, r);
-  tables(g, r);
+  table_lines(g, r);
   servers(g, r);
 }
 
@@ -376,6 +399,7 @@ static char *make_list(const struct gen *g) {
 static void all_sections(struct gen *g, const char *hash) {
   g->owner = -1;
   global_section(g, hash);
+  peers_section(g);
   shared_frontend(g, "berth-http", &g->s->http, false);
   shared_frontend(g, "berth-https", &g->s->https, true);
   for (size_t i = 0; i < g->state->nroutes; i++) {

@@ -188,6 +188,61 @@ static void test_refused(void) {
   is_str(who("c.example"), "one", "and it is served");
 }
 
+/* What HAProxy says to a line on its runtime socket; the caller frees. */
+static char *told(const char *line) {
+  BT_AUTO_FREE char *command = bt_asprintf("python3 -c 'import socket, sys; s = socket.socket(socket.AF_UNIX); s.connect(\"%s/admin.sock\"); "
+                                           "s.sendall(b\"%s\\n\"); s.shutdown(1); sys.stdout.write(s.makefile().read())'",
+                                           dir, line);
+  FILE *f = popen(command, "r");
+  BT_AUTO_BUF b = {0};
+  char chunk[4096];
+  for (size_t n; f && (n = fread(chunk, 1, sizeof chunk, f)) > 0;)
+    bt_buf_add(&b, chunk, n);
+  if (f)
+    pclose(f);
+  return bt_strdup(b.data ? b.data : "");
+}
+
+/* HAProxy hands its tables on as soon as it need not wait for a predecessor of its own any more. */
+static bool knows_its_past(void) {
+  BT_AUTO_FREE char *peers = told("show peers");
+  const char *flags = strstr(peers, "flags=");
+  return flags && (strtol(flags + 6, NULL, 16) & 3) == 3;
+}
+
+#define LIMITED                                                                                                                       \
+  "{\"id\":\"ns/few.example/\",\"protocol\":\"http\",\"hosts\":[\"few.example\"],\"targets\":[{\"pool\":\"p\",\"weight\":1}],\"rate_limit\":" \
+  "{\"requests\":3,\"period_ms\":600000}}"
+#define STICKY                                                                                                                          \
+  "{\"id\":\"ns/same.example/\",\"protocol\":\"http\",\"hosts\":[\"same.example\"],\"targets\":[{\"pool\":\"p\",\"weight\":1}],\"sticky\":" \
+  "{\"by\":\"address\",\"lifetime_ms\":600000}}"
+
+/* Rates and addresses that stick outlive a reload; endpoints that came at run time are known by their names. */
+static void test_memory(void) {
+  TEST_CALL first = {0}, second = {0};
+  BT_AUTO_FREE char *e0 = endpoint("id", "e0", &two, "ready");
+  BT_AUTO_FREE char *e1 = endpoint("id", "e1", &one, "ready");
+  BT_AUTO_FREE char *both = bt_asprintf("%s,%s", e0, e1);
+  BT_AUTO_FREE char *before = state_of(LIMITED "," STICKY, e1, "");
+  BT_AUTO_FREE char *after = state_of(LIMITED "," STICKY "," PLAIN, both, "");
+  is_int(apply(before, &first), BT_OK, "routes with a limit and with sticky addresses");
+  ok(test_wait(knows_its_past()), "HAProxy waits for no predecessor");
+  is_str(who("few.example"), "one", "the limit allows some requests");
+  char body[64];
+  get("few.example", body);
+  ok(strstr(body, "Too many"), "and then no more");
+  is_str(who("same.example"), "one", "an address is served by somebody");
+  is_int(change("e0", &two, "ready"), BT_OK, "another one comes, whose name is before all others");
+  is_int(apply(after, &second), BT_OK, "another route");
+  ok(json_is_true(json_object_get(second.result, "reloaded")), "it is a reload");
+  ok(test_wait(knows_its_past()), "the new worker was told");
+  get("few.example", body);
+  ok(strstr(body, "Too many"), "the limit holds on: %s", body);
+  is_str(who("same.example"), "one", "and who sticks, sticks");
+  is_str(who("a.example"), "both", "while others are served by both");
+  is_int(change("e0", &two, "gone"), BT_OK, "one endpoint is left");
+}
+
 static int master(void) {
   BT_AUTO_FREE char *path = bt_path_join(dir, "haproxy.pid");
   BT_AUTO_FREE char *text = NULL;
@@ -245,6 +300,7 @@ int main(void) {
   test_routes();
   test_drain();
   test_refused();
+  test_memory();
   test_death();
   run_for(700); /* the child that started HAProxy is waited for a moment longer, since HAProxy had its pipes */
   test_close_server();
