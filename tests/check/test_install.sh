@@ -17,7 +17,7 @@ there() {
 }
 for file in bin/berth bin/berth-plugin-check share/man/man1/berth-plugin-check.1 sbin/berthd libexec/berth/berth-portd lib/pkgconfig/berth-plugin.pc lib/systemd/system/berthd.service \
   share/man/man1/berth.1 share/man/man8/berthd.8 share/man/man5/berthd.yaml.5 share/bash-completion/completions/berth.bash \
-  share/zsh/site-functions/_berth share/fish/vendor_completions.d/berth.fish share/berth/berthd.yaml share/doc/berth/README.md; do
+  share/zsh/site-functions/_berth share/fish/vendor_completions.d/berth.fish share/berth/berthd.yaml share/berth/x-berth.schema.json share/doc/berth/README.md; do
   there "/usr/$file"
 done
 for plugin in runtime-docker registry-oci monitor-prometheus chat-webhook lb-haproxy; do

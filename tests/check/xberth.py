@@ -1,0 +1,129 @@
+"""Holds config/x-berth.schema.json against the Compose loader, which has the last word. Prints TAP points without a plan.
+
+    xberth.py SCHEMA BERTH SOURCE…"""
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+
+import jsonschema
+import yaml
+
+schema_file, berth, sources = sys.argv[1], sys.argv[2], sys.argv[3:]
+with open(schema_file, encoding="utf-8") as f:
+    schema = json.load(f)
+validator = jsonschema.Draft202012Validator(schema)
+
+
+def point(good, name, *notes):
+    print(("ok - " if good else "not ok - ") + name)
+    for note in notes if not good else []:
+        print(f"# {note}")
+
+
+def keys_of_schema(node):
+    if isinstance(node, dict):
+        yield from node.get("properties", {}) if "additionalProperties" in node else []
+        for inner in node.values():
+            yield from keys_of_schema(inner)
+    elif isinstance(node, list):
+        for inner in node:
+            yield from keys_of_schema(inner)
+
+
+def keys_of_loader():
+    """The tables of keys that the loader allows: each ends with NULL and is called keys or kinds."""
+    for source in sources:
+        with open(source, encoding="utf-8") as f:
+            for table in re.findall(r"\*const (?:keys|kinds)\[\] = \{([^}]*)NULL\}", f.read()):
+                yield from re.findall(r'"([a-z_]+)"', table)
+
+
+def file_of(xberth):
+    return {"name": "x", "services": {"web": {"image": "i", "x-berth": xberth}}, "secrets": {"cert": {"environment": "CERT"}}}
+
+
+def loads(document):
+    """None, or what the loader says."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "compose.yaml")
+        with open(path, "w", encoding="utf-8") as f:
+            json.dump(document, f)
+        run = subprocess.run([berth, "config", "--check", "-f", path], capture_output=True, text=True, env={**os.environ, "CERT": "-"}, check=False)
+        return None if run.returncode == 0 else run.stderr
+
+
+def judged(document):
+    """None, or what the schema says."""
+    error = jsonschema.exceptions.best_match(validator.iter_errors(document))
+    return error and f"{error.json_path}: {error.message}"
+
+
+def same(xberth):
+    loader, rule = loads(file_of(xberth)), judged(file_of(xberth))
+    text = json.dumps(xberth)
+    point((loader is None) == (rule is None), f"{'taken' if loader is None else 'refused'} by both: {text[:150]}", f"loader: {loader}", f"schema: {rule}")
+
+
+def route(**more):
+    return {"routes": [{"port": 80, **more}]}
+
+
+def tcp(**more):
+    return {"routes": [{"protocol": "tcp", "port": 80, "listen": 5000, **more}]}
+
+
+def probe(kind="readiness", **more):
+    return {"probes": {kind: more}}
+
+
+ten = {"tcp": {"port": 10}}
+odd_words = [[], {}, 7, "", "a b", "a\nb", 'a"b', "ä", "%41", "a'b", "\\", "/", "//", "/a//b", "/a/", "a", "*", "*.a", "a.*", "-a", "A.b", "a" * 64, "a" * 63, True, None]
+durations = ["10s", "1m30s", "0.5s", "99ms", "2d", "1w", "abc", "-1s", "", 0, 5, "5", "25h", "1h1", None, [], {}]
+cases = [
+    {}, {"colour": 1}, None, [], "text", {"update": "digest"}, {"update": "~1.2"}, {"update": 1.2}, {"update": []}, {"update_interval": "5m"},
+    {"update_interval": {}}, {"job": {"completions": 3, "max_concurrent": 1, "backoff_limit": 0}}, {"job": {"completions": 0}}, {"job": {"x": 0}}, {"job": []},
+    {"probes": {}}, {"probes": {"other": ten}}, probe(), probe(**ten), probe(**ten, exec={"command": "x"}), probe(tcp={}), probe(tcp={"port": 70000}), probe(tcp={"port": "80"}),
+    probe(tcp={"port": "x"}), probe(exec={"command": ["a", "b"]}), probe(exec={"command": []}), probe(exec={"command": ""}), probe(exec={"command": [1]}), probe(exec={}),
+    probe(http={"port": 1}), probe(http={"path": "/"}), probe(http={"port": 1, "path": "x"}), probe(http={"port": 1, "path": "/a b"}), probe(http={"port": 1, "scheme": "ftp"}),
+    probe(http={"port": 1, "scheme": "https", "status": 204, "headers": {"A": "b", "C": 1}}), probe(http={"port": 1, "status": 99}), probe(http={"port": 1, "headers": {"a b": "c"}}),
+    probe(http={"port": 1, "headers": {"a": "c\nd"}}), probe(http={"port": 1, "headers": {"a": []}}), probe(http={"port": 1, "headers": {f"h{i}": "x" for i in range(17)}}),
+    probe(**ten, failures=0), probe(**ten, failures=1000), probe(**ten, successes=5), probe("liveness", **ten, successes=5), probe("startup", **ten, successes=1),
+    {"routes": []}, {"routes": {}}, {"routes": [{}]}, {"routes": [None]}, {"routes": [{"port": 80}] * 33}, route(protocol="udp"), route(port=0), route(weight=0), route(weight=1001), route(weight=-1),
+    route(weight=1.5), route(scheme="https"), route(scheme="gopher"), route(listen=5), route(accept_proxy=True), route(share="a-b"), route(share="A"), route(share=""), route(share=5),
+    route(tls="cert"), route(tls={"secret": "cert"}), route(tls={"secret": "cert", "redirect": "no"}), route(tls={"redirect": True}), route(tls={"secret": ""}), route(tls=True), route(tls=""),
+    route(sticky=True), route(sticky=False), route(sticky="maybe"), route(sticky={}), route(sticky={"by": "address", "lifetime": "5m"}), route(sticky={"by": "address", "cookie": "x"}),
+    route(sticky={"by": "cookie", "lifetime": "5m"}), route(sticky={"by": "name"}), route(sticky={"cookie": "a;b"}), route(sticky={"cookie": "Ab_-9"}), route(sticky={"cookie": "x" * 41}),
+    route(timeouts={"connect": "1s", "response": "2s", "idle": "3s"}), route(timeouts=[]), route(timeouts={"total": "1s"}), route(rate_limit={"requests": 5}), route(rate_limit={"period": "5s"}),
+    route(rate_limit={"requests": 0}), route(rate_limit={"requests": 5, "period": "10m"}), route(rate_limit=5), route(maintenance=True), route(maintenance="no"), route(maintenance="soon"),
+    route(maintenance={"status": 503, "content_type": "text/html", "body": "a\nb \"c\" %[d]", "retry_after": "1m", "allow": ["10.0.0.0/8", "::1"]}), route(maintenance={"status": 100}),
+    route(maintenance={"content_type": 'a"b'}), route(maintenance={"content_type": "a\nb"}), route(maintenance={"content_type": "x" * 101}), route(maintenance={"body": "x" * 12289}),
+    route(maintenance={"body": 5}), route(maintenance={"allow": "10.0.0.1"}), route(maintenance={"allow": ["10.0.0.1 } or { always_true"]}), route(maintenance={"allow": [""]}), route(maintenance={"allow": ["1"] * 65}),
+    tcp(), {"routes": [{"protocol": "tcp", "port": 80}]}, tcp(listen=0), tcp(hosts="a"), tcp(paths="/"), tcp(scheme="http"), tcp(maintenance=True), tcp(accept_proxy=True), tcp(accept_proxy="often"),
+    tcp(client_address="header"), tcp(client_address="proxy-v2"), tcp(sticky=True), tcp(sticky={"by": "cookie"}), tcp(sticky={"lifetime": "5m"}), tcp(timeouts={"response": "1s"}), tcp(tls="cert"),
+    route(client_address="none"), route(client_address="forwarded"), route(hosts=["a", "a"]), route(paths=["/a", "/a"]), route(hosts=[f"h{i}.x" for i in range(65)]), route(colour="red"),
+]
+cases += [route(hosts=w) for w in odd_words] + [route(hosts=[w]) for w in odd_words] + [route(paths=w) for w in odd_words] + [route(paths=[w]) for w in odd_words]
+cases += [{"progress_deadline": d} for d in ("1s", "10m", {}, "x")] + [route(timeouts={"idle": d}) for d in durations if d not in ("99ms", "-1s", "25h", "2d", "1w")]
+cases += [probe(**ten, start_period=d) for d in durations if d not in ("-1s", "25h", "2d", "1w")]
+
+jsonschema.Draft202012Validator.check_schema(schema)
+known, described = set(keys_of_loader()), set(keys_of_schema(schema["$defs"]))
+point(len(known) > 40, "the loader's keys are found")
+point(known == described, "the schema has the loader's keys, and no others", f"only in the loader: {sorted(known - described)}", f"only in the schema: {sorted(described - known)}")
+for case in cases:
+    same(case)
+misplaced = {"name": "x", "services": {"web": {"image": "i"}}, "x-berth": {"routes": []}}
+point(loads(misplaced) is not None and judged(misplaced) is not None, "x-berth of the file is refused by both")
+
+# Published files: the sample, and each example of the reference
+for name in ("config/sample/compose.yaml",):
+    with open(name, encoding="utf-8") as f:
+        point(judged(yaml.safe_load(f)) is None, f"{name} is what the schema says")
+with open("config/docs/x-berth.md", encoding="utf-8") as f:
+    blocks = [yaml.safe_load(b) for b in re.findall(r"```yaml\n(.*?)```", f.read(), re.S)]
+point(len(blocks) > 3, "the reference has examples")
+for block in blocks:
+    point(judged(block) is None, f"its example of {', '.join(block['services'])}", judged(block))
