@@ -67,12 +67,19 @@ for ((i = 1; i <= reloads; i++)); do
   berth up -f "$it_dir/web.yaml" >/dev/null 2>&1 || bench_fail "reload $i failed"
   wait_for 10 eval "curl -sf -o /dev/null -H 'Host: h$i.example' http://127.0.0.1:$port/" || bench_fail "the route of reload $i does not come"
 done
-# Each instance once: whoever is killed again soon waits ever longer before its next start.
+# Each instance once, and then others in their place: whoever is killed again soon waits ever longer before its next start.
 phase more
 berth scale -p "$it-web" web=10 >/dev/null 2>&1
 wait_for 60 ready 10 || bench_fail "not all instances are ready"
-phase kills
 for ((i = 0; i < kills; i++)); do
+  if [ $((i % 10)) = 0 ] && [ "$i" != 0 ]; then
+    phase more
+    compose "$((rollouts + i))" ""
+    berth up -f "$it_dir/web.yaml" >/dev/null 2>&1 || bench_fail "the rollout before kill $((i + 1)) failed"
+    berth scale -p "$it-web" web=10 >/dev/null 2>&1
+    wait_for 60 ready 10 || bench_fail "not all instances are ready"
+  fi
+  phase kills
   docker kill "$(docker ps -q --filter "label=berth.app=$it-web" --filter "label=berth.slot=$((i % 10 + 1))")" >/dev/null
   wait_for 10 eval '! ready 10 || true'
   wait_for 400 ready 10 || bench_fail "the killed instance is not back"
