@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "daemon.h"
+#include "plugin/confine.h"
 #include "model/finding.h"
 
 enum { probe_deadline_ms = 8000, settle_ms = 3000, low_disk_mib = 100 };
@@ -83,6 +84,33 @@ static void check_loop(struct bt_daemon *d, json_t *report) {
 
 /* ---------------------------------------------------------------- plug-ins and their products */
 
+static bool has_text(const json_t *list, const char *text) {
+  size_t i;
+  json_t *item;
+  json_array_foreach(list, i, item) {
+    if (bt_streq(json_string_value(item), text))
+      return true;
+  }
+  return false;
+}
+
+/* What a plug-in's process may that those of its kind may not, but for what the operator asked for (network: true). */
+static void check_confinement(json_t *report, const json_t *plugin) {
+  static const char *const walls[] = {"everything", "user", "privileges", "seccomp"};
+  const json_t *has = bt_json_arr(plugin, "confined"), *lacks = bt_json_arr(plugin, "unconfined");
+  if (!json_array_size(has) && !json_array_size(lacks))
+    return;
+  bool fine = true;
+  for (size_t i = 0; i < BT_COUNT(walls); i++)
+    fine &= !has_text(lacks, walls[i]);
+  BT_AUTO_FREE char *name = bt_asprintf("%s confinement", bt_json_str_or(plugin, "name", "?"));
+  BT_AUTO_FREE char *by = bt_confinement_text(has);
+  BT_AUTO_FREE char *without = bt_confinement_text(lacks);
+  BT_AUTO_FREE char *found = bt_asprintf("%s%s%s", *by ? by : "by nothing", *without ? "; not by: " : "", without);
+  bt_finding_add(report, name, "user, limits, seccomp", found, fine ? "ok" : "warning",
+                 fine ? NULL : "trust the plug-in as berthd itself, or run berthd as root on x86-64 or arm64, with no user: of berthd's own");
+}
+
 static void check_plugins(struct bt_daemon *d, json_t *report) {
   BT_AUTO_JSON list = bt_plugins_json(d->plugins);
   size_t i;
@@ -95,6 +123,7 @@ static void check_plugins(struct bt_daemon *d, json_t *report) {
     BT_AUTO_FREE char *declared = bt_asprintf("runs (%s)", bt_json_str_or(p, "plugin", "?"));
     bt_finding_add(report, name, declared, found, fine ? "ok" : "error",
                    fine ? NULL : "mend its entry in berthd.yaml and send berthd a SIGHUP");
+    check_confinement(report, p);
   }
 }
 

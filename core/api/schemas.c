@@ -35,6 +35,8 @@ static const struct member members[] = {
     {"Plugin", "status", "!string", "starting, ok, failed, restarting (its process crashed) or broken (it crashed five times in a row)"},
     {"Plugin", "isolation", "string", "process: it runs in a process of its own; none: inside of berthd"},
     {"Plugin", "pid", "integer", "Of its process; 0 where it has none"},
+    {"Plugin", "confined", "array", "What holds its process, as the kernel has it: user, limits, filter of system calls"},
+    {"Plugin", "unconfined", "array", "What does not: user, memory, memory-watch, files, processes, privileges, seccomp, sockets, everything"},
     {"Plugin", "restarts", "integer", "How often it was started again after a crash"},
     {"Plugin", "last_failure", "string?", "Why its process ended last"},
     {"Plugin", "error", "string?", "Why it failed"},

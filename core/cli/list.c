@@ -247,6 +247,7 @@ int bt_verb_plugin_ls(struct bt_cli *cli, struct bt_err **err) {
   static const struct bt_column columns[] = {
       {"NAME", "name", BT_CELL_TEXT},     {"PLUGIN", "plugin", BT_CELL_TEXT},   {"VERSION", "version", BT_CELL_TEXT},
       {"STATUS", "status", BT_CELL_STATE}, {"INTERFACES", "interfaces", BT_CELL_JOINED}, {"ISOLATION", "isolation", BT_CELL_TEXT},
+      {"UNCONFINED", "unconfined", BT_CELL_JOINED},
       {"PID", "pid", BT_CELL_TEXT},       {"RESTARTS", "restarts", BT_CELL_TEXT}, {"CALLS", "calls", BT_CELL_TEXT},
       {"ERRORS", "errors", BT_CELL_TEXT}, {"ERROR", "error", BT_CELL_TEXT},     {"LAST FAILURE", "last_failure", BT_CELL_TEXT},
       {NULL, NULL, BT_CELL_TEXT}};

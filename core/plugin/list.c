@@ -24,6 +24,13 @@ static void put_manifest(json_t *o, const struct bt_plugin_lib *lib) {
   bt_json_set_str(o, "summary", m ? m->summary : "");
 }
 
+/* Of the process that is there; before its hello nothing is known, and nothing said. */
+static void put_confinement(json_t *o, const struct bt_plugin *e) {
+  const struct bt_remote *r = e->remote && e->remote->state > BT_REMOTE_HELLO ? e->remote : NULL;
+  bt_json_set(o, "confined", r ? bt_confinement_has(&r->confinement) : json_array());
+  bt_json_set(o, "unconfined", r ? bt_confinement_lacks(&r->confinement) : json_array());
+}
+
 static json_t *entry_json(const struct bt_plugin *e) {
   json_t *o = json_object();
   bt_json_set_str(o, "name", e->cell->name);
@@ -37,6 +44,7 @@ static json_t *entry_json(const struct bt_plugin *e) {
   bt_json_set_str(o, "last_error", e->last_error ? e->last_error : "");
   bt_json_set_str(o, "isolation", e->isolation.process ? "process" : "none");
   bt_json_set_int(o, "pid", e->remote ? e->remote->process.pid : 0);
+  put_confinement(o, e);
   bt_json_set_int(o, "restarts", (json_int_t)e->restarts);
   bt_json_set_str(o, "last_failure", e->last_failure ? e->last_failure : "");
   return o;

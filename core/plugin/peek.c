@@ -80,7 +80,7 @@ static int with_last_words(const struct bt_peek *p, struct bt_err **err) {
 
 struct bt_peek *bt_peek_open(const struct bt_isolation *isolation, const char *name, const char *path, struct bt_err **err) {
   struct bt_peek *p = bt_new(struct bt_peek);
-  p->process = (struct bt_process){.pid = -1, .pidfd = -1, .wire = -1, .err = -1};
+  p->process = (struct bt_process){.pid = -1, .pidfd = -1, .wire = -1, .err = -1, .report = -1};
   if ((path && bt_loader_check_file(path, err) != 0) || bt_spawn(isolation, name, path, &p->process, err) != 0 ||
       (hello(p, path ? path : name, err) != 0 && with_last_words(p, err) != 0))
     bt_peek_close(&p);
@@ -132,6 +132,7 @@ void bt_peek_close(struct bt_peek **peek) {
   bt_closep(&p->process.pidfd);
   bt_closep(&p->process.wire);
   bt_closep(&p->process.err);
+  bt_closep(&p->process.report);
   bt_buf_free(&p->in);
   free(p);
   *peek = NULL;

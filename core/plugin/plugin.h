@@ -150,7 +150,8 @@ enum bt_plugin_status bt_plugin_status(const struct bt_plugin *entry);
 const char *bt_plugin_error(const struct bt_plugin *entry); /* why it failed; "" */
 
 /* [{"name","plugin","version","abi","path","status","error","interfaces":[],"calls","errors","in_flight","last_error",
- *   "summary","isolation":"process"|"none","pid" (0: none of its own),"restarts","last_failure"}] for GET /v1/plugins; new reference. */
+ *   "summary","isolation":"process"|"none","pid" (0: none of its own),"confined":[],"unconfined":[] (confine.h),"restarts",
+ *   "last_failure"}] for GET /v1/plugins; new reference. */
 json_t *bt_plugins_json(const struct bt_plugins *plugins);
 /* What the shared object NAME (or path) says of itself, without starting it, as in the list above plus "license", "needs" and
  * "config" (its schema). New reference, or NULL with a sentence. */

@@ -2,7 +2,6 @@
 #include "plugin/remote.h"
 
 #include <signal.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -61,6 +60,8 @@ static void free_remote(struct bt_remote *r) {
   bt_timer_free(&r->ping);
   bt_closep(&r->process.pidfd);
   bt_closep(&r->process.err);
+  bt_closep(&r->process.report);
+  bt_confinement_free(&r->confinement);
   bt_map_free(&r->asked);
   bt_vec_free(&r->inputs);
   bt_buf_free(&r->err_line);
@@ -166,19 +167,12 @@ static void on_timer(void *arg) {
 /* ---------------------------------------------------------------- is it alive? */
 
 static void check_memory(struct bt_remote *r) {
-  char path[40], text[128];
-  snprintf(path, sizeof path, "/proc/%d/statm", (int)r->process.pid);
-  FILE *f = fopen(path, "re");
-  if (!f)
-    return;
-  long long pages = 0, shared = 0;
-  int n = fscanf(f, "%*s %lld %lld", &pages, &shared);
-  fclose(f);
   int64_t limit = r->entry->isolation.memory ? r->entry->isolation.memory : 256ll << 20;
-  int64_t used = (pages - shared) * sysconf(_SC_PAGESIZE);
-  if (n != 2 || used <= limit)
+  int64_t used = bt_confinement_memory(&r->confinement);
+  if (used <= limit)
     return;
-  snprintf(text, sizeof text, "used %lld MiB of memory; its limit is %lld MiB", (long long)used >> 20, (long long)limit >> 20);
+  BT_AUTO_FREE char *text =
+      bt_asprintf("used %lld MiB of memory; its limit is %lld MiB", (long long)used >> 20, (long long)limit >> 20);
   bt_remote_kill(r, text);
 }
 
@@ -246,6 +240,7 @@ static void on_hello(struct bt_remote *r, const json_t *head) {
   }
   r->state = BT_REMOTE_READY;
   bt_timer_clear(r->timer);
+  bt_confinement_take(&r->process.report, &r->confinement);
   r->can_reload = bt_json_bool(head, "reload", false);
   if (bt_json_int(head, "wire", 0) != BT_WIRE_VERSION) {
     BT_AUTO_FREE char *why = bt_asprintf("it speaks version %lld of the wire; this Berth %s speaks %d", bt_json_int(head, "wire", 0),
@@ -332,6 +327,7 @@ struct bt_remote *bt_remote_new(struct bt_plugin *entry, struct bt_err **err) {
   struct bt_remote *r = bt_new(struct bt_remote);
   r->plugins = entry->plugins;
   r->entry = entry;
+  r->confinement.statm = -1;
   if (bt_spawn(&entry->isolation, entry->cell->name, entry->path, &r->process, err) != 0) {
     free(r);
     return NULL;

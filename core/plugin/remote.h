@@ -5,6 +5,7 @@
 #define BT_PLUGIN_REMOTE_H
 
 #include "base/vec.h"
+#include "plugin/confine.h"
 #include "plugin/internal.h"
 #include "plugin/manifest.h"
 #include "plugin/spawn.h"
@@ -34,6 +35,7 @@ struct bt_remote {
   struct bt_plugin *entry; /* NULL once the entry is gone */
   enum bt_remote_state state;
   struct bt_process process;
+  struct bt_confinement confinement; /* from its hello on */
   struct bt_link *link; /* NULL once it ended */
   struct bt_watch *exit_watch, *err_watch;
   struct bt_timer *timer; /* for hello, start and stop; then for the process' end */

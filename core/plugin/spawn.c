@@ -77,9 +77,10 @@ static void add_limits(struct bt_strs *args, const struct bt_isolation *iso, lon
     add_number(args, "--cpu", iso->cpu);
   if (iso->network)
     bt_strs_add(args, "--network");
+  bt_strs_add(args, "--report");
 }
 
-static int run(const struct bt_strs *args, int wire, int err_fd, pid_t *pid) {
+static int run(const struct bt_strs *args, int wire, int err_fd, int report, pid_t *pid) {
   posix_spawn_file_actions_t fa;
   posix_spawnattr_t at;
   posix_spawn_file_actions_init(&fa);
@@ -87,7 +88,8 @@ static int run(const struct bt_strs *args, int wire, int err_fd, pid_t *pid) {
   posix_spawn_file_actions_adddup2(&fa, wire, 0);
   posix_spawn_file_actions_adddup2(&fa, wire, 1);
   posix_spawn_file_actions_adddup2(&fa, err_fd, 2);
-  posix_spawn_file_actions_addclosefrom_np(&fa, 3);
+  posix_spawn_file_actions_adddup2(&fa, report, 3);
+  posix_spawn_file_actions_addclosefrom_np(&fa, 4);
   posix_spawn_file_actions_addchdir_np(&fa, "/");
   sigset_t all, none;
   sigfillset(&all);
@@ -115,7 +117,11 @@ static int start(const struct bt_strs *args, struct bt_process *out, struct bt_e
     return bt_err_errno(err, BT_IO, errno, "a pipe for a plug-in");
   BT_AUTO_CLOSE int err_ours = pipes[0];
   BT_AUTO_CLOSE int err_theirs = pipes[1];
-  int rc = run(args, theirs, err_theirs, &out->pid);
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+    return bt_err_errno(err, BT_IO, errno, "a socket pair for a plug-in");
+  BT_AUTO_CLOSE int report_ours = pair[0];
+  BT_AUTO_CLOSE int report_theirs = pair[1];
+  int rc = run(args, theirs, err_theirs, report_theirs, &out->pid);
   if (rc)
     return bt_err_errno(err, rc == ENOENT ? BT_NOT_FOUND : BT_IO, rc, "cannot run %s", args->items[0]);
   out->pidfd = pidfd_open(out->pid, 0);
@@ -128,7 +134,8 @@ static int start(const struct bt_strs *args, struct bt_process *out, struct bt_e
   fcntl(err_ours, F_SETFL, O_NONBLOCK);
   out->wire = ours;
   out->err = err_ours;
-  ours = err_ours = -1;
+  out->report = report_ours;
+  ours = err_ours = report_ours = -1;
   return 0;
 }
 
@@ -152,7 +159,7 @@ static int add_target(struct bt_strs *args, const struct bt_strs *command, const
 
 int bt_spawn(const struct bt_isolation *isolation, const char *name, const char *path, struct bt_process *out,
              struct bt_err **err) {
-  *out = (struct bt_process){.pid = -1, .pidfd = -1, .wire = -1, .err = -1, .uid = geteuid()};
+  *out = (struct bt_process){.pid = -1, .pidfd = -1, .wire = -1, .err = -1, .report = -1, .uid = geteuid()};
   long long uid, gid;
   if (bt_spawn_user(isolation, name, &uid, &gid, err) != 0)
     return -1;

@@ -29,6 +29,7 @@ struct bt_process {
   int pidfd;
   int wire; /* our end of the socket pair */
   int err;  /* of its standard error; non-blocking */
+  int report; /* what confines it comes here, before its first message (confine.h) */
   uid_t uid; /* as whom it runs */
 };
 

@@ -1,11 +1,19 @@
 /* Plug-ins that break every rule, each in a process of its own: their calls fail, they come again, and nobody else notices. */
 #include "config.h"
 
+#include <linux/capability.h>
+#include <sched.h>
 #include <signal.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "plugins/host.h"
+
+enum { skipped = 77 };
 
 static char *dir;
 
@@ -111,6 +119,75 @@ static void test_confined(void) {
   is_int(bt_json_int(c.result, "files", 9), 0, "no file of the server's is open in it");
 }
 
+static bool has_text(const json_t *list, const char *text) {
+  size_t i;
+  json_t *item;
+  json_array_foreach(list, i, item) {
+    if (bt_streq(json_string_value(item), text))
+      return true;
+  }
+  return false;
+}
+
+/* What is said of its walls is what the kernel knows. */
+static void test_walls(void) {
+  load("bad_confined", ",\"files\":77");
+  BT_AUTO_JSON o = listed();
+  const json_t *has = bt_json_arr(o, "confined"), *lacks = bt_json_arr(o, "unconfined");
+  BT_AUTO_FREE char *path = bt_asprintf("/proc/%lld/status", bt_json_int(o, "pid", 0));
+  BT_AUTO_FREE char *status = NULL;
+  size_t len;
+  BT_AUTO_ERR err = NULL;
+  int rc = bt_file_read(path, 65536, &status, &len, &err);
+  ok(rc == 0 && (strstr(status, "Seccomp:\t2") != NULL) == has_text(has, "seccomp"), "the filter of system calls is there, or not");
+  ok(has_text(has, "no new privileges") && has_text(has, "no sockets") && has_text(has, "77 files"), "so are the others");
+  ok(has_text(lacks, "user") == (geteuid() != 0) && !has_text(lacks, "memory-watch"), "what is missing is said");
+  test_load("[{\"name\":\"bad\",\"plugin\":\"bad\",\"command\":[\"/bin/sleep\",\"9\"]}]");
+  BT_AUTO_JSON silent = listed();
+  is_int(json_array_size(bt_json_arr(silent, "confined")), 0, "before its hello nothing is said of a process");
+}
+
+/* As a service under ProtectProc=invisible and without the right to look into others: this program again, for one test. */
+static int unseen(const char *self) {
+  if (unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+      mount("proc", "/proc", "proc", 0, "hidepid=4") != 0 || prctl(PR_CAPBSET_DROP, CAP_SYS_PTRACE, 0, 0, 0) != 0)
+    return skipped;
+  freopen("/dev/null", "w", stdout);
+  execl(self, self, "unseen", NULL);
+  return skipped;
+}
+
+/* The server sees the memory of a process whose folder in /proc it cannot see. */
+static void test_memory_unseen(const char *self) {
+  fflush(stdout);
+  pid_t child = fork();
+  if (child == 0)
+    _exit(unseen(self));
+  int status = 0;
+  waitpid(child, &status, 0);
+  if (WIFEXITED(status) && WEXITSTATUS(status) == skipped)
+    printf("# /proc cannot be hidden here: no root, or no mounts\n");
+  else
+    ok(WIFEXITED(status) && WEXITSTATUS(status) == 0, "memory is watched where processes cannot be seen");
+}
+
+/* In there. */
+static int be_unseen(void) {
+  load("bad_memory", ",\"memory\":67108864");
+  BT_AUTO_JSON o = listed();
+  BT_AUTO_FREE char *folder = bt_asprintf("/proc/%lld/statm", bt_json_int(o, "pid", 0));
+  if (geteuid() == 0)
+    ok(access(folder, F_OK) != 0, "its folder cannot be seen");
+#ifdef __SANITIZE_ADDRESS__ /* without the limit on allocations: only who watches sees it */
+  crashes("bad_memory", ",\"memory\":67108864", "MiB of memory; its limit is 64 MiB", 10000);
+#else
+  crashes("bad_memory", ",\"memory\":67108864", "", 10000);
+#endif
+  test_free_server();
+  free(dir);
+  return done_testing();
+}
+
 static void test_outside(void) {
   struct bt_plugin *bad = load("bad_twice", "");
   BT_AUTO_JSON before = listed();
@@ -169,10 +246,12 @@ static void test_commands(void) {
   ok(test_wait(strstr(bt_plugin_error(bad), "is no program that can be run")), "one that is not there");
 }
 
-int main(void) {
+int main(int argc, char **argv) {
   dir = test_modules("tests/plugins/.libs");
   BT_ASSERT(dir);
   test_open_server(NULL);
+  if (argc > 1)
+    return be_unseen();
 #ifdef __SANITIZE_ADDRESS__
   crashes("bad_segv", "", "exited with status 1", 2000); /* the sanitizer's own end */
 #else
@@ -183,10 +262,12 @@ int main(void) {
   crashes("bad_garbage", "", "sent garbage", 2000);
   crashes("bad_memory", ",\"memory\":67108864", "", 10000);
   crashes("bad_hang", "", "hung", 10000);
+  test_memory_unseen(argv[0]);
   test_circuit();
   test_twice_and_never();
   test_limits();
   test_confined();
+  test_walls();
   test_outside();
   test_refusal();
   test_children();

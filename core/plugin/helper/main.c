@@ -3,6 +3,8 @@
  *     berth-plugin-host [LIMITS] PLUGIN.so
  *     berth-plugin-host [LIMITS] --exec -- PROGRAM [ARGUMENT…]
  *
+ * With --report, descriptor 3 is a socket on which it tells what confines it (report.c).
+ *
  * The wire (plugin-api/docs/wire.md) is on standard input and output. The second form runs a program that speaks the wire itself,
  * under the same limits. */
 #include "config.h"
@@ -24,17 +26,18 @@
 #include "plugin/loader.h"
 #include "plugin/manifest.h"
 
-enum { max_waiting = 256 * 1024 * 1024, workers = 4 };
+enum { max_waiting = 256 * 1024 * 1024, workers = 4, report_fd = 3 };
 
 struct options {
   struct helper_limits limits;
   bool exec;
+  int report; /* descriptor; -1 none */
   const char *path;
 };
 
 static int usage(void) {
   fputs("usage: berth-plugin-host [--user UID:GID] [--memory BYTES] [--files N] [--processes N] [--cpu SECONDS] [--network]\n"
-        "                         PLUGIN.so | --exec -- PROGRAM [ARGUMENT...]\n"
+        "                         [--report] PLUGIN.so | --exec -- PROGRAM [ARGUMENT...]\n"
         "(berthd starts it; nobody needs to call it by hand)\n",
         stderr);
   return 2;
@@ -53,8 +56,8 @@ static bool read_options(int argc, char **argv, struct options *o) {
   static const struct option names[] = {
       {"user", required_argument, NULL, 'u'},  {"memory", required_argument, NULL, 'm'}, {"files", required_argument, NULL, 'f'},
       {"processes", required_argument, NULL, 'p'}, {"cpu", required_argument, NULL, 'c'}, {"network", no_argument, NULL, 'n'},
-      {"exec", no_argument, NULL, 'x'},        {0}};
-  *o = (struct options){.limits = {.user = -1, .group = -1}};
+      {"exec", no_argument, NULL, 'x'},        {"report", no_argument, NULL, 'r'},      {0}};
+  *o = (struct options){.limits = {.user = -1, .group = -1}, .report = -1};
   struct helper_limits *l = &o->limits;
   bool fine = true;
   for (int c; (c = getopt_long(argc, argv, "+", names, NULL)) != -1;) {
@@ -79,6 +82,9 @@ static bool read_options(int argc, char **argv, struct options *o) {
       break;
     case 'x':
       o->exec = true;
+      break;
+    case 'r':
+      o->report = report_fd;
       break;
     default:
       fine = false;
@@ -132,8 +138,15 @@ static int load(const char *path, int fd) {
   return 0;
 }
 
-static int run_program(char **argv, const struct helper_limits *limits) {
-  if (helper_confine(limits) != 0)
+static int confine(struct options *o) {
+  int statm = o->report < 0 ? -1 : open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+  int rc = helper_confine(&o->limits);
+  helper_report(&o->report, &statm);
+  return rc;
+}
+
+static int run_program(char **argv, struct options *o) {
+  if (confine(o) != 0)
     return 1;
   execvp(argv[0], argv);
   fprintf(stderr, "berth-plugin-host: cannot run %s: %s\n", argv[0], strerror(errno));
@@ -145,12 +158,12 @@ int main(int argc, char **argv) {
   int wire[2];
   if (!read_options(argc, argv, &o))
     return usage();
-  close_range(3, ~0u, 0);
+  close_range(o.report < 0 ? 3 : report_fd + 1, ~0u, 0);
   if (o.exec)
-    return run_program(argv + optind, &o.limits);
+    return run_program(argv + optind, &o);
   take_wire(wire);
   int fd = open(o.path, O_RDONLY | O_CLOEXEC);
-  if (helper_confine(&o.limits) != 0)
+  if (confine(&o) != 0)
     return 1;
   helper_child_init(argv[0]);
   session_open(wire[0], wire[1], max_waiting, workers);
