@@ -518,6 +518,8 @@ void bt_entry_apply(struct bt_plugin *entry, const struct bt_plugin_entry *want)
   BT_AUTO_FREE char *path = NULL;
   forget_secrets(entry);
   entry->held = false;
+  if (entry->status == BT_PLUGIN_REMOVED) /* it is back, and one of them again */
+    bt_entry_set_status(entry, BT_PLUGIN_STARTING, NULL);
   if (!entry->plugin)
     bt_str_set(&entry->plugin, want->plugin);
   if (!want->isolation.command && bt_loader_find(want->plugin, &entry->plugins->dirs, &path, &err) != 0) {

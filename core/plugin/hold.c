@@ -27,17 +27,70 @@ struct bt_member *bt_hold_members(const struct bt_plugins *plugins, size_t *n) {
   return members;
 }
 
-/* Removed entries stand behind all others, so that the index of one that is there is the index of its member. */
+/* Those that are held might run if the others did: each is taken for one that comes, until it is clear that it cannot. So two that need
+ * each other are not held by one another, and each sentence names what is really in the way. */
+struct round {
+  struct bt_member *members;
+  size_t n;
+  bool *maybe;  /* of each: held, or asked about */
+  char **whys;  /* of those that cannot */
+};
+
+/* True where the answer is another one now. */
+static bool reconsider(struct round *r, size_t i) {
+  struct bt_member *m = &r->members[i];
+  bool was_out = m->state == BT_MEMBER_OUT;
+  BT_AUTO_FREE char *why = NULL;
+  m->state = BT_MEMBER_COMING;
+  bool out = bt_compat_judge(r->members, r->n, i, &why) == BT_COMPAT_NO;
+  if (out)
+    m->state = BT_MEMBER_OUT;
+  if (out == was_out)
+    return false;
+  free(r->whys[i]);
+  r->whys[i] = out ? bt_steal(why) : NULL;
+  m->error = r->whys[i];
+  return true;
+}
+
+/* Rivals may push each other to and fro: as many rounds as there are entries settle whatever can be settled. */
+static void settle(struct round *r) {
+  bool changed = true;
+  for (size_t i = 0; i < r->n; i++)
+    if (r->maybe[i])
+      r->members[i].state = BT_MEMBER_COMING;
+  for (size_t k = 0; changed && k <= r->n; k++) {
+    changed = false;
+    for (size_t i = 0; i < r->n; i++)
+      changed |= r->maybe[i] && reconsider(r, i);
+  }
+}
+
 static enum bt_compat judge(struct bt_plugin *entry, char **why) {
-  size_t n, i = 0;
-  BT_AUTO_FREE struct bt_member *members = bt_hold_members(entry->plugins, &n);
-  while (i < n && entry->plugins->entries.items[i] != entry)
-    i++;
-  if (i == n)
-    return BT_COMPAT_FINE;
-  if (entry->held) /* as if it were to start now */
-    members[i].state = BT_MEMBER_COMING;
-  return bt_compat_judge(members, n, i, why);
+  struct round r = {0};
+  size_t mine = 0, i = 0;
+  r.members = bt_hold_members(entry->plugins, &r.n);
+  r.maybe = bt_newn(bool, r.n + 1);
+  r.whys = bt_newn(char *, r.n + 1);
+  bt_vec_each(&entry->plugins->entries, e) {
+    const struct bt_plugin *p = *e;
+    if (p->status == BT_PLUGIN_REMOVED)
+      continue; /* no member */
+    mine = p == entry ? i : mine;
+    r.maybe[i++] = p->lib && (p->held || p == entry) && !p->self;
+  }
+  settle(&r);
+  enum bt_compat verdict = BT_COMPAT_NO;
+  if (r.maybe[mine] && r.members[mine].state == BT_MEMBER_OUT)
+    *why = bt_steal(r.whys[mine]);
+  else
+    verdict = bt_compat_judge(r.members, r.n, mine, why);
+  for (i = 0; i < r.n; i++)
+    free(r.whys[i]);
+  free(r.whys);
+  free(r.maybe);
+  free(r.members);
+  return verdict;
 }
 
 bool bt_hold_passes(struct bt_plugin *entry) {

@@ -109,8 +109,12 @@ static void load(const char *list) { /* "lead=team_lead member=team_member" */
   for (char *save = NULL, *word = strtok_r(copy, " ", &save); word; word = strtok_r(NULL, " ", &save)) {
     char *module = strchr(word, '=');
     *module++ = '\0';
-    BT_AUTO_FREE char *path = bt_asprintf("%s/%s.so", dir, module);
-    json_array_append_new(entries, json_pack("{s:s,s:s}", "name", word, "plugin", path));
+    bool broken = bt_ends(module, "!"); /* its configuration has a key that is none */
+    BT_AUTO_FREE char *path = bt_asprintf("%s/%.*s.so", dir, (int)strcspn(module, "!"), module);
+    json_t *entry = json_pack("{s:s,s:s}", "name", word, "plugin", path);
+    if (broken)
+      bt_json_set(entry, "config", json_pack("{s:b}", "nonsense", 1));
+    json_array_append_new(entries, entry);
   }
   BT_AUTO_FREE char *text = bt_json_text(entries);
   test_load(text);
@@ -149,6 +153,41 @@ static void test_registry(void) {
   ok(strstr(text, "berthd.yaml:9:3: error: plug-in entry m: team-member needs team-lead"), "--check says it with the place");
 }
 
+/* Two that need each other, and one of them a third that fails: held as long as it does, and not a moment longer. */
+static void test_mutual(const char *both) {
+  BT_AUTO_FREE char *broken = bt_asprintf("%s lead=team_lead!", both), *mended = bt_asprintf("%s lead=team_lead", both);
+  load("");
+  load(both);
+  stands("a", BT_PLUGIN_FAILED, "needs team-lead, to be led, and no entry offers it", "the third is absent");
+  stands("b", BT_PLUGIN_FAILED, "a has it, and does not run: ", "who needs who is held is held, too");
+  load(mended);
+  stands("a", BT_PLUGIN_OK, "", "it came: both run");
+  stands("b", BT_PLUGIN_OK, "", "each with the other");
+  load("");
+  load(broken);
+  stands("lead", BT_PLUGIN_FAILED, "nonsense", "the third fails");
+  stands("a", BT_PLUGIN_FAILED, "lead has it, and does not run", "its sentence names it");
+  stands("b", BT_PLUGIN_FAILED, "", "and the other waits for it, too");
+  load(mended);
+  stands("a", BT_PLUGIN_OK, "", "it is mended: both run");
+  stands("b", BT_PLUGIN_OK, "", "each with the other");
+  load(both);
+  stands("a", BT_PLUGIN_FAILED, "no entry offers it", "it went: they are stopped");
+  stands("b", BT_PLUGIN_FAILED, "", "both");
+  load("");
+  load("lead=team_lead second=team_lead member=team_member");
+  load("lead=team_lead");
+  load("second=team_lead member=team_member lead=team_lead");
+  stands("lead", BT_PLUGIN_OK, "", "who runs keeps its role");
+  stands("second", BT_PLUGIN_FAILED, "second and lead (team-lead) both claim", "one that comes back before it is judged as itself");
+  stands("member", BT_PLUGIN_OK, "", "as is the next");
+  load("");
+  load("a=team_pair_a second=team_lead lead=team_lead");
+  stands("a", BT_PLUGIN_FAILED, "needs team-pair-b", "one of the two alone does not run");
+  stands("second", BT_PLUGIN_OK, "", "of two rivals the first does");
+  stands("lead", BT_PLUGIN_FAILED, "both claim the role", "and the other not, however often they are judged");
+}
+
 int main(void) {
   test_judgements();
   test_needs();
@@ -157,6 +196,8 @@ int main(void) {
   BT_ASSERT(dir);
   test_open_server(NULL);
   test_registry();
+  test_mutual("a=team_pair_a b=team_pair_b");
+  test_mutual("b=team_pair_b a=team_pair_a");
   test_free_server();
   free(dir);
   return done_testing();
