@@ -101,13 +101,25 @@ static const char *where_of(const struct ctl_app *other, const struct ctl_app *m
   return buf;
 }
 
+/* A host is one namespace's with all its paths and the names under its star: else whoever asks for a longer path or the whole name
+ * would get what another tenant's clients send. */
+static int check_host(const struct ctl_rev *rev, const struct bt_service *s, const struct bt_route *r, const struct ctl_app *app,
+                      const struct bt_route *other, struct bt_err **err) {
+  BT_AUTO_FREE char *host = bt_streq(app->ns, rev->app->ns) ? NULL : bt_route_common_host(r, other);
+  char where[160];
+  if (!host)
+    return 0;
+  return bt_err_set(err, BT_CONFLICT, "service %s has a route for %s, and so has %s; a host, with its paths and the names under its star, is of one namespace: choose another host",
+                    s->name, host, where_of(app, rev->app, where));
+}
+
 /* Two services may share a route that means the same to both, with the same settings; two apps only where both say so. */
 static int check_pair(const struct ctl_rev *rev, const struct bt_service *s, const struct bt_route *r, const struct ctl_app *app,
                       const struct bt_service *os, const struct bt_route *other, struct bt_err **err) {
   BT_AUTO_FREE char *both = bt_route_overlap(r, other);
   char where[160];
   if (!both)
-    return 0;
+    return check_host(rev, s, r, app, other, err);
   bool own = app == rev->app, shared = own || (r->share && bt_streq(r->share, other->share) && bt_streq(app->ns, rev->app->ns));
   where_of(app, rev->app, where);
   if (!shared)

@@ -108,6 +108,24 @@ char *bt_route_overlap(const struct bt_route *a, const struct bt_route *b) {
   return host && path ? bt_asprintf("%s%s", *host ? host : "any host, ", path) : NULL;
 }
 
+/* Is the name one of those that the star stands for? Another star under it is, too. */
+static bool under(const char *name, const char *star) {
+  size_t n = strlen(name), tail = strlen(star);
+  return star[0] == '*' && n >= tail && strcmp(name + n - (tail - 1), star + 1) == 0;
+}
+
+char *bt_route_common_host(const struct bt_route *a, const struct bt_route *b) {
+  if (a->tcp || b->tcp)
+    return NULL;
+  if (!a->hosts.len && !b->hosts.len)
+    return bt_strdup("any host");
+  bt_vec_each(&a->hosts, x) bt_vec_each(&b->hosts, y) {
+    if (bt_streq(*x, *y) || under(*x, *y) || under(*y, *x))
+      return bt_strdup(*x);
+  }
+  return NULL;
+}
+
 const char *bt_route_differs(const struct bt_route *a, const struct bt_route *b) {
   static const char *const keys[] = {"protocol", "scheme", "tls", "sticky", "timeouts", "rate_limit", "maintenance", "accept_proxy",
                                      "client_address", "share"};

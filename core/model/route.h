@@ -35,6 +35,8 @@ void bt_routes_free(struct bt_routes *routes);
 bool bt_route_same(const struct bt_route *a, const struct bt_route *b);
 /* A request that both mean ("shop.example/api", "port 5432"), or NULL; the caller frees. */
 char *bt_route_overlap(const struct bt_route *a, const struct bt_route *b);
+/* A host that both want, whatever the paths: the same name (or any), or a name under the other's star; NULL: none; the caller frees. */
+char *bt_route_common_host(const struct bt_route *a, const struct bt_route *b);
 /* The first setting besides port and weight in which two that share differ ("tls", "timeouts"), or NULL; a literal or borrowed. */
 const char *bt_route_differs(const struct bt_route *a, const struct bt_route *b);
 

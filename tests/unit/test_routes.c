@@ -129,6 +129,26 @@ static void test_overlap(void) {
   bt_routes_free(&r);
 }
 
+static void common(const char *a, const char *b, const char *want) {
+  struct bt_routes one = parse(a), two = parse(b);
+  BT_AUTO_FREE char *got = bt_route_common_host(&one.items[0], &two.items[0]);
+  BT_AUTO_FREE char *back = bt_route_common_host(&two.items[0], &one.items[0]);
+  is_str(got, want, want ? want : "no host in common");
+  ok(!got == !back, "the same from the other side");
+  bt_routes_free(&one);
+  bt_routes_free(&two);
+}
+
+static void test_common_host(void) {
+  common("[{'hosts':['a','b'],'paths':['/x'],'port':1}]", "[{'hosts':['b'],'paths':['/y'],'port':1}]", "b");
+  common("[{'hosts':['x.a'],'port':1}]", "[{'hosts':['*.a'],'port':1}]", "x.a");
+  common("[{'hosts':['*.x.a'],'port':1}]", "[{'hosts':['*.a'],'port':1}]", "*.x.a");
+  common("[{'hosts':['a'],'port':1}]", "[{'hosts':['*.a'],'port':1}]", NULL);
+  common("[{'hosts':['xa'],'port':1}]", "[{'hosts':['*.a'],'port':1}]", NULL);
+  common("[{'port':1,'paths':['/x']}]", "[{'port':1}]", "any host");
+  common("[{'port':1}]", "[{'hosts':['a'],'port':1}]", NULL);
+}
+
 /* ---------------------------------------------------------------- control */
 
 #define ROUTE "'hosts':['shop.example'],'paths':['/'],'protocol':'http'"
@@ -269,6 +289,30 @@ static void test_conflicts(void) {
   kit_end(&k);
 }
 
+/* A longer path or the whole name goes first: so no other tenant may have it. */
+static void test_tenants(void) {
+  struct kit k;
+#define OTHER(routes)                                                                                                                  \
+  "{'namespace':'%s','app':'other','model':{'name':'other','services':{'web':{'image':'x:1','networks':{'default':null},'x-berth':{'routes':[" routes \
+  "]}}},'networks':{'default':{}}}}"
+  static const struct {
+    const char *args, *want;
+  } cases[] = {{OTHER("{'hosts':['shop.example'],'paths':['/login'],'protocol':'http','port':1}"), "is of one namespace"},
+               {OTHER("{'hosts':['*.example'],'paths':['/'],'protocol':'http','port':1}"), "and so has app shop"},
+               {OTHER("{'hosts':['shop.example'],'paths':['/'],'protocol':'http','port':1,'share':'s'}"), "which is service web's of app shop of namespace default"}};
+  deploy(&k);
+  for (size_t i = 0; i < BT_COUNT(cases); i++) {
+    char args[700];
+    snprintf(args, sizeof args, cases[i].args, "evil");
+    refused(&k, args, cases[i].want);
+  }
+  char own[700];
+  snprintf(own, sizeof own, cases[0].args, "default");
+  const struct bt_reply *r = kit_request(&k, "app.apply", own, false);
+  ok(r && r->code == BT_OK, "in its own namespace a longer path is fine");
+  kit_end(&k);
+}
+
 int main(void) {
   test_errors();
   test_complete();
@@ -276,5 +320,7 @@ int main(void) {
   test_table();
   test_drain();
   test_conflicts();
+  test_common_host();
+  test_tenants();
   return done_testing();
 }
