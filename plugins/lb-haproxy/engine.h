@@ -1,4 +1,4 @@
-/* Between the files that drive HAProxy (process.c, sync.c, drain.c, report.c, plugin.c): one entry's state. */
+/* Between the files that drive HAProxy (files.c, process.c, sync.c, drain.c, report.c, plugin.c): one entry's state. */
 #ifndef LBH_ENGINE_H
 #define LBH_ENGINE_H
 
@@ -14,10 +14,18 @@
 /* What is under way between what is and what should be. One thing at a time. */
 enum lbh_phase {
   LBH_IDLE,
+  LBH_WRITING,   /* files are written */
   LBH_CHECKING,  /* "haproxy -c" runs */
   LBH_STARTING,  /* it was started, or is to reload: until its description says so */
   LBH_LEARNING,  /* one that runs already is asked what it has */
   LBH_COMMANDING /* runtime commands are under way */
+};
+
+/* What a job of files.c was. */
+enum lbh_written {
+  LBH_WRITTEN_ASIDE,  /* all, the configuration beside its place: it is to be checked */
+  LBH_WRITTEN_CONFIG, /* the configuration in force, with its servers of now */
+  LBH_SWEPT           /* what the state does not name is gone */
 };
 
 /* An apply or update whose caller waits until it is in force. */
@@ -36,6 +44,8 @@ struct lbh_drain {
   struct lbh_drain *next;
 };
 
+enum { LBH_COUNT_CHAINS = 1024 };
+
 /* Counters of a route over reloads, which begin anew in HAProxy. */
 struct lbh_count {
   char *route, *backend;
@@ -51,6 +61,7 @@ struct berth_instance {
   const struct berth_host_timer *timer;
   const struct berth_host_fd *fds;
   const struct berth_host_child *child;
+  const struct berth_host_worker *workers;
   const struct berth_host_events *events;   /* may be absent */
   const struct berth_host_metrics *metrics; /* may be absent */
   struct lbh_settings settings;
@@ -60,7 +71,7 @@ struct berth_instance {
   bool applied;         /* the host has told it all once */
 
   enum lbh_phase phase;
-  bool again;           /* what should be changed while something was under way */
+  struct lbh_job *job;  /* of files.c, under way; NULL: none */
   bool reshape;         /* the configuration's text may have changed */
   struct lbh_text text;   /* of the state; being checked, or in force where hash is running */
   struct lbh_table want;  /* of the state, as of the last look */
@@ -101,7 +112,7 @@ struct berth_instance {
   int old_workers[16];
   size_t nold;
   berth_handle child_run, poll_timer, retry_timer, linger_timer, drain_timer, stats_timer, save_timer;
-  struct lbh_count *counts;
+  struct lbh_count *counts[LBH_COUNT_CHAINS]; /* by the hash of the backend's name */
   bool stats_busy;
   struct lbh_question *questions; /* of stats, not answered yet */
   int64_t drain_pause_ms;
@@ -110,13 +121,16 @@ struct berth_instance {
 
 enum { LBH_MAX_LISTENERS = 6000 };
 
-/* ---- process.c: files, checks, starts, reloads ---- */
+/* ---- files.c ---- */
 bool lbh_prepare(struct berth_instance *self, char **why); /* folders, tmpfs for the keys */
-/* Writes certificates, pages and the list of the state; the configuration goes to a file beside its place. */
-bool lbh_write_files(struct berth_instance *self, char **why);
-bool lbh_write_config(struct berth_instance *self, bool aside, char **why);
-bool lbh_restore_config(struct berth_instance *self, char **why); /* the last that HAProxy took, where there is one */
-void lbh_sweep_files(struct berth_instance *self); /* those that the state does not name */
+char *lbh_aside_path(const struct lbh_settings *settings);  /* where a configuration waits for its check; the caller frees */
+/* Jobs: each ends in lbh_written. Only where self->job is NULL. Texts are copied. */
+void lbh_write_aside(struct berth_instance *self); /* certificates, pages and the list of the state; the configuration beside its place */
+void lbh_write_config(struct berth_instance *self, const char *text);
+void lbh_sweep_files(struct berth_instance *self); /* what the state does not name goes */
+void lbh_files_stop(struct berth_instance *self);
+
+/* ---- process.c: checks, starts, reloads ---- */
 void lbh_check(struct berth_instance *self);       /* ends in lbh_checked */
 void lbh_start(struct berth_instance *self);
 void lbh_reload(struct berth_instance *self);
@@ -130,6 +144,7 @@ void lbh_read_listeners(struct berth_instance *self);
 /* ---- sync.c ---- */
 void lbh_forget_listeners(struct berth_instance *self); /* there is room for LBH_MAX_LISTENERS then */
 void lbh_sync(struct berth_instance *self); /* takes the next step */
+void lbh_written(struct berth_instance *self, enum lbh_written kind, bool good, const char *why);
 void lbh_checked(struct berth_instance *self, int status, const char *said);
 void lbh_started(struct berth_instance *self, bool good, const char *why); /* its description is the text's, or will not be */
 void lbh_gone(struct berth_instance *self, const char *why); /* HAProxy ended */

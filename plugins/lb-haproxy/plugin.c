@@ -93,6 +93,7 @@ static void get_services(struct berth_instance *self, const struct berth_host *h
   self->timer = host->service(host, BERTH_HOST_TIMER);
   self->fds = host->service(host, BERTH_HOST_FD);
   self->child = host->service(host, BERTH_HOST_CHILD);
+  self->workers = host->service(host, BERTH_HOST_WORKER);
   self->events = host->service(host, BERTH_HOST_EVENTS);
   self->metrics = host->service(host, BERTH_HOST_METRICS);
 }
@@ -100,6 +101,7 @@ static void get_services(struct berth_instance *self, const struct berth_host *h
 static void release(struct berth_instance *self) {
   lbh_cli_free(&self->cli);
   lbh_process_stop(self);
+  lbh_files_stop(self);
   lbh_drain_free(self);
   lbh_report_free(self);
   while (self->waiters) {
@@ -207,7 +209,7 @@ static const struct berth_lb methods = {.size = sizeof methods,
                                         .events = events,
                                         .probe = probe};
 static const struct berth_interface interfaces[] = {{BERTH_LB, &methods}, {0}};
-static const char *const needs[] = {BERTH_HOST_OPS, BERTH_HOST_LOG, BERTH_HOST_TIMER, BERTH_HOST_FD, BERTH_HOST_CHILD, NULL};
+static const char *const needs[] = {BERTH_HOST_OPS, BERTH_HOST_LOG, BERTH_HOST_TIMER, BERTH_HOST_FD, BERTH_HOST_WORKER, BERTH_HOST_CHILD, NULL};
 static const struct berth_product products[] = {
     {"haproxy", ">=2.4", "HAProxy with dynamic servers on its runtime socket: https://docs.haproxy.org"}, {0}};
 static const char *const roles[] = {"route.ingress", NULL}; /* two would claim the same ports */

@@ -1,164 +1,16 @@
 #define _GNU_SOURCE /* pidfd_open's number, asprintf */
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/magic.h>
 #include <netdb.h>
 #include <netinet/in.h>
-#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
-#include <sys/mount.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "engine.h"
 
 enum { check_ms = 30000, start_ms = 15000, poll_ms = 10, max_said = 256 * 1024, proc_tries = 40, proc_retry_ms = 50, end_tries = 10, end_again_ms = 500 };
-
-/* ---------------------------------------------------------------- files */
-
-static bool fail(char **why, const char *what, const char *path) {
-  pu_set(why, pu_asprintf("cannot %s %s: %s", what, path, strerror(errno)));
-  return false;
-}
-
-static bool make_folder(const char *path, char **why) {
-  PU_AUTO_FREE parent = pu_strdup(path);
-  for (char *p = parent + 1; (p = strchr(p, '/')); p++) {
-    *p = 0;
-    if (mkdir(parent, 0755) < 0 && errno != EEXIST)
-      return fail(why, "make the folder", parent);
-    *p = '/';
-  }
-  if ((mkdir(path, 0700) < 0 && errno != EEXIST) || chmod(path, 0700) < 0)
-    return fail(why, "make the folder", path);
-  return true;
-}
-
-/* Keys lie in memory only: on a tmpfs that is there, or on one of our own. */
-static bool make_vault(const char *path, char **why) {
-  struct statfs st;
-  if (!make_folder(path, why))
-    return false;
-  if (statfs(path, &st) == 0 && (st.f_type == TMPFS_MAGIC || st.f_type == RAMFS_MAGIC))
-    return true;
-  if (mount("berth", path, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700,size=64m") == 0)
-    return true;
-  fail(why, "mount a tmpfs for keys on", path);
-  PU_AUTO_FREE first = *why;
-  *why = pu_asprintf("%s; run berthd as root, or let dir be on a tmpfs such as /run", first);
-  return false;
-}
-
-/* Where the socket lies that a worker teaches its successor through: the worker's own, whoever it runs as. */
-static bool make_peers(struct berth_instance *self, char **why) {
-  PU_AUTO_FREE peers = pu_asprintf("%s/peers", self->settings.dir);
-  const struct passwd *worker = self->user ? getpwnam(self->user) : NULL;
-  if (!make_folder(peers, why))
-    return false;
-  return !worker || chown(peers, worker->pw_uid, (gid_t)-1) == 0 || fail(why, "give the worker", peers);
-}
-
-bool lbh_prepare(struct berth_instance *self, char **why) {
-  PU_AUTO_FREE certs = pu_asprintf("%s/certs", self->settings.dir);
-  PU_AUTO_FREE pages = pu_asprintf("%s/pages", self->settings.dir);
-  if (!make_folder(self->settings.dir, why) || !make_vault(certs, why) || !make_folder(pages, why))
-    return false;
-  if (geteuid() != 0)
-    return make_peers(self, why);
-  const char *user = self->settings.user ? self->settings.user : "haproxy";
-  if (getpwnam(user))
-    pu_set(&self->user, pu_strdup(user));
-  else if (self->settings.user)
-    pu_set(why, pu_asprintf("there is no user %s on this machine", user));
-  return (self->user || !self->settings.user) && make_peers(self, why);
-}
-
-/* To a temporary sibling first: HAProxy never reads half a file. */
-static bool write_file(const char *path, const char *text, char **why) {
-  PU_AUTO_FREE temporary = pu_asprintf("%s.new", path);
-  int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-  if (fd < 0)
-    return fail(why, "write", temporary);
-  size_t len = strlen(text), off = 0;
-  while (off < len) {
-    ssize_t n = write(fd, text + off, len - off);
-    if (n < 0 && errno == EINTR)
-      continue;
-    if (n <= 0)
-      break;
-    off += (size_t)n;
-  }
-  bool good = off == len && fchmod(fd, 0600) == 0;
-  if (!good)
-    fail(why, "write", temporary);
-  close(fd);
-  if (good && rename(temporary, path) < 0)
-    good = fail(why, "rename into place", path);
-  if (!good)
-    unlink(temporary);
-  return good;
-}
-
-static bool is_there(const char *path) { return access(path, F_OK) == 0; }
-
-bool lbh_write_files(struct berth_instance *self, char **why) {
-  for (size_t i = 0; i < self->state.nroutes; i++) {
-    const struct lbh_route *r = &self->state.routes[i];
-    const struct lbh_certificate *c = r->certificate && !r->refused ? lbh_state_certificate(&self->state, r->certificate) : NULL;
-    const json_t *page = pu_obj(r->json, "maintenance");
-    PU_AUTO_FREE pem = c ? lbh_certificate_path(&self->settings, c->name) : NULL;
-    PU_AUTO_FREE path = page ? lbh_page_path(&self->settings, r) : NULL;
-    /* both are named after their content, so what is there is right */
-    if (c && c->pem && !is_there(pem) && !write_file(pem, c->pem, why))
-      return false;
-    if (page && !is_there(path) && !write_file(path, pu_str_or(page, "body", ""), why))
-      return false;
-  }
-  PU_AUTO_FREE list = lbh_list_path(&self->settings);
-  return write_file(list, self->text.list, why);
-}
-
-static char *aside_path(const struct berth_instance *self) { return pu_asprintf("%s.check", self->settings.config_file); }
-
-bool lbh_write_config(struct berth_instance *self, bool aside, char **why) {
-  PU_AUTO_FREE path = aside ? aside_path(self) : pu_strdup(self->settings.config_file);
-  return write_file(path, self->text.text, why);
-}
-
-bool lbh_restore_config(struct berth_instance *self, char **why) {
-  return !self->good_text || write_file(self->settings.config_file, self->good_text, why);
-}
-
-static bool named(const struct berth_instance *self, const char *path) {
-  for (size_t i = 0; i < self->state.nroutes; i++) {
-    const struct lbh_route *r = &self->state.routes[i];
-    PU_AUTO_FREE pem = r->certificate ? lbh_certificate_path(&self->settings, r->certificate) : NULL;
-    PU_AUTO_FREE page = pu_obj(r->json, "maintenance") ? lbh_page_path(&self->settings, r) : NULL;
-    if (pu_eq(pem, path) || pu_eq(page, path))
-      return true;
-  }
-  return false;
-}
-
-void lbh_sweep_files(struct berth_instance *self) {
-  static const char *const folders[] = {"certs", "pages"};
-  for (size_t i = 0; i < PU_COUNT(folders); i++) {
-    PU_AUTO_FREE folder = pu_asprintf("%s/%s", self->settings.dir, folders[i]);
-    DIR *dir = opendir(folder);
-    for (struct dirent *e; dir && (e = readdir(dir));) {
-      PU_AUTO_FREE path = pu_asprintf("%s/%s", folder, e->d_name);
-      if (e->d_name[0] != '.' && strcmp(e->d_name, "list.txt") != 0 && !named(self, path))
-        unlink(path);
-    }
-    if (dir)
-      closedir(dir);
-  }
-}
 
 /* ---------------------------------------------------------------- listeners */
 
@@ -232,7 +84,7 @@ static void on_checked(void *arg, int status, const char *out, size_t out_len, c
 void lbh_check(struct berth_instance *self) {
   const char *argv[64];
   size_t n = 0;
-  PU_AUTO_FREE aside = aside_path(self);
+  PU_AUTO_FREE aside = lbh_aside_path(&self->settings);
   argv[n++] = self->settings.program;
   argv[n++] = "-c";
   for (size_t i = 0; i < self->settings.base_files.len && n < PU_COUNT(argv) - 4; i++) {

@@ -17,12 +17,13 @@ static const struct {
 };
 
 static struct lbh_count *count_of(struct berth_instance *self, const struct lbh_route *r) {
-  for (struct lbh_count *c = self->counts; c; c = c->next)
+  struct lbh_count **chain = &self->counts[pu_hash(r->backend) % LBH_COUNT_CHAINS];
+  for (struct lbh_count *c = *chain; c; c = c->next)
     if (strcmp(c->backend, r->backend) == 0)
       return c;
   struct lbh_count *c = pu_new(struct lbh_count);
-  *c = (struct lbh_count){.route = pu_strdup(r->id), .backend = pu_strdup(r->backend), .next = self->counts};
-  self->counts = c;
+  *c = (struct lbh_count){.route = pu_strdup(r->id), .backend = pu_strdup(r->backend), .next = *chain};
+  *chain = c;
   return c;
 }
 
@@ -36,13 +37,16 @@ static void follow(struct lbh_count *c, int which, uint64_t now) {
 static uint64_t total(const struct lbh_count *c, int which) { return c->base[which] + c->last[which]; }
 
 static const struct lbh_row *row_of(const struct lbh_rows *rows, const char *proxy, const char *server) {
-  for (size_t i = 0; i < rows->len; i++)
-    if (strcmp(rows->items[i].proxy, proxy) == 0 && strcmp(rows->items[i].server, server) == 0)
-      return &rows->items[i];
+  size_t n;
+  const struct lbh_row *own = lbh_rows_of(rows, proxy, &n);
+  for (size_t i = 0; i < n; i++)
+    if (strcmp(own[i].server, server) == 0)
+      return &own[i];
   return NULL;
 }
 
-static void take_rows(struct berth_instance *self, const struct lbh_rows *rows) {
+static void take_rows(struct berth_instance *self, struct lbh_rows *rows) {
+  lbh_rows_sort(rows);
   for (size_t i = 0; i < self->state.nroutes; i++) {
     const struct lbh_route *r = &self->state.routes[i];
     const struct lbh_row *b = row_of(rows, r->backend, "BACKEND"), *f = r->tcp ? row_of(rows, r->backend, "FRONTEND") : NULL;
@@ -63,9 +67,11 @@ static void take_rows(struct berth_instance *self, const struct lbh_rows *rows) 
 
 static json_t *endpoints_json(const struct lbh_rows *rows, const char *backend) {
   json_t *list = json_array();
-  for (size_t i = 0; i < rows->len; i++) {
-    const struct lbh_row *s = &rows->items[i];
-    if (strcmp(s->proxy, backend) != 0 || strcmp(s->server, "BACKEND") == 0 || strcmp(s->server, "FRONTEND") == 0)
+  size_t n;
+  const struct lbh_row *own = lbh_rows_of(rows, backend, &n);
+  for (size_t i = 0; i < n; i++) {
+    const struct lbh_row *s = &own[i];
+    if (strcmp(s->server, "BACKEND") == 0 || strcmp(s->server, "FRONTEND") == 0)
       continue;
     json_array_append_new(list, json_pack("{s:o,s:I,s:I,s:I}", "endpoint", pu_json_string(s->server), "requests", (json_int_t)s->sessions, "errors",
                                           (json_int_t)(s->answers_5xx > s->errors ? s->answers_5xx : s->errors), "open", (json_int_t)s->open));
@@ -147,12 +153,16 @@ static void metric(struct berth_instance *self, const char *name, const char *he
     self->metrics->set(self->host, &s);
 }
 
+static void show_count(struct berth_instance *self, const struct lbh_count *c) {
+  for (int i = 0; i < COUNTERS; i++)
+    metric(self, families[i].name, families[i].help, BERTH_COUNTER, c->route, total(c, i));
+  metric(self, "berth_lb_open_requests", "Requests of a route that are open now.", BERTH_GAUGE, c->route, c->open);
+}
+
 static void show(struct berth_instance *self) {
-  for (const struct lbh_count *c = self->counts; c; c = c->next) {
-    for (int i = 0; i < COUNTERS; i++)
-      metric(self, families[i].name, families[i].help, BERTH_COUNTER, c->route, total(c, i));
-    metric(self, "berth_lb_open_requests", "Requests of a route that are open now.", BERTH_GAUGE, c->route, c->open);
-  }
+  for (size_t i = 0; i < LBH_COUNT_CHAINS; i++)
+    for (const struct lbh_count *c = self->counts[i]; c; c = c->next)
+      show_count(self, c);
   metric(self, "berth_lb_reloads_total", "Reloads of the load balancer since its start.", BERTH_COUNTER, NULL, (uint64_t)self->reloads);
   metric(self, "berth_lb_up", "1 where the load balancer answers.", BERTH_GAUGE, NULL, self->alive);
 }
@@ -209,11 +219,12 @@ void lbh_report_start(struct berth_instance *self) { again(self); }
 void lbh_report_free(struct berth_instance *self) {
   while (self->questions)
     forget(self->questions);
-  while (self->counts) {
-    struct lbh_count *c = self->counts;
-    self->counts = c->next;
-    free(c->route);
-    free(c->backend);
-    free(c);
-  }
+  for (size_t i = 0; i < LBH_COUNT_CHAINS; i++)
+    while (self->counts[i]) {
+      struct lbh_count *c = self->counts[i];
+      self->counts[i] = c->next;
+      free(c->route);
+      free(c->backend);
+      free(c);
+    }
 }

@@ -70,6 +70,11 @@ struct lbh_server *lbh_backend_add(struct lbh_backend *b, const char *server) {
   return &b->items[at];
 }
 
+void lbh_backend_append(struct lbh_backend *b, struct lbh_server server) {
+  b->items = grow(b->items, b->len, &b->cap, sizeof *b->items);
+  b->items[b->len++] = server;
+}
+
 void lbh_backend_drop(struct lbh_backend *b, const char *server) {
   struct lbh_server *s = lbh_backend_find(b, server);
   if (!s)
@@ -129,12 +134,11 @@ static void want_route(const struct lbh_state *s, const struct lbh_route *r, str
     double unit = unit_of(&r->targets[i], pool);
     for (size_t j = 0; pool && j < pool->len; j++) {
       const struct lbh_endpoint *e = &pool->items[j];
-      b->items = grow(b->items, b->len, &b->cap, sizeof *b->items);
-      b->items[b->len++] = (struct lbh_server){.name = pu_strdup(e->id),
-                                               .address = pu_strdup(e->address),
-                                               .port = e->port,
-                                               .weight = e->drain ? 0 : weight_of(unit * e->weight * scale),
-                                               .ready = !e->drain};
+      lbh_backend_append(b, (struct lbh_server){.name = pu_strdup(e->id),
+                                                .address = pu_strdup(e->address),
+                                                .port = e->port,
+                                                .weight = e->drain ? 0 : weight_of(unit * e->weight * scale),
+                                                .ready = !e->drain});
     }
   }
   lbh_backend_sort(b);
@@ -165,13 +169,6 @@ static void push(struct lbh_commands *out, enum lbh_step step, const struct lbh_
                  char *text_steal) {
   out->items = grow(out->items, out->len, &out->cap, sizeof *out->items);
   out->items[out->len++] = (struct lbh_command){step, pu_strdup(b->name), pu_strdup(server), to ? *to : (struct lbh_server){0}, text_steal};
-}
-
-static const struct lbh_route *route_of(const struct lbh_state *s, const char *backend) {
-  for (size_t i = 0; i < s->nroutes; i++)
-    if (strcmp(s->routes[i].backend, backend) == 0)
-      return &s->routes[i];
-  return NULL;
 }
 
 /* A server that is added at run time gets its cookie only when its address changes: so it comes with another port first. */
@@ -217,12 +214,12 @@ static void leave(const struct lbh_backend *is, const struct lbh_backend *want, 
 
 void lbh_commands_make(const struct lbh_table *is, const struct lbh_table *want, const struct lbh_state *state, struct lbh_commands *out) {
   for (int leaving = 0; leaving <= 1; leaving++)
-    for (size_t i = 0; i < want->len; i++) {
-      const struct lbh_backend *w = &want->items[i], *h = lbh_table_find(is, w->name);
-      const struct lbh_route *r = h ? route_of(state, w->name) : NULL;
-      if (r && leaving)
+    for (size_t i = 0; i < state->nroutes; i++) {
+      const struct lbh_route *r = &state->routes[i];
+      const struct lbh_backend *w = lbh_table_find(want, r->backend), *h = lbh_table_find(is, r->backend);
+      if (w && h && leaving)
         leave(h, w, out);
-      else if (r)
+      else if (w && h)
         come(r, h, w, out);
     }
 }

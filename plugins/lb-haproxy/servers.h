@@ -30,6 +30,7 @@ struct lbh_backend *lbh_table_find(const struct lbh_table *table, const char *ba
 struct lbh_server *lbh_backend_find(const struct lbh_backend *backend, const char *server);
 struct lbh_backend *lbh_table_add(struct lbh_table *table, const char *backend);     /* what is there is given back */
 struct lbh_server *lbh_backend_add(struct lbh_backend *backend, const char *server); /* the same */
+void lbh_backend_append(struct lbh_backend *backend, struct lbh_server server_steal); /* out of order: to be sorted */
 void lbh_backend_drop(struct lbh_backend *backend, const char *server);
 void lbh_backend_sort(struct lbh_backend *backend);
 

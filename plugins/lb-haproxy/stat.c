@@ -111,6 +111,32 @@ bool lbh_stat_parse(const char *csv, struct lbh_rows *out) {
   return true;
 }
 
+static int by_proxy(const void *a, const void *b) {
+  const struct lbh_row *x = a, *y = b;
+  int proxy = strcmp(x->proxy, y->proxy);
+  return proxy ? proxy : strcmp(x->server, y->server);
+}
+
+void lbh_rows_sort(struct lbh_rows *rows) {
+  if (rows->len > 1)
+    qsort(rows->items, rows->len, sizeof *rows->items, by_proxy);
+}
+
+const struct lbh_row *lbh_rows_of(const struct lbh_rows *sorted, const char *proxy, size_t *n) {
+  size_t low = 0, high = sorted->len;
+  while (low < high) {
+    size_t middle = (low + high) / 2;
+    if (strcmp(sorted->items[middle].proxy, proxy) < 0)
+      low = middle + 1;
+    else
+      high = middle;
+  }
+  for (high = low; high < sorted->len && strcmp(sorted->items[high].proxy, proxy) == 0;)
+    high++;
+  *n = high - low;
+  return sorted->items + low;
+}
+
 void lbh_rows_free(struct lbh_rows *rows) {
   for (size_t i = 0; i < rows->len; i++) {
     free(rows->items[i].proxy);
@@ -139,14 +165,15 @@ bool lbh_servers_parse(const char *text, struct lbh_table *out) {
     if (n < S_LEAST)
       continue;
     PU_AUTO_FREE backend = text_of(&cells[S_BACKEND]);
-    PU_AUTO_FREE name = text_of(&cells[S_NAME]);
-    struct lbh_server *s = lbh_backend_add(lbh_table_add(out, backend), name);
-    pu_set(&s->address, text_of(&cells[S_ADDRESS]));
-    s->port = (int)number(&cells[S_PORT]);
-    s->weight = (int)number(&cells[S_WEIGHT]);
-    s->ready = number(&cells[S_ADMIN]) == 0;
+    lbh_backend_append(lbh_table_add(out, backend), (struct lbh_server){.name = text_of(&cells[S_NAME]),
+                                                                        .address = text_of(&cells[S_ADDRESS]),
+                                                                        .port = (int)number(&cells[S_PORT]),
+                                                                        .weight = (int)number(&cells[S_WEIGHT]),
+                                                                        .ready = number(&cells[S_ADMIN]) == 0});
     rows++;
   }
+  for (size_t i = 0; i < out->len; i++) /* they come in the order in which they were added */
+    lbh_backend_sort(&out->items[i]);
   return true;
 }
 

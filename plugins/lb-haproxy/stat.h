@@ -18,6 +18,10 @@ struct lbh_rows {
 
 /* False where the text is no such table. At most 100,000 rows are kept. */
 bool lbh_stat_parse(const char *csv, struct lbh_rows *out);
+/* By proxy, then server. */
+void lbh_rows_sort(struct lbh_rows *rows);
+/* The rows of a proxy among those that are sorted; *n 0: there are none. */
+const struct lbh_row *lbh_rows_of(const struct lbh_rows *sorted, const char *proxy, size_t *n);
 void lbh_rows_free(struct lbh_rows *rows);
 
 /* Of "show servers state": adds every server to its backend. False where the text is none of version 1. */

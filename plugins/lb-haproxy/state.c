@@ -176,6 +176,9 @@ static bool read_pool(const json_t *o, struct lbh_pool *pool, char **why) {
 
 static int by_id(const void *a, const void *b) { return strcmp(((const struct lbh_route *)a)->id, ((const struct lbh_route *)b)->id); }
 
+static int by_pool(const void *a, const void *b) { return strcmp(((const struct lbh_pool *)a)->id, ((const struct lbh_pool *)b)->id); }
+static int by_name(const void *a, const void *b) { return strcmp(((const struct lbh_certificate *)a)->name, ((const struct lbh_certificate *)b)->name); }
+
 static bool read_all(const json_t *o, struct lbh_state *s, char **why) {
   json_t *routes = pu_arr(o, "routes"), *pools = pu_arr(o, "pools"), *certificates = pu_arr(o, "certificates"), *item;
   size_t i;
@@ -191,6 +194,10 @@ static bool read_all(const json_t *o, struct lbh_state *s, char **why) {
       (struct lbh_certificate){pu_strdup(pu_str_or(item, "name", "")), pu_strdup(pu_str(item, "pem"))};
   if (s->nroutes > 1)
     qsort(s->routes, s->nroutes, sizeof *s->routes, by_id);
+  if (s->npools > 1)
+    qsort(s->pools, s->npools, sizeof *s->pools, by_pool);
+  if (s->ncertificates > 1)
+    qsort(s->certificates, s->ncertificates, sizeof *s->certificates, by_name);
   return true;
 }
 
@@ -208,17 +215,13 @@ bool lbh_state_read(const char *text, struct lbh_state *out, char **why) {
 /* ---------------------------------------------------------------- looking up and changing */
 
 struct lbh_pool *lbh_state_pool(const struct lbh_state *s, const char *id) {
-  for (size_t i = 0; i < s->npools; i++)
-    if (strcmp(s->pools[i].id, id) == 0)
-      return &s->pools[i];
-  return NULL;
+  const struct lbh_pool key = {.id = (char *)(uintptr_t)id};
+  return s->npools ? bsearch(&key, s->pools, s->npools, sizeof key, by_pool) : NULL;
 }
 
 const struct lbh_certificate *lbh_state_certificate(const struct lbh_state *s, const char *name) {
-  for (size_t i = 0; i < s->ncertificates; i++)
-    if (pu_eq(s->certificates[i].name, name))
-      return &s->certificates[i];
-  return NULL;
+  const struct lbh_certificate key = {.name = (char *)(uintptr_t)name};
+  return s->ncertificates ? bsearch(&key, s->certificates, s->ncertificates, sizeof key, by_name) : NULL;
 }
 
 static void drop_endpoint(struct lbh_pool *pool, const char *id) {

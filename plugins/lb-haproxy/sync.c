@@ -68,19 +68,16 @@ static void end_waiters(struct berth_instance *self, enum berth_code code, const
 
 static void on_save(void *arg) {
   struct berth_instance *self = arg;
-  PU_AUTO_FREE why = NULL;
   self->save_timer = 0;
-  if (self->phase != LBH_IDLE || self->reshape || !self->alive || !pu_eq(self->running, self->text.hash))
+  if (self->job || self->phase != LBH_IDLE || self->reshape || !self->alive || !pu_eq(self->running, self->text.hash))
     return; /* what is under way writes it, or it is not in force */
   struct lbh_text fresh;
   lbh_text_make(&self->settings, &self->state, &self->want, self->user, &fresh);
   if (pu_eq(fresh.hash, self->running)) {
     lbh_text_free(&self->text);
     self->text = fresh;
-    if (lbh_write_config(self, false, &why))
-      pu_set(&self->good_text, pu_strdup(self->text.text));
-    else
-      lbh_log(self, BERTH_LOG_WARN, "%s", why);
+    pu_set(&self->good_text, pu_strdup(self->text.text));
+    lbh_write_config(self, self->good_text);
   } else {
     lbh_text_free(&fresh);
   }
@@ -243,19 +240,33 @@ static void make_text(struct berth_instance *self) {
 }
 
 static void bring_into_force(struct berth_instance *self) {
-  PU_AUTO_FREE why = NULL;
-  if (lbh_write_files(self, &why) && lbh_write_config(self, true, &why)) {
-    lbh_check(self);
+  if (self->job)
+    return; /* its end comes here again */
+  self->phase = LBH_WRITING;
+  lbh_write_aside(self);
+}
+
+void lbh_written(struct berth_instance *self, enum lbh_written kind, bool good, const char *why) {
+  if (kind != LBH_WRITTEN_ASIDE) {
+    if (!good)
+      lbh_log(self, BERTH_LOG_WARN, "%s", why);
+    lbh_sync(self);
     return;
   }
-  not_taken(self, BERTH_IO, why);
+  self->phase = LBH_IDLE;
+  if (!good)
+    not_taken(self, BERTH_IO, why);
+  else if (self->reshape) /* another state came meanwhile */
+    lbh_sync(self);
+  else
+    lbh_check(self);
 }
 
 void lbh_checked(struct berth_instance *self, int status, const char *said) {
   if (self->phase != LBH_CHECKING)
     return;
   self->phase = LBH_IDLE;
-  PU_AUTO_FREE aside = pu_asprintf("%s.check", self->settings.config_file);
+  PU_AUTO_FREE aside = lbh_aside_path(&self->settings);
   if (self->reshape) { /* another state came meanwhile */
     remove(aside);
     lbh_sync(self);
@@ -320,9 +331,8 @@ static void start_failed(struct berth_instance *self, const char *why) {
   PU_AUTO_FREE sentence = NULL;
   if (self->reloading && self->alive) {
     sentence = pu_asprintf("HAProxy did not take the new configuration: %s; the last good one stays in force", why);
-    PU_AUTO_FREE unwritten = NULL;
-    if (!lbh_restore_config(self, &unwritten)) /* who restarts HAProxy would find the one that it refused */
-      lbh_log(self, BERTH_LOG_ERROR, "%s", unwritten);
+    if (self->good_text && !self->job) /* who restarts HAProxy would find the one that it refused */
+      lbh_write_config(self, self->good_text);
     not_taken(self, BERTH_UNAVAILABLE, sentence);
     return;
   }
@@ -356,7 +366,8 @@ void lbh_started(struct berth_instance *self, bool good, const char *why) {
   note_listeners(self);
   note_servers(self);
   lbh_look_at_processes(self);
-  lbh_sweep_files(self);
+  if (!self->job)
+    lbh_sweep_files(self);
   if (self->failing)
     lbh_tell(self, false, "HAProxy runs, and serves what it should");
   lbh_sync(self);

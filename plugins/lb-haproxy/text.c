@@ -107,6 +107,25 @@ static void peers_section(struct gen *g) {
   line(g, "  server berth");
 }
 
+/* ---------------------------------------------------------------- addresses */
+
+enum { words_a_line = 32 }; /* HAProxy takes 64 */
+
+/* A condition of the name, true for clients from these addresses. */
+static void sources(struct gen *g, const char *name, size_t n, const char *(*item)(const void *list, size_t i), const void *list) {
+  struct pu_buf b = {0};
+  for (size_t i = 0; i < n; i++) {
+    pu_buf_addf(&b, " %s", item(list, i));
+    if ((i + 1) % words_a_line && i + 1 < n)
+      continue;
+    PU_AUTO_FREE some = pu_buf_steal(&b);
+    line(g, "  acl %s src%s", name, some);
+  }
+}
+
+static const char *of_json(const void *list, size_t i) { return json_string_value(json_array_get(list, i)); }
+static const char *of_list(const void *list, size_t i) { return ((const struct lbh_list *)list)->items[i]; }
+
 /* ---------------------------------------------------------------- which route a request is for */
 
 /* One host and one path of a route. */
@@ -283,10 +302,9 @@ static void maintenance(struct gen *g, const struct lbh_route *r) {
   pu_buf_addf(&b, "  http-request return status %d content-type %s file %s", (int)pu_int(m, "status", 503), type, page);
   if (pu_int(m, "retry_after_s", 0))
     pu_buf_addf(&b, " hdr retry-after %lld", (long long)pu_int(m, "retry_after_s", 0));
-  for (size_t i = 0; i < json_array_size(allow); i++)
-    pu_buf_addf(&b, "%s %s", i ? "" : " unless { src", json_string_value(json_array_get(allow, i)));
+  sources(g, "berth-allowed", json_array_size(allow), of_json, allow);
   if (json_array_size(allow))
-    pu_buf_adds(&b, " }");
+    pu_buf_adds(&b, " unless berth-allowed");
   PU_AUTO_FREE text = pu_buf_steal(&b);
   line(g, "%s", text);
 }
@@ -305,14 +323,11 @@ static void rate_limit(struct gen *g, const struct lbh_route *r) {
 static void client_address(struct gen *g, const struct lbh_route *r) {
   if (!pu_eq(pu_str_or(r->json, "client_address", "header"), "header"))
     return;
-  struct pu_buf b = {0};
-  for (size_t i = 0; i < g->s->trust_forwarded_from.len; i++)
-    pu_buf_addf(&b, " %s", g->s->trust_forwarded_from.items[i]);
-  PU_AUTO_FREE trusted = pu_buf_steal(&b);
-  if (*trusted) {
-    line(g, "  http-request set-header X-Forwarded-For %%[src] unless { src%s }", trusted);
-    line(g, "  http-request add-header X-Forwarded-For %%[src] if { src%s }", trusted);
-    line(g, "  http-request set-header X-Forwarded-Proto %%[ssl_fc,iif(https,http)] unless { src%s } { req.hdr(x-forwarded-proto) -m found }", trusted);
+  if (g->s->trust_forwarded_from.len) {
+    sources(g, "berth-trusted", g->s->trust_forwarded_from.len, of_list, &g->s->trust_forwarded_from);
+    line(g, "  http-request set-header X-Forwarded-For %%[src] unless berth-trusted");
+    line(g, "  http-request add-header X-Forwarded-For %%[src] if berth-trusted");
+    line(g, "  http-request set-header X-Forwarded-Proto %%[ssl_fc,iif(https,http)] unless berth-trusted { req.hdr(x-forwarded-proto) -m found }");
   } else {
     line(g, "  http-request set-header X-Forwarded-For %%[src]");
     line(g, "  http-request set-header X-Forwarded-Proto %%[ssl_fc,iif(https,http)]");

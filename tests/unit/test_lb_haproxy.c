@@ -301,6 +301,33 @@ static void test_blame(void) {
   lbh_settings_free(&s);
 }
 
+/* HAProxy takes 64 words a line: as many networks as a route and an operator may name are spread over several. */
+static void test_many_networks(void) {
+  struct pu_buf networks = {0};
+  for (int i = 0; i < 64; i++)
+    pu_buf_addf(&networks, "%s\"10.0.%d.0/24\"", i ? "," : "", i);
+  PU_AUTO_FREE list = pu_buf_steal(&networks);
+  PU_AUTO_FREE config = pu_asprintf("{\"http\":[\"*:80\"],\"trust_forwarded_from\":[%s]}", list);
+  PU_AUTO_FREE json = pu_asprintf("{\"routes\":[{\"id\":\"n/a/\",\"protocol\":\"http\",\"hosts\":[\"a\"],\"maintenance\":{\"body\":\"x\",\"allow\":[%s]},\"targets\":[]}]}", list);
+  struct lbh_settings s = settings_of(config);
+  struct lbh_state state = state_of(json);
+  struct lbh_table want;
+  struct lbh_text text;
+  lbh_table_want(&state, &want);
+  lbh_text_make(&s, &state, &want, NULL, &text);
+  size_t most = 0, words = 0;
+  for (const char *p = text.text; *p; p++) {
+    words = *p == '\n' ? 0 : words + (*p == ' ');
+    most = words > most ? words : most;
+  }
+  ok(most > 20 && most < 64, "no line has more than 64 words (%zu)", most);
+  ok(strstr(text.text, " 10.0.0.0/24") && strstr(text.text, " 10.0.63.0/24\n"), "all networks are there");
+  lbh_text_free(&text);
+  lbh_table_free(&want);
+  lbh_state_free(&state);
+  lbh_settings_free(&s);
+}
+
 static void test_settings(void) {
   static const char *const bad[] = {"{\"mode\":\"nest\"}",
                                     "{\"http\":[\"80\"]}",
@@ -333,6 +360,7 @@ int main(void) {
   test_servers_state();
   test_processes();
   test_blame();
+  test_many_networks();
   test_settings();
   return done_testing();
 }
