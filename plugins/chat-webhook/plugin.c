@@ -30,6 +30,7 @@ struct berth_instance {
   bool told;               /* that it is failing */
   uint64_t sent, dropped;
   char *detail;            /* of the last failure; without the URL */
+  struct queued *queueing; /* calls of send whose message is on its way into the store */
 };
 
 static void plan_send(struct berth_instance *self, int64_t ms);
@@ -270,12 +271,18 @@ static bool on_event(void *arg, const struct berth_event *event) {
 
 struct queued {
   struct berth_instance *self;
-  berth_op op;
+  berth_op op; /* 0: cancelled */
+  uint64_t sequence;
+  struct queued *next;
 };
 
 static void on_queued(void *arg, enum berth_code code, const char *message) {
-  struct queued *q = arg;
-  q->self->ops->finish(q->self->host, q->op, code, message, "{\"queued\":true}");
+  struct queued *q = arg, **at = &q->self->queueing;
+  while (*at != q)
+    at = &(*at)->next;
+  *at = q->next;
+  if (q->op)
+    q->self->ops->finish(q->self->host, q->op, code, message, "{\"queued\":true}");
   free(q);
 }
 
@@ -293,7 +300,8 @@ static void send(struct berth_instance *self, berth_op op, const struct berth_ch
   char *escaped = pu_buf_steal(&text);
   cw_cut(escaped, self->settings.text_limit);
   struct queued *q = pu_new(struct queued);
-  *q = (struct queued){self, op};
+  *q = (struct queued){.self = self, .op = op, .sequence = self->queue.next_sequence, .next = self->queueing};
+  self->queueing = q; /* the store may answer before it returns */
   cw_queue_add(&self->queue, false, escaped, request->channel, self->timer->wall_ms(self->host), on_queued, q);
   plan_send(self, self->settings.batch_window_ms);
 }
@@ -306,9 +314,16 @@ static void probe(struct berth_instance *self, berth_op op) {
   self->ops->finish(self->host, op, BERTH_OK, NULL, text);
 }
 
-/* A message that is queued is queued: its end comes as soon as the store has it. */
+/* Who gave up may ask again: what is not stored yet and not on its way is taken back. */
 static void cancel(struct berth_instance *self, berth_op op) {
-  (void)self, (void)op;
+  struct queued *q = self->queueing;
+  while (q && q->op != op)
+    q = q->next;
+  if (!q || !op)
+    return;
+  q->op = 0;
+  cw_queue_withdraw(&self->queue, q->sequence, self->sending);
+  self->ops->finish(self->host, op, BERTH_CANCELLED, "cancelled", NULL);
 }
 
 /* ---------------------------------------------------------------- life */

@@ -144,6 +144,24 @@ void cw_queue_add(struct cw_queue *q, bool event, char *text_steal, const char *
   q->kv->put(q->host, key, text, strlen(text), done ? done : stored, done ? arg : q);
 }
 
+bool cw_queue_withdraw(struct cw_queue *q, uint64_t sequence, size_t keep) {
+  struct cw_message **at = &q->first;
+  for (; *at && (keep || (*at)->sequence != sequence); keep -= keep > 0)
+    at = &(*at)->next;
+  struct cw_message *m = *at;
+  if (!m)
+    return false;
+  char key[key_room];
+  queue_key(sequence, key);
+  q->kv->put(q->host, key, NULL, 0, stored, q);
+  *at = m->next;
+  if (!m->next)
+    q->last = at;
+  q->len--;
+  message_free(m);
+  return true;
+}
+
 void cw_queue_drop_first(struct cw_queue *q) {
   struct cw_message *m = q->first;
   char key[key_room];

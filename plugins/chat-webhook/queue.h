@@ -42,6 +42,8 @@ uint64_t cw_queue_resume_from(const struct cw_queue *q);
 void cw_queue_add(struct cw_queue *q, bool event, char *text_steal, const char *channel, int64_t now_ms,
                   void (*done)(void *arg, enum berth_code code, const char *message), void *arg);
 void cw_queue_drop_first(struct cw_queue *q); /* it was sent, or is given up */
+/* Takes a message of no event out again, where it stands behind the first "keep". False where it is not there (any more). */
+bool cw_queue_withdraw(struct cw_queue *q, uint64_t sequence, size_t keep);
 void cw_queue_store_cursor(struct cw_queue *q);
 
 #endif

@@ -52,9 +52,13 @@ static void job_free(struct sg_job *job) {
   free(job);
 }
 
+/* Whatever came of it: who gave up hears that it was cancelled. */
 static void end(struct sg_job *job, enum berth_code code, const char *message, const char *result) {
   struct sg_jobs *jobs = job->jobs;
-  jobs->ops->finish(jobs->host, job->op, code, message, result);
+  if (job->cancelled)
+    jobs->ops->finish(jobs->host, job->op, BERTH_CANCELLED, "cancelled", NULL);
+  else
+    jobs->ops->finish(jobs->host, job->op, code, message, result);
   job_free(job);
   pump(jobs);
 }
@@ -70,7 +74,7 @@ void sg_job_fail(struct sg_job *job, enum berth_code code, const char *fmt, ...)
   va_start(ap, fmt);
   vsnprintf(text, sizeof text, fmt, ap);
   va_end(ap);
-  end(job, job->cancelled ? BERTH_CANCELLED : code, job->cancelled ? "cancelled" : text, NULL);
+  end(job, code, text, NULL);
 }
 
 /* ---------------------------------------------------------------- what git says */
