@@ -32,22 +32,22 @@ enum {
 
 static const char *label(const struct bt_remote *r) { return r->entry ? r->entry->cell->label : "plugin"; }
 
-/* ---------------------------------------------------------------- messages to it */
-
-json_t *bt_remote_message(const char *type, berth_handle id) {
-  json_t *head = json_object();
-  json_object_set_new(head, "t", json_string(type));
-  if (id)
-    json_object_set_new(head, "id", json_integer((json_int_t)id));
-  return head;
+static bool offers(const struct berth_host *host, const char *id) {
+  const struct bt_plugin *entry = ((const struct bt_host_cell *)host)->entry;
+  return entry && bt_host_offers(entry->plugins->server, id);
 }
 
-size_t bt_remote_send(struct bt_remote *r, json_t *head_steal, const void *bytes, size_t len) {
-  if (r->link)
-    return bt_link_send(r->link, head_steal, bytes, len);
-  json_decref(head_steal);
-  return 0;
-}
+static const struct bt_remote_services server_services = {.http = &bt_service_http,
+                                                          .kv = &bt_service_kv,
+                                                          .secret = &bt_service_secret,
+                                                          .metrics = &bt_service_metrics,
+                                                          .events = &bt_service_events,
+                                                          .routes = &bt_service_routes,
+                                                          .query = &bt_service_query,
+                                                          .finish = bt_ops_finish,
+                                                          .emit = bt_ops_emit,
+                                                          .reply = bt_ops_reply,
+                                                          .offers = offers};
 
 /* ---------------------------------------------------------------- its end */
 
@@ -328,6 +328,8 @@ struct bt_remote *bt_remote_new(struct bt_plugin *entry, struct bt_err **err) {
   r->plugins = entry->plugins;
   r->entry = entry;
   r->confinement.statm = -1;
+  r->host = &entry->cell->host;
+  r->services = &server_services;
   if (bt_spawn(&entry->isolation, entry->cell->name, entry->path, &r->process, err) != 0) {
     free(r);
     return NULL;
@@ -402,8 +404,10 @@ void bt_remote_stop(struct bt_remote **rp) {
 
 void bt_remotes_forget(struct bt_plugin *entry) {
   for (struct bt_remote *r = entry->plugins->leaving; r; r = r->next)
-    if (r->entry == entry)
+    if (r->entry == entry) {
       r->entry = NULL;
+      r->host = NULL;
+    }
 }
 
 /* Hears it out: a plug-in may put its last keys while it stops. */

@@ -24,6 +24,23 @@ enum bt_remote_state {
 
 struct bt_remote_handle;
 
+/* What the conversation stands on: the server's services, or those of a checker, called with the entry's host. */
+struct bt_remote_services {
+  const struct berth_host_http *http;
+  const struct berth_host_kv *kv;
+  const struct berth_host_secret *secret;
+  const struct berth_host_metrics *metrics;
+  const struct berth_host_events *events;
+  const struct berth_host_routes *routes;
+  const struct berth_host_query *query;
+  /* As those of ops.h. */
+  void (*finish)(const struct berth_host *host, berth_op op, enum bt_code code, const char *message, const char *result, size_t len);
+  size_t (*emit)(const struct berth_host *host, berth_op op, int channel, const void *data, size_t len);
+  void (*reply)(const struct berth_host *host, berth_op op, int status, const struct berth_pair *headers, size_t nheaders,
+                const void *body, size_t len);
+  bool (*offers)(const struct berth_host *host, const char *id);
+};
+
 /* What went into an op as input and has not been taken over there. */
 struct bt_remote_input {
   berth_op op;
@@ -32,7 +49,9 @@ struct bt_remote_input {
 
 struct bt_remote {
   struct bt_plugins *plugins;
-  struct bt_plugin *entry; /* NULL once the entry is gone */
+  struct bt_plugin *entry; /* NULL once the entry is gone; nothing but remote.c looks at it */
+  const struct berth_host *host; /* NULL with the entry */
+  const struct bt_remote_services *services;
   enum bt_remote_state state;
   struct bt_process process;
   struct bt_confinement confinement; /* from its hello on */
@@ -89,8 +108,9 @@ struct bt_remote_handle {
 };
 struct bt_remote_kind {
   const char *name;
-  /* The process is gone: takes the thing down here. It is off the list and its remote is NULL. */
-  void (*close)(struct bt_remote_handle *handle, struct bt_plugin *entry);
+  /* The process is gone: takes the thing down here, with the services of the remote it was of. It is off the list and its remote is
+   * NULL. */
+  void (*close)(struct bt_remote_handle *handle, struct bt_remote *of);
 };
 enum { BT_REMOTE_MAX_HANDLES = 2000 };
 

@@ -208,12 +208,12 @@ static void on_finish(struct bt_remote *r, const struct bt_message *m, berth_op 
   for (size_t i = 0; i < r->inputs.len; i++)
     if (r->inputs.items[i].op == op)
       bt_vec_remove(&r->inputs, i);
-  bt_ops_finish(&r->entry->cell->host, op, code, bt_json_str(m->head, "message"), text ? text : m->bytes,
+  r->services->finish(r->host, op, code, bt_json_str(m->head, "message"), text ? text : m->bytes,
                 text ? strlen(text) : m->len);
 }
 
 static void on_emit(struct bt_remote *r, const struct bt_message *m, berth_op op) {
-  size_t waiting = bt_ops_emit(&r->entry->cell->host, op, (int)bt_json_int(m->head, "channel", 0), m->bytes, m->len);
+  size_t waiting = r->services->emit(r->host, op, (int)bt_json_int(m->head, "channel", 0), m->bytes, m->len);
   json_t *head = bt_remote_message("taken", 0);
   json_object_set_new(head, "op", json_integer((json_int_t)op));
   bt_json_set_int(head, "bytes", (long long)m->len);
@@ -232,7 +232,7 @@ static void on_taken(struct bt_remote *r, const struct bt_message *m, berth_op o
 static void on_respond(struct bt_remote *r, const struct bt_message *m, berth_op op) {
   size_t n = 0;
   BT_AUTO_FREE struct berth_pair *headers = bt_pairs_read(bt_json_arr(m->head, "headers"), &n);
-  bt_ops_reply(&r->entry->cell->host, op, (int)bt_json_int(m->head, "status", 500), headers, n, m->bytes, m->len);
+  r->services->reply(r->host, op, (int)bt_json_int(m->head, "status", 500), headers, n, m->bytes, m->len);
 }
 
 bool bt_remote_call_message(struct bt_remote *r, const struct bt_message *m) {

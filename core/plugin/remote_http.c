@@ -19,9 +19,9 @@ struct request {
 };
 
 /* done still comes, and frees it. */
-static void request_close(struct bt_remote_handle *h, struct bt_plugin *entry) {
-  if (entry)
-    bt_service_http.cancel(&entry->cell->host, h->here);
+static void request_close(struct bt_remote_handle *h, struct bt_remote *r) {
+  if (r->host)
+    r->services->http->cancel(r->host, h->here);
 }
 static const struct bt_remote_kind request_kind = {"http request", request_close};
 
@@ -117,7 +117,7 @@ static void start_request(struct bt_remote *r, const struct bt_message *m, berth
                                        .done = on_done,
                                        .arg = q};
   request.max_body = BT_MIN(request.max_body, (size_t)BT_WIRE_MAX_BYTES - 4096);
-  q->base.here = bt_service_http.request(&r->entry->cell->host, &request);
+  q->base.here = r->services->http->request(r->host, &request);
   if (!q->base.here)
     on_done(q, BERTH_CANCELLED, "the plug-in is stopping", 0, NULL, 0);
 }
@@ -129,7 +129,7 @@ static void on_body(struct bt_remote *r, const struct bt_message *m, struct requ
   q->body_end = bt_json_bool(m->head, "end", false);
   q->body_abort = bt_json_bool(m->head, "abort", false);
   q->body_asked = false;
-  bt_service_http.resume(&r->entry->cell->host, q->base.here);
+  r->services->http->resume(r->host, q->base.here);
 }
 
 static void on_taken(struct bt_remote *r, const struct bt_message *m, struct request *q) {
@@ -137,14 +137,14 @@ static void on_taken(struct bt_remote *r, const struct bt_message *m, struct req
   if (!q->paused || q->ahead > go_on_at)
     return;
   q->paused = false;
-  bt_service_http.resume(&r->entry->cell->host, q->base.here);
+  r->services->http->resume(r->host, q->base.here);
 }
 
 /* ---------------------------------------------------------------- upgraded connections */
 
-static void tunnel_close(struct bt_remote_handle *h, struct bt_plugin *entry) {
-  if (entry)
-    bt_service_http.cancel(&entry->cell->host, h->here);
+static void tunnel_close(struct bt_remote_handle *h, struct bt_remote *r) {
+  if (r->host)
+    r->services->http->cancel(r->host, h->here);
 }
 static const struct bt_remote_kind tunnel_kind = {"http upgrade", tunnel_close};
 
@@ -204,13 +204,13 @@ static void start_upgrade(struct bt_remote *r, const struct bt_message *m, berth
                                        .on_data = tunnel_data,
                                        .on_close = tunnel_closed,
                                        .arg = h};
-  h->here = bt_service_http.upgrade(&r->entry->cell->host, &upgrade);
+  h->here = r->services->http->upgrade(r->host, &upgrade);
   if (!h->here)
     tunnel_closed(h, BERTH_CANCELLED, "the plug-in is stopping");
 }
 
 static void on_write(struct bt_remote *r, const struct bt_message *m, const struct bt_remote_handle *h) {
-  size_t waiting = bt_service_http.write(&r->entry->cell->host, h->here, m->bytes, m->len);
+  size_t waiting = r->services->http->write(r->host, h->here, m->bytes, m->len);
   json_t *head = bt_remote_message("http.taken", h->id);
   bt_json_set_int(head, "bytes", (long long)m->len);
   bt_json_set_int(head, "waiting", (long long)waiting);
@@ -226,13 +226,13 @@ bool bt_remote_http_message(struct bt_remote *r, const struct bt_message *m) {
   berth_handle id = (berth_handle)bt_json_int(m->head, "id", 0);
   struct request *q = bt_remote_handle_get(r, id, &request_kind);
   struct bt_remote_handle *tunnel = bt_remote_handle_get(r, id, &tunnel_kind);
-  const struct berth_host *host = &r->entry->cell->host;
+  const struct berth_host *host = r->host;
   if (strcmp(type, "request") == 0)
     start_request(r, m, id);
   else if (strcmp(type, "upgrade") == 0)
     start_upgrade(r, m, id);
   else if (strcmp(type, "cancel") == 0 && (q || tunnel))
-    bt_service_http.cancel(host, q ? q->base.here : tunnel->here);
+    r->services->http->cancel(host, q ? q->base.here : tunnel->here);
   else if (strcmp(type, "body") == 0 && q)
     on_body(r, m, q);
   else if (strcmp(type, "taken") == 0 && q)
@@ -240,7 +240,7 @@ bool bt_remote_http_message(struct bt_remote *r, const struct bt_message *m) {
   else if (strcmp(type, "write") == 0 && tunnel)
     on_write(r, m, tunnel);
   else if (strcmp(type, "close_write") == 0 && tunnel)
-    bt_service_http.close_write(host, tunnel->here);
+    r->services->http->close_write(host, tunnel->here);
   /* The rest speaks of what has just ended here. */
   return true;
 }

@@ -8,6 +8,23 @@
 
 enum { samples_together = 200, max_ahead = 64, go_on_at = 32, max_scan_bytes = 32 * 1024 * 1024 };
 
+/* ---------------------------------------------------------------- messages to it */
+
+json_t *bt_remote_message(const char *type, berth_handle id) {
+  json_t *head = json_object();
+  json_object_set_new(head, "t", json_string(type));
+  if (id)
+    json_object_set_new(head, "id", json_integer((json_int_t)id));
+  return head;
+}
+
+size_t bt_remote_send(struct bt_remote *r, json_t *head_steal, const void *bytes, size_t len) {
+  if (r->link)
+    return bt_link_send(r->link, head_steal, bytes, len);
+  json_decref(head_steal);
+  return 0;
+}
+
 /* ---------------------------------------------------------------- handles */
 
 void *bt_remote_handle_new(struct bt_remote *r, berth_handle id, const struct bt_remote_kind *kind, size_t size) {
@@ -38,7 +55,7 @@ void bt_remote_handles_free(struct bt_remote *r) {
   while (r->handles.len) {
     struct bt_remote_handle *h = r->handles.items[r->handles.len - 1];
     bt_remote_handle_off(h);
-    h->kind->close(h, r->entry);
+    h->kind->close(h, r);
   }
   bt_vec_free(&r->handles);
 }
@@ -57,7 +74,7 @@ static const char too_many[] = "over 2,000 requests, subscriptions and routes at
 /* ---------------------------------------------------------------- questions with one answer */
 
 /* The service still answers into it, and that frees it. */
-static void question_close(struct bt_remote_handle *h, struct bt_plugin *entry) { (void)h, (void)entry; }
+static void question_close(struct bt_remote_handle *h, struct bt_remote *r) { (void)h, (void)r; }
 static const struct bt_remote_kind question_kind = {"question", question_close};
 
 struct question {
@@ -95,7 +112,7 @@ static void query_done(void *arg, enum berth_code code, const char *message, con
 static void on_kv_put(struct bt_remote *r, const struct bt_message *m, berth_handle id) {
   struct question *q = question_new(r, id);
   if (q)
-    bt_service_kv.put(&r->entry->cell->host, bt_json_str_or(m->head, "key", ""),
+    r->services->kv->put(r->host, bt_json_str_or(m->head, "key", ""),
                       bt_json_bool(m->head, "delete", false) ? NULL : m->bytes, m->len, put_done, q);
 }
 
@@ -116,7 +133,7 @@ static bool scan_found(void *arg, const char *key, const void *value, size_t len
 
 static void on_kv_scan(struct bt_remote *r, const struct bt_message *m, berth_handle id) {
   struct scan s = {.keys = json_array(), .sizes = json_array()};
-  bt_service_kv.scan(&r->entry->cell->host, bt_json_str_or(m->head, "prefix", ""), scan_found, &s);
+  r->services->kv->scan(r->host, bt_json_str_or(m->head, "prefix", ""), scan_found, &s);
   json_t *head = bt_remote_message("reply", id);
   bt_json_set_str(head, "code", "ok");
   bt_json_set(head, "keys", s.keys);
@@ -128,13 +145,13 @@ static void on_kv_scan(struct bt_remote *r, const struct bt_message *m, berth_ha
 static void on_secret(struct bt_remote *r, const struct bt_message *m, berth_handle id) {
   struct question *q = question_new(r, id);
   if (q)
-    bt_service_secret.get(&r->entry->cell->host, bt_json_str_or(m->head, "name", ""), secret_done, q);
+    r->services->secret->get(r->host, bt_json_str_or(m->head, "name", ""), secret_done, q);
 }
 
 static void on_query(struct bt_remote *r, const struct bt_message *m, berth_handle id) {
   struct question *q = question_new(r, id);
   if (q)
-    bt_service_query.get(&r->entry->cell->host, bt_json_str_or(m->head, "path", ""), query_done, q);
+    r->services->query->get(r->host, bt_json_str_or(m->head, "path", ""), query_done, q);
 }
 
 /* ---------------------------------------------------------------- metrics */
@@ -152,7 +169,7 @@ static void on_metrics_set(struct bt_remote *r, const struct bt_message *m) {
                                   .labels = labels,
                                   .nlabels = n,
                                   .value = bt_json_num(m->head, "value", 0)};
-  bt_service_metrics.set(&r->entry->cell->host, &s);
+  r->services->metrics->set(r->host, &s);
 }
 
 static void flush_samples(struct question *q) {
@@ -188,7 +205,7 @@ static void collected(void *arg, enum berth_code code, const char *message) {
 static void on_collect(struct bt_remote *r, const struct bt_message *m, berth_handle id) {
   struct question *q = question_new(r, id);
   if (q)
-    bt_service_metrics.collect(&r->entry->cell->host, bt_json_int(m->head, "max_age_ms", 0), sample, collected, q);
+    r->services->metrics->collect(r->host, bt_json_int(m->head, "max_age_ms", 0), sample, collected, q);
 }
 
 /* ---------------------------------------------------------------- events */
@@ -199,9 +216,9 @@ struct subscription {
   bool paused;
 };
 
-static void subscription_close(struct bt_remote_handle *h, struct bt_plugin *entry) {
-  if (entry)
-    bt_service_events.unsubscribe(&entry->cell->host, h->here);
+static void subscription_close(struct bt_remote_handle *h, struct bt_remote *r) {
+  if (r->host)
+    r->services->events->unsubscribe(r->host, h->here);
   free(h);
 }
 static const struct bt_remote_kind subscription_kind = {"subscription", subscription_close};
@@ -226,7 +243,7 @@ static bool on_event(void *arg, const struct berth_event *e) {
 static void on_subscribe(struct bt_remote *r, const struct bt_message *m, berth_handle id) {
   struct subscription *s = bt_remote_handle_new(r, id, &subscription_kind, sizeof *s);
   if (s)
-    s->base.here = bt_service_events.subscribe(&r->entry->cell->host, (uint64_t)bt_json_int(m->head, "after", 0), on_event, s);
+    s->base.here = r->services->events->subscribe(r->host, (uint64_t)bt_json_int(m->head, "after", 0), on_event, s);
 }
 
 static void on_events_taken(struct bt_remote *r, const struct bt_message *m, berth_handle id) {
@@ -237,7 +254,7 @@ static void on_events_taken(struct bt_remote *r, const struct bt_message *m, ber
   if (!s->paused || s->ahead > go_on_at)
     return;
   s->paused = false;
-  bt_service_events.resume(&r->entry->cell->host, s->base.here);
+  r->services->events->resume(r->host, s->base.here);
 }
 
 static void on_unsubscribe(struct bt_remote *r, berth_handle id) {
@@ -245,19 +262,19 @@ static void on_unsubscribe(struct bt_remote *r, berth_handle id) {
   if (!s)
     return;
   bt_remote_handle_off(&s->base);
-  subscription_close(&s->base, r->entry);
+  subscription_close(&s->base, r);
 }
 
 static void on_publish(struct bt_remote *r, const struct bt_message *m) {
-  bt_service_events.publish(&r->entry->cell->host, bt_json_str_or(m->head, "type", ""), bt_json_str(m->head, "severity"),
+  r->services->events->publish(r->host, bt_json_str_or(m->head, "type", ""), bt_json_str(m->head, "severity"),
                             bt_json_str_or(m->head, "message", ""), bt_json_str(m->head, "data_json"));
 }
 
 /* ---------------------------------------------------------------- routes */
 
-static void route_close(struct bt_remote_handle *h, struct bt_plugin *entry) {
-  if (entry)
-    bt_service_routes.remove(&entry->cell->host, h->here);
+static void route_close(struct bt_remote_handle *h, struct bt_remote *r) {
+  if (r->host)
+    r->services->routes->remove(r->host, h->here);
   free(h);
 }
 static const struct bt_remote_kind route_kind = {"route", route_close};
@@ -283,7 +300,7 @@ static void on_routes_add(struct bt_remote *r, const struct bt_message *m, berth
                               .handle = on_route,
                               .arg = h};
   if (h)
-    h->here = bt_service_routes.add(&r->entry->cell->host, &route);
+    h->here = r->services->routes->add(r->host, &route);
   bool fine = h && h->here;
   if (h && !fine) {
     bt_remote_handle_off(h);
@@ -297,7 +314,7 @@ static void on_routes_remove(struct bt_remote *r, berth_handle id) {
   if (!h)
     return;
   bt_remote_handle_off(h);
-  route_close(h, r->entry);
+  route_close(h, r);
 }
 
 /* ---------------------------------------------------------------- all */
@@ -338,7 +355,7 @@ static const struct {
 /* The service of a message stands before its dot; what this server does not offer is not asked for by who reads "services". */
 static bool offered(const struct bt_remote *r, const char *type) {
   BT_AUTO_FREE char *id = bt_asprintf("berth.host.%.*s/1", (int)strcspn(type, "."), type);
-  return bt_host_offers(r->plugins->server, id);
+  return r->services->offers(r->host, id);
 }
 
 bool bt_remote_service_message(struct bt_remote *r, const struct bt_message *m) {

@@ -5,18 +5,20 @@ local send, array, null, encode, decode, now, wall = ...
 local berth = { null = null, array = array, json = { encode = encode, decode = decode }, now = wall, services = {} }
 local plugin
 local running = {}  -- operations that are not finished
+local given_up = {} -- those that were finished here when their callers gave up: the script does not know
 local waiting = {}  -- by id of what was asked: a function, or a table for what has more than one answer
 local timers = {}
 local last_id = 0
 
-local function complain(where, why)
-  send("log", { level = "error", text = where .. ": " .. tostring(why) })
+-- raised: an error that nobody caught. The server has a line of its log of it, berth-plugin-check a failure.
+local function complain(where, why, raised)
+  send("log", { level = "error", text = where .. ": " .. tostring(why), raised = raised })
 end
 
 -- Calls something of the script's; its errors end nothing but this call.
 local function try(where, fn, ...)
   local result = table.pack(pcall(fn, ...))
-  if not result[1] then complain(where, result[2]) end
+  if not result[1] then complain(where, result[2], true) end
   return table.unpack(result, 1, result.n)
 end
 
@@ -36,6 +38,10 @@ end
 -- Functions for scripts -----------------------------------------------------------------------------------------------
 
 function berth.finish(op, code, message, result)
+  if given_up[op] then
+    given_up[op] = nil
+    return
+  end
   if not running[op] then error("this operation is not running (finished already?)", 2) end
   local head = { op = op, code = code or "ok", message = message }
   local bytes
@@ -196,6 +202,7 @@ function on.cancel(m)
     try("cancel", plugin.cancel, m.op)
   elseif running[m.op] then
     berth.finish(m.op, "cancelled", "its caller gave up")
+    given_up[m.op] = true
   end
 end
 
