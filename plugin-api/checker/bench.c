@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -12,6 +13,8 @@
 #include "plugin/fields.h"
 #include "plugin/loader.h"
 #include "report.h"
+#include "scratch.h"
+#include "wire.h"
 
 static const char secret_value[] = "berth-check-secret";
 
@@ -19,11 +22,11 @@ struct check_plan check_plan;
 
 /* ---------------------------------------------------------------- load */
 
-const struct berth_plugin *check_map(void) {
+static const struct berth_plugin *map(void) {
   check_step("dlopen");
   void *handle = dlopen(check_plan.path, RTLD_NOW | RTLD_LOCAL);
   if (!handle) {
-    check_fail("it cannot be loaded: %s", dlerror());
+    check_fail("it cannot be loaded: %s (a plug-in in another language is named with --command)", dlerror());
     return NULL;
   }
   const struct berth_plugin *plugin = dlsym(handle, BERTH_PLUGIN_SYMBOL_NAME);
@@ -34,7 +37,16 @@ const struct berth_plugin *check_map(void) {
   return plugin;
 }
 
+const struct berth_plugin *check_map(void) { return check_wire() ? check_wire_plugin() : map(); }
+
 static bool has(const char *name, const char *part) { return strstr(name, part) != NULL; }
+
+/* Where a plug-in may write: a name in the checker's own folder. */
+static const char *in_scratch(void) {
+  static char path[PATH_MAX];
+  snprintf(path, sizeof path, "%.*s/berth-check", (int)sizeof path - 16, check_scratch());
+  return path;
+}
 
 static const char *guess(const char *name) {
   if (has(name, "url") || has(name, "endpoint"))
@@ -42,7 +54,7 @@ static const char *guess(const char *name) {
   if (has(name, "path"))
     return "/berth-check";
   if (has(name, "dir") || has(name, "file") || has(name, "socket"))
-    return "/tmp/berth-check";
+    return in_scratch();
   if (has(name, "port"))
     return "9";
   return has(name, "host") || has(name, "addr") || has(name, "listen") || has(name, "server") ? "127.0.0.1:9" : "berth-check";
@@ -137,7 +149,7 @@ bool check_load(struct check_bench *b) {
   if (!b->plugin)
     return false;
   BT_AUTO_ERR err = NULL;
-  b->manifest = bt_loader_check(b->plugin, check_plan.path, &err);
+  b->manifest = check_wire() ? check_wire_manifest(&err) : bt_loader_check(b->plugin, check_plan.path, &err);
   if (!b->manifest) {
     check_fail("%s", bt_err_message(err));
     return false;

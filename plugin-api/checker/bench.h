@@ -9,6 +9,7 @@
 #include "host.h"
 #include "plugin/describe.h"
 #include "plugin/manifest.h"
+#include "plugin/spawn.h"
 
 /* What the command line says. */
 struct check_plan {
@@ -16,6 +17,9 @@ struct check_plan {
   json_t *config; /* of --config; NULL: one is made */
   json_t *script;
   int seconds;    /* for one test */
+  bool wire;      /* it is no .so: path is a script in Lua, or isolation has its command, and path its text */
+  struct bt_isolation isolation;
+  json_t *hello;  /* what its process said first; NULL: nothing */
 };
 extern struct check_plan check_plan;
 
@@ -28,7 +32,8 @@ struct check_bench {
   struct check_host *host;
 };
 
-/* Maps the .so without running anything of it but its constructors; NULL (and failed) where it is none. */
+/* Maps the .so without running anything of it but its constructors, or gives what stands for a process; NULL (and failed) where it is
+ * none. */
 const struct berth_plugin *check_map(void);
 /* Maps it, checks it as the server does, and makes the configuration. False (and failed) where one of these does not work. */
 bool check_load(struct check_bench *bench);

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "report.h"
+#include "wire.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 enum { hold_ms = 200 }; /* code under a sanitizer is some times slower */
@@ -50,7 +51,7 @@ void check_enter(const char *what) {
 
 void check_leave(void) {
   check_scope(--depth > 0 ? true : false);
-  if (depth)
+  if (depth || check_wire()) /* who runs in another process holds up nobody but itself */
     return;
   int64_t wall = bt_clock_mono_us() - since_us;
   if (wall <= hold_ms * 1000)
@@ -212,23 +213,26 @@ bool check_ops_over(struct check_host *host) {
 
 /* ---------------------------------------------------------------- an entry's life */
 
+static const struct {
+  const char *id;
+  const void *table;
+} all_services[] = {{BERTH_HOST_OPS, &check_service_ops},         {BERTH_HOST_LOG, &check_service_log},
+                    {BERTH_HOST_TIMER, &check_service_timer},     {BERTH_HOST_FD, &check_service_fd},
+                    {BERTH_HOST_WORKER, &check_service_worker},   {BERTH_HOST_CHILD, &check_service_child},
+                    {BERTH_HOST_HTTP, &check_service_http},       {BERTH_HOST_KV, &check_service_kv},
+                    {BERTH_HOST_SECRET, &check_service_secret},   {BERTH_HOST_METRICS, &check_service_metrics},
+                    {BERTH_HOST_EVENTS, &check_service_events},   {BERTH_HOST_ROUTES, &check_service_routes},
+                    {BERTH_HOST_QUERY, &check_service_query}};
+
+const char *check_service_id(size_t i) { return i < BT_COUNT(all_services) ? all_services[i].id : NULL; }
+
 static const void *service(const struct berth_host *host, const char *id) {
   CHECK_SERVICE;
-  static const struct {
-    const char *id;
-    const void *table;
-  } all[] = {{BERTH_HOST_OPS, &check_service_ops},         {BERTH_HOST_LOG, &check_service_log},
-             {BERTH_HOST_TIMER, &check_service_timer},     {BERTH_HOST_FD, &check_service_fd},
-             {BERTH_HOST_WORKER, &check_service_worker},   {BERTH_HOST_CHILD, &check_service_child},
-             {BERTH_HOST_HTTP, &check_service_http},       {BERTH_HOST_KV, &check_service_kv},
-             {BERTH_HOST_SECRET, &check_service_secret},   {BERTH_HOST_METRICS, &check_service_metrics},
-             {BERTH_HOST_EVENTS, &check_service_events},   {BERTH_HOST_ROUTES, &check_service_routes},
-             {BERTH_HOST_QUERY, &check_service_query}};
   if (!check_host_for(host, "host.service"))
     return NULL;
-  for (size_t i = 0; id && i < BT_COUNT(all); i++)
-    if (strcmp(all[i].id, id) == 0)
-      return all[i].table;
+  for (size_t i = 0; id && i < BT_COUNT(all_services); i++)
+    if (strcmp(all_services[i].id, id) == 0)
+      return all_services[i].table;
   return NULL;
 }
 
@@ -250,7 +254,7 @@ static void check_answer(const char *what, enum berth_code code, const char *why
   if ((unsigned)code > BERTH_INTERNAL)
     check_fail("%s gave the code %d, which ABI %d does not know [%s]", what, (int)code, BERTH_ABI, check_at());
   else if (code != BERTH_OK && (!why || !*why))
-    check_fail("%s gave the code %d and no sentence in *why [%s]", what, (int)code, check_at());
+    check_fail("%s gave the code %d and no sentence in %s [%s]", what, (int)code, check_wire() ? "its message" : "*why", check_at());
   else if (code != BERTH_OK)
     check_text(why, what);
 }

@@ -155,6 +155,7 @@ bool check_size(size_t size, size_t least, const char *what);
     memcpy(&(local), (ptr), (ptr)->size < sizeof(local) ? (ptr)->size : sizeof(local)); \
   } while (0)
 
+const char *check_service_id(size_t i); /* of the i-th service; NULL after the last */
 extern const struct berth_host_ops check_service_ops;
 extern const struct berth_host_log check_service_log;
 extern const struct berth_host_timer check_service_timer;

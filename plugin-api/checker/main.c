@@ -1,23 +1,30 @@
 /* berth-plugin-check: does a plug-in keep the contract? Prints TAP, runs each test in a process of its own. */
 #include "config.h"
 
+#include <ctype.h>
 #include <fnmatch.h>
 #include <getopt.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "alloc.h"
+#include "base/buf.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "bench.h"
+#include "plugin/command.h"
 #include "plugin/loader.h"
 #include "report.h"
 #include "run.h"
+#include "scratch.h"
 #include "tests.h"
+#include "wire.h"
 
 /* Exit codes, as the manual page has them. */
 enum { EXIT_KEEPS = 0, EXIT_BREAKS = 1, EXIT_USAGE = 2, EXIT_NO_PLUGIN = 3 };
@@ -29,9 +36,12 @@ static struct options {
 } options;
 
 static const char usage[] =
-    "usage: berth-plugin-check [OPTION]... PLUGIN.so\n"
+    "usage: berth-plugin-check [OPTION]... PLUGIN.so | PLUGIN.lua | --command \"PROGRAM [ARGUMENT]...\"\n"
     "Tests whether a plug-in keeps Berth's contract; prints TAP.\n\n"
-    "  --config FILE|JSON   a good configuration; else one is made of the table of fields\n"
+    "  --command COMMAND    a program that speaks the wire: words as a shell has them, or a JSON list\n"
+    "  --network            such a program may open sockets, as with \"network: true\"\n"
+    "  --config FILE|JSON   a good configuration; else one is made of the table of fields.\n"
+    "                       @DIR@ in it is a folder of the checker's, empty for each test\n"
     "  --only PATTERN       only tests whose names fit: \"call.*\", \"manifest\", \"*.cancel\"\n"
     "  --list               names and meanings of the tests, without running them\n"
     "  --seconds N          time for one test (10)\n"
@@ -56,16 +66,67 @@ static _Noreturn void wrong(const char *what, const char *detail) {
 /* JSON as it stands, or of a file. */
 static json_t *read_json(const char *given, const char *option) {
   BT_AUTO_ERR err = NULL;
-  BT_AUTO_FREE char *text = NULL;
+  BT_AUTO_FREE char *given_text = NULL;
   size_t len = 0;
   if (*given == '{' || *given == '[')
-    text = bt_strndup(given, len = strlen(given));
-  else if (bt_file_read(given, max_file, &text, &len, &err) != 0)
+    given_text = bt_strdup(given);
+  else if (bt_file_read(given, max_file, &given_text, &len, &err) != 0)
     wrong(option, bt_err_message(err));
-  json_t *value = bt_json_parse(text, len, max_file, 0, option, &err);
+  BT_AUTO_FREE char *text = check_scratch_in(given_text);
+  json_t *value = bt_json_parse(text, strlen(text), max_file, 0, option, &err);
   if (!value)
     wrong(option, bt_err_message(err));
   return value;
+}
+
+/* The next word of a command line, with quotes as a shell has them; NULL where there is none. The caller frees. */
+static char *next_word(const char **at) {
+  BT_AUTO_BUF b = {0};
+  const char *p = *at + strspn(*at, " \t\n");
+  if (!*p)
+    return NULL;
+  char quote = 0;
+  bt_buf_adds(&b, "");
+  for (; *p && (quote || !isspace((unsigned char)*p)); p++) {
+    if (quote ? *p == quote : *p == '"' || *p == '\'')
+      quote = quote ? 0 : *p;
+    else if (*p == '\\' && p[1] && quote != '\'')
+      bt_buf_addc(&b, *++p);
+    else
+      bt_buf_addc(&b, *p);
+  }
+  if (quote)
+    wrong("--command: a quote is not closed", *at);
+  *at = p;
+  return bt_buf_steal(&b);
+}
+
+/* The process runs in "/": files are named from there. A program without a slash is looked up by the server's rules. */
+static char *in_full(const char *word, bool program) {
+  struct stat st;
+  char full[PATH_MAX];
+  bool file = (!program || strchr(word, '/')) && stat(word, &st) == 0 && S_ISREG(st.st_mode) && realpath(word, full);
+  return bt_strdup(file && word[0] != '/' ? full : word);
+}
+
+static void read_command(const char *given) {
+  struct bt_strs *command = &check_plan.isolation.command;
+  BT_AUTO_STRS words = {0};
+  if (*given == '[') {
+    BT_AUTO_JSON list = read_json(given, "--command");
+    size_t i;
+    json_t *word;
+    json_array_foreach(list, i, word) bt_strs_add(&words, json_is_string(word) ? json_string_value(word) : "");
+  } else {
+    for (char *word; (word = next_word(&given)); free(word))
+      bt_strs_add(&words, word);
+  }
+  for (size_t i = 0; i < words.len; i++) {
+    BT_AUTO_FREE char *full = in_full(words.items[i], i == 0);
+    bt_strs_add(command, full);
+  }
+  if (!command->len || !*command->items[0])
+    wrong("--command names no program", "");
 }
 
 static void read_option(int c) {
@@ -80,6 +141,10 @@ static void read_option(int c) {
     options.list = true;
   else if (c == 't')
     options.strict = true;
+  else if (c == 'm')
+    read_command(optarg);
+  else if (c == 'n')
+    check_plan.isolation.network = true;
   else if (c == 's' && bt_parse_i64(optarg, 1, 600, &n))
     check_plan.seconds = (int)n;
   else if (c == 's')
@@ -90,6 +155,7 @@ static void read_options(int argc, char **argv) {
   static const struct option longs[] = {{"config", required_argument, NULL, 'c'},  {"only", required_argument, NULL, 'o'},
                                         {"list", no_argument, NULL, 'l'},          {"seconds", required_argument, NULL, 's'},
                                         {"strict", no_argument, NULL, 't'},        {"http-script", required_argument, NULL, 'h'},
+                                        {"command", required_argument, NULL, 'm'}, {"network", no_argument, NULL, 'n'},
                                         {"help", no_argument, NULL, 'H'},          {"version", no_argument, NULL, 'V'},
                                         {0}};
   check_plan.seconds = default_seconds;
@@ -102,25 +168,51 @@ static void read_options(int argc, char **argv) {
     }
     read_option(c);
   }
-  if (optind + 1 != argc)
-    wrong("one plug-in is needed", "");
+  check_plan.wire = check_plan.isolation.command.len > 0;
+  if (optind + !check_plan.wire != argc)
+    wrong(check_plan.wire ? "a plug-in beside --command" : "one plug-in is needed", "");
   if (check_plan.config && !json_is_object(check_plan.config))
     wrong("--config is no JSON object", "");
   if (check_plan.script && !json_is_array(check_plan.script))
     wrong("--http-script is no JSON array of answers", "");
-  static char full[PATH_MAX];
-  if (!realpath(argv[optind], full)) {
-    perror(argv[optind]);
+}
+
+/* Which one, and how it is run: as whom the checker runs, with the limits that an entry has by default. */
+static void find_plugin(const char *given) {
+  static char full[PATH_MAX], root[] = "0";
+  check_plan.isolation.process = true;
+  if (geteuid() == 0) /* else it would be a user of the entry's own, who may not be able to read what is tested */
+    check_plan.isolation.user = root;
+  if (check_plan.wire) {
+    BT_AUTO_ERR err = NULL;
+    BT_AUTO_FREE char *program = NULL;
+    const struct bt_strs *command = &check_plan.isolation.command;
+    if (bt_command_find(command, &program, &err) != 0) {
+      fprintf(stderr, "berth-plugin-check: %s\n", bt_err_message(err));
+      exit(EXIT_NO_PLUGIN);
+    }
+    check_plan.path = command->items[command->len > 1];
+    return;
+  }
+  if (!realpath(given, full)) {
+    perror(given);
     exit(EXIT_NO_PLUGIN);
   }
   check_plan.path = full;
+  check_plan.wire = bt_command_is_script(full);
 }
 
 /* ---------------------------------------------------------------- which tests */
 
-/* Reads the manifest in a process of its own, since loading it may be the end of one. */
+/* Reads the manifest in a process of its own, since loading it may be the end of one. Of a process it is the hello. */
 static void describe(void *arg) {
   FILE *out = arg;
+  if (check_wire()) {
+    BT_AUTO_JSON hello = check_wire_hello();
+    json_dumpf(hello, out, JSON_COMPACT);
+    fflush(out);
+    return;
+  }
   const struct berth_plugin *p = check_map();
   struct bt_manifest *m = p ? bt_loader_check(p, check_plan.path, NULL) : NULL;
   if (!m)
@@ -137,6 +229,12 @@ static json_t *manifest_of_plugin(void) {
   check_run(describe, out, check_plan.seconds, &result);
   rewind(out);
   json_t *manifest = result.ok ? json_loadf(out, 0, NULL) : NULL;
+  if (check_wire()) {
+    check_plan.hello = bt_steal(manifest);
+    struct bt_manifest *m = check_plan.hello ? check_wire_manifest(NULL) : NULL;
+    manifest = m ? bt_manifest_json(&m->m) : NULL;
+    bt_manifest_free(&m);
+  }
   check_result_free(&result);
   fclose(out);
   return manifest;
@@ -183,6 +281,7 @@ static int run_all(const struct check_tests *tests) {
       continue;
     struct check_result result;
     check_run(one, t, check_plan.seconds, &result);
+    check_scratch_clear();
     failed += !print_result(++number, t->name, &result);
     check_result_free(&result);
   }
@@ -200,9 +299,14 @@ static void list_all(const struct check_tests *tests) {
 
 int main(int argc, char **argv) {
   read_options(argc, argv);
+  find_plugin(argv[optind]);
+  check_scratch(); /* here, and not in a test's process: who made it removes it */
+  prctl(PR_SET_CHILD_SUBREAPER, 1);
   struct check_tests tests = {0};
   check_tests_manifest(&tests);
   BT_AUTO_JSON manifest = manifest_of_plugin();
+  if (check_wire())
+    check_tests_wire(&tests, manifest != NULL);
   if (manifest) {
     check_tests_life(&tests);
     check_tests_config(&tests);
@@ -213,6 +317,7 @@ int main(int argc, char **argv) {
     printf("# the manifest is not sound: what needs the plug-in to run is left out\n");
   }
   int code = EXIT_KEEPS;
+  check_scratch_clear();
   if (options.list)
     list_all(&tests);
   else
@@ -224,5 +329,7 @@ int main(int argc, char **argv) {
   bt_vec_free(&tests.v);
   json_decref(check_plan.config);
   json_decref(check_plan.script);
+  json_decref(check_plan.hello);
+  bt_strs_free(&check_plan.isolation.command);
   return code;
 }

@@ -37,12 +37,16 @@ struct answer {
   size_t nheaders;
   char *body;
   size_t len;
+  char *url;
   bool always; /* answered well, whatever else is played */
 };
 
 static enum check_play play_of(const struct answer *a) { return a->always ? CHECK_GOOD : check_world.play; }
 
-static void answer_free(struct answer *a) { free(a->body); }
+static void answer_free(struct answer *a) {
+  free(a->body);
+  free(a->url);
+}
 
 static void header(struct answer *a, const char *name, const char *value) {
   if (a->nheaders < BT_COUNT(a->headers))
@@ -126,7 +130,8 @@ static void answer_for(struct answer *a, const char *method, const char *url) {
     body(a, "{\"errors\":[{\"code\":\"UNAUTHORIZED\"}]}", 35);
   } else if (play == CHECK_REDIRECT) {
     a->status = 307;
-    header(a, "location", url);
+    a->url = bt_strdup(url); /* the plug-in's is gone when the answer comes */
+    header(a, "location", a->url);
     body(a, "", 0);
   } else if (play == CHECK_WRONG) {
     wrong(a);

@@ -1,10 +1,11 @@
 #include "config.h"
 #include "request.h"
+#include "wire.h"
 
 #include <stdio.h>
 #include <string.h>
 
-enum { huge_text = 1 << 20, huge_bytes = 4 << 20, deep = 20000 };
+enum { huge_text = 1 << 20, huge_on_wire = 200 * 1024 /* a message has room for 4 MiB */, huge_bytes = 4 << 20, deep = 20000 };
 
 /* ---------------------------------------------------------------- values */
 
@@ -99,19 +100,21 @@ static char *filled(struct args *a, size_t n, char c) {
   return text;
 }
 
+static size_t huge_len(void) { return check_wire() ? huge_on_wire : huge_text; }
+
 /* Deep, or long: by turns. */
 static const char *huge_json(struct args *a, int variant) {
   if (variant % 2)
     return filled(a, deep, '[');
-  char *text = filled(a, huge_text, 'x');
+  char *text = filled(a, huge_len(), 'x');
   memcpy(text, "{\"name\":\"", 9);
-  memcpy(text + huge_text - 2, "\"}", 2);
+  memcpy(text + huge_len() - 2, "\"}", 2);
   return text;
 }
 
 static const char *text_for(struct args *a, const char *name, bool json, enum check_flavour flavour, int variant) {
   if (flavour == CHECK_HUGE_ARGS)
-    return json ? huge_json(a, variant) : filled(a, huge_text, 'A');
+    return json ? huge_json(a, variant) : filled(a, huge_len(), 'A');
   if (flavour != CHECK_HOSTILE)
     return typical_text(name, json);
   _Static_assert(BT_COUNT(hostile_texts) == CHECK_HOSTILE_ROUNDS && BT_COUNT(hostile_json) == CHECK_HOSTILE_ROUNDS, "one a round");

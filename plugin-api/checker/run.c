@@ -7,6 +7,8 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -43,9 +45,11 @@ static void watch_crashes(void) {
 static _Noreturn void child(void (*fn)(void *arg), void *arg, int report, FILE *output, char *step) {
   setpgid(0, 0);
   prctl(PR_SET_PDEATHSIG, SIGKILL); /* nothing is left behind when the checker itself is killed */
-  struct rlimit none = {0, 0}, memory = {memory_max, memory_max};
+  struct rlimit none = {0, 0}, memory;
   setrlimit(RLIMIT_CORE, &none);
   if (check_alloc_on()) { /* sanitizers map terabytes that they never touch, and tell of crashes themselves */
+    getrlimit(RLIMIT_AS, &memory);
+    memory.rlim_cur = BT_MIN(memory_max, memory.rlim_max);
     setrlimit(RLIMIT_AS, &memory);
     watch_crashes();
   }
@@ -87,6 +91,23 @@ static void judge(struct check_result *r, int status, bool late, int limit_s, co
     fail(r, bt_asprintf("the process ended by itself, with exit code %d, in: %s", WEXITSTATUS(status), at));
 }
 
+/* What the child had started in groups of its own has become ours (main makes it so): it ends with the test. */
+static void end_orphans(void) {
+  char text[4096];
+  for (int tries = 0; tries < 100; tries++) {
+    FILE *f = fopen("/proc/thread-self/children", "re");
+    size_t n = f ? fread(text, 1, sizeof text - 1, f) : 0;
+    if (f)
+      fclose(f);
+    text[n] = '\0';
+    char *save = NULL;
+    for (char *p = strtok_r(text, " ", &save); p; p = strtok_r(NULL, " ", &save))
+      kill((pid_t)atoi(p), SIGKILL);
+    if (!n || waitpid(-1, NULL, 0) < 0)
+      return;
+  }
+}
+
 /* Reads until the child is gone or the time is over; then kills what is left of its group. */
 static int follow(pid_t pid, int report, int limit_s, struct bt_buf *lines, bool *late) {
   int64_t until = bt_clock_mono_ms() + limit_s * 1000ll;
@@ -112,6 +133,7 @@ static int follow(pid_t pid, int report, int limit_s, struct bt_buf *lines, bool
   while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
   }
   kill(-pid, SIGKILL);
+  end_orphans();
   return status;
 }
 

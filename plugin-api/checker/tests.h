@@ -3,6 +3,7 @@
 #define CHECK_TESTS_H
 
 #include <jansson.h>
+#include <stdbool.h>
 
 #include "base/vec.h"
 
@@ -29,5 +30,7 @@ void check_tests_config(struct check_tests *tests);
 void check_tests_calls(struct check_tests *tests, const json_t *manifest);
 void check_tests_world(struct check_tests *tests, const json_t *manifest);
 void check_tests_memory(struct check_tests *tests);
+/* Those for what speaks the wire; but for one they need a sound manifest. */
+void check_tests_wire(struct check_tests *tests, bool sound);
 
 #endif

@@ -11,8 +11,9 @@
 #include "plugin/fields.h"
 #include "report.h"
 #include "tests.h"
+#include "wire.h"
 
-enum { warm_rounds = 10, rounds = 100 };
+enum { warm_rounds = 10, rounds = 100, process_rounds = 10 };
 
 static void once(const struct check_test *t) {
   (void)t;
@@ -53,18 +54,20 @@ static void loop(const struct check_test *t) {
   if (!check_load(&b))
     return;
   bool up = true;
-  for (int i = 0; up && i < warm_rounds; i++) {
+  int n = check_wire() ? process_rounds : rounds; /* a process takes its time */
+  for (int i = 0; up && i < (check_wire() ? 1 : warm_rounds); i++) {
     check_step("start() and stop(), round %d", i + 1);
     up = round_of(&b, 5);
   }
   struct check_count before = check_count();
   struct check_alloc_live live = check_alloc_live();
-  for (int i = 0; up && i < rounds; i++) {
+  for (int i = 0; up && i < n; i++) {
     check_step("start() and stop(), round %d", warm_rounds + i + 1);
     up = round_of(&b, i % 4 ? 0 : 5);
   }
+  BT_AUTO_FREE char *what = bt_asprintf("%d rounds of start() and stop()", n);
   if (up)
-    compare("100 rounds of start() and stop()", before, live, rounds);
+    compare(what, before, live, n);
   check_unload(&b);
 }
 
@@ -160,6 +163,22 @@ static void reload_changed(const struct check_test *t) {
   check_unload(&b);
 }
 
+static const char *const odd[] = {"", "berth-check\n", "http://[", "/nonexistent/\xf0\x9f\x9a\xa2"};
+
+/* Odd values of the right types: what else a process could be sent was refused by the server. */
+static void reload_odd(const struct check_bench *b) {
+  const char *why;
+  for (const struct berth_field *f = b->manifest->m.config; f && f->name; f++)
+    for (size_t i = 0; i < BT_COUNT(odd) && f->type == BERTH_STRING && !f->immutable; i++) {
+      BT_AUTO_JSON changed = json_deep_copy(b->config);
+      bt_json_set(changed, f->name, json_string(odd[i]));
+      BT_AUTO_FREE char *text = bt_json_text(changed);
+      check_step("reload() with %s in %s", odd[i], f->name);
+      (void)check_host_reload(b->host, text, &why);
+      check_turn(b->loop, 2, NULL, NULL);
+    }
+}
+
 /* What reload() refuses leaves the entry as it was. */
 static void reload_refused(const struct check_test *t) {
   (void)t;
@@ -167,7 +186,9 @@ static void reload_refused(const struct check_test *t) {
   struct check_bench b;
   if (begin_reload(&b)) {
     const char *why = NULL;
-    for (size_t i = 0; i < BT_COUNT(bad); i++) {
+    if (check_wire())
+      reload_odd(&b);
+    for (size_t i = 0; i < BT_COUNT(bad) && !check_wire(); i++) {
       check_step("reload() with %s", bad[i]);
       (void)check_host_reload(b.host, bad[i], &why);
       check_turn(b.loop, 2, NULL, NULL);
@@ -183,7 +204,7 @@ static void reload_refused(const struct check_test *t) {
 void check_tests_life(struct check_tests *tests) {
 #define ADD(name, fn, doc) check_test_add(tests, bt_strdup(name), fn, NULL, 0, doc)
   ADD("life.once", once, "starts, rests for a second, stops");
-  ADD("life.loop", loop, "100 starts and stops leave no descriptor, thread or memory");
+  ADD("life.loop", loop, "100 starts and stops (10 of a process) leave no descriptor, thread, process or memory");
   ADD("life.twice", twice, "two entries of one plug-in do not disturb each other");
   ADD("reload.same", reload_same, "takes the configuration that it runs with");
   ADD("reload.changed", reload_changed, "takes or refuses each changed field");

@@ -11,6 +11,7 @@
 #include "plugin/loader.h"
 #include "report.h"
 #include "tests.h"
+#include "wire.h"
 
 /* ---------------------------------------------------------------- one member at a time */
 
@@ -36,9 +37,33 @@ static void judge(const struct berth_manifest *m) {
   bt_manifest_free(&taken);
 }
 
+/* Of a hello: a sound manifest with these members (a blank between them) of the plug-in's. */
+static bool given_hello(struct berth_manifest *m, const char *members) {
+  struct berth_manifest good = sound();
+  BT_AUTO_JSON json = bt_manifest_json(&good);
+  BT_AUTO_FREE char *names = bt_strdup(members);
+  BT_AUTO_ERR err = NULL;
+  char *save = NULL;
+  for (char *name = strtok_r(names, " ", &save); name; name = strtok_r(NULL, " ", &save)) {
+    json_t *value = json_object_get(json_object_get(check_plan.hello, "manifest"), name);
+    if (value)
+      json_object_set(json, name, value);
+    else
+      json_object_del(json, name);
+  }
+  struct bt_manifest *taken = bt_manifest_read(json, check_plan.path, &err); /* lives as long as the test */
+  if (taken)
+    *m = taken->m;
+  else
+    check_fail("%s", bt_err_message(err));
+  return taken != NULL;
+}
+
 /* The plug-in's manifest, where its struct is sound enough to look at; members that it does not have are zero. */
-static bool given(struct berth_manifest *m) {
+static bool given(struct berth_manifest *m, const char *members) {
   const struct berth_plugin *p = check_map();
+  if (p && check_wire())
+    return given_hello(m, members);
   check_step("reading the manifest");
   if (!p)
     return false;
@@ -51,23 +76,32 @@ static bool given(struct berth_manifest *m) {
   return true;
 }
 
+static const char no_object[] = "it is no shared object: wire.hello stands for this";
+
 static void symbol(const struct check_test *t) {
   (void)t;
-  check_map();
+  if (check_wire())
+    check_skip(no_object);
+  else
+    check_map();
 }
 
 static void abi(const struct check_test *t) {
   (void)t;
   struct berth_manifest m;
-  if (given(&m) && m.abi != BERTH_ABI)
+  if (given(&m, "abi") && m.abi != BERTH_ABI)
     check_fail("it was built for ABI %u; this checker is of ABI %d: build it with these headers", m.abi, BERTH_ABI);
 }
 
 static void sizes(const struct check_test *t) {
   (void)t;
+  if (check_wire()) {
+    check_skip("it has no structs");
+    return;
+  }
   const struct berth_plugin *p = check_map();
   struct berth_manifest m;
-  if (!p || !given(&m))
+  if (!p || !given(&m, "abi"))
     return;
   size_t least = CHECK_THROUGH(struct berth_manifest, config), pleast = CHECK_THROUGH(struct berth_plugin, cancel);
   if (p->size < pleast || p->size > 4096)
@@ -84,19 +118,19 @@ static void sizes(const struct check_test *t) {
 static void id(const struct check_test *t) {
   (void)t;
   struct berth_manifest m, good = sound();
-  if (!given(&m))
+  if (!given(&m, "id"))
     return;
   good.id = m.id;
   judge(&good);
   BT_AUTO_FREE char *name = bt_asprintf("/%s.so", m.id ? m.id : "");
-  if (m.id && !bt_ends(check_plan.path, name))
+  if (m.id && !check_wire() && !bt_ends(check_plan.path, name))
     check_warn("the file is not called %s: the server finds plug-ins by that name", name + 1);
 }
 
 static void version(const struct check_test *t) {
   (void)t;
   struct berth_manifest m, good = sound();
-  if (!given(&m))
+  if (!given(&m, "version"))
     return;
   good.version = m.version;
   judge(&good);
@@ -127,7 +161,7 @@ static bool spdx_ok(const char *s) {
 static void license(const struct check_test *t) {
   (void)t;
   struct berth_manifest m, good = sound();
-  if (!given(&m))
+  if (!given(&m, "license"))
     return;
   good.license = m.license;
   judge(&good);
@@ -141,7 +175,7 @@ static void license(const struct check_test *t) {
 static void summary(const struct check_test *t) {
   (void)t;
   struct berth_manifest m, good = sound();
-  if (!given(&m))
+  if (!given(&m, "summary"))
     return;
   good.summary = m.summary;
   judge(&good);
@@ -150,6 +184,18 @@ static void summary(const struct check_test *t) {
 }
 
 /* ---------------------------------------------------------------- interfaces */
+
+/* Those that stand in a hello and that no header has. */
+static void unknown_methods(const char *id, const struct bt_interface *known) {
+  size_t i, k;
+  json_t *interface, *name;
+  json_array_foreach(json_object_get(json_object_get(check_plan.hello, "manifest"), "interfaces"), i, interface) {
+    if (!bt_streq(bt_json_str(interface, "id"), id))
+      continue;
+    json_array_foreach(json_object_get(interface, "methods"), k, name) if (!bt_interface_method(known, json_string_value(name)))
+        check_warn("%s has no method \"%.60s\"", id, json_string_value(name));
+  }
+}
 
 static void missing_methods(const struct berth_interface *i, const struct bt_interface *known) {
   for (const struct bt_method *m = known->methods; m->name; m++)
@@ -160,7 +206,7 @@ static void missing_methods(const struct berth_interface *i, const struct bt_int
 static void interfaces(const struct check_test *t) {
   (void)t;
   struct berth_manifest m, good = sound();
-  if (!given(&m))
+  if (!given(&m, "interfaces"))
     return;
   good.interfaces = m.interfaces;
   judge(&good);
@@ -176,6 +222,8 @@ static void interfaces(const struct check_test *t) {
       check_warn("the interface %s is unknown to this Berth", i->id);
     else if (size > 4096)
       check_fail("%s: its table says it has %zu bytes: set .size = sizeof", i->id, size);
+    else if (check_wire()) /* methods that are not there are answered with unsupported */
+      unknown_methods(i->id, known);
     else if (size >= known->min)
       missing_methods(i, known);
   }
@@ -187,7 +235,7 @@ static void lists(const struct check_test *t) {
                                          BERTH_HOST_CHILD,  BERTH_HOST_HTTP,    BERTH_HOST_KV,     BERTH_HOST_SECRET, BERTH_HOST_METRICS,
                                          BERTH_HOST_EVENTS, BERTH_HOST_ROUTES,  BERTH_HOST_QUERY};
   struct berth_manifest m, good = sound();
-  if (!given(&m))
+  if (!given(&m, "needs depends products exclusive conflicts isolation"))
     return;
   good.needs = m.needs;
   good.depends = m.depends;
@@ -207,7 +255,7 @@ static void lists(const struct check_test *t) {
     if (!known)
       check_fail("it needs the service %s, which no host of ABI %d has", m.needs[i], BERTH_ABI);
   }
-  if (!check_failed() && !ops)
+  if (!check_failed() && !ops && !check_wire())
     check_warn("needs does not list %s, which every method wants for its finish", BERTH_HOST_OPS);
 }
 
@@ -225,7 +273,7 @@ static void config(const struct check_test *t) {
   (void)t;
   struct berth_manifest m, good = sound();
   BT_AUTO_ERR err = NULL;
-  if (!given(&m))
+  if (!given(&m, "config"))
     return;
   good.config = m.config;
   good.field_size = m.field_size;
@@ -251,7 +299,7 @@ static void whole(const struct check_test *t) {
   const struct berth_plugin *p = check_map();
   BT_AUTO_ERR err = NULL;
   check_step("the server's own check");
-  struct bt_manifest *m = p ? bt_loader_check(p, check_plan.path, &err) : NULL;
+  struct bt_manifest *m = !p ? NULL : check_wire() ? check_wire_manifest(&err) : bt_loader_check(p, check_plan.path, &err);
   if (p && !m)
     check_fail("%s", bt_err_message(err));
   bt_manifest_free(&m);
@@ -261,6 +309,10 @@ static void whole(const struct check_test *t) {
 
 static void quiet(const struct check_test *t) {
   (void)t;
+  if (check_wire()) {
+    check_skip(no_object);
+    return;
+  }
   struct check_count before = check_count();
   if (!check_map())
     return;

@@ -14,6 +14,7 @@
 #include "report.h"
 #include "request.h"
 #include "tests.h"
+#include "wire.h"
 
 /* kept: descriptors that a library may open once for ever. */
 enum { warm_cycles = 2, cycles = 6, kept = 4, refusals = 160 };
@@ -86,8 +87,64 @@ static bool cycle(struct check_bench *b) {
   return up;
 }
 
+/* Calls of each method; gives how many. */
+static long many_calls(struct check_bench *b, enum check_play play) {
+  enum { together = 20 };
+  struct check_method m;
+  size_t ops = b->host->ops.len;
+  check_world.play = play;
+  for (int k = 0; k < together; k++)
+    for (size_t i = 0; check_method_at(b, i, &m); i++) {
+      check_step("%s, %d at once", m.label, together);
+      check_call(b, &m, CHECK_TYPICAL, 0, NULL);
+    }
+  settle(b, 400);
+  return (long)BT_MAX(b->host->ops.len - ops, 1u);
+}
+
+/* A process: what it holds after some hundreds of calls, and after some more. Interpreters take memory as they like; one that takes
+ * some in each of the batches, and that much for each call, keeps what it should not. */
+static void process_leaks(struct check_bench *b) {
+  enum { batches = 6, batch_calls = 600, bytes_a_call = 512, least = 1 << 20 };
+  int64_t until = bt_clock_mono_ms() + check_plan.seconds * 600;
+  struct check_usage first = {0}, now = {0};
+  int n = 0, grew = 0;
+  long calls = 0;
+  for (; n < batches && bt_clock_mono_ms() < until; n++) {
+    long before = calls;
+    for (int k = 0; calls - before < batch_calls && bt_clock_mono_ms() < until; k++)
+      calls += many_calls(b, k % 4 ? CHECK_GOOD : CHECK_ERROR);
+    struct check_usage last = now;
+    now = check_wire_usage(b->host);
+    grew += n && now.bytes > last.bytes;
+    if (n == 0) {
+      first = now;
+      calls = 0;
+    }
+  }
+  if (now.descriptors > first.descriptors + kept)
+    check_fail("its process has %d descriptors open after %ld calls, %d were at first", now.descriptors, calls, first.descriptors);
+  if (now.threads > first.threads + kept)
+    check_fail("its process has %d threads after %ld calls, %d were at first", now.threads, calls, first.threads);
+  if (now.children > first.children + 1)
+    check_fail("its process has %d children after %ld calls, %d were at first: wait for those that have ended", now.children, calls,
+               first.children);
+  if (!check_alloc_on() && !check_plan.isolation.command.len) /* Berth's interpreter, built with a sanitizer: freed memory is kept */
+    check_note("its memory is not looked at: a sanitizer is in the way");
+  else if (n > 2 && grew == n - 1 && now.bytes - first.bytes > BT_MAX((long long)least, calls * bytes_a_call))
+    check_fail("its process took %lld KiB more memory over %ld calls, and goes on", (now.bytes - first.bytes) / 1024, calls);
+}
+
 static void leaks(const struct check_test *t) {
   (void)t;
+  if (check_wire()) {
+    struct check_bench p;
+    if (check_load(&p) && check_up(&p))
+      process_leaks(&p);
+    check_step("stop()");
+    check_unload(&p);
+    return;
+  }
   struct check_bench b;
   if (!check_load(&b))
     return;
@@ -184,6 +241,10 @@ static bool judge(struct tally *tally, int status, long n, long all) {
 
 static void allocation(const struct check_test *t) {
   (void)t;
+  if (check_wire()) {
+    check_skip("its memory is its process' own, and limits.memory ends that");
+    return;
+  }
   if (!check_alloc_on()) {
     check_skip("a sanitizer brings its own allocator");
     return;

@@ -34,6 +34,7 @@ return {
   interfaces = {
     ["berth.chat/1"] = {
       send = function(op, request)
+        if not request.text then return berth.finish(op, "invalid", "a message needs a text") end
         deliver(settings.greeting .. request.text, function(code, message)
           berth.finish(op, code, message, { queued = true })
         end)

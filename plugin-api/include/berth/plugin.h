@@ -19,6 +19,7 @@
  *  - When an entry stops, the host first ends its open operations (late finishes are dropped in silence), then gives each open
  *    handle its last callback with BERTH_CANCELLED while the plug-in's state still lives, then calls stop(). After that nothing
  *    comes any more, but for done() of workers that were still running.
+ *  - Where memory is refused: BERTH_EXHAUSTED. Who cannot go on may abort(), as the server itself does; never use what is not there.
  *  - A plug-in is never unloaded (dlclose) while its process lives.
  *
  * The same .so runs inside the server or alone in a helper process; it cannot tell which. */
@@ -173,8 +174,8 @@ struct berth_plugin {
   /* Stops: frees the state. The host has ended all operations and handles before (see the rules above); what a worker still
    * uses is freed by that worker's done(). */
   void (*stop)(struct berth_instance *self);
-  /* The caller of op gave up (deadline, disconnect): stop the work and finish op with BERTH_CANCELLED within 10 s; the host
-   * complains of what is not finished by then. An op that is unknown or has ended is to be ignored. */
+  /* The caller of op gave up (deadline, disconnect): stop the work and finish op with BERTH_CANCELLED within 10 s, whatever had come of
+   * it by then; the host complains of what is not finished. An op that is unknown or has ended is to be ignored. */
   void (*cancel)(struct berth_instance *self, berth_op op);
 };
 
