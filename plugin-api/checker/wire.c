@@ -282,6 +282,7 @@ static void session_free(struct session *s) {
   bt_timer_free(&s->remote.ping);
   bt_closep(&s->remote.process.pidfd);
   bt_closep(&s->remote.process.err);
+  bt_closep(&s->remote.process.report);
   bt_map_free(&s->remote.asked);
   bt_vec_free(&s->remote.inputs);
   bt_buf_free(&s->remote.err_line);
@@ -301,7 +302,7 @@ static struct session *session_new(struct check_host *host) {
   s->rules = wire_rules_new();
   s->remote.host = host ? &host->host : NULL;
   s->remote.services = &services;
-  s->remote.process = (struct bt_process){.pid = -1, .pidfd = -1, .wire = -1, .err = -1};
+  s->remote.process = (struct bt_process){.pid = -1, .pidfd = -1, .wire = -1, .err = -1, .report = -1};
   bool fine = spawn(s);
   if (fine && !check_turn(s->loop, patience(hello_ms), said_hello, s)) {
     check_fail("it did not say hello within %d ms", patience(hello_ms));
