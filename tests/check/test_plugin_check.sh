@@ -13,7 +13,7 @@ mkdir "$TMPDIR"
 
 # check NAME ARGUMENT… : runs the checker; what it says and its exit code are kept. It waits more than it computes, so all run at once.
 check() {
-  local name=$1 rc=0 options=()
+  local name=$1 rc=0 options=(--seconds 30) # patience on a busy machine
   shift
   [ ! -f "tests/plugins/check/$name.json" ] || options+=(--config "tests/plugins/check/$name.json")
   [ ! -f "tests/plugins/check/$name.http.json" ] || options+=(--http-script "tests/plugins/check/$name.http.json")

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # "berth plugin new" makes folders that build and pass their tests out of installed headers, with each of four build systems and
 # under the sanitizers; what they make is loaded by the server. Bad names and full folders are refused with the mend.
-# timeout: 900
+# timeout: 600
 # shellcheck source=tests/check/lib.sh
 . "$(dirname "$0")/lib.sh"
 export ASAN_OPTIONS=detect_leaks=1
@@ -39,32 +39,80 @@ like "$out" "not empty" "is refused"
 is "$(ls full)" file "and left as it is"
 fails "templates that are not there" 3 "$berth" plugin new chat-x --interface chat --template "$dir/none"
 
+# step FILE COMMAND… : runs it; what it says is in $dir/FILE, its exit code in $dir/FILE.rc. stepped FILE NAME : the point for it.
+step() {
+  local to=$dir/$1 rc=0
+  shift
+  "$@" >"$to" 2>&1 || rc=$?
+  echo $rc >"$to.rc"
+}
+stepped() {
+  local rc
+  rc=$(cat "$dir/$1.rc" 2>/dev/null || echo 1)
+  ok "$rc" "$2" 1
+  [ "$rc" -eq 0 ] || tail -n 30 "$dir/$1" | sed 's/^/# /'
+}
+
+# Builds and checkers wait more than they compute: all interfaces and all build systems at once, and the points afterwards.
+with_make() {
+  local interface=$1 name=$1-try
+  step "$interface.check" make -C "$name" check CFLAGS="-O1 -g -Werror -pedantic"
+  cp "$name/$name.so" "$dir/$interface.so"
+  make -s -C "$name" clean
+  step "$interface.sane" make -C "$name" check PATH="/usr/bin:/bin" CFLAGS="-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all"
+  make -s -C "$name" clean
+  step "$interface.clang" make -C "$name" all tests/test_plugin CC=clang \
+    CFLAGS="-O1 -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wcast-qual -Wvla -Wno-missing-field-initializers"
+  make -s -C "$name" clean
+}
+with_meson() {
+  cd meson || return
+  step meson.setup meson setup build
+  step meson.test meson test -C build
+  DESTDIR=$dir/meson-made step meson.install meson install -C build
+}
+with_cmake() {
+  cd cmake || return
+  step cmake.configure cmake -B build
+  step cmake.build cmake --build build
+  step cmake.test ctest --test-dir build --output-on-failure
+  DESTDIR=$dir/cmake-made step cmake.install cmake --install build
+}
+with_autotools() {
+  cd auto || return
+  step auto.reconf timeout 120 autoreconf -i
+  mkdir build && cd build || return
+  step auto.configure ../configure -q
+  step auto.check make -s check
+  step auto.install make -s install DESTDIR="$dir/auto-made"
+}
+
 interfaces=$(cd "$src/plugin-api/include/berth" && for header in *.h; do echo "${header%.h}"; done | grep -vxE 'plugin|host')
-# The checker waits more than it computes: all of them at once.
 for interface in $interfaces; do
   name=$interface-try
   made=$("$berth" plugin new "$name" --interface "$interface" --license ISC --format json)
   is "$(jq -r '.files[]' <<<"$made" | sort)" "$(cd "$name" && find . -type f | sed 's,^\./,,' | sort)" "$interface: the files that were made are named"
   is "$(grep -rlE '@(NAME|IDENT|INTERFACE|LICENSE|YEAR|BERTH_VERSION)@' "$name")" "" "$interface: no word of the template is left"
   like "$(cat "$name/LICENSE")" "use, copy, modify, and/or distribute" "$interface: the license is there"
-  { make -C "$name" check CFLAGS="-O1 -g -Werror -pedantic" >"$dir/$interface.out" 2>&1; echo $? >"$dir/$interface.rc"; } &
 done
+for system in meson cmake auto; do
+  cp -r chat-try $system
+done
+for interface in $interfaces; do
+  with_make "$interface" &
+done
+command -v meson >/dev/null && command -v ninja >/dev/null && with_meson &
+command -v cmake >/dev/null && with_cmake &
+with_autotools &
 wait
+
 for interface in $interfaces; do
   name=$interface-try
-  out=$(cat "$dir/$interface.out")
-  ok "$(cat "$dir/$interface.rc")" "$interface: make check"
-  [ "$(cat "$dir/$interface.rc")" -eq 0 ] || tail -n 30 <<<"$out" | sed 's/^/# /'
-  like "$out" "^ok [0-9]+ - manifest.symbol" "$interface: berth-plugin-check has been at it"
-  is "$(nm -D --defined-only "$name/$name.so" | awk '{print $3}')" berth_plugin_v1 "$interface: one symbol is exported"
-  cp "$name/$name.so" "$dir/$interface.so"
-  make -s -C "$name" clean
-  succeeds "$interface: make check under the sanitizers" make -C "$name" check PATH="/usr/bin:/bin" \
-    CFLAGS="-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all"
-  make -s -C "$name" clean
-  succeeds "$interface: clang takes it" make -C "$name" all tests/test_plugin CC=clang \
-    CFLAGS="-O1 -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wcast-qual -Wvla -Wno-missing-field-initializers"
-  make -s -C "$name" clean
+  stepped "$interface.check" "$interface: make check"
+  like "$(cat "$dir/$interface.check")" "^ok [0-9]+ - manifest.symbol" "$interface: berth-plugin-check has been at it"
+  is "$(nm -D --defined-only "$dir/$interface.so" | awk '{print $3}')" berth_plugin_v1 "$interface: one symbol is exported"
+  stepped "$interface.sane" "$interface: make check under the sanitizers"
+  stepped "$interface.clang" "$interface: clang takes it"
   sed 's/^ *password: .*/      password: x/' "$name/berthd.yaml" | sed "s,^    plugin: .*,    path: $dir/$interface.so," >"$name.yaml"
   printf 'state: {path: %s/state.db}\nrun_dir: %s/run\n' "$dir" "$dir" >>"$name.yaml"
   ASAN_OPTIONS=detect_leaks=0 succeeds "$interface: berthd takes it, with its sample configuration" "$build/core/berthd" --config "$name.yaml" --check
@@ -72,35 +120,28 @@ done
 
 succeeds "make install" make -C chat-try -s install DESTDIR="$dir/made"
 is "$(cd "$dir/made" && find . -type f)" "$there" "puts it where berthd looks"
-make -s -C chat-try clean
-if command -v meson >/dev/null && command -v ninja >/dev/null; then
-  cp -r chat-try meson && cd meson || exit 1
-  succeeds "meson: setup" meson setup build
-  succeeds "meson: test" meson test -C build
-  DESTDIR=$dir/meson-made succeeds "meson: install" meson install -C build
+if [ -f meson.setup ]; then
+  stepped meson.setup "meson: setup"
+  stepped meson.test "meson: test"
+  stepped meson.install "meson: install"
   is "$(cd "$dir/meson-made" && find . -type f)" "$there" "meson: to the same place"
-  cd .. || exit 1
 else
   skip "meson builds it" "there is no meson"
 fi
-if command -v cmake >/dev/null; then
-  cp -r chat-try cmake && cd cmake || exit 1
-  succeeds "cmake: configure" cmake -B build
-  succeeds "cmake: build" cmake --build build
-  succeeds "cmake: test" ctest --test-dir build --output-on-failure
-  DESTDIR=$dir/cmake-made succeeds "cmake: install" cmake --install build
+if [ -f cmake.configure ]; then
+  stepped cmake.configure "cmake: configure"
+  stepped cmake.build "cmake: build"
+  stepped cmake.test "cmake: test"
+  stepped cmake.install "cmake: install"
   is "$(cd "$dir/cmake-made" && find . -type f)" "$there" "cmake: to the same place"
-  cd .. || exit 1
 else
   skip "cmake builds it" "there is no cmake"
 fi
-cp -r chat-try auto && cd auto || exit 1
-succeeds "autotools: autoreconf" timeout 120 autoreconf -i
-mkdir build && cd build || exit 1
-succeeds "autotools: configure" ../configure -q
-succeeds "autotools: make check" make -s check
-succeeds "autotools: make install" make -s install DESTDIR="$dir/auto-made"
+stepped auto.reconf "autotools: autoreconf"
+stepped auto.configure "autotools: configure"
+stepped auto.check "autotools: make check"
+stepped auto.install "autotools: make install"
 is "$(cd "$dir/auto-made" && find . -type f)" "$there" "autotools: to the same place"
-succeeds "autotools: make uninstall" make -s uninstall DESTDIR="$dir/auto-made"
+succeeds "autotools: make uninstall" make -s -C auto/build uninstall DESTDIR="$dir/auto-made"
 is "$(cd "$dir/auto-made" && find . -type f)" "" "autotools: takes it away"
 done_testing

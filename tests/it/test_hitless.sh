@@ -2,6 +2,7 @@
 # Constant load through 20 rollouts, 50 scalings, 10 reloads of the load balancer and 10 killed instances: no request is lost but
 # those that a killed instance held. The same as "make bench BENCH=lb-hitless", of which BENCH_TIMES=10 is the long run.
 # timeout: 300
+# alone
 # shellcheck source=tests/it/lib.sh
 . "$(dirname "$0")/lib.sh"
 docker version >/dev/null 2>&1 || skip_all "no Docker Engine answers"
