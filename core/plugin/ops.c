@@ -447,7 +447,7 @@ void bt_ops_finish(const struct berth_host *host, berth_op id, enum bt_code code
   m->code = code;
   if (code == BT_OK && result && len) {
     m->len = BT_MIN(len, (size_t)BT_RESULT_MAX + 1);
-    m->data = bt_strndup(result, m->len);
+    m->data = bt_memdup(result, m->len); /* not as text: there may be a NUL in it */
   } else if (code != BT_OK && message) {
     m->text = bt_strndup(message, strnlen(message, 4096));
   }
