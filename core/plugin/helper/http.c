@@ -270,6 +270,8 @@ bool helper_http_message(const struct bt_message *m) {
   struct tunnel *t = tunnel_of(id);
   struct request *q = request_of(id);
   const char *type = m->type + strlen("http.");
+  if (q && q->end) /* nothing comes behind the end */
+    return true;
   if (t)
     tunnel_message(m, t);
   else if (q && strcmp(type, "head") == 0)
