@@ -216,12 +216,19 @@ static const char *event_health(const json_t *event, const json_t *attributes) {
   return word ? word : pu_str_or(attributes, "health_status", "");
 }
 
+/* Milliseconds since 1970; 0 where it says none, or what is no time (after the year 9999). */
+static int64_t event_time(const json_t *event) {
+  int64_t ns = rd_int(event, "timeNano", 0), seconds = rd_int(event, "time", 0);
+  if (ns)
+    return ns / 1000000;
+  return seconds > 0 && seconds <= 253402300799 ? seconds * 1000 : 0;
+}
+
 json_t *rd_normal_event(const json_t *event) {
   const char *action = event_action(event), *type = pu_str(event, "Type");
   const json_t *actor = pu_obj(event, "Actor"), *attributes = pu_obj(actor, "Attributes");
   if (!action || (type && !pu_eq(type, "container")))
     return NULL;
-  int64_t ns = rd_int(event, "timeNano", 0);
   json_t *out = json_object();
   json_object_set_new(out, "action", text(action));
   json_object_set_new(out, "id", text(pu_str(actor, "ID") ? pu_str(actor, "ID") : pu_str(event, "id")));
@@ -231,6 +238,6 @@ json_t *rd_normal_event(const json_t *event) {
     json_object_set_new(out, "exit_code", json_integer(rd_int(attributes, "exitCode", rd_int(attributes, "containerExitCode", 0))));
   if (pu_eq(action, "health"))
     json_object_set_new(out, "health", text(health_word(event_health(event, attributes))));
-  json_object_set_new(out, "time_ms", json_integer(ns ? ns / 1000000 : rd_int(event, "time", 0) * 1000));
+  json_object_set_new(out, "time_ms", json_integer(event_time(event)));
   return out;
 }

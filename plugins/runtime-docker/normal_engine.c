@@ -237,6 +237,10 @@ char *rd_sentence(const char *body, size_t len) {
   size_t n = message ? strlen(message) : strnlen(s, len);
   while (n && (s[n - 1] == '\n' || s[n - 1] == ' '))
     n--;
-  PU_AUTO_JSON clean = rd_json_bytes(s, n < most ? n : most);
-  return pu_strdup(json_string_value(clean));
+  PU_AUTO_JSON clean = rd_json_bytes(s, n < most ? n : most); /* longer where bytes were bad */
+  const char *text = json_string_value(clean);
+  size_t end = strnlen(text, most);
+  while (end && ((unsigned char)text[end] & 0xc0) == 0x80)
+    end--;
+  return pu_strndup(text, end);
 }
