@@ -163,7 +163,7 @@ tree_files() {
       fi
     done
   else
-    (cd "$1" && find . -path ./build-tests -prune -o -type f -print0)
+    (cd "$1" && find . \( -path ./build-tests -o -path ./build-fuzz \) -prune -o -type f -print0)
   fi
 }
 

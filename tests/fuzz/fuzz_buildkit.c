@@ -1,14 +1,10 @@
-/* What an engine writes to runtime-docker in a BuildKit build. The first byte chooses: p, progress (protobuf); b, base64; d, a Dockerfile;
- * else a session: all that follows is fed behind HTTP/2's preface, and the second byte says in pieces of how many bytes. */
-#include <stdint.h>
-#include <stdlib.h>
-
+/* What an engine writes to runtime-docker in a BuildKit build. By part: progress (protobuf), base64, a Dockerfile; a session:
+ * what is fed behind HTTP/2's preface, in pieces of as many bytes as its first one says. */
 #include "../../plugins/runtime-docker/dockerfile.h"
 #include "../../plugins/runtime-docker/proto.h"
 #include "../../plugins/runtime-docker/session.h"
 #include "../../plugins/runtime-docker/trace.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "parts.h"
 
 static void text(void *arg, const char *piece, size_t len) {
   size_t *sum = arg;
@@ -16,7 +12,7 @@ static void text(void *arg, const char *piece, size_t len) {
     *sum += (unsigned char)piece[i]; /* every byte is there */
 }
 
-static void progress(const uint8_t *data, size_t size) {
+static void progress(char *data, size_t size) {
   struct rd_trace trace = {0};
   size_t sum = 0;
   rd_trace_feed(&trace, data, size / 2, text, &sum);
@@ -81,20 +77,22 @@ static void session(const uint8_t *data, size_t size, size_t piece) {
   rd_session_free(&s);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-  PU_AUTO_BUF copy = {0};
-  pu_buf_add(&copy, data, size);
-  if (size < 2)
-    return 0;
-  if (data[0] == 'p') {
-    progress(data + 1, size - 1);
-  } else if (data[0] == 'b') {
-    PU_AUTO_BUF out = {0};
-    rd_base64_read(copy.data + 1, &out);
-  } else if (data[0] == 'd') {
-    rd_dockerfile_buildkit(copy.data + 1);
-  } else {
-    session(data + 2, size - 2, data[1] ? data[1] : 4096);
-  }
-  return 0;
+static void sessions(char *text, size_t len) {
+  if (len)
+    session((const uint8_t *)text + 1, len - 1, *text ? (uint8_t)*text : 4096);
 }
+
+static void base64(char *text, size_t len) {
+  PU_AUTO_BUF out = {0};
+  if (rd_base64_read(text, &out) && out.len > len / 4 * 3)
+    abort();
+}
+
+static void dockerfile(char *text, size_t len) {
+  (void)len;
+  rd_dockerfile_buildkit(text);
+}
+
+static const struct fuzz_part parts[] = {
+    {'p', "progress", progress}, {'b', "base64", base64}, {'d', "dockerfile", dockerfile}, {'s', "session", sessions}};
+FUZZ_PARTS(parts)

@@ -1,12 +1,9 @@
-/* What HAProxy says to lb-haproxy, and what the host tells it. The first byte chooses: statistics, servers, processes, facts, answers of the
- * runtime socket, a state with its text, changes. */
-#include <stdint.h>
-#include <stdlib.h>
-
+/* What HAProxy says to lb-haproxy, and what the host tells it. By part: statistics, servers, processes, facts and answers
+ * of the runtime socket, what "haproxy -c" says, a state with its text, changes of it, settings. */
+#include "../../plugins/lb-haproxy/cli.h"
 #include "../../plugins/lb-haproxy/stat.h"
 #include "../../plugins/lb-haproxy/text.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "parts.h"
 
 static struct lbh_settings *settings(void) {
   static struct lbh_settings s;
@@ -51,7 +48,8 @@ static void text_of(const struct lbh_state *state) {
   lbh_table_free(&want);
 }
 
-static void state(const char *text) {
+static void state(char *text, size_t len) {
+  (void)len;
   struct lbh_state s;
   char *why = NULL;
   if (lbh_state_read(text, &s, &why))
@@ -60,7 +58,8 @@ static void state(const char *text) {
   free(why);
 }
 
-static void changes(const char *text) {
+static void changes(char *text, size_t len) {
+  (void)len;
   struct lbh_state s;
   char *why = NULL;
   bool unknown;
@@ -68,63 +67,87 @@ static void changes(const char *text) {
                       "\"port\":1}]}]}",
                       &s, &why))
     abort();
-  if (!lbh_state_change(&s, text, &unknown, &why) && !why)
+  bool taken = lbh_state_change(&s, text, &unknown, &why);
+  if (!taken && !why)
     abort();
-  text_of(&s);
+  if (taken && s.npools)
+    text_of(&s);
   lbh_state_free(&s);
   free(why);
 }
 
-static void said(const char *text, int which) {
+static void stat_csv(char *text, size_t len) {
+  (void)len;
   struct lbh_rows rows;
+  if (!lbh_stat_parse(text, &rows) && rows.len)
+    abort();
+  lbh_rows_free(&rows);
+}
+
+static void servers(char *text, size_t len) {
+  (void)len;
   struct lbh_table table = {0};
+  lbh_servers_parse(text, &table);
+  lbh_table_free(&table);
+}
+
+static void processes(char *text, size_t len) {
+  (void)len;
   int master, worker, old[4];
-  if (which == 0) {
-    if (!lbh_stat_parse(text, &rows) && rows.len)
+  if (lbh_proc_parse(text, &master, &worker, old, 4) > 4)
+    abort();
+}
+
+static void info(char *text, size_t len) {
+  (void)len;
+  free(lbh_info(text, "Pid"));
+  free(lbh_info(text, "description"));
+}
+
+/* Every answer lies within the text, behind the one before it. */
+static void answers(char *text, size_t len) {
+  const char *at, *before = text;
+  size_t n, i = 0;
+  for (; i < 100 && lbh_cli_answer(text, i, &at, &n); i++) {
+    if (at < before || at + n > text + len)
       abort();
-    lbh_rows_free(&rows);
-  } else if (which == 1) {
-    lbh_servers_parse(text, &table);
-    lbh_table_free(&table);
-  } else if (which == 2) {
-    if (lbh_proc_parse(text, &master, &worker, old, 4) > 4)
-      abort();
-  } else {
-    free(lbh_info(text, "Pid"));
+    before = at + n;
   }
 }
 
-static void blame(const char *text) {
-  struct lbh_state s;
-  struct lbh_table want;
-  struct lbh_text t;
+static void own_settings(char *text, size_t len) {
+  (void)len;
+  struct lbh_settings s;
+  char *why = NULL;
+  if (lbh_settings_read(text, &s, &why) == (why != NULL))
+    abort();
+  for (size_t i = 0; !why && i < s.http.len; i++)
+    lbh_listen_port(s.http.items[i]);
+  lbh_settings_free(&s);
+  free(why);
+}
+
+/* What there is to blame is made once. */
+static void blame(char *text, size_t len) {
+  (void)len;
+  static struct lbh_state s;
+  static struct lbh_table want;
+  static struct lbh_text t;
   char *why = NULL;
   int route;
-  if (!lbh_state_read("{\"routes\":[{\"id\":\"r\"},{\"id\":\"s\",\"tls\":{\"certificate\":\"c\"}}],\"certificates\":[{\"name\":\"c\",\"pem\":\"p\"}]}", &s, &why))
-    abort();
-  lbh_table_want(&s, &want);
-  lbh_text_make(settings(), &s, &want, NULL, &t);
+  if (!t.text) {
+    if (!lbh_state_read("{\"routes\":[{\"id\":\"r\"},{\"id\":\"s\",\"tls\":{\"certificate\":\"c\"}}],\"certificates\":[{\"name\":\"c\",\"pem\":\"p\"}]}", &s, &why))
+      abort();
+    lbh_table_want(&s, &want);
+    lbh_text_make(settings(), &s, &want, NULL, &t);
+  }
   char *sentence = lbh_text_blame(settings(), &s, &t, "/d/haproxy.cfg.check", text, &route);
   if (route >= (int)s.nroutes || strchr(sentence, '\n'))
     abort();
   free(sentence);
-  lbh_text_free(&t);
-  lbh_table_free(&want);
-  lbh_state_free(&s);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-  if (size < 1 || size > 65536)
-    return 0;
-  PU_AUTO_FREE text = pu_strndup((const char *)data + 1, size - 1);
-  int which = data[0] % 8;
-  if (which < 4)
-    said(text, which);
-  else if (which == 4)
-    blame(text);
-  else if (which == 5)
-    changes(text);
-  else
-    state(text);
-  return 0;
-}
+static const struct fuzz_part parts[] = {{'c', "stat", stat_csv},   {'v', "servers", servers}, {'p', "processes", processes},
+                                         {'i', "info", info},       {'a', "answers", answers}, {'b', "blame", blame},
+                                         {'d', "changes", changes}, {'s', "state", state},     {'o', "settings", own_settings}};
+FUZZ_PARTS(parts)

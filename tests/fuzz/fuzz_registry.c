@@ -1,16 +1,13 @@
-/* What registries and people write to registry-oci. The first byte chooses: a reference, a challenge, a realm's URL, settings, an
- * index. */
-#include <stdint.h>
-#include <stdlib.h>
-
+/* What registries and people write to registry-oci. By part: references, challenges, realms' URLs, settings,
+ * indexes of platforms. */
 #include "../../plugins/common/util.h"
 #include "../../plugins/registry-oci/challenge.h"
 #include "../../plugins/registry-oci/reference.h"
 #include "../../plugins/registry-oci/resolve.h"
+#include "parts.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void reference(const char *text) {
+static void reference(char *text, size_t len) {
+  (void)len;
   struct ro_reference r;
   if (!ro_reference_parse(text, &r))
     return;
@@ -21,7 +18,8 @@ static void reference(const char *text) {
   ro_reference_free(&r);
 }
 
-static void realm(const char *text) {
+static void realm(char *text, size_t len) {
+  (void)len;
   char *host = NULL;
   bool plain = false;
   if (ro_url_host(text, &host, &plain) && (strchr(host, '@') || strchr(host, '/')))
@@ -29,13 +27,16 @@ static void realm(const char *text) {
   free(host);
 }
 
-static void challenge(const char *text) {
+static void challenge(char *text, size_t len) {
+  (void)len;
   struct ro_challenge c = {0};
-  ro_challenge_parse(text, &c);
+  for (char *save = NULL, *header = strtok_r(text, "\n", &save); header; header = strtok_r(NULL, "\n", &save))
+    ro_challenge_parse(header, &c);
   ro_challenge_free(&c);
 }
 
-static void settings(const char *text) {
+static void settings(char *text, size_t len) {
+  (void)len;
   struct ro_settings s;
   char *why = NULL;
   if (ro_settings_read(text, &s, &why)) {
@@ -47,8 +48,8 @@ static void settings(const char *text) {
   free(why);
 }
 
-static void index_(const char *text, size_t size) {
-  PU_AUTO_JSON o = pu_json_parse(text, size);
+static void index_(char *text, size_t len) {
+  PU_AUTO_JSON o = pu_json_parse(text, len);
   const json_t *entry = NULL;
   char *there = NULL;
   if (!ro_pick_platform(o, "linux/arm/v7", &entry, &there) && !there)
@@ -56,23 +57,6 @@ static void index_(const char *text, size_t size) {
   free(there);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-  PU_AUTO_FREE text = pu_strndup((const char *)data, size);
-  switch (size ? data[0] : 0) {
-  case 'r':
-    reference(text + 1);
-    break;
-  case 'u':
-    realm(text + 1);
-    break;
-  case 'c':
-    challenge(text + 1);
-    break;
-  case 's':
-    settings(text + 1);
-    break;
-  default:
-    index_(text, size);
-  }
-  return 0;
-}
+static const struct fuzz_part parts[] = {{'r', "reference", reference}, {'u', "realm", realm},  {'c', "challenge", challenge},
+                                         {'s', "settings", settings},   {'i', "index", index_}};
+FUZZ_PARTS(parts)

@@ -1,10 +1,6 @@
-/* What strangers send to scm-git and registry-oci: the first byte chooses webhook bodies, headers, addresses of repositories, what git
- * prints of refs, commits and files; notifications; ranges of versions. */
+/* What strangers send to scm-git and registry-oci: bodies and headers of webhooks, addresses of repositories, what git prints of
+ * refs, commits, files and signatures; settings; notifications; ranges of versions. */
 #include "config.h"
-
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "../../plugins/common/util.h"
 #include "../../plugins/registry-oci/notify.h"
@@ -15,10 +11,10 @@
 #include "../../plugins/scm-git/verify.h"
 #include "model/semver.h"
 #include "model/source.h"
+#include "tests/fuzz/parts.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void addresses(const char *text) {
+static void addresses(char *text, size_t len) {
+  (void)len;
   struct sg_url u;
   const char *why;
   free(bt_source_repository_key(text));
@@ -32,7 +28,8 @@ static void addresses(const char *text) {
 }
 
 /* Lines "name: value" up to an empty one, then the body. */
-static void hooks(char *text) {
+static void hooks(char *text, size_t len) {
+  (void)len;
   struct berth_pair headers[16];
   struct sg_hook hook;
   size_t n = 0;
@@ -48,23 +45,64 @@ static void hooks(char *text) {
   sg_hook_read(headers, n, line, strlen(line), "a-secret-of-some-length", 1700000000, &hook);
 }
 
-static void printed(const char *text, size_t len) {
+static void refs(char *text, size_t len) {
   char *commit, *ref;
-  const char *signature, *at = text;
-  struct sg_blob blob;
   sg_refs_pick(text, len, NULL, "v*", &commit, &ref);
   if (commit && (!sg_is_commit(commit) || !sg_is_ref(ref)))
     abort();
   free(commit);
   free(ref);
-  json_decref(sg_commit_read(text, len, &signature));
-  while (sg_batch_next(&at, text + len, true, &blob))
-    if (blob.data && blob.data + blob.size > text + len)
-      abort();
-  json_decref(sg_verdict(len & 1, 0, text, len));
+  if (sg_refs_pick(text, len, "main", NULL, &commit, &ref) && (!sg_is_commit(commit) || strcmp(ref, "refs/heads/main") != 0))
+    abort();
+  free(commit);
+  free(ref);
 }
 
-static void versions(char *text) {
+static void commit(char *text, size_t len) {
+  const char *signature;
+  json_decref(sg_commit_read(text, len, &signature));
+}
+
+/* What is named lies within what git printed. */
+static void batch(char *text, size_t len) {
+  for (int contents = 0; contents < 2; contents++) {
+    const char *at = text;
+    struct sg_blob blob;
+    while (sg_batch_next(&at, text + len, contents, &blob))
+      if (at > text + len || (blob.data && (blob.data < text || blob.size < 0 || blob.data + blob.size > text + len)))
+        abort();
+  }
+}
+
+static void verdict(char *text, size_t len) {
+  for (int status = 0; status < 2; status++) {
+    json_decref(sg_verdict(true, status, text, len));
+    json_decref(sg_verdict(false, status, text, len));
+  }
+}
+
+static void pushes(char *text, size_t len) { json_decref(sg_push_read(text, len)); }
+static void notify(char *text, size_t len) { json_decref(ro_notify_read(text, len)); }
+
+static void settings(char *text, size_t len) {
+  (void)len;
+  struct sg_settings s;
+  char *why = NULL;
+  if (sg_settings_read(text, &s, &why) == (why != NULL))
+    abort();
+  struct sg_url url;
+  const char *bad;
+  if (!why && sg_url_parse("https://git.example:3000/team/shop.git", &url, &bad)) {
+    sg_settings_host(&s, &url);
+    free(sg_settings_refuse(&s, &url));
+    sg_url_free(&url);
+  }
+  sg_settings_free(&s);
+  free(why);
+}
+
+static void versions(char *text, size_t len) {
+  (void)len;
   char *other = strchr(text, '\n');
   if (other)
     *other++ = 0;
@@ -75,30 +113,8 @@ static void versions(char *text) {
     abort();
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-  if (size < 1 || size > 65536)
-    return 0;
-  char *text = pu_strndup((const char *)data + 1, size - 1);
-  size_t len = size - 1;
-  switch (data[0] % 6) {
-  case 0:
-    json_decref(sg_push_read(text, len));
-    break;
-  case 1:
-    hooks(text);
-    break;
-  case 2:
-    addresses(text);
-    break;
-  case 3:
-    printed(text, len);
-    break;
-  case 4:
-    json_decref(ro_notify_read(text, len));
-    break;
-  default:
-    versions(text);
-  }
-  free(text);
-  return 0;
-}
+static const struct fuzz_part parts[] = {{'p', "push", pushes},     {'h', "hooks", hooks},       {'a', "addresses", addresses},
+                                         {'r', "refs", refs},       {'c', "commit", commit},     {'b', "batch", batch},
+                                         {'v', "verdict", verdict}, {'s', "settings", settings}, {'n', "notify", notify},
+                                         {'w', "versions", versions}};
+FUZZ_PARTS(parts)
