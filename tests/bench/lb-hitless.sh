@@ -3,7 +3,7 @@
 . "$(dirname "$0")/lib.sh"
 command -v haproxy >/dev/null || bench_fail "haproxy is not installed"
 lb=$it_dir/lb
-port=$((20000 + $$ % 12000))
+port=$((20000 + $$ * 16 % 12000))
 times=${BENCH_TIMES:-1} clients=16
 rollouts=$((20 * times)) scalings=$((50 * times)) reloads=$((10 * times)) kills=$((10 * times))
 

@@ -7,7 +7,7 @@
 
 app=$it
 image=berth-$it/box:1
-port=$((20000 + $$ % 12000))
+port=$((20000 + $$ * 16 % 12000))
 it_listen=127.0.0.1:$port
 it_server
 it_image "$image"

@@ -7,7 +7,7 @@
 
 image=berth-$it/box:1
 net=10.$((80 + $$ % 100)).$(($$ / 100 % 250))
-port=$((20000 + $$ % 10000))
+port=$((20000 + $$ * 16 % 10000))
 it_server
 it_image "$image"
 running=()
@@ -734,6 +734,7 @@ EOT
 # BuildKit's cache has no labels: what came meanwhile goes at the end.
 built_cache() { curl -s --unix-socket /var/run/docker.sock http://engine/system/df | jq -r '.BuildCache[]?.ID' | sort; }
 built_cache >cache.before
+pinned=$SECONDS
 succeeds "images: up, which pulls and builds" berth up
 digest() { berth ps "$app" --format json | jq -r ".[] | select(.service == \"$1\") | .digest"; }
 is "$(digest always)" "$now" "the digest of the registry is what ps shows"
@@ -751,7 +752,11 @@ push 2
 succeeds "up once the tag has moved" berth up
 is "$(digest always) $(of always '{{index .Config.Labels "number"}}')" "$now 2" "pull_policy always follows the tag"
 unlike "$(container always)" "$first" "with another container"
-is "$(digest daily) $(digest weekly) $(digest every)" "$was $was $was" "pull_policy daily, weekly, every_45s: what was pinned is good for that long"
+if [ $((SECONDS - pinned)) -lt 45 ]; then
+  is "$(digest daily) $(digest weekly) $(digest every)" "$was $was $was" "pull_policy daily, weekly, every_45s: what was pinned is good for that long"
+else # a busy machine
+  is "$(digest daily) $(digest weekly)" "$was $was" "pull_policy daily, weekly: what was pinned is good for that long"
+fi
 wait_for 60 eval '[ $SECONDS -ge $due ]'
 succeeds "up when 45 s are over" berth up
 is "$(digest daily) $(digest weekly) $(digest every)" "$was $was $now" "every_45s follows the tag now, counted from when it was pinned"

@@ -154,7 +154,7 @@ is "$(web_images)" "$image:1" "brings the first back"
 
 # --- what up ends with when it does not end well
 odd() { cat >odd.yaml; }
-held=$((42000 + $$ % 9000))
+held=$((42000 + $$ * 16 % 9000))
 busybox httpd -f -p "127.0.0.1:$held" &
 holder=$!
 trap 'rc=$?; kill $holder $fake 2>/dev/null; (exit $rc); it_cleanup' EXIT

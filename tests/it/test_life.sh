@@ -8,7 +8,7 @@
 work=$it_dir/work
 mkdir -p "$work" && cd "$work" || exit 1
 app=$it
-port=$((20000 + $$ % 12000))
+port=$((20000 + $$ * 16 % 12000))
 image=berth-$it/box:1
 it_server
 it_image "$image"
@@ -91,7 +91,7 @@ like "$(berth why "$(instances "${app}f" '.[0].instance')")" 'next start|again i
 succeeds "down" timeout 150 berth down "${app}f"
 
 # --- a published port that somebody else holds
-held=$((41000 + $$ % 10000))
+held=$((41000 + $$ * 16 % 10000))
 busybox httpd -f -p "127.0.0.1:$held" &
 holder=$!
 wait_for 20 eval "(exec 3<>/dev/tcp/127.0.0.1/$held)"

@@ -8,7 +8,7 @@ command -v haproxy >/dev/null || skip_all "haproxy is not installed"
 
 work=$it_dir/work lb=$it_dir/lb
 mkdir -p "$work" && cd "$work" || exit 1
-base=$((20000 + $$ % 12000))
+base=$((20000 + $$ * 16 % 12000))
 http=$base https=$((base + 1)) tcp=$((base + 2)) tcp_proxy=$((base + 3)) taken=$((base + 4))
 image=berth-$it/box:1
 # It serves on without berthd: so berthd ends first, and then HAProxy, where there is something left to serve.

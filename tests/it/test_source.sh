@@ -16,7 +16,7 @@ export GIT_AUTHOR_NAME="Ada Lovelace" GIT_AUTHOR_EMAIL=ada@example.org GIT_COMMI
 # the host of repositories, and one that speaks git's own protocol
 python3 "$src/tests/it/git_host.py" "$repos" "$it_dir/statuses" berth:s3cret-pass >"$it_dir/host.port" &
 host_pid=$!
-git_port=$((10000 + $$ % 9000))
+git_port=$((10000 + $$ * 16 % 9000))
 git daemon --base-path="$repos" --export-all --listen=127.0.0.1 --port=$git_port --reuseaddr "$repos" 2>/dev/null &
 daemon_pid=$!
 trap 'kill $host_pid $daemon_pid ${sshd_pid:-} 2>/dev/null; it_cleanup' EXIT

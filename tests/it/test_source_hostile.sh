@@ -15,7 +15,7 @@ export GIT_AUTHOR_NAME=Mallory GIT_AUTHOR_EMAIL=m@example.org GIT_COMMITTER_NAME
 
 # an ssh server of our own, which gives out repositories to one key
 ssh-keygen -q -t ed25519 -N '' -f "$it_dir/host_key" && ssh-keygen -q -t ed25519 -N '' -f "$it_dir/deploy" && ssh-keygen -q -t ed25519 -N '' -f "$it_dir/other"
-ssh_port=$((10000 + $$ % 9000))
+ssh_port=$((10000 + $$ * 16 % 9000))
 cat >"$it_dir/sshd_config" <<CONF
 ListenAddress 127.0.0.1
 Port $ssh_port

@@ -7,7 +7,7 @@
 
 command -v docker-registry >/dev/null || skip_all "docker-registry is not here"
 app=$it
-api_port=$((20000 + $$ % 10000)) registry_port=$((31000 + $$ % 10000))
+api_port=$((20000 + $$ * 16 % 10000)) registry_port=$((31000 + $$ * 16 % 10000))
 it_listen=127.0.0.1:$api_port
 image=127.0.0.1:$registry_port/$it/web
 authorization="Bearer notify-$it-0123456789"
