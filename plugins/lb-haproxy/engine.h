@@ -111,7 +111,7 @@ struct berth_instance {
   int64_t reloads, product_started_ms;
   int old_workers[16];
   size_t nold;
-  berth_handle child_run, poll_timer, retry_timer, linger_timer, drain_timer, stats_timer, save_timer;
+  berth_handle child_run, turn, poll_timer, retry_timer, linger_timer, drain_timer, stats_timer, save_timer;
   struct lbh_count *counts[LBH_COUNT_CHAINS]; /* by the hash of the backend's name */
   bool stats_busy;
   struct lbh_question *questions; /* of stats, not answered yet */

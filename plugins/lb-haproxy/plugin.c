@@ -13,6 +13,12 @@ static void wait_for(struct berth_instance *self, berth_op op, bool apply) {
   *tail = w;
 }
 
+static void on_turn(void *arg) {
+  struct berth_instance *self = arg;
+  self->turn = 0;
+  lbh_sync(self);
+}
+
 static void apply(struct berth_instance *self, berth_op op, const struct berth_lb_apply *request) {
   struct lbh_state fresh;
   PU_AUTO_FREE why = NULL;
@@ -25,7 +31,8 @@ static void apply(struct berth_instance *self, berth_op op, const struct berth_l
   self->applied = self->reshape = true;
   pu_set(&self->refused_hash, NULL); /* whoever applies again wants another try */
   wait_for(self, op, true);
-  lbh_sync(self);
+  if (!self->turn) /* thousands of routes took their time to be read: the loop has its turn before they are written */
+    self->turn = self->timer->after(self->host, 0, on_turn, self);
 }
 
 static void update(struct berth_instance *self, berth_op op, const struct berth_lb_update *request) {

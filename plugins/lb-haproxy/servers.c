@@ -171,9 +171,11 @@ static void push(struct lbh_commands *out, enum lbh_step step, const struct lbh_
   out->items[out->len++] = (struct lbh_command){step, pu_strdup(b->name), pu_strdup(server), to ? *to : (struct lbh_server){0}, text_steal};
 }
 
-/* A server that is added at run time gets its cookie only when its address changes: so it comes with another port first. */
+/* A server that is added at run time gets its cookie only when its address changes: so it comes with another port first. And it keeps
+ * idle connections for the next client, as those of the configuration do, only where it is told so. */
 static char *add_text(const struct lbh_route *r, const struct lbh_backend *b, const struct lbh_server *s) {
-  PU_AUTO_FREE words = lbh_server_words(r);
+  PU_AUTO_FREE spoken = lbh_server_words(r);
+  PU_AUTO_FREE words = pu_asprintf("%s%s", spoken, r->tcp ? "" : " pool-max-conn -1 pool-purge-delay 5s");
   bool v6 = strchr(s->address, ':') != NULL;
   PU_AUTO_FREE at = pu_asprintf(v6 ? "[%s]" : "%s", s->address);
   if (!pu_eq(pu_str(pu_obj(r->json, "sticky"), "by"), "cookie"))

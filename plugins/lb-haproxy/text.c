@@ -18,11 +18,14 @@ struct gen {
 
 static void __attribute__((format(printf, 2, 3))) line(struct gen *g, const char *fmt, ...) {
   va_list ap, again;
+  char usual[256], *text = usual;
   va_start(ap, fmt);
   va_copy(again, ap);
-  int n = vsnprintf(NULL, 0, fmt, ap);
-  char *text = pu_calloc(1, (size_t)n + 1);
-  vsnprintf(text, (size_t)n + 1, fmt, again);
+  int n = vsnprintf(usual, sizeof usual, fmt, ap);
+  if ((size_t)n >= sizeof usual) {
+    text = pu_calloc(1, (size_t)n + 1);
+    vsnprintf(text, (size_t)n + 1, fmt, again);
+  }
   va_end(ap);
   va_end(again);
   for (char *p = text; *p; p++)
@@ -30,7 +33,8 @@ static void __attribute__((format(printf, 2, 3))) line(struct gen *g, const char
       *p = ' ';
   pu_buf_add(&g->text, text, (size_t)n);
   pu_buf_addc(&g->text, '\n');
-  free(text);
+  if (text != usual)
+    free(text);
   if (g->lines + 1 >= g->cap) {
     g->cap = g->cap ? g->cap * 2 : 256;
     g->owners = realloc(g->owners, g->cap * sizeof *g->owners);

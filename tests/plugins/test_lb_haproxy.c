@@ -126,6 +126,32 @@ static int change(const char *id, const struct web *w, const char *state) {
   return (int)update(changes);
 }
 
+/* What HAProxy says to a line on its runtime socket; the caller frees. */
+static char *told(const char *line) {
+  BT_AUTO_FREE char *command = bt_asprintf("python3 -c 'import socket, sys; s = socket.socket(socket.AF_UNIX); s.connect(\"%s/admin.sock\"); "
+                                           "s.sendall(b\"%s\\n\"); s.shutdown(1); sys.stdout.write(s.makefile().read())'",
+                                           dir, line);
+  FILE *f = popen(command, "r");
+  BT_AUTO_BUF b = {0};
+  char chunk[4096];
+  for (size_t n; f && (n = fread(chunk, 1, sizeof chunk, f)) > 0;)
+    bt_buf_add(&b, chunk, n);
+  if (f)
+    pclose(f);
+  return bt_strdup(b.data ? b.data : "");
+}
+
+/* The column idle_lim of "show servers conn": 0 is none, -1 as many as there are. */
+static const char *idle_limit(const char *server) {
+  static char limit[16];
+  BT_AUTO_FREE char *text = told("show servers conn");
+  BT_AUTO_FREE char *mark = bt_asprintf("/%s ", server);
+  const char *row = strstr(text, mark);
+  if (!row || sscanf(row, "%*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %15s", limit) != 1)
+    return "none";
+  return limit;
+}
+
 /* ---------------------------------------------------------------- tests */
 
 static void test_routes(void) {
@@ -137,6 +163,7 @@ static void test_routes(void) {
   is_str(who("a.example"), "one", "the endpoint answers");
   is_int(change("e2", &two, "ready"), BT_OK, "another one comes");
   is_str(who("a.example"), "both", "and answers");
+  is_str(idle_limit("e2"), "-1", "idle connections of one that came at run time are kept for the next client");
   is_int(change("e1", &one, "gone"), BT_OK, "the first goes");
   is_str(who("a.example"), "two", "and gets nothing any more");
   is_int(change("e1", &one, "ready"), BT_OK, "it comes back");
@@ -186,21 +213,6 @@ static void test_refused(void) {
   is_int(apply(good, &mended), BT_OK, "the next state");
   ok(json_is_true(json_object_get(mended.result, "reloaded")) && json_array_size(bt_json_arr(mended.result, "refused")) == 0, "another backend is a reload");
   is_str(who("c.example"), "one", "and it is served");
-}
-
-/* What HAProxy says to a line on its runtime socket; the caller frees. */
-static char *told(const char *line) {
-  BT_AUTO_FREE char *command = bt_asprintf("python3 -c 'import socket, sys; s = socket.socket(socket.AF_UNIX); s.connect(\"%s/admin.sock\"); "
-                                           "s.sendall(b\"%s\\n\"); s.shutdown(1); sys.stdout.write(s.makefile().read())'",
-                                           dir, line);
-  FILE *f = popen(command, "r");
-  BT_AUTO_BUF b = {0};
-  char chunk[4096];
-  for (size_t n; f && (n = fread(chunk, 1, sizeof chunk, f)) > 0;)
-    bt_buf_add(&b, chunk, n);
-  if (f)
-    pclose(f);
-  return bt_strdup(b.data ? b.data : "");
 }
 
 /* HAProxy hands its tables on as soon as it need not wait for a predecessor of its own any more. */

@@ -179,7 +179,7 @@ static void test_commands(void) {
   PU_AUTO_FREE got = commands_text(&is, &state);
   PU_AUTO_FREE wanted = pu_asprintf("set server %s/back state ready\n"
                                     "set server %s/moved addr fd00::2 port 81\n"
-                                    "add server %s/new 10.0.0.1:80 weight 256 send-proxy-v2;enable server %s/new\n"
+                                    "add server %s/new 10.0.0.1:80 weight 256 send-proxy-v2 pool-max-conn -1 pool-purge-delay 5s;enable server %s/new\n"
                                     "set server %s/drains state maint\n"
                                     "set server %s/gone state maint\n"
                                     "del server %s/gone\n",
