@@ -454,6 +454,7 @@ _berth() {
     "plugin new")
       case $prev in
         --interface) COMPREPLY=($(compgen -W "chat lb monitor registry runtime scm" -- "$cur")); return ;;
+        --language) COMPREPLY=($(compgen -W "c python lua" -- "$cur")); return ;;
         --dir) compopt -o filenames; COMPREPLY=($(compgen -d -- "$cur")); return ;;
         --license) :; return ;;
         --template) compopt -o filenames; COMPREPLY=($(compgen -d -- "$cur")); return ;;
@@ -462,7 +463,7 @@ _berth() {
         --namespace|-n) :; return ;;
       esac
       if [[ $cur == -* ]]; then
-        COMPREPLY=($(compgen -W " --interface --dir --license --template --format --host -H --namespace -n --help -h --version -V" -- "$cur"))
+        COMPREPLY=($(compgen -W " --interface --language --dir --license --template --format --host -H --namespace -n --help -h --version -V" -- "$cur"))
       else
         :
       fi ;;

@@ -220,6 +220,7 @@ complete -c berth -n '__fish_seen_subcommand_from plugin; and __fish_seen_subcom
 complete -c berth -n '__fish_seen_subcommand_from plugin; and __fish_seen_subcommand_from ls' -l quiet -s q -d 'names only, one a line'
 complete -c berth -n '__fish_seen_subcommand_from plugin; and test (count (commandline -opc)) -eq 2' -a new -d 'Make a folder for a new plug-in, which builds with one command'
 complete -c berth -n '__fish_seen_subcommand_from plugin; and __fish_seen_subcommand_from new' -l interface -d 'what kind of product it joins to Berth' -xa 'chat lb monitor registry runtime scm'
+complete -c berth -n '__fish_seen_subcommand_from plugin; and __fish_seen_subcommand_from new' -l language -d 'what it is written in (c)' -xa 'c python lua'
 complete -c berth -n '__fish_seen_subcommand_from plugin; and __fish_seen_subcommand_from new' -l dir -d 'make it here (./NAME)' -xa '(__fish_complete_directories)'
 complete -c berth -n '__fish_seen_subcommand_from plugin; and __fish_seen_subcommand_from new' -l license -d 'its license (MIT)' -x
 complete -c berth -n '__fish_seen_subcommand_from plugin; and __fish_seen_subcommand_from new' -l template -d 'templates of your own, instead of those that are installed' -xa '(__fish_complete_directories)'

@@ -20,7 +20,7 @@ enum { max_id = 64, min_id = 3, max_license = 64, max_template = 256 * 1024, max
 static const char id_letters[] = "abcdefghijklmnopqrstuvwxyz0123456789-";
 
 struct made {
-  const char *name, *interface, *license, *dir;
+  const char *name, *interface, *language, *license, *dir;
   char *ident;          /* the name as a word of C */
   char year[8];
   struct bt_strs files; /* below dir */
@@ -163,14 +163,20 @@ static int add_license(struct made *m, const char *templates, struct bt_err **er
   return add_file(m, bt_file_exists(file) ? file : other, "LICENSE", err);
 }
 
+/* Those in C stand right there, those in another language in a folder of its name. */
+static char *language_dir(const char *templates, const char *language) {
+  return bt_streq(language, "c") ? bt_strdup(templates) : bt_path_join(templates, language);
+}
+
 /* Reads all before anything is written, so that a folder is made whole or not at all. */
 static int read_templates(struct made *m, const char *templates, struct bt_err **err) {
-  BT_AUTO_FREE char *all = bt_path_join(templates, "all"), *own = bt_path_join(templates, m->interface);
+  BT_AUTO_FREE char *folder = language_dir(templates, m->language);
+  BT_AUTO_FREE char *all = bt_path_join(folder, "all"), *own = bt_path_join(folder, m->interface);
   if (!bt_file_exists(all))
     return bt_err_set(err, BT_NOT_FOUND, "there are no templates in %s: \"make install\" puts them there, --template names another folder",
-                      templates);
+                      folder);
   if (!bt_file_exists(own))
-    return bt_err_set(err, BT_UNSUPPORTED, "there is no template for %s in %s", m->interface, templates);
+    return bt_err_set(err, BT_UNSUPPORTED, "there is no template for %s in %s", m->interface, folder);
   return add_folder(m, all, "", 0, err) || add_folder(m, own, "", 0, err) || add_license(m, templates, err) ? -1 : 0;
 }
 
@@ -201,20 +207,22 @@ static int write_all(const struct made *m, struct bt_err **err) {
 
 static void print_made(struct bt_cli *cli, const struct made *m) {
   if (cli->json) {
-    BT_AUTO_JSON result = json_pack("{s:s, s:s, s:s, s:s, s:[]}", "name", m->name, "interface", m->interface, "license", m->license,
-                                    "dir", m->dir, "files");
+    BT_AUTO_JSON result = json_pack("{s:s, s:s, s:s, s:s, s:s, s:[]}", "name", m->name, "interface", m->interface, "language",
+                                    m->language, "license", m->license, "dir", m->dir, "files");
     bt_vec_each(&m->files, file) json_array_append_new(bt_json_arr(result, "files"), json_string(*file));
     bt_out_json(result);
     return;
   }
   bt_vec_each(&m->files, file) bt_cli_say("%s/%s\n", m->dir, *file);
-  bt_cli_note("\"make check\" in %s builds and tests it; its README.md tells what is where", m->dir);
+  bt_cli_note("\"make check\" in %s %stests it; its README.md tells what is where", m->dir, bt_streq(m->language, "c") ? "builds and " : "");
 }
 
 int bt_verb_plugin_new(struct bt_cli *cli, struct bt_err **err) {
   const char *dir = bt_args_text(&cli->args, "dir"), *license = bt_args_text(&cli->args, "license");
+  const char *language = bt_args_text(&cli->args, "language");
   __attribute__((cleanup(made_free))) struct made m = {.name = cli->args.rest.items[0],
                                                       .interface = bt_args_text(&cli->args, "interface"),
+                                                      .language = language ? language : "c",
                                                       .license = license ? license : "MIT"};
   if (!m.interface)
     return bt_err_set(err, BT_INVALID, "which interface shall it have? Say --interface chat, or one of those in \"berth plugin new --help\"");

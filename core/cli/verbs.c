@@ -110,6 +110,7 @@ static const struct bt_option sync_options[] = {DRY, DETACH, WAIT, FORMAT, {NULL
 static const struct bt_option source_options[] = {EVERYWHERE, {NULL}};
 static const struct bt_option plugin_new_options[] = {
     {"interface", 0, BT_OPT_TEXT, "chat|lb|monitor|registry|runtime|scm", "what kind of product it joins to Berth", BT_COMPLETE_NONE},
+    {"language", 0, BT_OPT_TEXT, "c|python|lua", "what it is written in (c)", BT_COMPLETE_NONE},
     {"dir", 0, BT_OPT_TEXT, "FOLDER", "make it here (./NAME)", BT_COMPLETE_FOLDER},
     {"license", 0, BT_OPT_TEXT, "SPDX", "its license (MIT)", BT_COMPLETE_NONE},
     {"template", 0, BT_OPT_TEXT, "FOLDER", "templates of your own, instead of those that are installed", BT_COMPLETE_FOLDER},
@@ -203,8 +204,8 @@ const struct bt_verb bt_verbs[] = {
     {"plugin ls", OTHERS, "", "List plug-ins", NULL, no_options, 0, 0, BT_COMPLETE_NONE, .lists = true,
      .run = bt_verb_plugin_ls},
     {"plugin new", OTHERS, "NAME", "Make a folder for a new plug-in, which builds with one command",
-     "NAME is the plug-in's id, <kind>-<product>: chat-irc. The folder holds a small plug-in that works, its test, four ways to build "
-     "it and files for CI. No server is asked.",
+     "NAME is the plug-in's id, <kind>-<product>: chat-irc. The folder holds a small plug-in that works, its test, files for CI, and in C "
+     "four ways to build it. No server is asked.",
      plugin_new_options, 1, 1, BT_COMPLETE_NONE, .local = true, .run = bt_verb_plugin_new},
     {"policy ls", OTHERS, "", "List policies", NULL, no_options, 0, 0, BT_COMPLETE_NONE, .lists = true,
      .run = bt_verb_policy_ls},

@@ -6,7 +6,7 @@
 . "$(dirname "$0")/lib.sh"
 export ASAN_OPTIONS=detect_leaks=1
 dir=$(mktemp -d)
-trap 'rm -rf "$dir" /tmp/berth-plugin-check-lb-try.json*' EXIT
+trap 'rm -rf "$dir"' EXIT
 chmod 755 "$dir"
 
 [ -x "$build/core/berthd" ] || skip_all "there is no build in $build"
@@ -31,6 +31,7 @@ done
 fails "an interface has to be named" 2 "$berth" plugin new chat-x
 like "$out" "--interface" "by an option"
 fails "one that there is" 2 "$berth" plugin new chat-x --interface chta
+fails "a language that it does not speak" 2 "$berth" plugin new chat-x --interface chat --language perl
 fails "a license is an SPDX expression" 2 "$berth" plugin new chat-x --interface chat --license 'MIT"; x'
 is "$(ls)" root "nothing of all that made a folder"
 mkdir full && touch full/file
