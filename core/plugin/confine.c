@@ -1,7 +1,7 @@
 #include "config.h"
 #include "plugin/confine.h"
 
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -42,12 +42,12 @@ void bt_confinement_take(int *socket, struct bt_confinement *out) {
   _Alignas(struct cmsghdr) char room[CMSG_SPACE(sizeof(int))];
   struct iovec part = {text, sizeof text};
   struct msghdr m = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = room, .msg_controllen = sizeof room};
-  *out = (struct bt_confinement){.statm = -1};
+  *out = (struct bt_confinement){.status = -1};
   ssize_t n = *socket < 0 ? -1 : recvmsg(*socket, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
   bt_closep(socket);
   if (n <= 0)
     return;
-  out->statm = fd_of(&m);
+  out->status = fd_of(&m);
   BT_AUTO_ERR err = NULL;
   BT_AUTO_JSON o = bt_json_parse(text, (size_t)n, max_report, 2, "a report", &err);
   if (o)
@@ -55,18 +55,23 @@ void bt_confinement_take(int *socket, struct bt_confinement *out) {
 }
 
 void bt_confinement_free(struct bt_confinement *c) {
-  bt_closep(&c->statm);
+  bt_closep(&c->status);
   c->known = false;
 }
 
+/* "Name:   123 kB", at the beginning of a line. */
+static int64_t kib_of(const char *text, const char *name) {
+  const char *at = strstr(text, name);
+  return at ? strtoll(at + strlen(name), NULL, 10) : 0;
+}
+
 int64_t bt_confinement_memory(const struct bt_confinement *c) {
-  char text[128];
-  long long pages = 0, shared = 0;
-  ssize_t n = c->statm < 0 ? -1 : pread(c->statm, text, sizeof text - 1, 0);
+  char text[max_report];
+  ssize_t n = c->status < 0 ? -1 : pread(c->status, text, sizeof text - 1, 0);
   if (n <= 0)
     return -1;
   text[n] = '\0';
-  return sscanf(text, "%*s %lld %lld", &pages, &shared) == 2 ? (pages - shared) * sysconf(_SC_PAGESIZE) : -1;
+  return (kib_of(text, "\nRssAnon:") + kib_of(text, "\nRssShmem:") + kib_of(text, "\nVmSwap:")) << 10;
 }
 
 /* ---------------------------------------------------------------- in words */
@@ -107,7 +112,7 @@ json_t *bt_confinement_lacks(const struct bt_confinement *c) {
   }
   add(list, !c->own_user, "user");
   add(list, c->memory <= 0, "memory");
-  add(list, c->statm < 0, "memory-watch");
+  add(list, c->status < 0, "memory-watch");
   add(list, c->files <= 0, "files");
   add(list, c->processes <= 0, "processes");
   add(list, !c->no_new_privs, "privileges");

@@ -1,5 +1,5 @@
 /* What a helper is confined by, as it is and not as it was wished: the helper looks at itself before a line of the plug-in's has run, and
- * reports on a socket that it then closes. With the report comes a descriptor of its own numbers (/proc/self/statm), which
+ * reports on a socket that it then closes. With the report comes a descriptor of its own numbers (/proc/self/status), which
  * tells the memory of the process also where its folder in /proc cannot be seen (ProtectProc=invisible). */
 #ifndef BT_PLUGIN_CONFINE_H
 #define BT_PLUGIN_CONFINE_H
@@ -13,13 +13,13 @@ struct bt_confinement {
   bool known; /* a report came; else nothing is believed */
   long long user, memory, files, processes, cpu; /* limits: 0 none */
   bool own_user, seccomp, no_new_privs, sockets; /* sockets: it may open some */
-  int statm;  /* -1: none */
+  int status;  /* -1: none */
 };
 
-/* Takes the report that waits on the socket, which is closed. Zero, and no statm, where none does. */
+/* Takes the report that waits on the socket, which is closed. Zero, and no status, where none does. */
 void bt_confinement_take(int *socket, struct bt_confinement *out);
 void bt_confinement_free(struct bt_confinement *c);
-/* Bytes of memory that are the process's own; -1 where that cannot be seen. */
+/* Bytes of memory that the process has: its own, and what it shares but for files; -1 where that cannot be seen. */
 int64_t bt_confinement_memory(const struct bt_confinement *c);
 
 /* What holds it, and what that others of its kind have is missing, a few words each ("user 58012", "seccomp"; missing: "user", "seccomp",

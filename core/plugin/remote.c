@@ -327,7 +327,7 @@ struct bt_remote *bt_remote_new(struct bt_plugin *entry, struct bt_err **err) {
   struct bt_remote *r = bt_new(struct bt_remote);
   r->plugins = entry->plugins;
   r->entry = entry;
-  r->confinement.statm = -1;
+  r->confinement.status = -1;
   r->host = &entry->cell->host;
   r->services = &server_services;
   if (bt_spawn(&entry->isolation, entry->cell->name, entry->path, &r->process, err) != 0) {

@@ -69,6 +69,7 @@ struct bt_remote {
   bool exited, ended;     /* the process; the link */
   int status;
   BT_VEC(struct bt_remote_handle *) handles; /* what the plug-in opened */
+  size_t bodies;          /* bytes of bodies that wait here for requests of its own, and that it may yet be answered with */
   struct bt_map *asked;   /* answers of methods that are asked: text -> yes or no */
   BT_VEC(struct bt_remote_input) inputs; /* what op's input waits over there */
   struct bt_buf err_line; /* of its standard error, until the end of the line */

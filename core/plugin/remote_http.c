@@ -6,7 +6,13 @@
 #include "plugin/marshal.h"
 #include "plugin/remote.h"
 
-enum { window = 1024 * 1024, go_on_at = 512 * 1024 };
+enum {
+  window = 1024 * 1024,
+  go_on_at = 512 * 1024,
+  max_bodies = 128 * 1024 * 1024, /* of one plug-in's requests together */
+  default_answer = 4 * 1024 * 1024,
+  answer_share = 4 /* answers of the largest size are rare: so many of them count as one */
+};
 
 /* ---------------------------------------------------------------- requests */
 
@@ -16,7 +22,17 @@ struct request {
   bool paused;
   struct bt_buf body; /* of the request, as it comes from there */
   bool body_end, body_abort, body_asked;
+  size_t charged; /* of the remote's bodies */
 };
+
+/* Room for so many bytes more? Else the request is not made. */
+static bool charge(struct bt_remote *r, struct request *q, size_t len) {
+  if (len > max_bodies - BT_MIN(r->bodies, (size_t)max_bodies))
+    return false;
+  r->bodies += len;
+  q->charged += len;
+  return true;
+}
 
 /* done still comes, and frees it. */
 static void request_close(struct bt_remote_handle *h, struct bt_remote *r) {
@@ -60,6 +76,8 @@ static ssize_t read_body(void *arg, void *buf, size_t room) {
   if (n) {
     memcpy(buf, q->body.data, n);
     bt_buf_consume(&q->body, n);
+    q->charged -= n;
+    q->base.remote->bodies -= n;
   }
   if (q->body.len == 0)
     ask_body(q);
@@ -79,6 +97,8 @@ static void on_done(void *arg, enum berth_code code, const char *message, int st
   struct request *q = arg;
   struct bt_remote *r = q->base.remote;
   berth_handle id = q->base.id;
+  if (r)
+    r->bodies -= q->charged;
   bt_remote_handle_off(&q->base);
   bt_buf_free(&q->body);
   free(q);
@@ -95,6 +115,13 @@ static void start_request(struct bt_remote *r, const struct bt_message *m, berth
     return;
   }
   const json_t *h = m->head;
+  size_t answer = (size_t)BT_MAX(bt_json_int(h, "max_body", 0), 0);
+  answer = BT_MIN(answer, (size_t)BT_WIRE_MAX_BYTES - 4096);
+  size_t kept = bt_json_bool(h, "stream", false) ? (size_t)window : answer ? answer : (size_t)default_answer;
+  if (!charge(r, q, m->len + kept / answer_share)) {
+    on_done(q, BERTH_EXHAUSTED, "its requests at once have over 128 MiB of bodies", 0, NULL, 0);
+    return;
+  }
   struct berth_http_request request = {.size = sizeof request,
                                        .method = bt_json_str_or(h, "method", "GET"),
                                        .url = bt_json_str_or(h, "url", ""),
@@ -106,7 +133,7 @@ static void start_request(struct bt_remote *r, const struct bt_message *m, berth
                                        .read_body = bt_json_bool(h, "upload", false) ? read_body : NULL,
                                        .timeout_ms = bt_json_int(h, "timeout_ms", 0),
                                        .connect_timeout_ms = bt_json_int(h, "connect_timeout_ms", 0),
-                                       .max_body = (size_t)BT_MAX(bt_json_int(h, "max_body", 0), 0),
+                                       .max_body = answer,
                                        .tls_ca_file = bt_json_str(h, "tls_ca_file"),
                                        .tls_cert_file = bt_json_str(h, "tls_cert_file"),
                                        .tls_key_file = bt_json_str(h, "tls_key_file"),
@@ -116,7 +143,6 @@ static void start_request(struct bt_remote *r, const struct bt_message *m, berth
                                        .on_data = bt_json_bool(h, "stream", false) ? on_data : NULL,
                                        .done = on_done,
                                        .arg = q};
-  request.max_body = BT_MIN(request.max_body, (size_t)BT_WIRE_MAX_BYTES - 4096);
   q->base.here = r->services->http->request(r->host, &request);
   if (!q->base.here)
     on_done(q, BERTH_CANCELLED, "the plug-in is stopping", 0, NULL, 0);
@@ -125,9 +151,11 @@ static void start_request(struct bt_remote *r, const struct bt_message *m, berth
 static void on_body(struct bt_remote *r, const struct bt_message *m, struct request *q) {
   if (q->body_end || !q->body_asked)
     return;
-  bt_buf_add(&q->body, m->bytes, m->len);
+  bool room = charge(r, q, m->len);
+  if (room)
+    bt_buf_add(&q->body, m->bytes, m->len);
   q->body_end = bt_json_bool(m->head, "end", false);
-  q->body_abort = bt_json_bool(m->head, "abort", false);
+  q->body_abort = !room || bt_json_bool(m->head, "abort", false);
   q->body_asked = false;
   r->services->http->resume(r->host, q->base.here);
 }
@@ -215,6 +243,8 @@ static void on_write(struct bt_remote *r, const struct bt_message *m, const stru
   bt_json_set_int(head, "bytes", (long long)m->len);
   bt_json_set_int(head, "waiting", (long long)waiting);
   bt_remote_send(r, head, NULL, 0);
+  if (waiting > max_bodies) /* it does not look at what waits */
+    r->services->http->cancel(r->host, h->here);
 }
 
 /* ---------------------------------------------------------------- all */

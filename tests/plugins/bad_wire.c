@@ -5,7 +5,11 @@
 #include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/ipc.h>
+#include <sys/mman.h>
+#include <sys/shm.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 enum { mib = 1024 * 1024 };
@@ -125,6 +129,40 @@ static void logs(void) {
     frame(one, sizeof one - 1, NULL, 0);
 }
 
+/* Memory that counts as nobody's data: shared with nobody. In steps, so that who watches gets his turn. */
+static void share(void) {
+  size_t size = 1024u * mib;
+  char *all = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (all == MAP_FAILED)
+    return;
+  for (size_t at = 0; at < size; at += 4096) {
+    ((volatile char *)all)[at] = 1;
+    if (at % (mib * 16) == 0)
+      usleep(40000);
+  }
+}
+
+/* So many kinds of memory without a mapping could be had. */
+static int hidden_memory(void) {
+  int n = 0;
+  int fd = (int)syscall(SYS_memfd_create, "x", 0), id = shmget(IPC_PRIVATE, 4096, IPC_CREAT | 0600);
+  n += (fd >= 0) + (id >= 0);
+  if (id >= 0)
+    shmctl(id, IPC_RMID, NULL);
+  return n;
+}
+
+/* Requests with bodies, to a server that takes none, faster than any can end. */
+static void bodies(const char *port) {
+  char *body = calloc(1, 16 * mib), head[200];
+  for (int id = 1; id <= 30; id++) {
+    int n = snprintf(head, sizeof head,
+                     "{\"t\":\"http.request\",\"id\":%d,\"method\":\"PUT\",\"url\":\"http://127.0.0.1:%s/\",\"body\":true}", 1000 + id, port);
+    frame(head, (size_t)n, body, 16 * mib);
+  }
+  free(body);
+}
+
 static void simple_send(struct berth_instance *self, berth_op op, const struct berth_chat_send *request) {
   const char *what = request->text;
   if (strcmp(what, "text") == 0) {
@@ -153,5 +191,15 @@ static void simple_send(struct berth_instance *self, berth_op op, const struct b
     metrics(self);
   else if (strcmp(what, "logs") == 0)
     logs();
+  else if (strcmp(what, "share") == 0)
+    share();
+  else if (strncmp(what, "bodies ", 7) == 0)
+    bodies(what + 7);
+  if (strcmp(what, "hidden") == 0) {
+    char result[64];
+    snprintf(result, sizeof result, "{\"kinds\":%d}", hidden_memory());
+    self->ops->finish(self->host, op, BERTH_OK, NULL, result);
+    return;
+  }
   self->ops->finish(self->host, op, BERTH_OK, NULL, "{\"mine\":true}");
 }

@@ -60,8 +60,10 @@ struct helper_limits {
 /* Takes away what the limits say, for good: user, rlimits, new privileges, system calls; and dies with the server. 0, or -1 with a
  * sentence on standard error. */
 int helper_confine(const struct helper_limits *limits);
+/* Is there a filter for this processor? Another one, of the service's, may be in force where there is none. */
+bool helper_filters(void);
 /* Tells the server what confines us by now (report.c): once, before there is code of the plug-in. Closes both. */
-void helper_report(int *socket, int *statm);
+void helper_report(int *socket, int *status);
 /* Our memory is for nobody to read; after the plug-in was mapped. */
 void helper_hide(void);
 

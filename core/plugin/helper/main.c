@@ -139,9 +139,9 @@ static int load(const char *path, int fd) {
 }
 
 static int confine(struct options *o) {
-  int statm = o->report < 0 ? -1 : open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+  int status = o->report < 0 ? -1 : open("/proc/self/status", O_RDONLY | O_CLOEXEC);
   int rc = helper_confine(&o->limits);
-  helper_report(&o->report, &statm);
+  helper_report(&o->report, &status);
   return rc;
 }
 

@@ -1,5 +1,5 @@
 /* What confines this process, as the kernel has it, told to the server before the plug-in's code is there: what stands on that socket is
- * ours. A descriptor of our own statm goes along, by which the server sees our memory. */
+ * ours. A descriptor of our own status goes along, by which the server sees our memory. */
 #include "config.h"
 
 #include <fcntl.h>
@@ -34,30 +34,30 @@ static char *describe(void) {
   put_limit(o, "files", RLIMIT_NOFILE);
   put_limit(o, "processes", RLIMIT_NPROC);
   put_limit(o, "cpu", RLIMIT_CPU);
-  bt_json_set_bool(o, "seccomp", prctl(PR_GET_SECCOMP, 0, 0, 0, 0) == 2);
+  bt_json_set_bool(o, "seccomp", helper_filters() && prctl(PR_GET_SECCOMP, 0, 0, 0, 0) == 2);
   bt_json_set_bool(o, "no_new_privs", prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1);
   bt_json_set_bool(o, "sockets", opens_sockets());
   return bt_json_text(o);
 }
 
-void helper_report(int *socket, int *statm) {
+void helper_report(int *socket, int *status) {
   if (*socket < 0)
     return;
   BT_AUTO_FREE char *text = describe();
-  _Alignas(struct cmsghdr) char room[CMSG_SPACE(sizeof *statm)] = {0};
+  _Alignas(struct cmsghdr) char room[CMSG_SPACE(sizeof *status)] = {0};
   struct iovec part = {text, strlen(text)};
   struct msghdr m = {.msg_iov = &part, .msg_iovlen = 1};
-  if (*statm >= 0) {
+  if (*status >= 0) {
     m.msg_control = room;
     m.msg_controllen = sizeof room;
     struct cmsghdr *c = CMSG_FIRSTHDR(&m);
     c->cmsg_level = SOL_SOCKET;
     c->cmsg_type = SCM_RIGHTS;
-    c->cmsg_len = CMSG_LEN(sizeof *statm);
-    memcpy(CMSG_DATA(c), statm, sizeof *statm);
+    c->cmsg_len = CMSG_LEN(sizeof *status);
+    memcpy(CMSG_DATA(c), status, sizeof *status);
   }
   ssize_t n = sendmsg(*socket, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
   (void)n; /* the server takes what does not come for no confinement */
-  bt_closep(statm);
+  bt_closep(status);
   bt_closep(socket);
 }
