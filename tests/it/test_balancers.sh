@@ -8,6 +8,19 @@ command -v haproxy >/dev/null || skip_all "haproxy is not installed"
 docker version >/dev/null 2>&1 || skip_all "no Docker Engine answers"
 
 base=$((20000 + $$ % 12000))
+own=/dev/shm/berth-$it # a tmpfs that a user of the plug-in's own can have
+end_balancers() {
+  local rc=$? dir
+  [ -z "$it_pid" ] || timeout 60 berth down "$it" >/dev/null 2>&1
+  it_stop
+  for dir in "$it_dir"/*/ "$own/"; do
+    [ -f "$dir/haproxy.pid" ] && kill "$(cat "$dir/haproxy.pid")" 2>/dev/null
+  done
+  rm -rf "$own"
+  (exit $rc)
+  it_cleanup
+}
+trap end_balancers EXIT
 entry() { echo "  - {name: $1, plugin: lb-haproxy, config: {dir: $it_dir/$1, http: ['127.0.0.1:$2'], https: ['127.0.0.1:$(($2 + 1))'], keep_running: false}}"; }
 north=$(entry north "$base") south=$(entry south $((base + 2)))
 role='south and north \(lb-haproxy\) both claim the role route.ingress, which one alone can have: remove one of them under plugins: in berthd.yaml'
@@ -108,4 +121,20 @@ ok "$(awk "BEGIN { exit !($EPOCHREALTIME - $before < 2) }"; echo $?)" "the serve
 kill -CONT "$worker"
 ok "$(wait_for 30 eval '[ "$(row h1.example/ .state)" != "" ] && [ "$(row page.example/ .state)" = maintenance ]'; echo $?)" "and goes on with it afterwards"
 is "$(get page.example)" "$page" "it serves"
+timeout 60 berth down >/dev/null 2>&1
+
+# --- a user of its own, without a right that others have not
+if [ "$(id -u)" = 0 ]; then
+  it_stop
+  user=$((58000 + $$ % 1000))
+  mkdir -m 700 "$own" && chown "$user" "$own"
+  it_config "  - {name: own, plugin: lb-haproxy, isolation: process, user: $user, network: true, limits: {files: 4096}, config: {dir: $own, http: ['127.0.0.1:$((base + 2))'],
+       https: [], keep_running: false}}"
+  it_start
+  app '{port: 8080, hosts: own.example, rate_limit: {requests: 1000}, maintenance: {body: "mine"}}'
+  timeout 60 berth up >/dev/null 2>&1
+  ok "$(wait_for 20 eval '[ "$(get own.example)" = mine ]'; echo $?)" "HAProxy serves as a user of its own"
+  status=/proc/$(cat "$own/haproxy.pid")/status
+  is "$(awk '/^(Uid|CapEff|NoNewPrivs):/ { printf "%s ", $2 }' "$status")" "$user 0000000000000000 1 " "without any capability, and it can get none"
+fi
 done_testing
