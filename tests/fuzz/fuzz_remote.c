@@ -106,6 +106,16 @@ static void collect(void *arg, int64_t max_age_ms, void (*sample)(void *done_arg
   done(done_arg, BT_OK, "");
 }
 
+static bool offers(const struct berth_host *host, const char *id) {
+  (void)host;
+  return bt_host_offers(&F.server, id);
+}
+
+static const struct bt_remote_services services = {.http = &bt_service_http, .kv = &bt_service_kv, .secret = &bt_service_secret,
+                                                   .metrics = &bt_service_metrics, .events = &bt_service_events, .routes = &bt_service_routes,
+                                                   .query = &bt_service_query, .finish = bt_ops_finish, .emit = bt_ops_emit,
+                                                   .reply = bt_ops_reply, .offers = offers};
+
 /* ---------------------------------------------------------------- its side of the conversation */
 
 /* Two turns: what was refused ends in the next one, and what that posts is done, too. */
@@ -166,7 +176,7 @@ static void begin(void) {
   F.kv = bt_map_new(free);
   F.server.feed = bt_feed_new(100); /* what an execution leaves behind would be looked at as a leak, for long */
   F.remote = bt_new(struct bt_remote);
-  *F.remote = (struct bt_remote){.plugins = F.plugins, .entry = F.entry, .state = BT_REMOTE_RUNNING};
+  *F.remote = (struct bt_remote){.plugins = F.plugins, .entry = F.entry, .host = &F.entry->cell->host, .services = &services, .state = BT_REMOTE_RUNNING};
   F.entry->self = (struct berth_instance *)F.remote;
   F.replies = F.requests = 0;
   for (size_t i = 0; i < n_ops; i++) {
