@@ -63,12 +63,61 @@ static void events(struct berth_instance *self, berth_op op) {
   self->watch = op;
 }
 
-static void probe(struct berth_instance *self, berth_op op) {
-  const char *usual = self->alive ? "it runs, and has what it should" : "nothing is to be served, so it does not run";
-  PU_AUTO_JSON o = json_pack("{s:s,s:o,s:s}", "status", self->failing ? "failing" : "ok", "detail",
-                             pu_json_string(self->detail ? self->detail : usual), "version", self->product_version ? self->product_version : "");
+static void answer_probe(struct berth_instance *self, berth_op op, bool failing, const char *detail, const char *version) {
+  PU_AUTO_JSON o = json_pack("{s:s,s:o,s:o}", "status", failing ? "failing" : "ok", "detail", pu_json_string(detail), "version",
+                             pu_json_string(version ? version : ""));
   PU_AUTO_FREE text = pu_json_text(o);
   self->ops->finish(self->host, op, BERTH_OK, NULL, text);
+}
+
+/* Nothing is to be served yet: whether what would serve it is there, and in which version, is told by the program itself. */
+struct asked {
+  struct berth_instance *self;
+  berth_op op;
+};
+
+static const char idle[] = "nothing is to be served, so it does not run";
+
+/* "HAProxy version 2.6.12-1 2023/…", "HA-Proxy version 1.8…". */
+static void on_version(void *arg, int status, const char *out, size_t out_len, const char *err, size_t err_len) {
+  struct asked *a = arg;
+  (void)err, (void)err_len;
+  static const char before[] = "roxy version ";
+  PU_AUTO_FREE said = pu_strndup(out, out_len);
+  char *version = strstr(said, before);
+  if (status == 0 && version) {
+    version += sizeof before - 1;
+    version[strcspn(version, " \n")] = '\0';
+    answer_probe(a->self, a->op, false, idle, version);
+  } else {
+    PU_AUTO_FREE detail = pu_asprintf("%s -v tells no version of HAProxy (exit status %d): check program under this plug-in's config",
+                                      a->self->settings.program, status);
+    answer_probe(a->self, a->op, true, detail, NULL);
+  }
+  free(a);
+}
+
+static void ask_program(struct berth_instance *self, berth_op op) {
+  const char *argv[] = {self->settings.program, "-v", NULL};
+  static const char *env[] = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", NULL};
+  struct asked *a = pu_new(struct asked);
+  *a = (struct asked){self, op};
+  struct berth_child_request request = {
+      .size = sizeof request, .argv = argv, .env = env, .timeout_ms = 4000, .max_output = 65536, .done = on_version, .arg = a};
+  if (self->child->spawn(self->host, &request))
+    return;
+  free(a);
+  PU_AUTO_FREE detail = pu_asprintf("%s is not on the server's machine: install it (apt-get install haproxy), or name it as program",
+                                    self->settings.program);
+  answer_probe(self, op, true, detail, NULL);
+}
+
+static void probe(struct berth_instance *self, berth_op op) {
+  if (!self->alive && !self->failing && !self->settings.attach)
+    ask_program(self, op);
+  else
+    answer_probe(self, op, self->failing, self->detail ? self->detail : self->alive ? "it runs, and has what it should" : idle,
+                 self->product_version);
 }
 
 static void cancel(struct berth_instance *self, berth_op op) {

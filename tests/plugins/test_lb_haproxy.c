@@ -4,6 +4,7 @@
 
 #include <berth/lb.h>
 #include <signal.h>
+#include <sys/stat.h>
 
 #include "base/buf.h"
 #include "base/file.h"
@@ -300,6 +301,38 @@ static void end_pid(const char *file) {
     kill(atoi(text), SIGTERM);
 }
 
+/* How the doctor finds HAProxy where nothing is to be served: there, another version, absent. */
+static void probed(const char *program, const char *status, const char *detail, const char *version) {
+  BT_AUTO_FREE char *module = test_modules("plugins/lb-haproxy/.libs");
+  BT_AUTO_FREE char *json = bt_asprintf("[{\"name\":\"lb\",\"plugin\":\"%s/lb-haproxy.so\",\"config\":{\"program\":\"%s\",\"dir\":\"%s/idle\"}}]",
+                                        module, program, dir);
+  test_load("[]");
+  test_load(json);
+  struct bt_plugin *asked = bt_plugins_named(T.plugins, "lb");
+  const struct berth_lb *lb = bt_plugin_methods(asked, BERTH_LB);
+  TEST_CALL c = {0};
+  struct bt_plugin_call call = {.method = "lb.probe", .done = test_done, .arg = &c};
+  bt_plugin_invoke(asked, lb, probe, &call);
+  run_until(&c.done, 8000);
+  is_str(bt_json_str(c.result, "status"), status, program);
+  ok(strstr(bt_json_str_or(c.result, "detail", ""), detail), "it says: %s", bt_json_str_or(c.result, "detail", "nothing"));
+  ok(bt_starts(bt_json_str_or(c.result, "version", ""), version), "its version: %s", bt_json_str_or(c.result, "version", "none"));
+}
+
+static void test_idle(void) {
+  BT_AUTO_FREE char *old = bt_asprintf("%s/old-haproxy", dir), *absent = bt_asprintf("%s/no-haproxy", dir);
+  FILE *f = fopen(old, "we");
+  BT_ASSERT(f);
+  fputs("#!/bin/sh\necho 'HA-Proxy version 1.8.0-1 2018/01/01'\n", f);
+  fclose(f);
+  BT_ASSERT(chmod(old, 0755) == 0);
+  probed("haproxy", "ok", "nothing is to be served", "2.");
+  probed(old, "ok", "nothing is to be served", "1.8.0-1");
+  probed(absent, "failing", "is not on the server's machine: install it", "");
+  probed("/bin/true", "failing", "tells no version", "");
+  test_load("[]");
+}
+
 int main(void) {
   if (system("command -v haproxy >/dev/null && command -v curl >/dev/null") != 0)
     return skip_all("haproxy or curl is not installed");
@@ -308,6 +341,7 @@ int main(void) {
   http_port = 20000 + (int)getpid() % 12000;
   ok(web_start(&one) && web_start(&two), "two endpoints");
   test_open_server(NULL);
+  test_idle();
   load("");
   test_routes();
   test_drain();
