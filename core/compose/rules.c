@@ -99,6 +99,18 @@ static void check_mode(struct bt_load *load, const char *name, const struct bt_y
                   text_of(deploy, "mode"));
 }
 
+/* Words about the runs of a job mean nothing for what runs on and on. */
+static void check_job(struct bt_load *load, const char *name, const struct bt_yaml *service) {
+  static const char *const keys[] = {"schedule", "time_zone", "concurrency", "starting_deadline", "active_deadline", "suspend", "successful_history_limit", "failed_history_limit"};
+  const struct bt_yaml *job = bt_yaml_get(bt_yaml_get(service, "x-berth"), "job");
+  const char *mode = text_of(bt_yaml_get(service, "deploy"), "mode");
+  for (size_t i = 0; i < BT_COUNT(keys) && !bt_streq(mode, "replicated-job") && !bt_streq(mode, "global-job"); i++) {
+    const struct bt_yaml *n = job && job->kind == BT_YAML_MAP ? bt_yaml_get(job, keys[i]) : NULL;
+    if (n)
+      bt_diag_error(load->diags, n->loc, "services.%s.x-berth.job.%s is for jobs; set \"deploy: {mode: replicated-job}\"", name, keys[i]);
+  }
+}
+
 /* Accepted, and without effect where there is one node: that is said rather than left to be found out. */
 static void check_spread(struct bt_load *load, const char *name, const struct bt_yaml *service) {
   const struct bt_yaml *list = bt_yaml_get(bt_yaml_get(bt_yaml_get(service, "deploy"), "placement"), "preferences");
@@ -192,6 +204,7 @@ void bt_compose_check_rules(struct bt_load *load, const struct bt_yaml *tree) {
     check_ports(load, pair->key, pair->value);
     check_addresses(load, pair->key, pair->value);
     check_mode(load, pair->key, pair->value);
+    check_job(load, pair->key, pair->value);
     check_spread(load, pair->key, pair->value);
     check_builds(load, pair->key, pair->value);
     check_volumes_from(load, pair->key, pair->value);

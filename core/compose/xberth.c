@@ -1,4 +1,4 @@
-/* x-berth of a service: probes, job, progress_deadline (routes stand in xberth_routes.c). Checked key by key and completed in place, so that what runs them reads plain values:
+/* x-berth of a service: probes, job, progress_deadline (jobs stand in xberth_job.c, routes in xberth_routes.c). Checked key by key and completed in place, so that what runs them reads plain values:
  * durations as Go prints them, numbers as numbers, commands as lists. */
 #include "config.h"
 
@@ -14,7 +14,8 @@
 const char *const bt_xberth_keys[] = {
     "probes", "probes.readiness", "probes.liveness", "probes.startup", "http", "http.path", "http.port", "http.scheme",
     "http.headers", "http.status", "tcp", "tcp.port", "exec", "exec.command", "interval", "timeout", "failures",
-    "successes", "start_period", "job", "job.completions", "job.max_concurrent", "job.backoff_limit", "progress_deadline", "routes",
+    "successes", "start_period", "job", "job.completions", "job.max_concurrent", "job.backoff_limit", "job.schedule", "job.time_zone", "job.concurrency",
+    "job.starting_deadline", "job.active_deadline", "job.suspend", "job.successful_history_limit", "job.failed_history_limit", "progress_deadline", "routes",
     "protocol", "hosts", "paths", "port", "listen", "scheme", "weight", "share", "tls", "tls.secret", "tls.redirect", "sticky",
     "sticky.by", "sticky.cookie", "sticky.lifetime", "timeouts", "timeouts.connect", "timeouts.response", "timeouts.idle",
     "rate_limit", "rate_limit.requests", "rate_limit.period", "maintenance", "maintenance.status", "maintenance.content_type",
@@ -174,15 +175,6 @@ static void probe(struct bt_load *load, struct bt_yaml *n, const char *kind, con
   bt_xberth_number(load, n, "successes", 1, bt_streq(kind, "readiness") ? 1000 : 1, 1, place);
 }
 
-static void job(struct bt_load *load, struct bt_yaml *n, const struct bt_place *place) {
-  static const char *const keys[] = {"completions", "max_concurrent", "backoff_limit", NULL};
-  if (!bt_xberth_only(load, n, place, keys))
-    return;
-  bt_xberth_number(load, n, "completions", 1, 100000, -1, place);
-  bt_xberth_number(load, n, "max_concurrent", 1, 100000, -1, place);
-  bt_xberth_number(load, n, "backoff_limit", 0, 1000, -1, place);
-}
-
 /* "digest", a range of versions, or "none". A number such as 1.2 is a range as well. */
 static void update(struct bt_load *load, struct bt_yaml *xberth, const struct bt_place *place) {
   const struct bt_yaml *n = bt_yaml_get(xberth, "update");
@@ -209,7 +201,7 @@ void bt_compose_check_xberth(struct bt_load *load, struct bt_yaml *xberth, const
     return;
   struct bt_yaml *probes = bt_yaml_get(xberth, "probes"), *work = bt_yaml_get(xberth, "job");
   if (work)
-    job(load, work, BT_PLACE_KEY(here, "job"));
+    bt_xberth_job(load, work, BT_PLACE_KEY(here, "job"));
   if (bt_yaml_get(xberth, "progress_deadline")) /* without it control takes the health check's times into account */
     bt_xberth_duration(load, xberth, "progress_deadline", 1000000000, "10m0s", here);
   if (bt_yaml_get(xberth, "routes"))

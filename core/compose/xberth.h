@@ -1,4 +1,4 @@
-/* Between the files that check x-berth (xberth.c, xberth_routes.c): how a wrong value is told, and values that are checked and
+/* Between the files that check x-berth (xberth.c, xberth_job.c, xberth_routes.c): how a wrong value is told, and values that are checked and
  * completed in place. Inside the Compose room only. */
 #ifndef BT_COMPOSE_XBERTH_H
 #define BT_COMPOSE_XBERTH_H
@@ -18,6 +18,9 @@ void bt_xberth_number(struct bt_load *load, struct bt_yaml *map, const char *key
 /* A duration from min (ns) to 24h, completed as Go prints it; otherwise NULL: nothing where absent. */
 void bt_xberth_duration(struct bt_load *load, struct bt_yaml *map, const char *key, int64_t min, const char *otherwise,
                         const struct bt_place *place);
+
+/* xberth_job.c: checks and completes x-berth.job of a service in place. */
+void bt_xberth_job(struct bt_load *load, struct bt_yaml *job, const struct bt_place *place);
 
 /* xberth_routes.c: checks and completes x-berth.routes of a service in place. */
 void bt_xberth_routes(struct bt_load *load, struct bt_yaml *routes, const struct bt_place *place);

@@ -202,7 +202,8 @@ static int read_all(struct bt_service *s, struct bt_err **err) {
   if (!s->image && !s->build)
     return bt_err_set(err, BT_INVALID, "service %s has neither image nor build", s->name);
   if (read_mode(s, deploy, err) || read_replicas(s, deploy, err) || read_update(s, deploy, "update_config", &s->update, err) ||
-      read_update(s, deploy, "rollback_config", &s->rollback, err) || read_restart(s, deploy, err))
+      read_update(s, deploy, "rollback_config", &s->rollback, err) || read_restart(s, deploy, err) ||
+      bt_job_parse(s->name, bt_json_obj(bt_json_obj(s->json, "x-berth"), "job"), &s->job, err))
     return -1;
   read_sharing(s);
   read_checks(s);

@@ -10,6 +10,7 @@
 
 #include "base/err.h"
 #include "base/vec.h"
+#include "model/job.h"
 #include "model/route.h"
 
 enum bt_mode { BT_MODE_REPLICATED, BT_MODE_GLOBAL, BT_MODE_REPLICATED_JOB, BT_MODE_GLOBAL_JOB };
@@ -85,6 +86,7 @@ struct bt_service {
   int replicas;       /* instances, or completions of a job */
   int max_concurrent; /* of a job */
   int backoff_limit;  /* attempts of one completion after the first */
+  struct bt_job job;  /* when it runs */
   struct bt_update update, rollback;
   struct bt_restart restart;
   const char *auto_update;  /* x-berth.update: "digest" or a range of versions, borrowed from json; NULL: none */

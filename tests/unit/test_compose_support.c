@@ -101,7 +101,7 @@ static void test_warn(void) {
 }
 
 static void test_rules(void) {
-  says(A "    scale: 3\n    ports: [\"80:80\", \"53-55:53/udp\", 90, \"100-102:100\"]\n", "", "ports that replicas can have");
+  says(A "    scale: 3\n    ports: [\"80:80\", \"53-55:54/udp\", 90, \"100-102:100\"]\n", "", "ports that replicas can have");
   says(A "    scale: 3\n    ports: [\"53:53/udp\"]\n",
        "/p/c.yaml:5:13: error: services.a: 3 replicas cannot share the published port 53, since the engine binds UDP and SCTP for "
        "one container; publish a range of 3 (\"53-55\")\n",
@@ -160,6 +160,25 @@ static void test_xberth(void) {
          "a job and a deadline pass");
   BT_AUTO_JSON job = json_loads("{\"job\":{\"completions\":4,\"max_concurrent\":2},\"progress_deadline\":\"1m30s\"}", 0, NULL);
   ok(bt_json_equal(json_object_get(bt_json_obj(bt_json_obj(result.model, "services"), "a"), "x-berth"), job), "in canonical form");
+  bt_compose_result_free(&result);
+  says(A "    deploy: {mode: replicated-job}\n    x-berth: {job: {schedule: 0 0 31 2 *}}\n",
+       "/p/c.yaml:5:31: error: services.a.x-berth.job.schedule: schedule \"0 0 31 2 *\": it is never due: none of its months has such a day\n", "31 February");
+  says(A "    deploy: {mode: replicated-job}\n    x-berth: {job: {schedule: [a]}}\n",
+       "/p/c.yaml:5:31: error: services.a.x-berth.job.schedule must be a schedule such as \"30 2 * * *\", @daily or \"@every 10m\", not a sequence\n", "a list");
+  says(A "    deploy: {mode: replicated-job}\n    x-berth: {job: {schedule: \"@daily\", time_zone: ../../etc/passwd}}\n",
+       "/p/c.yaml:5:52: error: services.a.x-berth.job.time_zone must be the name of a time zone, such as Europe/Berlin, not \"../../etc/passwd\"\n", "a path");
+  says(A "    deploy: {mode: replicated-job}\n    x-berth: {job: {schedule: \"@daily\", concurrency: Forbid}}\n",
+       "/p/c.yaml:5:54: error: services.a.x-berth.job.concurrency must be allow, forbid or replace, not \"Forbid\"\n", "a word");
+  says(A "    deploy: {mode: replicated-job}\n    x-berth: {job: {schedule: \"@daily\", active_deadline: 0s}}\n",
+       "/p/c.yaml:5:58: error: services.a.x-berth.job.active_deadline must be a duration from 1s to 8784h, such as 10m, not \"0s\"\n", "a deadline");
+  says(A "    deploy: {mode: replicated-job}\n    x-berth: {job: {time_zone: UTC}}\n",
+       "/p/c.yaml:5:32: error: services.a.x-berth.job.time_zone says something of a schedule, and there is none; add \"schedule\" or leave it out\n", "no schedule");
+  says(A "    x-berth: {job: {schedule: \"@daily\"}}\n",
+       "/p/c.yaml:4:31: error: services.a.x-berth.job.schedule is for jobs; set \"deploy: {mode: replicated-job}\"\n", "no job");
+  is_int(load(A "    deploy: {mode: replicated-job}\n    x-berth: {job: {schedule: \"*/5 * * * *\", time_zone: Europe/Berlin, active_deadline: 90m, suspend: yes}}\n", BT_COMPAT_REFUSE, NULL,
+              &result), 0, "a schedule passes");
+  BT_AUTO_JSON timed = json_loads("{\"job\":{\"schedule\":\"*/5 * * * *\",\"time_zone\":\"Europe/Berlin\",\"active_deadline\":\"1h30m0s\",\"suspend\":true}}", 0, NULL);
+  ok(bt_json_equal(json_object_get(bt_json_obj(bt_json_obj(result.model, "services"), "a"), "x-berth"), timed), "in canonical form");
   bt_compose_result_free(&result);
   says(A "    x-berth: {job: {completions: 0}}\n",
        "/p/c.yaml:4:34: error: services.a.x-berth.job.completions must be an integer from 1 to 100000, not \"0\"\n", "completions");

@@ -122,8 +122,15 @@ static void test_jobs(void) {
   struct bt_service *s = parse("{'image':'a','deploy':{'mode':'replicated-job','replicas':2},'x-berth':{'job':{'completions':5}}}", NULL);
   ok(bt_service_is_job(s) && s->replicas == 5 && s->max_concurrent == 2, "five completions, two at a time");
   is_str(s->restart.condition, "none", "a job is not tried again by default");
+  ok(!s->job.schedule && s->job.keep_succeeded == 3 && s->job.keep_failed == 1 && !s->job.active_deadline_ms, "no schedule, and what is kept of its runs");
   bt_service_free(&s);
   refused("{'image':'a','deploy':{'mode':'replicated-job','restart_policy':{'condition':'any'}}}", "a job ends");
+  struct bt_service *timed = parse("{'image':'a','deploy':{'mode':'replicated-job'},'x-berth':{'job':{'schedule':'@every 30s','concurrency':'forbid','active_deadline':'1m30s',"
+                                   "'failed_history_limit':0}}}", NULL);
+  ok(timed->job.cron.every_s == 30 && timed->job.concurrency == BT_CONCUR_FORBID && timed->job.active_deadline_ms == 90000 && timed->job.keep_failed == 0, "a schedule");
+  bt_service_free(&timed);
+  refused("{'image':'a','x-berth':{'job':{'schedule':'61 * * * *'}}}", "the minute \"61\"");
+  refused("{'image':'a','x-berth':{'job':{'schedule':'@daily','time_zone':'/etc/passwd'}}}", "no name of a time zone");
 }
 
 static void test_refusals(void) {
