@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "api/zones.h"
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/json.h"
@@ -113,6 +114,16 @@ static void lb_report(void *arg, json_t *args_steal) {
     json_decref(args_steal);
   else
     bt_executor_write(d->executor, "lb.report", args_steal, "system", false, nobody_waits, NULL);
+}
+
+/* Rules of time zones may have changed while the server was down: governments do so at short notice. */
+static void refresh_zones(struct bt_daemon *d) {
+  BT_AUTO_JSON names = bt_control_zones(bt_executor_control(d->executor));
+  if (json_array_size(names) == 0)
+    return;
+  json_t *args = json_object();
+  bt_json_set(args, "zones", bt_zones_read(names));
+  bt_executor_write(d->executor, "zones.put", args, "system", false, nobody_waits, NULL);
 }
 
 static void open_balancer(struct bt_daemon *d) {
@@ -391,6 +402,7 @@ int bt_daemon_open(struct bt_daemon *d, struct bt_err **err) {
   load_plugins(d);
   bt_daemon_doctor_soon(d);
   bt_executor_start(d->executor);
+  refresh_zones(d);
   bt_agent_start(d->agent);
   return 0;
 }

@@ -8,6 +8,7 @@
 
 #include "api/document.h"
 #include "api/follow_files.h"
+#include "api/zones.h"
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/mem.h"
@@ -229,6 +230,9 @@ static void apply_args(struct admission *a) {
   bt_json_set_str(a->args, "namespace", a->namespace_);
   bt_json_set_str(a->args, "app", a->app);
   bt_json_set(a->args, "contents", contents);
+  BT_AUTO_JSON zones = bt_zones_of_model(a->model);
+  if (json_array_size(zones))
+    bt_json_set(a->args, "zones", bt_zones_read(zones));
   for (size_t i = 0; i < BT_COUNT(texts); i++)
     if (bt_json_str(a->doc, texts[i]))
       bt_json_set_str(a->args, texts[i], bt_json_str(a->doc, texts[i]));

@@ -178,6 +178,16 @@ static void restart(struct bt_api *api, struct bt_exchange *x) {
   change_free(&c);
 }
 
+static void run_job(struct bt_api *api, struct bt_exchange *x) {
+  static const char *const keys[] = {NULL};
+  struct change c;
+  if (!begin(api, x, keys, &c))
+    return;
+  bt_json_set_str(c.args, "service", x->params[2]);
+  bt_api_write(api, x, "job.run", bt_steal(c.args), c.dry_run, NULL);
+  change_free(&c);
+}
+
 static void delete_app(struct bt_api *api, struct bt_exchange *x) {
   static const char *const keys[] = {NULL};
   BT_AUTO_ERR err = NULL;
@@ -224,6 +234,8 @@ static const struct bt_route routes[] = {
      .request = "Scale", .response = "ApplyResult", .handle = scale},
     {.method = "POST", .pattern = "/v1/namespaces/{ns}/apps/{app}/restart", .summary = "Restart services; all without a list",
      .query = dry_run, .request = "Restart", .response = "Any", .handle = restart},
+    {.method = "POST", .pattern = "/v1/namespaces/{ns}/apps/{app}/services/{service}/run", .summary = "Run a job now",
+     .query = dry_run, .response = "JobRun", .handle = run_job},
     {.method = "POST", .pattern = "/v1/compose/config", .summary = "Load Compose files and show the canonical model",
      .request = "ApplyDocument", .response = "ConfigResult", .handle = post_config},
 };

@@ -3,6 +3,7 @@
 
 #include "base/json.h"
 #include "base/nearest.h"
+#include "cli/jobs.h"
 #include "cli/project.h"
 
 void bt_target_free(struct bt_target *target) {
@@ -100,6 +101,15 @@ static int get_instances(struct bt_cli *cli, json_t **out, struct bt_err **err) 
   return bt_conn_list(cli->conn, path, out, err);
 }
 
+/* A job that recurs is known where none of its instances is there. The error stays what it is where the word is no job either. */
+static int find_among_jobs(struct bt_cli *cli, const char *here, const char *word, struct bt_target *out, struct bt_err **err) {
+  BT_AUTO_JSON jobs = NULL;
+  if (bt_err_code(*err) != BT_NOT_FOUND || bt_jobs_get(cli, &jobs, NULL) || bt_target_find(jobs, here, word, out, NULL))
+    return -1;
+  bt_err_free(err);
+  return 0;
+}
+
 int bt_target_resolve(struct bt_cli *cli, const char *word, struct bt_target *out, json_t **instances,
                       struct bt_err **err) {
   BT_AUTO_FREE char *here = NULL;
@@ -161,7 +171,7 @@ int bt_target_instances(struct bt_cli *cli, json_t **out, char **here_out, struc
   }
   bt_vec_each(&cli->args.rest, word) {
     BT_AUTO_TARGET target = {0};
-    if (bt_target_find(all, here, *word, &target, err))
+    if (bt_target_find(all, here, *word, &target, err) && find_among_jobs(cli, here, *word, &target, err))
       return -1;
     pick(all, &target, picked);
   }

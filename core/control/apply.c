@@ -6,7 +6,7 @@
 /* What ended for good is started again; what still tries is given another chance. */
 static void try_instance(struct ctl_inst *inst) {
   int64_t now = inst->service->app->control->now_ms;
-  if (ctl_inst_done(inst) || inst->leaving)
+  if (ctl_inst_done(inst) || inst->leaving || inst->run) /* runs are tried again when they are due again */
     return;
   if (bt_service_is_job(inst->spec->service)) {
     if (inst->ended)
@@ -109,6 +109,7 @@ void ctl_apply(struct bt_control *c, const struct bt_request *request) {
     return;
   }
   ctl_draft_start(&d, c, ns, name);
+  ctl_zones_take(c, bt_json_obj(args, "zones"));
   d.contents = bt_json_obj(args, "contents");
   ctl_draft_words(&d, request->actor, bt_json_str(args, "message"), bt_json_str(args, "source"), bt_json_str_or(args, "build", "missing"));
   ctl_draft_origin(&d, args);

@@ -101,6 +101,9 @@ json_t *ctl_assignment(const struct ctl_inst *inst) {
   set_partner(co, "ipc", inst, s->co_ipc);
   bt_json_set(a, "co", co);
   bt_json_set(a, "volumes_from", volumes_from_json(inst));
+  json_t *env = ctl_job_env(inst);
+  if (env)
+    bt_json_set(a, "environment", env);
   bt_json_set_int(a, "restarts", inst->restarts);
   bt_json_set_int(a, "failures", inst->failures);
   bt_json_set_int(a, "next_start_ms", inst->next_start_ms);

@@ -9,6 +9,7 @@
 
 #define ROUNDS 64            /* looks at dirty apps within one step; what is left waits for the next one */
 #define SKEW_MS 1000         /* from which on the wall clock was set */
+#define CLOCK_MS 60000       /* how often the wall clock is looked at, where schedules go by it */
 #define ROOM 250             /* instances that one step creates, gives to a node or releases */
 #define HASHES 200           /* that one step makes */
 #define CROWD 256            /* instances from which on an app is not looked at for each report */
@@ -28,6 +29,7 @@ struct bt_control *bt_control_new(const struct bt_control_options *options) {
   c->sources = bt_map_new(ctl_source_free);
   c->kv = bt_map_new(free);
   c->drains = bt_map_new(free);
+  c->zones = bt_map_new(ctl_zone_free);
   c->events = bt_newn(struct ctl_event, (size_t)c->keep_events);
   c->wake_ms = INT64_MAX;
   return c;
@@ -46,7 +48,7 @@ void bt_control_free(struct bt_control **control) {
   bt_vec_free(&c->unsaved_insts);
   bt_vec_free(&c->unsaved_apps);
   bt_vec_free(&c->dirty_apps);
-  struct bt_map **maps[] = {&c->apps, &c->instances, &c->nodes, &c->resources, &c->contents, &c->sources, &c->kv, &c->drains};
+  struct bt_map **maps[] = {&c->apps, &c->instances, &c->nodes, &c->resources, &c->contents, &c->sources, &c->kv, &c->drains, &c->zones};
   for (size_t i = 0; i < BT_COUNT(maps); i++)
     bt_map_free(maps[i]);
   bt_vec_free(&c->hashing);
@@ -103,6 +105,7 @@ static void start(struct bt_control *c) {
     struct ctl_rev *latest = ctl_rev_latest(app);
     if (latest && latest->state == CTL_REV_RESOLVING && app->state != CTL_APP_REMOVING)
       ctl_resolve_begin(latest);
+    bt_vec_each(&app->services, service) ctl_jobs_bring_back(*service, c->now_ms);
     ctl_dirty(app);
     ctl_update_plan(app);
   }
@@ -227,14 +230,21 @@ static void save(struct bt_control *c) {
     ctl_put(c, "meta", "sequences", seq);
     c->seq_unsaved = false;
   }
+  if (c->zones_unsaved)
+    ctl_put(c, "meta", "zones", ctl_zones_json(c));
+  c->zones_unsaved = false;
 }
 
 /* The wall clock is set, or it is not: a little more or less between two readings says nothing. */
 static void set_clock(struct bt_control *c, const struct bt_input *in) {
   c->now_ms = BT_MAX(c->now_ms, in->now_ms);
   int64_t skew_ms = in->wall_ms ? in->wall_ms - c->now_ms : 0;
-  if (llabs(skew_ms - c->skew_ms) >= SKEW_MS)
-    c->skew_ms = skew_ms;
+  if (llabs(skew_ms - c->skew_ms) < SKEW_MS)
+    return;
+  c->skew_ms = skew_ms;
+  for (struct bt_map_iter it = bt_map_iter(c->apps); c->clocked && bt_map_next(&it);)
+    if (((struct ctl_app *)it.value)->scheduled)
+      ctl_dirty(it.value); /* what is due is due by that clock */
 }
 
 void bt_control_step(struct bt_control *c, const struct bt_input *in, struct bt_effects *fx) {
@@ -250,6 +260,6 @@ void bt_control_step(struct bt_control *c, const struct bt_input *in, struct bt_
   save(c);
   if (fx->batch.len > 0)
     fx->revision = ++c->revision;
-  fx->wake_ms = c->wake_ms;
+  fx->wake_ms = c->clocked ? BT_MIN(c->wake_ms, c->now_ms + CLOCK_MS) : c->wake_ms;
   c->fx = NULL;
 }

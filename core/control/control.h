@@ -55,10 +55,11 @@ enum bt_input_kind {
  * op            args                                                             result
  * app.apply     {namespace, app, model, contents, if_match, message, source,     {app, revision, changed, plan: […], warnings: […]}
  *                build: "missing"|"always"|"never", recreate: bool,
- *                origin, cause: "source" or absent}
+ *                origin, cause: "source" or absent, zones}
  *   model: canonical Compose model (compose/compose.h) after policies; it is kept, so nobody changes it any more. model_text: the text
  *   that it was read from, or absent: then control writes and reads it itself, which takes three times as long. contents: {"secrets/NAME": {"sealed","fingerprint","size"},
  *   "configs/NAME": {"data" (base64), "fingerprint", "size"}}. if_match: expected app revision or null.
+ *   zones: {name: TZif in base64} of the time zones that its schedules name.
  *   An app has 2,000 services and publishes 10,000 ports at the most.
  *   plan: [{"action": "create"|"update"|"scale"|"remove"|"keep", "kind": "service"|"network"|"volume"|"secret"|"config", "name",
  *           "reason": sentence, "changes": [{"path","from","to"}], "instances": n}]
@@ -75,6 +76,8 @@ enum bt_input_kind {
  * source.delete {namespace, app}                                                  {}
  * source.sync   {namespace, app}       answered when the look is through          result of the call "source.sync"
  * source.push   {repositories: [URL], ref}  a host told of a push                 {matched: n}
+ * job.run       {namespace, app, service}     starts a job now; CONFLICT where it is active {app, service, run where the job recurs}
+ * zones.put     {zones: {name: TZif in base64}}  files of zones that are known changed  {}
  * app.update    {namespace, app, revision: latest, of: the one that stands, images: {service: image}, pins: {service: result of
  *                image.resolve}, message}                                         as app.apply
  * image.pushed  {repository}         a registry told of a push                    {matched: n}
@@ -184,6 +187,7 @@ json_t *bt_control_routes(const struct bt_control *control);
 /* Calls found for every kv entry of a plug-in whose key begins with prefix. value: base64. */
 void bt_control_kv_scan(const struct bt_control *control, const char *plugin, const char *prefix,
                         bool (*found)(void *arg, const char *key, const char *value), void *arg);
+json_t *bt_control_zones(const struct bt_control *control); /* names of the time zones that schedules are in; new reference */
 /* Counters for metrics: {"apps","services","instances": {state: n}, "rollouts": {state: n}, "events", "requests", "steps"}. */
 json_t *bt_control_counts(const struct bt_control *control);
 

@@ -161,7 +161,7 @@ int ctl_draft_model(struct ctl_draft *d, json_t *model_steal, const char *text, 
     return -1;
   d->rev->model_text = text ? bt_strdup(text) : bt_json_text(model);
   if ((text ? ctl_rev_load_model(d->rev, json_incref(model), err) : ctl_rev_load(d->rev, err)) || check_constraints(d->rev, err) || check_sharing(d->rev, err) || check_ports(d->rev, err) ||
-      ctl_routes_check(d->rev, err) || ctl_res_check(d->rev, err))
+      ctl_routes_check(d->rev, err) || ctl_res_check(d->rev, err) || ctl_zones_check(d->rev, err))
     return -1;
   json_t *refs = ctl_content_refs(d->rev, d->contents, err);
   if (!refs)

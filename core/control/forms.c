@@ -61,6 +61,8 @@ static void inst_numbers(json_t *o, const struct ctl_inst *inst) {
   set_flag(o, "oom", inst->oom);
   set_flag(o, "lasting", inst->lasting);
   bt_json_set_int(o, "attempt", inst->attempt);
+  if (inst->run)
+    bt_json_set_int(o, "run", inst->run);
   bt_json_set_int(o, "generation", inst->gen);
   ctl_set_time(o, "created_at", ctl_to_wall(c, inst->created_ms));
   ctl_set_time(o, "assigned_at", ctl_to_wall(c, inst->assigned_ms));
@@ -126,6 +128,8 @@ json_t *ctl_service_roll_json(const struct ctl_service *service) {
   bt_json_set(o, "rollout", roll_json(service));
   bt_json_set_int(o, "generation", service->gen);
   set_flag(o, "moved", service->moved);
+  if (service->jobs)
+    bt_json_set(o, "job", ctl_jobs_json(service));
   return o;
 }
 

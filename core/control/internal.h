@@ -34,6 +34,7 @@ struct ctl_spec {
   int64_t resolved_ms;
   struct ctl_spec *alike; /* the next one of the same image and platform, in a ring */
   bool speaker;           /* of those: the one that asks for the image */
+  bool recurs;            /* a job with a schedule, or one that follows such a job: see runs.c */
 };
 
 /* What other services of a revision say about one. */
@@ -77,7 +78,7 @@ struct ctl_inst {
   struct ctl_spec *spec;
   char *id;
   char *node;      /* interned; NULL: not assigned */
-  int slot, revision, attempt, gen; /* gen: restart generation of its service that it has */
+  int slot, revision, attempt, gen, run; /* run: of a job that recurs, else 0; gen: restart generation of its service that it has */
   int exit_code, restarts, failures;
   int failures_before; /* of the runs before it was asked to restart */
   uint8_t state; /* enum bt_state */
@@ -99,12 +100,43 @@ struct ctl_inst {
 /* As what an instance stands in its pools. */
 enum ctl_lb { CTL_LB_NONE, CTL_LB_READY, CTL_LB_DRAIN };
 
+/* ---- runs of jobs ---- */
+
+enum ctl_run_state { CTL_RUN_ACTIVE, CTL_RUN_SUCCEEDED, CTL_RUN_FAILED };
+
+struct ctl_run {
+  int number;
+  enum ctl_run_state state;
+  char *cause;  /* "schedule", "follows", or who asked for it */
+  char *reason; /* why it failed; NULL */
+  int64_t due_ms;                  /* by the wall clock; 0: it was asked for */
+  int64_t started_ms, finished_ms; /* by control's own clock */
+  bool keeps;   /* its instances stay: of the last look */
+};
+
+/* What a job has beside its instances. */
+struct ctl_jobs {
+  BT_VEC(struct ctl_run) runs; /* rising: those that are active, and the last ones that ended */
+  int last;                    /* number of the last run */
+  char *signature;             /* of the schedule that considered_ms is about */
+  int64_t considered_ms;       /* by the wall clock: what was due until then is dealt with */
+  int64_t succeeded_ms;        /* when a run last did; 0: none has */
+  int64_t seen_ms;             /* of a job that follows others: successes until then have had their run */
+  int64_t next_ms;             /* by the wall clock, as of the last look; INT64_MAX: not known */
+  char *waits;                 /* why a run that is due does not begin, as of the last look; NULL */
+  /* of a job that does not recur and has an active_deadline */
+  int64_t round_ms; /* when its first instance began; 0: none has */
+  int round_gen;
+  bool expired;
+};
+
 struct ctl_service {
   struct ctl_app *app;
   char *name;
   struct ctl_spec *spec; /* of the app's target; NULL: dropped from the file */
   BT_VEC(struct ctl_inst *) insts;
   struct bt_rollout roll;
+  struct ctl_jobs *jobs; /* NULL where there is nothing to remember */
   char *note;       /* why its rollout is as it is; NULL */
   char *blocked;    /* what it waits for in vain, as of the last look; NULL */
   int gen;          /* restart generation */
@@ -130,6 +162,7 @@ struct ctl_app {
   BT_VEC(struct ctl_service *) services;
   struct bt_map *by_name;        /* name -> service; NULL where there are few */
   bool drop_volumes;
+  bool scheduled; /* a service of it has a schedule */
   bool routed; /* a service of it has routes, or had some since the server's start */
   struct ctl_update *update; /* a look at its images under way; NULL */
   bool update_again;         /* something was pushed meanwhile */
@@ -253,6 +286,8 @@ struct bt_control {
   struct bt_map *contents;  /* id -> ctl_content */
   struct bt_map *sources;   /* "ns/app" -> ctl_source */
   struct bt_map *kv;        /* "plugin/key" -> value */
+  struct bt_map *zones;     /* name -> ctl_zone: time zones of schedules */
+  bool clocked;             /* there are schedules: the wall clock is looked at now and then */
   struct ctl_event *events; /* ring of keep_events */
   size_t events_first, events_len;
   uint64_t event_seq;
@@ -267,7 +302,7 @@ struct bt_control {
   char *scratch;   /* text lent by bt_control_get */
   /* of the step at hand */
   struct bt_effects *fx;
-  bool replied, seq_unsaved, sources_due;
+  bool replied, seq_unsaved, zones_unsaved, sources_due;
   BT_VEC(struct ctl_inst *) unsaved_insts;
   BT_VEC(struct ctl_app *) unsaved_apps;
   BT_VEC(struct ctl_app *) dirty_apps;
@@ -483,6 +518,38 @@ json_t *ctl_routes_rows(const struct bt_control *c, const char *ns, const char *
 void ctl_lb_report(struct bt_control *c, const struct bt_request *request);
 json_t *ctl_routes_list(const struct bt_control *c, const struct bt_query *query, char **next);
 json_t *ctl_route_named(const struct bt_control *c, const char *ns, const char *name); /* new reference; NULL: none */
+
+/* ---- zones.c: time zones of schedules ---- */
+void ctl_zone_free(void *zone);
+/* Takes {name: TZif in base64}; what is none is left out. */
+void ctl_zones_take(struct bt_control *c, const json_t *zones);
+/* false where the zone is not known. *tz may be NULL: UTC. */
+bool ctl_zone_find(const struct bt_control *c, const char *name, const struct bt_tz **tz);
+/* -1 with BT_INVALID where a schedule of the revision is in a zone that is not known. */
+int ctl_zones_check(const struct ctl_rev *rev, struct bt_err **err) BT_CHECK;
+json_t *ctl_zones_json(const struct bt_control *c); /* the stored form */
+void ctl_zones_put(struct bt_control *c, const struct bt_request *request);
+
+/* ---- runs.c: jobs ---- */
+void ctl_job_step(struct ctl_service *service); /* one look at a service that is a job */
+void ctl_jobs_free(struct ctl_jobs **jobs);
+struct ctl_jobs *ctl_jobs_get(struct ctl_service *service); /* makes it where absent */
+/* Whether a run of the service has succeeded, ever; of a job that recurs. */
+bool ctl_job_succeeded(const struct ctl_service *service);
+bool ctl_run_over(const struct ctl_inst *inst); /* it is of a run that ended */
+void ctl_job_run(struct bt_control *c, const struct bt_request *request);
+void ctl_jobs_bring_back(struct ctl_service *service, int64_t now_ms); /* after a start: no time of it is to come */
+
+/* ---- runs_forms.c: how runs are stored and shown ---- */
+json_t *ctl_jobs_json(const struct ctl_service *service); /* stored */
+void ctl_jobs_load(struct ctl_service *service, const json_t *stored);
+json_t *ctl_jobs_view(const struct ctl_service *service); /* objects.md; NULL where the service is no job that recurs */
+char *ctl_jobs_words(const struct ctl_service *service);  /* a sentence for "why"; the caller frees */
+json_t *ctl_job_env(const struct ctl_inst *inst);         /* of an assignment; NULL: none */
+
+/* ---- reconcile.c ---- */
+struct bt_rollout_inst ctl_inst_view(const struct ctl_inst *inst);
+void ctl_roll_noted(struct ctl_service *service, const struct bt_rollout *before); /* tells and stores where it went on */
 
 /* ---- place.c: when and where instances begin ---- */
 /* What dependents of the service may know of it; exists is false where the app has no such service (any more). */

@@ -16,6 +16,7 @@ static void load_rollout(struct ctl_service *service, const json_t *o) {
   bt_str_set(&service->note, bt_json_str(roll, "message"));
   service->gen = (int)bt_json_int(o, "generation", 0);
   service->moved = bt_json_bool(o, "moved", false);
+  ctl_jobs_load(service, bt_json_obj(o, "job"));
 }
 
 static struct ctl_app *app_of(struct bt_control *c, const json_t *o) {
@@ -117,6 +118,8 @@ int bt_control_load(struct bt_control *c, const char *kind, const char *key, con
     rc = ctl_source_load(c, o, err);
   else if (bt_streq(kind, "kv"))
     bt_map_set(c->kv, key, bt_strdup(bt_json_str_or(o, "data", "")));
+  else if (bt_streq(kind, "meta") && bt_streq(key, "zones"))
+    ctl_zones_take(c, o);
   else if (bt_streq(kind, "meta"))
     c->instance_seq = (uint64_t)bt_json_int(o, "instances", 0);
   return rc;
@@ -129,6 +132,7 @@ static void load_numbers(struct ctl_inst *inst, const json_t *o) {
   inst->revision = (int)bt_json_int(o, "revision", 0);
   inst->attempt = (int)bt_json_int(o, "attempt", 0);
   inst->gen = (int)bt_json_int(o, "generation", 0);
+  inst->run = (int)bt_json_int(o, "run", 0);
   inst->exit_code = (int)bt_json_int(o, "exit_code", 0);
   inst->restarts = (int)bt_json_int(o, "restarts", 0);
   inst->failures = (int)bt_json_int(o, "failures", 0);
@@ -219,6 +223,7 @@ static void load_specs(struct ctl_app *app) {
 
 void bt_control_loaded(struct bt_control *c, uint64_t revision) {
   c->revision = revision;
+  c->zones_unsaved = false;
   c->call_seq = revision << 20;
   for (struct bt_map_iter it = bt_map_iter(c->apps); bt_map_next(&it);)
     load_specs(it.value);

@@ -48,6 +48,10 @@ static bool restart_service(struct bt_control *c, struct ctl_app *app, const cha
     ctl_reply_err(c, request->id, BT_NOT_FOUND, "app %s has no service %s", app->name, name);
     return false;
   }
+  if (service->spec->recurs) {
+    ctl_reply_err(c, request->id, BT_CONFLICT, "service %s is a job that runs when it is due; to run it now: berth job run %s/%s", name, app->name, name);
+    return false;
+  }
   return true;
 }
 
@@ -73,7 +77,7 @@ static void restart_app(struct bt_control *c, const struct bt_request *request) 
     return;
   }
   bt_vec_each(&app->services, s) {
-    bool chosen = !names && (*s)->spec;
+    bool chosen = !names && (*s)->spec && !(*s)->spec->recurs;
     json_array_foreach(names, i, item) chosen = chosen || bt_streq(json_string_value(item), (*s)->name);
     if (!chosen)
       continue;
@@ -106,7 +110,7 @@ static void restart_instance(struct bt_control *c, const struct bt_request *requ
     return;
   }
   if (inst->ended && bt_service_is_job(inst->spec->service)) {
-    ctl_reply_err(c, request->id, BT_CONFLICT, "instance %s is an attempt of a job that has ended; to run the job again: berth restart %s/%s", id,
+    ctl_reply_err(c, request->id, BT_CONFLICT, "instance %s is an attempt of a job that has ended; to run the job again: berth job run %s/%s", id,
                   inst->service->app->name, inst->service->name);
     return;
   }
@@ -169,7 +173,7 @@ void ctl_request(struct bt_control *c, const struct bt_request *request) {
       {"source.put", ctl_source_put},    {"source.delete", ctl_source_delete}, {"source.sync", ctl_source_sync},
       {"source.push", ctl_source_push},  {"app.update", ctl_apply_update},  {"image.pushed", ctl_image_pushed},
       {"network.delete", delete_network}, {"event.add", add_event},        {"kv.put", ctl_kv_put},
-      {"lb.report", ctl_lb_report},
+      {"lb.report", ctl_lb_report},      {"job.run", ctl_job_run},          {"zones.put", ctl_zones_put},
   };
   c->requests++;
   for (size_t i = 0; i < BT_COUNT(ops); i++)

@@ -28,6 +28,11 @@ struct bt_dep_facts ctl_facts(const struct ctl_app *app, const char *name) {
   struct bt_dep_facts f = {.exists = service && service->spec};
   if (!f.exists)
     return f;
+  if (service->spec->recurs) { /* only a run that succeeds is worth waiting for */
+    f.wanted = f.started = f.ready = 1;
+    f.completed = ctl_job_succeeded(service);
+    return f;
+  }
   f.wanted = service->spec->service->replicas;
   bt_vec_each(&service->insts, inst) count_inst(*inst, &f);
   if (bt_service_is_job(service->spec->service) && service->roll.state != BT_RO_FAILED)

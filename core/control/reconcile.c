@@ -5,21 +5,8 @@
 #include <stdio.h>
 
 #include "control/internal.h"
-#include "plan/jobs.h"
 
 /* ---- views of instances for the plans ---- */
-
-struct view {
-  struct bt_rollout_inst *insts;
-  int *attempts;
-  int64_t *finished;
-};
-
-static void view_free(struct view *v) {
-  free(v->insts);
-  free(v->attempts);
-  free(v->finished);
-}
 
 /* Whoever lives in another's network must be made anew when that other was replaced. */
 static bool partner_moved(const struct ctl_inst *inst) {
@@ -36,7 +23,7 @@ bool ctl_inst_current(const struct ctl_inst *inst) {
 
 bool ctl_inst_done(const struct ctl_inst *inst) { return inst->ended && inst->state == BT_ST_EXITED && inst->exit_code == 0; }
 
-static struct bt_rollout_inst view_one(const struct ctl_inst *inst) {
+struct bt_rollout_inst ctl_inst_view(const struct ctl_inst *inst) {
   bool same = ctl_inst_current(inst), newest = inst->gen >= inst->service->gen;
   return (struct bt_rollout_inst){
       .slot = inst->slot,
@@ -58,16 +45,12 @@ static struct bt_rollout_inst view_one(const struct ctl_inst *inst) {
   };
 }
 
-static void view_make(struct view *v, const struct ctl_service *service) {
-  v->insts = bt_newn(struct bt_rollout_inst, service->insts.len + 1);
-  v->attempts = bt_newn(int, service->insts.len + 1);
-  v->finished = bt_newn(int64_t, service->insts.len + 1);
-  for (size_t i = 0; i < service->insts.len; i++) {
-    const struct ctl_inst *inst = service->insts.items[i];
-    v->insts[i] = view_one(inst);
-    v->attempts[i] = inst->attempt;
-    v->finished[i] = inst->finished_ms ? inst->finished_ms : inst->begun_ms;
-  }
+/* The caller frees. */
+static struct bt_rollout_inst *views(const struct ctl_service *service) {
+  struct bt_rollout_inst *v = bt_newn(struct bt_rollout_inst, service->insts.len + 1);
+  for (size_t i = 0; i < service->insts.len; i++)
+    v[i] = ctl_inst_view(service->insts.items[i]);
+  return v;
 }
 
 /* ---- effects on instances ---- */
@@ -183,6 +166,11 @@ static bool roll_equal(const struct bt_rollout *a, const struct bt_rollout *b) {
          a->started_ms == b->started_ms && a->batch_ms == b->batch_ms;
 }
 
+void ctl_roll_noted(struct ctl_service *service, const struct bt_rollout *before) {
+  if (!roll_equal(before, &service->roll))
+    note_rollout(service, before->state);
+}
+
 static void step_service(struct ctl_service *service) {
   const struct bt_service *s = service->spec->service;
   const struct ctl_rev *rev = service->spec->rev;
@@ -190,10 +178,9 @@ static void step_service(struct ctl_service *service) {
   if (bt_streq(rev->cause, "update")) /* nobody watches it: it goes back where it fails */
     update.on_failure = BT_FAIL_ROLLBACK;
   struct bt_rollout before = service->roll;
-  struct view view;
+  BT_AUTO_FREE struct bt_rollout_inst *insts = views(service);
   struct bt_rollout_out out;
   char why[240];
-  view_make(&view, service);
   bt_rollout_step(
       &(struct bt_rollout_in){
           .update = &update,
@@ -202,58 +189,15 @@ static void step_service(struct ctl_service *service) {
           .deadline_ms = s->deadline_ms,
           .checked = s->healthcheck || s->readiness,
           .gate_open = ctl_gate_open(service, true, why, sizeof why),
-          .insts = view.insts,
+          .insts = insts,
           .ninsts = service->insts.len,
           .now_ms = service->app->control->now_ms,
       },
       &service->roll, &out);
   carry_out(service, out.actions.items, out.actions.len);
-  if (!roll_equal(&before, &service->roll))
-    note_rollout(service, before.state);
+  ctl_roll_noted(service, &before);
   ctl_wake(service->app, out.wake_ms);
   bt_rollout_out_free(&out);
-  view_free(&view);
-}
-
-/* Default: no second attempt, as with a container that has no restart policy. */
-static int max_attempts(const struct bt_service *s) {
-  if (bt_streq(s->restart.condition, "none"))
-    return 1;
-  return 1 + (s->restart.max_attempts > 0 ? s->restart.max_attempts : s->backoff_limit);
-}
-
-static void step_job(struct ctl_service *service) {
-  const struct bt_service *s = service->spec->service;
-  struct bt_rollout before = service->roll;
-  struct view view;
-  struct bt_job_out out;
-  view_make(&view, service);
-  bt_jobs_step(
-      &(struct bt_job_in){
-          .completions = s->replicas,
-          .max_concurrent = s->max_concurrent,
-          .max_attempts = max_attempts(s),
-          .policy_delay_ms = s->restart.delay_ms,
-          .insts = view.insts,
-          .attempts = view.attempts,
-          .finished_ms = view.finished,
-          .ninsts = service->insts.len,
-          .now_ms = service->app->control->now_ms,
-      },
-      &out);
-  service->roll.state = out.completed == s->replicas ? BT_RO_DONE : out.failed > 0 ? BT_RO_FAILED : BT_RO_FRESH;
-  service->roll.failed = out.failed;
-  service->roll.total = s->replicas;
-  if (service->roll.state == BT_RO_FAILED && before.state != BT_RO_FAILED) {
-    BT_AUTO_FREE char *note = bt_asprintf("%d of %d completions failed and have no attempt left", out.failed, s->replicas);
-    bt_str_set(&service->note, note);
-  }
-  carry_out(service, out.actions.items, out.actions.len);
-  if (!roll_equal(&before, &service->roll))
-    note_rollout(service, before.state);
-  ctl_wake(service->app, out.wake_ms);
-  bt_job_out_free(&out);
-  view_free(&view);
 }
 
 /* ---- services that go ---- */
@@ -329,6 +273,7 @@ void ctl_link_specs(struct ctl_app *app) {
   bt_vec_each(&app->target->specs, spec) {
     ctl_service_get(app, (*spec)->service->name)->spec = *spec;
     app->routed = app->routed || (*spec)->service->routes.len > 0;
+    app->scheduled = app->scheduled || (*spec)->service->job.schedule;
   }
 }
 
@@ -354,6 +299,8 @@ static void follow_restarts(struct ctl_app *app, struct ctl_service *moved) {
 
 static bool service_well(const struct ctl_service *service) {
   int well = 0;
+  if (service->spec->recurs)
+    return true; /* its runs come and go */
   bt_vec_each(&service->insts, inst) if (!(*inst)->leaving && ctl_inst_current(*inst)) well += (*inst)->ready || ctl_inst_done(*inst);
   return well >= service->spec->service->replicas;
 }
@@ -449,10 +396,12 @@ static void reconcile_removing(struct ctl_app *app) {
 
 static void reconcile_service(struct ctl_service *service) {
   bt_str_set(&service->blocked, NULL);
-  if (bt_service_is_job(service->spec->service))
-    step_job(service);
-  else
+  if (bt_service_is_job(service->spec->service)) {
+    ctl_job_step(service);
+  } else {
+    ctl_jobs_free(&service->jobs);
     step_service(service);
+  }
   if (service->moved && service->roll.state == BT_RO_DONE)
     follow_restarts(service->app, service);
   ctl_place_pending(service);

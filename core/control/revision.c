@@ -156,6 +156,18 @@ static void join_alike(struct bt_map *speakers, struct ctl_spec *spec) {
   bt_map_set(speakers, key, spec);
 }
 
+/* A job with a schedule, or after a job that recurs. What it depends on comes before it, and is known. */
+static bool recurs(const struct ctl_rev *rev, const struct bt_service *s) {
+  if (!bt_service_is_job(s))
+    return false;
+  bt_vec_each(&s->depends, dep) {
+    const struct ctl_spec *on = dep->condition == BT_DEP_COMPLETED ? ctl_spec_find(rev, dep->service) : NULL;
+    if (on && on->recurs)
+      return true;
+  }
+  return s->job.schedule;
+}
+
 /* What would otherwise be looked for among all services for each of them. */
 static void index_specs(struct ctl_rev *rev) {
   BT_AUTO_MAP speakers = bt_map_new(NULL);
@@ -165,6 +177,7 @@ static void index_specs(struct ctl_rev *rev) {
     const struct bt_service *s = (*spec)->service;
     if (rev->by_name)
       bt_map_set(rev->by_name, s->name, *spec);
+    (*spec)->recurs = recurs(rev, s);
     join_alike(speakers, *spec);
     note_links(rev, s);
     bt_vec_each(&s->depends, dep) if (dep->restart) bt_vec_push(&named_of(rev, dep->service)->after, *spec);

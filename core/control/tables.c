@@ -36,6 +36,7 @@ static void inst_free(struct ctl_inst *inst) {
 static void service_free(struct ctl_service *service) {
   bt_vec_each(&service->insts, inst) inst_free(*inst);
   bt_vec_free(&service->insts);
+  ctl_jobs_free(&service->jobs);
   free(service->name);
   free(service->note);
   free(service->blocked);

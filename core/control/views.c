@@ -24,7 +24,7 @@ static json_t *ports_json(const struct bt_service *s) {
 }
 
 struct tally {
-  int total, running, ready, completed, failed;
+  int total, running, ready, completed, failed, over; /* over: of runs that ended */
 };
 
 static struct tally tally_of(const struct ctl_service *service) {
@@ -33,6 +33,10 @@ static struct tally tally_of(const struct ctl_service *service) {
     const struct ctl_inst *inst = *i;
     bool done = ctl_inst_done(inst);
     t.total++;
+    if (ctl_run_over(inst)) { /* its run says how it was */
+      t.over++;
+      continue;
+    }
     t.running += inst->state == BT_ST_RUNNING;
     t.ready += inst->ready;
     t.completed += done;
@@ -57,6 +61,8 @@ static const char *service_state(const struct ctl_service *service, struct tally
     return "failed";
   if (state != BT_RO_DONE)
     return bt_rollout_name(state);
+  if (service->spec->recurs)
+    return t.total > t.over ? "running" : service->spec->service->job.suspend ? "suspended" : "scheduled";
   if (bt_service_is_job(service->spec->service))
     return "completed";
   int wanted = service->spec->service->replicas;
@@ -95,6 +101,11 @@ static json_t *service_json(const struct ctl_service *service) {
   bt_json_set_str(o, "hash", spec->hash);
   bt_json_set(o, "ports", ports_json(spec->service));
   bt_json_set_str(o, "restart", spec->service->restart.condition);
+  json_t *job = ctl_jobs_view(service);
+  if (job)
+    bt_json_set(o, "job", job);
+  else
+    json_object_del(o, "job"); /* what is stored of it is of no use to readers */
   if (spec->rev->origin)
     bt_json_set(o, "origin", origin_json(spec->rev, service->name));
   return o;

@@ -100,7 +100,7 @@ static bool fine(const struct ctl_inst *inst) { return !inst->leaving && (inst->
 static char *add_instances(struct answer *a, const struct ctl_service *service) {
   char *next = NULL;
   bt_vec_each(&service->insts, inst) {
-    if (fine(*inst))
+    if (fine(*inst) || ctl_run_over(*inst))
       continue;
     struct bt_explain e;
     explain(*inst, a->now_ms, &e);
@@ -115,6 +115,8 @@ static char *add_instances(struct answer *a, const struct ctl_service *service) 
 
 static char *service_words(const struct ctl_service *service) {
   int well = 0, wanted = service->spec ? service->spec->service->replicas : 0;
+  if (service->spec && service->spec->recurs)
+    return ctl_jobs_words(service);
   bt_vec_each(&service->insts, inst) well += fine(*inst);
   switch (service->spec ? service->roll.state : BT_RO_START) {
   case BT_RO_PAUSED:

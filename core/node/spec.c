@@ -148,12 +148,24 @@ static json_t *all_labels(struct bt_inst *in) {
   return labels;
 }
 
+/* The service; variables of this instance alone stand beneath those of the file. New reference. */
+static json_t *service_of(struct bt_inst *in) {
+  json_t *service = bt_json_obj(in->klass, "service"), *own = bt_json_obj(bt_inst_doc(in), "environment");
+  if (!service || !own)
+    return json_incref(service);
+  json_t *copy = json_copy(service), *all = json_copy(own), *file = bt_json_obj(service, "environment");
+  if (file)
+    json_object_update(all, file);
+  bt_json_set(copy, "environment", all);
+  return copy;
+}
+
 char *bt_inst_spec(struct bt_inst *in, const char *image_id, struct bt_err **err) {
   BT_AUTO_JSON spec = json_object();
   bt_json_set_str(spec, "name", bt_json_str_or(bt_inst_doc(in), "container_name", in->id));
   bt_json_set_str(spec, "image", image_id);
   bt_json_set(spec, "labels", all_labels(in));
-  json_object_set(spec, "service", bt_json_obj(in->klass, "service"));
+  bt_json_set(spec, "service", service_of(in));
   const char *mode = bt_json_str(in->klass, "network_mode");
   if (mode)
     bt_json_set_str(spec, "network_mode", mode);

@@ -42,7 +42,8 @@ def keys_of_loader():
 
 
 def file_of(xberth):
-    return {"name": "x", "services": {"web": {"image": "i", "x-berth": xberth}}, "secrets": {"cert": {"environment": "CERT"}}}
+    deploy = {"mode": "replicated-job"} if isinstance(xberth, dict) and "job" in xberth else {}
+    return {"name": "x", "services": {"web": {"image": "i", "deploy": deploy, "x-berth": xberth}}, "secrets": {"cert": {"environment": "CERT"}}}
 
 
 def loads(document):
@@ -79,6 +80,10 @@ def probe(kind="readiness", **more):
     return {"probes": {kind: more}}
 
 
+def job(**more):
+    return {"job": {"schedule": "@daily", **more}}
+
+
 ten = {"tcp": {"port": 10}}
 odd_words = [[], {}, 7, "", "a b", "a\nb", 'a"b', "ä", "%41", "a'b", "\\", "/", "//", "/a//b", "/a/", "a", "*", "*.a", "a.*", "-a", "A.b", "a" * 64, "a" * 63, True, None]
 durations = ["10s", "1m30s", "0.5s", "99ms", "2d", "1w", "abc", "-1s", "", 0, 5, "5", "25h", "1h1", None, [], {}]
@@ -106,6 +111,11 @@ cases = [
     route(client_address="none"), route(client_address="forwarded"), route(hosts=["a", "a"]), route(paths=["/a", "/a"]), route(hosts=[f"h{i}.x" for i in range(65)]), route(colour="red"),
 ]
 cases += [route(hosts=w) for w in odd_words] + [route(hosts=[w]) for w in odd_words] + [route(paths=w) for w in odd_words] + [route(paths=[w]) for w in odd_words]
+cases += [{"job": {"schedule": w}} for w in ("@every 90s", "*/5 0-6,18 1,15 jan mon-fri", " 0  4 * * * ", "", "0 0 0 * * *", "0 0 * *", "0 0 L? * *", "0 0 *\x07* *", "@every", 5, [], None, "a" * 300)]
+cases += [job(time_zone=z) for z in ("UTC", "America/Argentina/Buenos_Aires", "Etc/GMT+3", "../x", "/x", "x/", "", "a b", 5, "x" * 61)] + [{"job": {"time_zone": "UTC"}}]
+cases += [job(concurrency=c) for c in ("allow", "forbid", "replace", "Forbid", "", 1)] + [job(suspend=v) for v in (True, "no", "maybe", 1)] + [{"job": {"suspend": True, "active_deadline": "1h"}}]
+cases += [job(**{key: d}) for key in ("starting_deadline", "active_deadline") for d in ("1s", "90m", "2d", "", "x", [], -1)] + [{"job": {"starting_deadline": "1h"}}]
+cases += [job(**{key: n}) for key in ("successful_history_limit", "failed_history_limit") for n in (0, 100, 101, -1, "3", "x", 1.5)]
 cases += [{"progress_deadline": d} for d in ("1s", "10m", {}, "x")] + [route(timeouts={"idle": d}) for d in durations if d not in ("99ms", "-1s", "25h", "2d", "1w")]
 cases += [probe(**ten, start_period=d) for d in durations if d not in ("-1s", "25h", "2d", "1w")]
 
@@ -119,7 +129,7 @@ misplaced = {"name": "x", "services": {"web": {"image": "i"}}, "x-berth": {"rout
 point(loads(misplaced) is not None and judged(misplaced) is not None, "x-berth of the file is refused by both")
 
 # Published files: the sample, and each example of the reference
-for name in ("config/sample/compose.yaml",):
+for name in ("config/sample/compose.yaml", "config/sample/jobs.yaml"):
     with open(name, encoding="utf-8") as f:
         point(judged(yaml.safe_load(f)) is None, f"{name} is what the schema says")
 with open("config/docs/x-berth.md", encoding="utf-8") as f:

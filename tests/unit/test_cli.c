@@ -14,6 +14,7 @@
 #include "cli/out.h"
 #include "cli/plan_print.h"
 #include "cli/sse.h"
+#include "cli/jobs.h"
 #include "cli/target.h"
 #include "cli/ws.h"
 #include "tap.h"
@@ -200,6 +201,22 @@ static void meant(const char *here, const char *word, const char *want) {
                               : bt_asprintf("%s/%s/%s", target.app, target.service ? target.service : "*",
                                             target.instance ? target.instance : "*");
   is_str(got, want, word);
+}
+
+static void job_says(const char *service, const char *want) {
+  BT_AUTO_JSON o = json_loads(service, 0, NULL);
+  bt_job_words(o, 1000000000000);
+  BT_AUTO_FREE char *is = bt_asprintf("%s; next %s; last %s, %s; %s", bt_json_str(o, "schedule"), bt_json_str(o, "next"), bt_json_str_or(o, "last", "never"),
+                                      bt_json_str(o, "result"), bt_json_str(o, "note"));
+  is_str(is, want, want);
+}
+
+static void test_jobs(void) {
+  job_says("{\"job\":{\"schedule\":\"@daily\",\"time_zone\":\"UTC\",\"next_run\":\"2001-09-09T02:46:40Z\",\"waits\":null,\"last_run\":null}}", "@daily; next in 1h; last never, ; ");
+  job_says("{\"job\":{\"schedule\":\"0 2 * * *\",\"time_zone\":\"Europe/Berlin\",\"next_run\":null,\"suspend\":true,\"last_run\":{\"state\":\"failed\",\"reason\":\"no\","
+           "\"finished_at\":\"2001-09-09T01:41:40Z\"}}}", "0 2 * * * Europe/Berlin; next suspended; last 5m ago, failed; no");
+  job_says("{\"job\":{\"schedule\":null,\"follows\":[\"a\",\"b\"],\"next_run\":null,\"waits\":\"w\",\"last_run\":{\"state\":\"succeeded\",\"reason\":null,\"finished_at\":\"2001-09-09T01:46:40Z\"}}}",
+           "after a, b; next waits; last 0ms ago, succeeded; w");
 }
 
 static void test_targets(void) {
@@ -423,6 +440,7 @@ int main(void) {
   test_table();
   test_plan();
   test_words();
+  test_jobs();
   test_targets();
   test_sse();
   test_ws_out();
