@@ -7,7 +7,7 @@
 command -v haproxy >/dev/null || skip_all "haproxy is not installed"
 docker version >/dev/null 2>&1 || skip_all "no Docker Engine answers"
 
-base=$((20000 + $$ % 12000))
+base=$((20000 + $$ * 16 % 12000))
 own=/dev/shm/berth-$it # a tmpfs that a user of the plug-in's own can have
 end_balancers() {
   local rc=$? dir

@@ -293,6 +293,18 @@ static void test_attach(void) {
   is_str(who("a.example"), "both", "and answers");
 }
 
+/* What no route is to blame for: the operator's own words. */
+static void test_refused_whole(void) {
+  load(",\"log\":\"127.0.0.1:514 no-such-facility\"");
+  TEST_CALL call = {0}, again = {0};
+  BT_AUTO_FREE char *e = endpoint("id", "e1", &one, "ready");
+  BT_AUTO_FREE char *state = state_of(PLAIN, e, "");
+  is_int(apply(state, &call), BT_INVALID, "a configuration that HAProxy refuses");
+  ok(call.message && strstr(call.message, "HAProxy refuses the configuration: ") && strstr(call.message, "facility"), "in its words: %s", call.message);
+  is_int(apply(state, &again), BT_INVALID, "and again");
+  is_int(change("e2", &two, "ready"), BT_INVALID, "who changes endpoints is told the same");
+}
+
 static void end_pid(const char *file) {
   BT_AUTO_FREE char *path = bt_path_join(dir, file);
   BT_AUTO_FREE char *text = NULL;
@@ -356,9 +368,15 @@ int main(void) {
   events = (struct test_call){0};
   test_open_server(NULL);
   test_attach();
+  test_close_server();
+  end_pid("base.pid");
+  test_call_free(&events);
+  events = (struct test_call){0};
+  ok(test_wait(!*who("a.example")), "somebody's HAProxy is gone");
+  test_open_server(NULL);
+  test_refused_whole();
   test_free_server();
   test_call_free(&events);
-  end_pid("base.pid");
   web_stop(&one);
   web_stop(&two);
   BT_AUTO_FREE char *sweep = bt_asprintf("rm -rf %s", dir);
