@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # kill -9 of berthd 200 times at random moments, while clients write and containers come and go: no acknowledged change is
 # lost or done twice, no container twice or left over, no other container touched. The long run: see CONTRIBUTING.md.
-# timeout: 420
+# timeout: 560
 # shellcheck source=tests/it/lib.sh
 . "$(dirname "$0")/lib.sh"
 docker version >/dev/null 2>&1 || skip_all "no Docker Engine answers"
@@ -10,7 +10,7 @@ command -v python3 >/dev/null || skip_all "python3 is not installed"
 it_level=warn it_config
 it_image "$it:1"
 python3 "$src/tests/it/kill9.py" --config "$it_dir/berthd.yaml" --socket "$it_dir/run/berth.sock" --log "$it_dir/berthd.log" \
-  --prefix "$it" --image "$it:1" --rounds "${KILL9_ROUNDS:-200}" --seed "${KILL9_SEED:-7}" --seconds 300 >"$it_dir/result" 2>"$it_dir/words"
+  --prefix "$it" --image "$it:1" --rounds "${KILL9_ROUNDS:-200}" --seed "${KILL9_SEED:-7}" --seconds 400 >"$it_dir/result" 2>"$it_dir/words"
 rc=$?
 sed 's/^/# /' "$it_dir/words"
 result() { jq -r "$1" "$it_dir/result"; }
