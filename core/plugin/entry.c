@@ -432,18 +432,6 @@ static void configure_again(struct bt_plugin *entry) {
     configure(entry, NULL);
 }
 
-/* With what holds the process, and what does not: nobody is to believe in a wall that is not there. */
-static void say_started(const struct bt_plugin *entry) {
-  const struct berth_manifest *m = entry->lib->manifest;
-  BT_AUTO_JSON has = bt_confinement_has(&entry->remote->confinement);
-  BT_AUTO_JSON lacks = bt_confinement_lacks(&entry->remote->confinement);
-  BT_AUTO_FREE char *held = bt_confinement_text(has);
-  BT_AUTO_FREE char *free_of = bt_confinement_text(lacks);
-  bt_info(entry->cell->label, "%s %s started in process %d", m->id, m->version, (int)entry->remote->process.pid);
-  bt_info(entry->cell->label, "its process is confined by: %s; not by: %s", *held ? held : "nothing",
-          *free_of ? free_of : "(nothing is missing)");
-}
-
 void bt_entry_configured(struct bt_plugin *entry, json_t *config, bool starting, enum bt_code code, const char *step,
                          const char *message) {
   if (code != BT_OK) {
@@ -463,7 +451,6 @@ void bt_entry_configured(struct bt_plugin *entry, json_t *config, bool starting,
   take_config(entry, config);
   if (starting) {
     entry->self = (struct berth_instance *)entry->remote; /* opaque to all but the functions in its tables */
-    say_started(entry);
     bt_supervise_started(entry);
   } else {
     bt_info(entry->cell->label, "took its new configuration");

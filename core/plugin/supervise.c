@@ -6,7 +6,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "loop/loop.h"
-#include "plugin/internal.h"
+#include "plugin/remote.h"
 
 enum {
   failures_to_open = 5,
@@ -57,7 +57,20 @@ void bt_supervise_lost(struct bt_plugin *entry, const char *why) {
   bt_timer_set(entry->restart, pause);
 }
 
+/* With what holds the process, and what does not: nobody is to believe in a wall that is not there. */
+static void say_started(const struct bt_plugin *entry) {
+  const struct berth_manifest *m = entry->lib->manifest;
+  BT_AUTO_JSON has = bt_confinement_has(&entry->remote->confinement);
+  BT_AUTO_JSON lacks = bt_confinement_lacks(&entry->remote->confinement);
+  BT_AUTO_FREE char *held = bt_confinement_text(has);
+  BT_AUTO_FREE char *free_of = bt_confinement_text(lacks);
+  bt_info(entry->cell->label, "%s %s started in process %d", m->id, m->version, (int)entry->remote->process.pid);
+  bt_info(entry->cell->label, "its process is confined by: %s; not by: %s", *held ? held : "nothing",
+          *free_of ? free_of : "(nothing is missing)");
+}
+
 void bt_supervise_started(struct bt_plugin *entry) {
+  say_started(entry);
   entry->running_ms = bt_clock_mono_ms();
   if (!entry->failures)
     return;
