@@ -1,0 +1,260 @@
+#include "config.h"
+
+#include "plan/fleet_int.h"
+
+#define SKEW_WEIGHT 100
+
+/* ---- what a search of a shape goes by ---- */
+
+static bool leaves(const struct fl_shape *s, uint32_t mark) {
+  bt_vec_each(&s->marks, m) {
+    if (*m == mark)
+      return true;
+  }
+  return false;
+}
+
+static bool mark_own(struct fl_shape *s, struct fl_ties *ties) {
+  bool any = false;
+  bt_vec_each(ties, t) any |= t->own = leaves(s, t->mark);
+  return any;
+}
+
+static int heavier(const void *a, const void *b) {
+  const struct fl_tie *x = a, *y = b;
+  return abs(y->weight) - abs(x->weight);
+}
+
+void fl_level_reset(struct bt_fleet *f, struct fl_shape *s, uint32_t min) {
+  s->level->min = min;
+  fl_watch_fill(f, s->level_mark, s->level);
+}
+
+void fl_place_prepare(struct bt_fleet *f, struct fl_shape *s) {
+  mark_own(s, &s->bars);
+  mark_own(s, &s->zwants);
+  bool own = mark_own(s, &s->soft);
+  own = mark_own(s, &s->zsoft) || own;
+  own = mark_own(s, &s->zbars) || own;
+  s->single = own || s->skews.len > 0 || s->level;
+  if (s->soft.len)
+    qsort(s->soft.items, s->soft.len, sizeof *s->soft.items, heavier);
+  if (s->level)
+    fl_level_reset(f, s, 1);
+  s->out.len = s->in.len = 0;
+  if (s->has_never)
+    bt_vec_push(&s->out, &s->never);
+  if (s->has_only)
+    bt_vec_push(&s->in, &s->only);
+  bt_vec_each(&s->bars, t) bt_vec_push(&s->out, &t->watch->set);
+  bt_vec_each(&s->wants, t) bt_vec_push(&s->in, &t->watch->set);
+}
+
+/* ---- groups ---- */
+
+static uint32_t in_domain(const struct bt_fleet *f, uint32_t mark, uint32_t dom) {
+  const struct fl_mark *m = &f->marks.items[mark];
+  return dom < m->domains.len ? m->domains.items[dom] : 0;
+}
+
+static bool usable(const struct bt_fleet *f, const struct fl_shape *s, const struct fl_group *g) {
+  bt_vec_each(&s->zbars, t) {
+    if (in_domain(f, t->mark, g->dom[t->term]) >= t->min)
+      return false;
+  }
+  bt_vec_each(&s->zwants, t) {
+    bool first = t->own && f->marks.items[t->mark].total == 0; /* it wants to be with its like, and there is none yet */
+    if (!first && in_domain(f, t->mark, g->dom[t->term]) == 0)
+      return false;
+  }
+  return true;
+}
+
+static uint32_t least_in(const struct bt_fleet *f, const struct fl_shape *s, const struct fl_skew *k) {
+  uint32_t least = UINT32_MAX;
+  bt_vec_each(&s->groups, g) least = BT_MIN(least, in_domain(f, k->mark, g->dom[k->term]));
+  return least;
+}
+
+void fl_groups_score(const struct bt_fleet *f, struct fl_shape *s) {
+  bt_vec_each(&s->groups, g) {
+    g->now = g->score;
+    g->out = s->terms.len && !usable(f, s, g);
+    bt_vec_each(&s->zsoft, t) g->now += in_domain(f, t->mark, g->dom[t->term]) > 0 ? t->weight : 0;
+  }
+  bt_vec_each(&s->skews, k) {
+    uint32_t least = least_in(f, s, k);
+    bt_vec_each(&s->groups, g) {
+      int64_t above = (int64_t)in_domain(f, k->mark, g->dom[k->term]) - least;
+      g->out = g->out || (k->hard && above >= k->max_skew);
+      g->now -= above * SKEW_WEIGHT;
+    }
+  }
+}
+
+struct fl_group *fl_group_best(struct fl_shape *s) {
+  struct fl_group *best = NULL;
+  bt_vec_each(&s->groups, g) {
+    if (!g->out && (!best || g->now > best->now))
+      best = g;
+  }
+  return best;
+}
+
+static uint32_t in_ranges(const struct bt_fit *fit, const struct fl_shape *s, const struct fl_group *g, const int64_t *need) {
+  struct bt_fit_query q = {.need = need, .out = s->out.items, .nout = s->out.len, .in = s->in.items, .nin = s->in.len};
+  uint32_t best = BT_FIT_NONE, by = fit->dims - 1;
+  for (size_t i = 0; i < g->ranges.len; i++) {
+    q.lo = g->ranges.items[i].lo;
+    q.hi = g->ranges.items[i].hi;
+    uint32_t pos = s->strategy == BT_SPREAD ? bt_fit_most(fit, &q, by) : bt_fit_first(fit, &q);
+    if (pos == BT_FIT_NONE)
+      continue;
+    if (s->strategy == BT_BINPACK)
+      return pos;
+    if (best == BT_FIT_NONE || bt_fit_get(fit, pos, by) > bt_fit_get(fit, best, by))
+      best = pos;
+  }
+  return best;
+}
+
+/* All wishes first, then without the least, and so on. */
+uint32_t fl_in_group(const struct bt_fit *fit, struct fl_shape *s, const struct fl_group *g, const int64_t *need, bool wishes) {
+  size_t out = s->out.len, in = s->in.len;
+  uint32_t pos = BT_FIT_NONE;
+  for (size_t n = wishes ? s->soft.len : 0; pos == BT_FIT_NONE; n--) {
+    for (size_t i = 0; i < n; i++) {
+      const struct bt_fit_set *set = &s->soft.items[i].watch->set;
+      if (s->soft.items[i].weight < 0)
+        bt_vec_push(&s->out, set);
+      else
+        bt_vec_push(&s->in, set);
+    }
+    pos = in_ranges(fit, s, g, need);
+    s->out.len = out;
+    s->in.len = in;
+    if (n == 0)
+      break;
+  }
+  return pos;
+}
+
+/* ---- one place ---- */
+
+static uint32_t among_static(struct bt_fleet *f, struct fl_shape *s) {
+  if (s->skip_epoch != f->epoch)
+    s->skip = 0;
+  s->skip_epoch = f->epoch;
+  for (; s->skip < s->groups.len; s->skip++) {
+    uint32_t pos = fl_in_group(&f->fit, s, &s->groups.items[s->skip], s->need, true);
+    if (pos != BT_FIT_NONE)
+      return pos;
+  }
+  return BT_FIT_NONE;
+}
+
+static uint32_t among_groups(struct bt_fleet *f, struct fl_shape *s) {
+  if (s->terms.len == 0)
+    return among_static(f, s);
+  fl_groups_score(f, s);
+  for (struct fl_group *g; (g = fl_group_best(s)) != NULL; g->out = true) {
+    uint32_t pos = fl_in_group(&f->fit, s, g, s->need, true);
+    if (pos != BT_FIT_NONE)
+      return pos;
+  }
+  return BT_FIT_NONE;
+}
+
+/* Strategy spread: among the nodes that have fewest of it; where none of those has room, among those with one more. */
+static uint32_t leveled(struct bt_fleet *f, struct fl_shape *s) {
+  size_t base = s->out.len;
+  bool any = false;
+  for (;;) {
+    s->skip = 0;
+    bt_vec_push(&s->out, &s->level->set);
+    uint32_t pos = among_groups(f, s);
+    s->out.len = base;
+    s->skip = 0;
+    if (pos != BT_FIT_NONE || s->level->set.count == 0)
+      return pos;
+    if (!any && among_groups(f, s) == BT_FIT_NONE)
+      return BT_FIT_NONE;
+    any = true;
+    fl_level_reset(f, s, s->level->min + 1);
+  }
+}
+
+static uint32_t pick(struct bt_fleet *f, struct fl_shape *s) {
+  if (s->full == f->epoch)
+    return BT_FLEET_NONE;
+  uint32_t pos = s->level ? leveled(f, s) : among_groups(f, s);
+  if (pos == BT_FIT_NONE && s->skews.len == 0) /* a further one elsewhere can make room for one that spreads */
+    s->full = f->epoch;
+  return pos == BT_FIT_NONE ? BT_FLEET_NONE : f->at.items[pos];
+}
+
+/* How many go there at once. */
+static uint32_t at_once(const struct bt_fleet *f, const struct fl_shape *s, uint32_t n, size_t wanted) {
+  const struct fl_node *node = &f->nodes.items[n];
+  int64_t most = BT_MIN((int64_t)BT_MIN(wanted, (size_t)UINT16_MAX), (int64_t)UINT16_MAX);
+  if (s->single)
+    return 1;
+  for (uint32_t d = 0; d < fl_ndims(f); d++)
+    if (s->need[d] > 0)
+      most = BT_MIN(most, (node->room[d] - node->used[d]) / s->need[d]);
+  bt_vec_each(&s->bars, t) {
+    if (t->own)
+      most = BT_MIN(most, (int64_t)t->min - fl_mark_on(f, t->mark, n));
+  }
+  return (uint32_t)BT_MAX(most, 1);
+}
+
+size_t bt_fleet_place(struct bt_fleet *f, uint32_t shape, size_t n, uint32_t *out) {
+  struct fl_shape *s = f->shapes.items[shape];
+  size_t done = 0;
+  while (done < n) {
+    fl_ensure(f);
+    fl_shape_groups(f, s);
+    uint32_t node = pick(f, s);
+    if (node == BT_FLEET_NONE)
+      break;
+    done += fl_sit(f, shape, node, at_once(f, s, node, n - done), out + done);
+  }
+  return done;
+}
+
+bool bt_fleet_place_gang(struct bt_fleet *f, uint32_t shape, size_t n, uint32_t *out) {
+  size_t done = bt_fleet_place(f, shape, n, out);
+  if (done == n)
+    return true;
+  while (done > 0)
+    bt_fleet_remove(f, out[--done]);
+  return false;
+}
+
+size_t bt_fleet_place_global(struct bt_fleet *f, uint32_t shape, uint32_t *out) {
+  struct fl_shape *s = f->shapes.items[shape];
+  size_t done = 0;
+  fl_ensure(f);
+  fl_shape_groups(f, s);
+  struct bt_fit_set taken;
+  bt_fit_set_init(&taken, (uint32_t)f->at.len);
+  for (uint32_t i = s->head; i != BT_FLEET_NONE; i = f->insts.items[i].shape_next)
+    bt_fit_set_put(&taken, f->nodes.items[f->insts.items[i].node].pos, true);
+  size_t base = s->out.len;
+  bt_vec_push(&s->out, &taken);
+  for (size_t g = 0; g < s->groups.len; g++) {
+    const struct fl_group *group = &s->groups.items[g];
+    for (size_t r = 0; r < group->ranges.len; r++) {
+      struct bt_fit_query q = {s->need,         group->ranges.items[r].lo, group->ranges.items[r].hi, s->out.items, s->out.len,
+                               s->in.items, s->in.len};
+      while (q.lo < q.hi && (q.lo = bt_fit_first(&f->fit, &q)) != BT_FIT_NONE) {
+        done += fl_sit(f, shape, f->at.items[q.lo], 1, out + done);
+        q.lo++;
+      }
+    }
+  }
+  s->out.len = base;
+  bt_fit_set_free(&taken);
+  return done;
+}

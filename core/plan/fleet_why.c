@@ -1,0 +1,277 @@
+#include "config.h"
+
+#include "plan/fleet_int.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#define REASONS_MAX 8 /* that a sentence names */
+
+/* ---- amounts in words ---- */
+
+static const char *dim_name(const struct bt_fleet *f, uint32_t d) {
+  static const char *const names[] = {"cpu", "memory", "disk", "pids"};
+  return d < BT_DIM_FIXED ? names[d] : f->dims.items[d - BT_DIM_FIXED];
+}
+
+static const char *amount(uint32_t d, int64_t v, char *out, size_t size) {
+  if (d == BT_DIM_CPU)
+    snprintf(out, size, "%.3g", (double)v / 1000);
+  else if (d == BT_DIM_MEMORY || d == BT_DIM_DISK)
+    snprintf(out, size, "%" PRId64 " MiB", v / (1 << 20) + (v > 0 && v % (1 << 20) != 0));
+  else
+    snprintf(out, size, "%" PRId64, v);
+  return out;
+}
+
+/* ---- reasons, counted ---- */
+
+struct reason {
+  char text[240];
+  size_t nodes;
+};
+struct reasons {
+  BT_VEC(struct reason) v;
+};
+
+static void count(struct reasons *r, const char *text) {
+  bt_vec_each(&r->v, it) {
+    if (bt_streq(it->text, text)) {
+      it->nodes++;
+      return;
+    }
+  }
+  struct reason new = {.nodes = 1};
+  snprintf(new.text, sizeof new.text, "%s", text);
+  bt_vec_push(&r->v, new);
+}
+
+/* ---- what keeps it from a node ---- */
+
+/* What is in the way on one node: the first obstacle in words, and how many there are beside a lack of room. */
+struct obstacle {
+  char text[240];
+  int others;
+  const struct bt_rule *rule; /* the one that is not met */
+  bool closed;
+  uint32_t dim; /* that it lacks most of; BT_FLEET_DIMS: none */
+  int64_t lack;
+  double part; /* of what it asks for */
+};
+
+static const char *mark_words(const struct fl_mark *m, char *out, size_t size) {
+  const char *name = m->name[0] == '!' ? m->name + 1 : m->name;
+  if (bt_starts(name, "s:"))
+    snprintf(out, size, "an instance of %.100s", name + 2);
+  else if (bt_starts(name, "a:"))
+    snprintf(out, size, "an instance of app %.100s", name + 2);
+  else if (bt_starts(name, "n:"))
+    snprintf(out, size, "an instance of namespace %.100s", name + 2);
+  else if (bt_starts(name, "port:"))
+    snprintf(out, size, "port %.100s in use", name + 5);
+  else
+    snprintf(out, size, "%.100s", name);
+  return out;
+}
+
+static void obstruct(struct obstacle *o, const char *text) {
+  if (o->others++ == 0)
+    snprintf(o->text, sizeof o->text, "%.239s", text);
+}
+
+static void by_names(const struct fl_shape *s, const struct fl_node *node, struct obstacle *o) {
+  char text[240];
+  bt_vec_each(&s->names, r) {
+    if (!bt_rule_holds(r, node->name)) {
+      snprintf(text, sizeof text, "does not meet %.120s", r->text);
+      obstruct(o, text);
+    }
+  }
+}
+
+static void by_class(struct bt_fleet *f, struct fl_shape *s, const struct fl_node *node, struct obstacle *o) {
+  char text[240];
+  const struct fl_class *class = &f->classes.items[node->class];
+  if (fl_judge(f, s, class, text, sizeof text) != FL_REFUSED)
+    return;
+  obstruct(o, text);
+  int broken = 0;
+  bt_vec_each(&s->rules, r) {
+    if (!bt_rule_holds(r, fl_attr(node, r->key))) {
+      broken++;
+      o->rule = r;
+    }
+  }
+  if (broken != 1)
+    o->rule = NULL;
+}
+
+static uint32_t in_domain(const struct bt_fleet *f, const struct fl_tie *t, const struct fl_node *node) {
+  const struct fl_mark *m = &f->marks.items[t->mark];
+  uint32_t dom = f->classes.items[node->class].dom.items[m->topo];
+  return dom < m->domains.len ? m->domains.items[dom] : 0;
+}
+
+static void by_marks(struct bt_fleet *f, const struct fl_shape *s, uint32_t n, struct obstacle *o) {
+  const struct fl_node *node = &f->nodes.items[n];
+  char text[240], words[160];
+  bt_vec_each(&s->bars, t) {
+    uint32_t there = fl_mark_on(f, t->mark, n);
+    if (there < t->min)
+      continue;
+    snprintf(text, sizeof text, t->min > 1 ? "has %s %u times, as many as it may" : "has %s",
+             mark_words(&f->marks.items[t->mark], words, sizeof words), there);
+    obstruct(o, text);
+  }
+  bt_vec_each(&s->wants, t) {
+    if (fl_mark_on(f, t->mark, n) == 0) {
+      snprintf(text, sizeof text, "lacks %s, which it must be beside", mark_words(&f->marks.items[t->mark], words, sizeof words));
+      obstruct(o, text);
+    }
+  }
+  bt_vec_each(&s->zbars, t) {
+    if (in_domain(f, t, node) >= t->min) {
+      snprintf(text, sizeof text, "has %s in the same %s", mark_words(&f->marks.items[t->mark], words, sizeof words),
+               f->topos.items[f->marks.items[t->mark].topo].text);
+      obstruct(o, text);
+    }
+  }
+  bt_vec_each(&s->zwants, t) {
+    if (in_domain(f, t, node) == 0 && !(t->own && f->marks.items[t->mark].total == 0)) {
+      snprintf(text, sizeof text, "has no %s in the same %s", mark_words(&f->marks.items[t->mark], words, sizeof words),
+               f->topos.items[f->marks.items[t->mark].topo].text);
+      obstruct(o, text);
+    }
+  }
+}
+
+/* Of a class whose group may not have a further one now. */
+static void by_skew(const struct bt_fleet *f, const struct fl_shape *s, const struct fl_node *node, struct obstacle *o) {
+  char text[240];
+  bt_vec_each(&s->skews, k) {
+    uint32_t topo = s->terms.items[k->term], dom = f->classes.items[node->class].dom.items[topo];
+    const char *key = f->topos.items[topo].text;
+    if (!k->hard)
+      continue;
+    if (dom == BT_FLEET_NONE) {
+      snprintf(text, sizeof text, "has no %s to spread over", key);
+      obstruct(o, text);
+    }
+    bt_vec_each(&s->groups, g) {
+      if (g->dom[k->term] == dom && g->out && o->others == 0) {
+        snprintf(text, sizeof text, "would bring its %s more than %d above the emptiest", key, k->max_skew);
+        obstruct(o, text);
+      }
+    }
+  }
+}
+
+static void by_room(const struct bt_fleet *f, const struct fl_shape *s, const struct fl_node *node, struct obstacle *o) {
+  o->dim = BT_FLEET_DIMS;
+  for (uint32_t d = 0; d < fl_ndims(f); d++) {
+    int64_t lack = s->need[d] - BT_MAX(node->room[d] - node->used[d], 0);
+    double part = s->need[d] > 0 ? (double)lack / (double)s->need[d] : 0;
+    if (lack > 0 && (o->dim == BT_FLEET_DIMS || part > o->part)) {
+      o->dim = d;
+      o->lack = lack;
+      o->part = part;
+    }
+  }
+}
+
+/* ---- the sentence ---- */
+
+struct report {
+  struct reasons reasons;
+  size_t nodes;
+  uint32_t roomiest;  /* node that lacks least and has no other obstacle */
+  struct obstacle nearest;
+  uint32_t other;     /* node with room and one obstacle that a person can take away */
+  struct obstacle fixable;
+  size_t lacking[BT_FLEET_DIMS];
+  int64_t most[BT_FLEET_DIMS]; /* free, among nodes that only lack room */
+  uint32_t most_on[BT_FLEET_DIMS];
+};
+
+static void look(struct bt_fleet *f, struct fl_shape *s, uint32_t n, struct report *r) {
+  const struct fl_node *node = &f->nodes.items[n];
+  struct obstacle o = {.closed = !node->open};
+  r->nodes++;
+  by_names(s, node, &o);
+  by_class(f, s, node, &o);
+  by_marks(f, s, n, &o);
+  by_skew(f, s, node, &o);
+  by_room(f, s, node, &o);
+  if (o.closed)
+    count(&r->reasons, "closed to new instances");
+  else if (o.others > 0)
+    count(&r->reasons, o.text);
+  else if (o.dim < BT_FLEET_DIMS) {
+    int64_t left = BT_MAX(node->room[o.dim] - node->used[o.dim], 0);
+    if (r->lacking[o.dim]++ == 0 || left > r->most[o.dim]) {
+      r->most[o.dim] = left;
+      r->most_on[o.dim] = n;
+    }
+    if (r->roomiest == BT_FLEET_NONE || o.part < r->nearest.part) {
+      r->roomiest = n;
+      r->nearest = o;
+    }
+  }
+  if (o.dim == BT_FLEET_DIMS && r->other == BT_FLEET_NONE && (o.closed ? o.others == 0 : o.others == 1 && o.rule && o.rule->op == BT_RULE_EQ)) {
+    r->other = n;
+    r->fixable = o;
+  }
+}
+
+static void say_mend(struct bt_fleet *f, const struct fl_shape *s, const struct report *r, struct bt_buf *mend) {
+  char lack[40], less[40];
+  if (r->roomiest != BT_FLEET_NONE) {
+    uint32_t d = r->nearest.dim;
+    bt_buf_addf(mend, "%s more %s on %s", amount(d, r->nearest.lack, lack, sizeof lack), dim_name(f, d), f->nodes.items[r->roomiest].name);
+    if (s->need[d] > r->nearest.lack)
+      bt_buf_addf(mend, ", or a reservation of at most %s", amount(d, s->need[d] - r->nearest.lack, less, sizeof less));
+  }
+  if (r->other == BT_FLEET_NONE)
+    return;
+  bt_buf_adds(mend, mend->len ? "; or " : "");
+  if (r->fixable.closed)
+    bt_buf_addf(mend, "%s taking instances again", f->nodes.items[r->other].name);
+  else
+    bt_buf_addf(mend, "%s = %s on %s, which has room", r->fixable.rule->key, r->fixable.rule->values.items[0], f->nodes.items[r->other].name);
+}
+
+static void say_room(struct bt_fleet *f, const struct fl_shape *s, const struct report *r, struct bt_buf *why, size_t *said) {
+  char need[40], most[40];
+  for (uint32_t d = 0; d < fl_ndims(f); d++)
+    if (r->lacking[d])
+      bt_buf_addf(why, "%s%zu %s %s (it asks for %s; most is on %s, %s)", (*said)++ ? ", " : "", r->lacking[d],
+                  r->lacking[d] == 1 ? "lacks" : "lack", dim_name(f, d), amount(d, s->need[d], need, sizeof need),
+                  f->nodes.items[r->most_on[d]].name, amount(d, r->most[d], most, sizeof most));
+}
+
+void bt_fleet_why(struct bt_fleet *f, uint32_t shape, struct bt_buf *why, struct bt_buf *mend) {
+  struct fl_shape *s = f->shapes.items[shape];
+  struct report r = {.roomiest = BT_FLEET_NONE, .other = BT_FLEET_NONE};
+  size_t said = 0;
+  fl_ensure(f);
+  fl_shape_groups(f, s);
+  fl_groups_score(f, s);
+  for (uint32_t n = 0; n < f->nodes.len; n++)
+    if (f->nodes.items[n].name)
+      look(f, s, n, &r);
+  if (r.nodes == 0) {
+    bt_buf_adds(why, "there is no node");
+    return;
+  }
+  bt_buf_addf(why, "none of %zu node%s has a place: ", r.nodes, r.nodes == 1 ? "" : "s");
+  say_room(f, s, &r, why, &said);
+  for (size_t i = 0; i < r.reasons.v.len && i < REASONS_MAX; i++)
+    bt_buf_addf(why, "%s%zu %s", said++ ? ", " : "", r.reasons.v.items[i].nodes, r.reasons.v.items[i].text);
+  if (r.reasons.v.len > REASONS_MAX)
+    bt_buf_addf(why, ", and %zu other reasons", r.reasons.v.len - REASONS_MAX);
+  if (!said)
+    bt_buf_adds(why, "but one has come free");
+  if (mend)
+    say_mend(f, s, &r, mend);
+  bt_vec_free(&r.reasons.v);
+}

@@ -1,0 +1,306 @@
+/* The planner against one that looks at everything: thousands of random clusters; and by hand what can be said by hand. */
+#include "config.h"
+
+#include <limits.h>
+
+#include "fleet_naive.h"
+#include "tap.h"
+
+static uint64_t seed = 1;
+static uint32_t rnd(uint32_t n) { /* xorshift64* */
+  seed ^= seed >> 12;
+  seed ^= seed << 25;
+  seed ^= seed >> 27;
+  return (uint32_t)((seed * 2685821657736338717ULL >> 33) % n);
+}
+
+static struct bt_rule rule(const char *text) {
+  struct bt_rule r;
+  if (bt_rule_parse(text, false, &r, NULL) < 0)
+    printf("# no rule: %s\n", text);
+  return r;
+}
+
+/* ---- by hand ---- */
+
+#define NODE(name_, cpu, ...) \
+  bt_fleet_node_set(f, &(struct bt_fleet_node){.name = name_, .room = {cpu, 64 << 20}, .open = true, __VA_ARGS__})
+#define ATTRS(...) .attrs = (struct bt_attr[]){__VA_ARGS__}, .nattrs = sizeof((struct bt_attr[]){__VA_ARGS__}) / sizeof(struct bt_attr)
+
+static uint32_t shape_of(struct bt_fleet *f, const struct bt_need *need) {
+  uint32_t s = BT_FLEET_NONE;
+  BT_AUTO_ERR err = NULL;
+  if (bt_fleet_shape_new(f, need, &s, &err) < 0)
+    printf("# %s\n", bt_err_message(err));
+  return s;
+}
+
+static const char *place_one(struct bt_fleet *f, uint32_t shape) {
+  uint32_t i;
+  return bt_fleet_place(f, shape, 1, &i) == 1 ? bt_fleet_node_name(f, bt_fleet_node_of(f, i)) : NULL;
+}
+
+static void test_binpack_and_spread(void) {
+  struct bt_fleet *f = bt_fleet_new();
+  NODE("a", 2000);
+  NODE("b", 4000);
+  NODE("c", 4000);
+  uint32_t pack = shape_of(f, &(struct bt_need){.namespace_ = "n", .app = "x", .service = "pack", .request = {1000}});
+  uint32_t even = shape_of(f, &(struct bt_need){.namespace_ = "n", .app = "x", .service = "even", .request = {500}, .strategy = BT_SPREAD});
+  is_str(place_one(f, pack), "a", "binpack begins at the first node");
+  is_str(place_one(f, pack), "a", "and fills it");
+  is_str(place_one(f, pack), "b", "before the next");
+  is_str(place_one(f, even), "c", "spread takes the emptiest");
+  is_str(place_one(f, even), "b", "and none a second time before each has one");
+  is_str(place_one(f, even), "c", "then again the emptiest");
+  uint32_t out[8];
+  is_int(bt_fleet_place(f, pack, 8, out), 5, "eight are asked for, five have room");
+  ok(place_one(f, pack) == NULL, "then there is none");
+  bt_fleet_remove(f, out[0]);
+  ok(place_one(f, pack) != NULL, "what is removed makes room");
+  bt_fleet_free(&f);
+}
+
+static void test_gang_and_global(void) {
+  struct bt_fleet *f = bt_fleet_new();
+  uint32_t out[8];
+  NODE("a", 2000);
+  NODE("b", 1000);
+  uint32_t s = shape_of(f, &(struct bt_need){.namespace_ = "n", .app = "x", .service = "g", .request = {1000}});
+  ok(!bt_fleet_place_gang(f, s, 4, out), "four of a gang have no room");
+  is_int(bt_fleet_instances(f), 0, "so none is placed");
+  ok(bt_fleet_place_gang(f, s, 3, out), "three have");
+  uint32_t g = shape_of(f, &(struct bt_need){.namespace_ = "n", .app = "x", .service = "all", .request = {0, 1}});
+  is_int(bt_fleet_place_global(f, g, out), 2, "one on each node");
+  is_int(bt_fleet_place_global(f, g, out), 0, "and no second one");
+  NODE("c", 10);
+  is_int(bt_fleet_place_global(f, g, out), 1, "a node that joins gets its own");
+  bt_fleet_free(&f);
+}
+
+static void test_words(void) {
+  struct bt_fleet *f = bt_fleet_new();
+  BT_AUTO_BUF why = {0}, mend = {0};
+  uint32_t s = shape_of(f, &(struct bt_need){.namespace_ = "n", .app = "x", .service = "big", .request = {3000}});
+  bt_fleet_why(f, s, &why, &mend);
+  is_str(why.data, "there is no node", "no node");
+  NODE("a", 2500, ATTRS({"node.labels.zone", "east"}));
+  NODE("b", 2000, ATTRS({"node.labels.zone", "west"}));
+  bt_buf_truncate(&why, 0);
+  bt_fleet_why(f, s, &why, &mend);
+  is_str(why.data, "none of 2 nodes has a place: 2 lack cpu (it asks for 3; most is on a, 2.5)", "room");
+  is_str(mend.data, "0.5 more cpu on a, or a reservation of at most 2.5", "the smallest change is the one with least to add");
+  struct bt_rule r = rule("node.labels.zone == north");
+  uint32_t z = shape_of(f, &(struct bt_need){.namespace_ = "n", .app = "x", .service = "zoned", .request = {100}, .rules = &r, .nrules = 1});
+  bt_buf_truncate(&why, 0);
+  bt_buf_truncate(&mend, 0);
+  bt_fleet_why(f, z, &why, &mend);
+  is_str(why.data,
+         "none of 2 nodes has a place: 1 does not meet node.labels.zone == north (it has east), 1 does not meet node.labels.zone == north (it "
+         "has west)",
+         "rules");
+  is_str(mend.data, "node.labels.zone = north on a, which has room", "which label, and where");
+  bt_rule_free(&r);
+  bt_fleet_free(&f);
+}
+
+static void test_preempt(void) {
+  struct bt_fleet *f = bt_fleet_new();
+  uint32_t out[8], node;
+  NODE("a", 2000);
+  NODE("b", 2000);
+  uint32_t mid = shape_of(f, &(struct bt_need){.namespace_ = "n", .app = "x", .service = "mid", .request = {1000}, .priority = 5});
+  uint32_t low = shape_of(f, &(struct bt_need){.namespace_ = "n", .app = "x", .service = "low", .request = {1000}, .priority = 1});
+  is_int(bt_fleet_place(f, mid, 2, out), 2, "two of middle priority fill a");
+  is_int(bt_fleet_place(f, low, 2, out), 2, "two of low priority fill b");
+  uint32_t high = shape_of(f, &(struct bt_need){.namespace_ = "n", .app = "x", .service = "high", .request = {1500}, .priority = 9});
+  is_int(bt_fleet_victims(f, high, &node, out, 8), 2, "both of a node must go");
+  is_str(bt_fleet_node_name(f, node), "b", "those of low priority");
+  bt_fleet_budget(f, "n", "x", "low", 1);
+  is_int(bt_fleet_victims(f, high, &node, out, 8), 2, "its budget lets one go only");
+  is_str(bt_fleet_node_name(f, node), "a", "so the others go");
+  bt_fleet_budget(f, "n", "x", "mid", 0);
+  is_int(bt_fleet_victims(f, high, &node, out, 8), 0, "none may go, none goes");
+  uint32_t same = shape_of(f, &(struct bt_need){.namespace_ = "n", .app = "x", .service = "same", .request = {1000}, .priority = 1});
+  is_int(bt_fleet_victims(f, same, &node, out, 8), 0, "equals do not push each other out");
+  bt_fleet_free(&f);
+}
+
+/* ---- random clusters against the naive planner ---- */
+
+#define NEEDS 24
+#define POOL 32
+
+struct need_store {
+  struct bt_need need;
+  char service[16];
+  struct bt_rule rules[2];
+  struct bt_toleration tolerations[1];
+  struct bt_affinity affinities[2];
+  struct bt_spread spreads[1];
+  const char *alone[1];
+};
+
+static const char *const zones[] = {"z0", "z1", "z2", "z3"};
+static const char *const names[] = {"m0", "m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8", "m9"};
+
+static void random_need(struct need_store *n, int i) {
+  struct bt_need *need = &n->need;
+  snprintf(n->service, sizeof n->service, "s%d", i / 2);
+  *need = (struct bt_need){.namespace_ = "n", .app = i % 3 ? "x" : "y", .service = n->service, .priority = (int)rnd(3)};
+  need->request[BT_DIM_CPU] = rnd(4) * 500;
+  need->request[BT_DIM_MEMORY] = rnd(4);
+  need->strategy = rnd(3) ? BT_BINPACK : BT_SPREAD;
+  need->max_per_node = rnd(4) ? 0 : 1 + (int)rnd(2);
+  if (rnd(3) == 0) {
+    static const char *const rules[] = {"node.labels.zone == z1", "node.labels.zone != z1", "node.labels.zone in (z0, z2)",
+                                        "node.labels.zone exists", "node.hostname != m3", "node.hostname in (m1, m2, m7)",
+                                        "node.labels.kernel >= 5.4"};
+    n->rules[0] = rule(rules[rnd(BT_COUNT(rules))]);
+    need->rules = n->rules;
+    need->nrules = 1;
+  }
+  if (rnd(2)) {
+    n->tolerations[0] = (struct bt_toleration){"gpu", NULL};
+    need->tolerations = n->tolerations;
+    need->ntolerations = 1;
+  }
+  for (need->naffinities = rnd(3) ? 0 : 1 + rnd(2), need->affinities = n->affinities; n->affinities + need->naffinities > n->affinities + 2;)
+    need->naffinities--;
+  for (size_t a = 0; a < need->naffinities; a++)
+    n->affinities[a] = (struct bt_affinity){.anti = rnd(3) > 0,
+                                            .hard = rnd(3) > 0,
+                                            .scope = (enum bt_scope)rnd(2),
+                                            .namespace_ = "n",
+                                            .app = rnd(2) ? "x" : "y",
+                                            .service = rnd(2) ? "s1" : "s2",
+                                            .topology = rnd(2) ? "node.labels.zone" : NULL,
+                                            .weight = 10};
+  if (rnd(5) == 0) {
+    n->spreads[0] = (struct bt_spread){"node.labels.zone", 1 + (int)rnd(2), rnd(2) == 0};
+    need->spreads = n->spreads;
+    need->nspreads = 1;
+  }
+  if (rnd(6) == 0) {
+    n->alone[0] = rnd(2) ? "port:tcp/80" : "port:tcp/443";
+    need->alone = n->alone;
+    need->nalone = 1;
+  }
+}
+
+static struct bt_attr attrs[POOL][3];
+static struct bt_taint taints[POOL][1];
+
+static void random_node(struct bt_fleet *f, struct naive *w, uint32_t i) {
+  struct bt_fleet_node n = {.name = names[i], .attrs = attrs[i], .taints = taints[i], .open = rnd(8) > 0};
+  if (rnd(6))
+    attrs[i][n.nattrs++] = (struct bt_attr){"node.labels.zone", zones[rnd(4)]};
+  if (rnd(2))
+    attrs[i][n.nattrs++] = (struct bt_attr){"node.labels.kernel", rnd(2) ? "5.15.0-91" : "4.19"};
+  if (rnd(5) == 0)
+    taints[i][n.ntaints++] = (struct bt_taint){rnd(2) ? "gpu" : "maintenance", "yes", rnd(2) ? BT_TAINT_NO_SCHEDULE : BT_TAINT_PREFER_NOT};
+  n.room[BT_DIM_CPU] = 1000 + rnd(5) * 1000;
+  n.room[BT_DIM_MEMORY] = 1 + rnd(10);
+  uint32_t number = bt_fleet_node_set(f, &n);
+  while (w->nodes.len <= number)
+    bt_vec_push(&w->nodes, ((struct naive_node){0}));
+  w->nodes.items[number] = (struct naive_node){n, number, true};
+}
+
+static void forget(struct naive *w, size_t i) { bt_vec_remove(&w->insts, i); }
+
+struct round {
+  struct bt_fleet *fleet;
+  struct naive w;
+  struct need_store *store;
+  uint32_t shapes[NEEDS];
+  bool have[NEEDS];
+  const char *wrong;
+};
+
+static void try_place(struct round *r, uint32_t k) {
+  const struct bt_need *need = &r->store[k].need;
+  uint32_t i;
+  if (!r->have[k]) {
+    r->have[k] = bt_fleet_shape_new(r->fleet, need, &r->shapes[k], NULL) == 0;
+  }
+  size_t may = naive_places(&r->w, need), got = bt_fleet_place(r->fleet, r->shapes[k], 1, &i);
+  if (got && !naive_may(&r->w, need, bt_fleet_node_of(r->fleet, i), BT_FLEET_NONE))
+    r->wrong = "it was placed where it may not be";
+  if (!got && may)
+    r->wrong = "there was a place, and it was not found";
+  if (got)
+    bt_vec_push(&r->w.insts, ((struct naive_inst){i, k, bt_fleet_node_of(r->fleet, i)}));
+}
+
+static void one_step(struct round *r) {
+  uint32_t what = rnd(20);
+  if (what == 0) {
+    uint32_t i = rnd(BT_COUNT(names));
+    uint32_t n = bt_fleet_node_find(r->fleet, names[i]);
+    if (n != BT_FLEET_NONE && rnd(2) && bt_fleet_node_drop(r->fleet, n) == 0)
+      r->w.nodes.items[n].there = false;
+    else
+      random_node(r->fleet, &r->w, i);
+  } else if (what < 6 && r->w.insts.len > 0) {
+    size_t i = rnd((uint32_t)r->w.insts.len);
+    bt_fleet_remove(r->fleet, r->w.insts.items[i].number);
+    forget(&r->w, i);
+  } else if (what == 6) {
+    uint32_t k = rnd(NEEDS);
+    if (r->have[k] && bt_fleet_shape_drop(r->fleet, r->shapes[k]) == 0)
+      r->have[k] = false;
+  } else if (what == 7 && r->w.nodes.len) {
+    uint32_t n = rnd((uint32_t)r->w.nodes.len);
+    if (r->w.nodes.items[n].there) {
+      r->w.nodes.items[n].given.open = !r->w.nodes.items[n].given.open;
+      bt_fleet_node_open(r->fleet, n, r->w.nodes.items[n].given.open);
+    }
+  } else {
+    try_place(r, rnd(NEEDS));
+  }
+}
+
+static const char *one_round(uint64_t with) {
+  struct round r = {.fleet = bt_fleet_new(), .store = bt_newn(struct need_store, NEEDS)};
+  seed = with * 0x9e3779b97f4a7c15ULL + 1;
+  for (int i = 0; i < NEEDS; i++) {
+    random_need(&r.store[i], i);
+    bt_vec_push(&r.w.needs, &r.store[i].need);
+  }
+  for (uint32_t i = 0, n = 1 + rnd(BT_COUNT(names)); i < n; i++)
+    random_node(r.fleet, &r.w, i);
+  for (int step = 0; step < 120 && !r.wrong; step++)
+    one_step(&r);
+  if (bt_fleet_instances(r.fleet) != r.w.insts.len && !r.wrong)
+    r.wrong = "the numbers of instances differ";
+  bt_fleet_free(&r.fleet);
+  for (int i = 0; i < NEEDS; i++)
+    if (r.store[i].need.nrules)
+      bt_rule_free(&r.store[i].rules[0]);
+  free(r.store);
+  bt_vec_free(&r.w.nodes);
+  bt_vec_free(&r.w.needs);
+  bt_vec_free(&r.w.insts);
+  return r.wrong;
+}
+
+static void test_random(void) {
+  const char *only = getenv("FLEET_SEED");
+  uint64_t from = only ? strtoull(only, NULL, 10) : 1, to = only ? from : 2000;
+  const char *wrong = NULL;
+  uint64_t at = from;
+  for (; at <= to && !wrong; at++)
+    wrong = one_round(at);
+  ok(!wrong, "random clusters: %s (FLEET_SEED=%llu)", wrong ? wrong : "each place may be taken, and where there is one it is found",
+     (unsigned long long)(at - 1));
+}
+
+int main(void) {
+  test_binpack_and_spread();
+  test_gang_and_global();
+  test_words();
+  test_preempt();
+  test_random();
+  return done_testing();
+}
