@@ -145,6 +145,11 @@ static void node_moved(struct bt_fleet *f, uint32_t n) {
   bt_fit_put(&f->fit, f->nodes.items[n].pos, amounts);
 }
 
+void fl_freed(struct bt_fleet *f, uint32_t n) {
+  f->epoch++;
+  f->freed[f->nfreed++ % FL_FREED] = f->nodes.items[n].pos;
+}
+
 static bool same_place(const struct fl_node *have, const struct bt_fleet_node *want) {
   if (have->nattrs != want->nattrs || have->ntaints != want->ntaints)
     return false;
@@ -212,7 +217,7 @@ uint32_t bt_fleet_node_set(struct bt_fleet *f, const struct bt_fleet_node *want)
   }
   memcpy(node->room, want->room, sizeof node->room);
   node->open = want->open;
-  f->epoch++;
+  fl_freed(f, n);
   node_moved(f, n);
   fl_layers_node(f, n);
   return n;
@@ -223,7 +228,8 @@ void bt_fleet_node_open(struct bt_fleet *f, uint32_t n, bool open) {
   if (node->open == open)
     return;
   node->open = open;
-  f->epoch += open;
+  if (open)
+    fl_freed(f, n);
   node_moved(f, n);
   fl_layers_node(f, n);
 }
@@ -438,7 +444,7 @@ void bt_fleet_remove(struct bt_fleet *f, uint32_t i) {
     if (same->level && fl_mark_on(f, same->level_mark, n) + 1 < same->level->min)
       fl_level_reset(f, same, fl_mark_on(f, same->level_mark, n) + 1);
   }
-  f->epoch++;
+  fl_freed(f, n);
 }
 
 uint32_t bt_fleet_node_of(const struct bt_fleet *f, uint32_t i) { return f->insts.items[i].node; }

@@ -10,6 +10,7 @@
 #define FL_DIMS BT_FIT_DIMS
 #define FL_CHUNK 64 /* nodes whose counts of a mark lie together */
 #define FL_REFUSED INT16_MIN
+#define FL_FREED 256
 
 /* Positions where a mark is at least "min" times. */
 struct fl_watch {
@@ -97,6 +98,7 @@ struct fl_service {
 
 struct fl_shape {
   char *namespace_, *app, *service;
+  const char *targets[3]; /* by scope: how affinities speak of it; interned */
   struct fl_service *of;
   int priority;
   enum bt_strategy strategy;
@@ -126,8 +128,11 @@ struct fl_shape {
     const struct bt_fit_set **items;
     size_t len, cap;
   } out, in;
-  size_t skip;             /* groups before this one had no place at epoch skip_epoch */
-  uint64_t skip_epoch;
+  /* Where nothing depends on others: groups before "skip", and in that one positions before "from", have no place, as far as was
+   * heard of the first "seen" positions that came free. */
+  size_t skip;
+  uint32_t from;
+  uint64_t seen;
   uint32_t head, count;
 };
 
@@ -156,6 +161,8 @@ struct bt_fleet {
   size_t live;
   struct bt_fit fit;
   BT_VEC(struct fl_layer) layers;
+  uint32_t freed[FL_FREED]; /* positions that came free, the last ones; nfreed: how many there were */
+  uint64_t nfreed;
   bool dirty, reclass, headroom;
   uint64_t gen, epoch, ticket;
   bt_fleet_judge *judge;
@@ -170,6 +177,7 @@ const char *fl_intern(struct bt_fleet *f, const char *text);
 void fl_key(struct bt_fleet *f, const char *key); /* nodes that differ in it are of different classes */
 const char *fl_attr(const struct fl_node *node, const char *key);
 void fl_amounts(const struct bt_fleet *f, const struct fl_node *node, const int64_t *extra, int64_t *out);
+void fl_freed(struct bt_fleet *f, uint32_t node); /* it may take what it did not before */
 uint32_t fl_sit(struct bt_fleet *f, uint32_t shape, uint32_t node, uint32_t n, uint32_t *out); /* n instances at once */
 
 /* fleet_mark.c */

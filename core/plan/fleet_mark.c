@@ -136,7 +136,7 @@ void fl_mark_add(struct bt_fleet *f, uint32_t m, uint32_t n, int delta) {
   }
   mark->total += delta;
   if (none && delta > 0 && mark->wanted)
-    f->epoch++; /* who wants the mark has a chance now */
+    fl_freed(f, n); /* who wants the mark has a chance now */
 }
 
 void bt_fleet_node_mark(struct bt_fleet *f, uint32_t node, const char *name, bool there) {
@@ -147,7 +147,7 @@ void bt_fleet_node_mark(struct bt_fleet *f, uint32_t node, const char *name, boo
   }
   fl_ensure(f);
   fl_mark_add(f, m, node, there ? 1 : -1);
-  f->epoch++;
+  fl_freed(f, node);
   if (!there) { /* the reference of when it was put there, and the one of now */
     fl_mark_put(f, m);
     fl_mark_put(f, m);

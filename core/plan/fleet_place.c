@@ -105,7 +105,7 @@ static uint32_t in_ranges(const struct bt_fit *fit, const struct fl_shape *s, co
   struct bt_fit_query q = {.need = need, .out = s->out.items, .nout = s->out.len, .in = s->in.items, .nin = s->in.len};
   uint32_t best = BT_FIT_NONE, by = fit->dims - 1;
   for (size_t i = 0; i < g->ranges.len; i++) {
-    q.lo = g->ranges.items[i].lo;
+    q.lo = BT_MAX(g->ranges.items[i].lo, s->from);
     q.hi = g->ranges.items[i].hi;
     uint32_t pos = s->strategy == BT_SPREAD ? bt_fit_most(fit, &q, by) : bt_fit_first(fit, &q);
     if (pos == BT_FIT_NONE)
@@ -141,14 +141,28 @@ uint32_t fl_in_group(const struct bt_fit *fit, struct fl_shape *s, const struct 
 
 /* ---- one place ---- */
 
-static uint32_t among_static(struct bt_fleet *f, struct fl_shape *s) {
-  if (s->skip_epoch != f->epoch)
+static void hear_of_freed(const struct bt_fleet *f, struct fl_shape *s) {
+  if (s->groups.len > 1 || f->nfreed - s->seen > FL_FREED) {
     s->skip = 0;
-  s->skip_epoch = f->epoch;
-  for (; s->skip < s->groups.len; s->skip++) {
+    s->from = 0;
+  } else {
+    for (; s->seen < f->nfreed; s->seen++)
+      s->from = BT_MIN(s->from, f->freed[s->seen % FL_FREED]);
+    s->skip = 0;
+  }
+  s->seen = f->nfreed;
+}
+
+static uint32_t among_static(struct bt_fleet *f, struct fl_shape *s) {
+  if (s->seen != f->nfreed)
+    hear_of_freed(f, s);
+  for (; s->skip < s->groups.len; s->skip++, s->from = 0) {
     uint32_t pos = fl_in_group(&f->fit, s, &s->groups.items[s->skip], s->need, true);
-    if (pos != BT_FIT_NONE)
-      return pos;
+    if (pos == BT_FIT_NONE)
+      continue;
+    if (s->strategy == BT_BINPACK && s->soft.len == 0)
+      s->from = pos;
+    return pos;
   }
   return BT_FIT_NONE;
 }

@@ -66,47 +66,45 @@ static void target_text(char *out, size_t size, enum bt_scope scope, const char 
 }
 
 #define TARGET_MAX 256
-/* The three names by which affinities may speak of it. */
-static void targets_of(const struct fl_shape *s, char out[3][TARGET_MAX]) {
-  for (int scope = 0; scope < 3; scope++)
-    target_text(out[scope], TARGET_MAX, (enum bt_scope)scope, s->namespace_, s->app, s->service);
-}
-
 static bool is_target(const struct fl_shape *s, const char *target) {
-  char names[3][TARGET_MAX];
-  targets_of(s, names);
-  return bt_streq(names[0], target) || bt_streq(names[1], target) || bt_streq(names[2], target);
+  return s->targets[0] == target || s->targets[1] == target || s->targets[2] == target;
 }
 
-/* But of the one that repels: it is barred by its like itself. */
-static void bar_all(struct bt_fleet *f, uint32_t repel, const struct fl_shape *by, const char *target) {
-  const char *name = f->marks.items[repel].name;
-  uint32_t topo = f->marks.items[repel].topo;
-  bt_vec_each(&f->shapes, it) {
-    struct fl_shape *s = *it;
-    if (s && s != by && is_target(s, target) && !tied(&s->bars, repel) && !tied(&s->zbars, repel))
-      tie(f, s, &s->bars, &s->zbars, (struct fl_tie){.mark = fl_mark_get(f, name, topo), .min = 1});
+/* Calls it for each shape that such an affinity speaks of. target is interned. */
+static void each_target(struct bt_fleet *f, const char *target, void (*call)(struct bt_fleet *, uint32_t, uint32_t), uint32_t mark) {
+  const struct fl_service *of = target[0] == 's' ? bt_map_get(f->services, target + 2) : NULL;
+  if (of) {
+    for (size_t i = 0; i < of->shapes.len; i++)
+      call(f, of->shapes.items[i], mark);
+    return;
   }
+  for (uint32_t i = 0; target[0] != 's' && i < f->shapes.len; i++)
+    if (f->shapes.items[i] && is_target(f->shapes.items[i], target))
+      call(f, i, mark);
 }
 
-static void mark_all(struct bt_fleet *f, const char *target, uint32_t topo) {
-  for (uint32_t i = 0; i < f->shapes.len; i++)
-    if (f->shapes.items[i] && is_target(f->shapes.items[i], target))
-      leaves(f, i, fl_mark_get(f, target, topo));
+static void bar(struct bt_fleet *f, uint32_t shape, uint32_t repel) {
+  struct fl_shape *s = f->shapes.items[shape];
+  const struct fl_mark *m = &f->marks.items[repel];
+  if (!tied(&s->bars, repel) && !tied(&s->zbars, repel))
+    tie(f, s, &s->bars, &s->zbars, (struct fl_tie){.mark = fl_mark_get(f, m->name, m->topo), .min = 1});
+}
+
+static void leave(struct bt_fleet *f, uint32_t shape, uint32_t mark) {
+  f->marks.items[mark].refs++;
+  leaves(f, shape, mark);
 }
 
 /* What affinities of others that were there before mean for a new shape. */
 static void meet_others(struct bt_fleet *f, uint32_t shape) {
   struct fl_shape *s = f->shapes.items[shape];
-  char names[3][TARGET_MAX];
-  targets_of(s, names);
   for (uint32_t topo = 0; topo < f->topos.len; topo++)
     for (int scope = 0; scope < 3; scope++) {
       char key[TARGET_MAX + 16];
-      snprintf(key, sizeof key, "%u %s", topo, names[scope]);
+      snprintf(key, sizeof key, "%u %s", topo, s->targets[scope]);
       if (bt_map_get(f->marks_by, key))
-        leaves(f, shape, fl_mark_get(f, names[scope], topo));
-      snprintf(key, sizeof key, "%u !%s", topo, names[scope]);
+        leaves(f, shape, fl_mark_get(f, s->targets[scope], topo));
+      snprintf(key, sizeof key, "%u !%s", topo, s->targets[scope]);
       if (bt_map_get(f->marks_by, key))
         tie(f, s, &s->bars, &s->zbars, (struct fl_tie){.mark = fl_mark_get(f, strchr(key, '!'), topo), .min = 1});
     }
@@ -116,8 +114,9 @@ static void affinity(struct bt_fleet *f, uint32_t shape, const struct bt_affinit
   struct fl_shape *s = f->shapes.items[shape];
   char target[TARGET_MAX], repel[TARGET_MAX + 1];
   target_text(target, sizeof target, a->scope, a->namespace_, a->app, a->service);
-  uint32_t topo = fl_topo_get(f, a->topology), mark = fl_mark_get(f, target, topo);
-  mark_all(f, target, topo);
+  const char *name = fl_intern(f, target);
+  uint32_t topo = fl_topo_get(f, a->topology), mark = fl_mark_get(f, name, topo);
+  each_target(f, name, leave, mark);
   struct fl_tie t = {.mark = mark, .min = 1, .weight = a->anti ? -a->weight : a->weight};
   if (!a->hard)
     tie(f, s, &s->soft, &s->zsoft, t);
@@ -130,15 +129,19 @@ static void affinity(struct bt_fleet *f, uint32_t shape, const struct bt_affinit
   snprintf(repel, sizeof repel, "!%s", target);
   uint32_t away = fl_mark_get(f, repel, topo);
   leaves(f, shape, away);
-  bar_all(f, away, s, target);
+  each_target(f, name, bar, away); /* itself too, where it is its own target: that says the same again */
+}
+
+/* The mark of all instances of the shape's service. */
+static uint32_t service_mark(struct bt_fleet *f, const struct fl_shape *s, uint32_t topo) {
+  uint32_t mark = fl_mark_get(f, s->targets[BT_SCOPE_SERVICE], topo);
+  each_target(f, s->targets[BT_SCOPE_SERVICE], leave, mark);
+  return mark;
 }
 
 static void spread(struct bt_fleet *f, uint32_t shape, const struct bt_spread *sp) {
   struct fl_shape *s = f->shapes.items[shape];
-  char target[TARGET_MAX];
-  target_text(target, sizeof target, BT_SCOPE_SERVICE, s->namespace_, s->app, s->service);
-  uint32_t topo = fl_topo_get(f, sp->topology), mark = fl_mark_get(f, target, topo);
-  mark_all(f, target, topo);
+  uint32_t topo = fl_topo_get(f, sp->topology), mark = service_mark(f, s, topo);
   if (topo == 0) { /* over nodes: on none a second time before each has one */
     tie(f, s, &s->soft, &s->zsoft, (struct fl_tie){.mark = mark, .min = 1, .weight = -PREFER_NOT_WEIGHT});
     return;
@@ -149,10 +152,7 @@ static void spread(struct bt_fleet *f, uint32_t shape, const struct bt_spread *s
 /* Of strategy spread: on no node a further one before all others have as many. */
 static void level(struct bt_fleet *f, uint32_t shape) {
   struct fl_shape *s = f->shapes.items[shape];
-  char target[TARGET_MAX];
-  target_text(target, sizeof target, BT_SCOPE_SERVICE, s->namespace_, s->app, s->service);
-  s->level_mark = fl_mark_get(f, target, 0);
-  mark_all(f, target, 0);
+  s->level_mark = service_mark(f, s, 0);
   s->level = fl_watch_get(f, s->level_mark, 1, true);
   if (!f->headroom)
     f->headroom = f->dirty = true;
@@ -160,11 +160,7 @@ static void level(struct bt_fleet *f, uint32_t shape) {
 
 static void own_mark(struct bt_fleet *f, uint32_t shape, int min) {
   struct fl_shape *s = f->shapes.items[shape];
-  char target[TARGET_MAX];
-  target_text(target, sizeof target, BT_SCOPE_SERVICE, s->namespace_, s->app, s->service);
-  uint32_t mark = fl_mark_get(f, target, 0);
-  mark_all(f, target, 0);
-  tie(f, s, &s->bars, &s->zbars, (struct fl_tie){.mark = mark, .min = (uint32_t)min});
+  tie(f, s, &s->bars, &s->zbars, (struct fl_tie){.mark = service_mark(f, s, 0), .min = (uint32_t)min});
 }
 
 static void ties(struct bt_fleet *f, uint32_t shape, const struct bt_need *need) {
@@ -228,6 +224,11 @@ static struct fl_shape *copy_need(struct bt_fleet *f, const struct bt_need *need
                          .ntolerations = need->ntolerations,
                          .head = BT_FLEET_NONE};
   memcpy(s->need, need->request, sizeof need->request);
+  for (int scope = 0; scope < 3; scope++) {
+    char target[TARGET_MAX];
+    target_text(target, sizeof target, (enum bt_scope)scope, s->namespace_, s->app, s->service);
+    s->targets[scope] = fl_intern(f, target);
+  }
   for (size_t i = 0; i < need->nrules; i++) {
     struct bt_rule copy = rule_copy(f, &need->rules[i]);
     if (bt_rule_names_node(&copy))
@@ -495,7 +496,8 @@ void fl_shape_groups(struct bt_fleet *f, struct fl_shape *s) {
   free(s->doms);
   s->doms = doms;
   s->gen = f->gen;
-  s->skip = 0;
-  s->full = s->skip_epoch = 0;
+  s->skip = s->from = 0;
+  s->full = 0;
+  s->seen = f->nfreed;
   fl_place_prepare(f, s);
 }
