@@ -150,19 +150,36 @@ static unsigned roomy(const struct bt_fit *fit, const struct bt_fit_query *q, ui
   return mask;
 }
 
-static uint32_t first_in(const struct bt_fit *fit, const struct bt_fit_query *q, uint32_t level, uint32_t block) {
+#define NEAR 24 /* blocks that are looked at for more once there is one */
+
+struct found {
+  uint32_t *out;
+  size_t len, max, looked;
+};
+
+static void some_in(const struct bt_fit *fit, const struct bt_fit_query *q, uint32_t level, uint32_t block, struct found *found) {
   unsigned mask = allowed(fit, q, level, block);
-  for (mask = mask ? roomy(fit, q, level, block, mask) : 0; mask; mask &= mask - 1) {
+  for (mask = mask ? roomy(fit, q, level, block, mask) : 0; mask && found->len < found->max; mask &= mask - 1) {
+    if (found->len && ++found->looked > NEAR)
+      return;
     uint32_t child = block * BT_FIT_FAN + (uint32_t)__builtin_ctz(mask);
-    uint32_t pos = level == 0 ? child : first_in(fit, q, level - 1, child);
-    if (pos != BT_FIT_NONE)
-      return pos;
+    if (level == 0)
+      found->out[found->len++] = child;
+    else
+      some_in(fit, q, level - 1, child, found);
   }
-  return BT_FIT_NONE;
+}
+
+size_t bt_fit_some(const struct bt_fit *fit, const struct bt_fit_query *q, uint32_t *out, size_t max) {
+  struct found found = {.out = out, .max = max};
+  if (q->lo < BT_MIN(q->hi, fit->n))
+    some_in(fit, q, fit->levels - 1, 0, &found);
+  return found.len;
 }
 
 uint32_t bt_fit_first(const struct bt_fit *fit, const struct bt_fit_query *q) {
-  return q->lo < BT_MIN(q->hi, fit->n) ? first_in(fit, q, fit->levels - 1, 0) : BT_FIT_NONE;
+  uint32_t pos;
+  return bt_fit_some(fit, q, &pos, 1) ? pos : BT_FIT_NONE;
 }
 
 /* Children in the order of what they have most of; a branch that cannot beat the best is left alone. */

@@ -47,6 +47,8 @@ struct bt_fit_query {
 };
 /* The lowest position that fits, or BT_FIT_NONE. Worst case linear, where each amount fits somewhere but never all at one place. */
 uint32_t bt_fit_first(const struct bt_fit *fit, const struct bt_fit_query *query);
+/* The lowest position that fits, and further ones in order as far as they lie near; at most max. Returns how many. */
+size_t bt_fit_some(const struct bt_fit *fit, const struct bt_fit_query *query, uint32_t *out, size_t max);
 /* The position that fits with most in dimension "by" (ties: the lowest), or BT_FIT_NONE. */
 uint32_t bt_fit_most(const struct bt_fit *fit, const struct bt_fit_query *query, uint32_t by);
 

@@ -163,6 +163,7 @@ struct bt_fleet {
   BT_VEC(struct fl_layer) layers;
   uint32_t freed[FL_FREED]; /* positions that came free, the last ones; nfreed: how many there were */
   uint64_t nfreed;
+  int64_t smallest[BT_FLEET_DIMS]; /* the smallest request there is, of those that ask for any */
   bool dirty, reclass, headroom;
   uint64_t gen, epoch, ticket;
   bt_fleet_judge *judge;
@@ -203,8 +204,6 @@ void fl_place_prepare(struct bt_fleet *f, struct fl_shape *s); /* after its grou
 /* Which groups may be used now, and how good they are: g->now, g->out. */
 void fl_groups_score(const struct bt_fleet *f, struct fl_shape *s);
 struct fl_group *fl_group_best(struct fl_shape *s); /* the best that is not out; NULL: none */
-/* The best position of a group by these amounts; wishes: as many of the wishes as can be met, else none is looked at. */
-uint32_t fl_in_group(const struct bt_fit *fit, struct fl_shape *s, const struct fl_group *g, const int64_t *need, bool wishes);
 void fl_level_reset(struct bt_fleet *f, struct fl_shape *s, uint32_t min);
 
 /* fleet_preempt.c */

@@ -246,6 +246,23 @@ static struct fl_shape *copy_need(struct bt_fleet *f, const struct bt_need *need
   return s;
 }
 
+static void smaller(struct bt_fleet *f, const struct fl_shape *s) {
+  for (uint32_t d = 0; d < fl_ndims(f); d++)
+    if (s->need[d] > 0 && (f->smallest[d] == 0 || s->need[d] < f->smallest[d]))
+      f->smallest[d] = s->need[d];
+}
+
+/* Somewhat late: a stale one only makes packing a little worse. */
+static void smallest_again(struct bt_fleet *f) {
+  if (f->free_shapes.len % 1024)
+    return;
+  memset(f->smallest, 0, sizeof f->smallest);
+  bt_vec_each(&f->shapes, s) {
+    if (*s)
+      smaller(f, *s);
+  }
+}
+
 int bt_fleet_shape_new(struct bt_fleet *f, const struct bt_need *need, uint32_t *out, struct bt_err **err) {
   for (int d = 0; d < BT_FLEET_DIMS; d++)
     if (need->request[d] < 0 || need->request[d] > BT_FLEET_MAX)
@@ -253,6 +270,7 @@ int bt_fleet_shape_new(struct bt_fleet *f, const struct bt_need *need, uint32_t 
                         (long long)need->request[d]);
   struct fl_shape *s = copy_need(f, need);
   uint32_t n = *out = number_new(f, s);
+  smaller(f, s);
   s->of = service_of(f, s->namespace_, s->app, s->service);
   bt_vec_push(&s->of->shapes, n);
   meet_others(f, n);
@@ -301,6 +319,7 @@ int bt_fleet_shape_drop(struct bt_fleet *f, uint32_t shape) {
   fl_shape_free(s);
   f->shapes.items[shape] = NULL;
   bt_vec_push(&f->free_shapes, shape);
+  smallest_again(f);
   return 0;
 }
 
