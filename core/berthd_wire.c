@@ -188,6 +188,9 @@ static void route_stats(void *arg, void (*done)(void *done_arg, const json_t *st
 }
 
 static int open_api(struct bt_daemon *d, struct bt_err **err) {
+  BT_AUTO_FREE char *state = bt_path_dir(d->config->state.path);
+  free(d->trees_dir);
+  d->trees_dir = bt_path_join(state, "sources");
   struct bt_api_server server = {.loop = d->loop,
                                  .pool = d->pool,
                                  .feed = d->feed,
@@ -195,6 +198,7 @@ static int open_api(struct bt_daemon *d, struct bt_err **err) {
                                  .seal = d->seal,
                                  .plugins = d->plugins,
                                  .version = PACKAGE_VERSION,
+                                 .trees_dir = d->trees_dir,
                                  .server_id = bt_executor_server_id(d->executor),
                                  .started_ms = d->started_ms,
                                  .control = present_control,
@@ -434,6 +438,7 @@ void bt_daemon_close(struct bt_daemon *d) {
   bt_timer_free(&d->trim);
   bt_timer_free(&d->doctor);
   bt_loop_free(&d->loop);
+  free(d->trees_dir);
   free(d->node_name);
   free(d->portd);
 }

@@ -30,6 +30,7 @@ struct bt_daemon {
   struct bt_feed *feed;
   struct bt_watcher *secrets; /* tells the plug-ins of new values */
   struct bt_seal *seal;
+  char *trees_dir;            /* of the API: folders of repositories that apps follow */
   struct bt_policy *policy;
   struct bt_plugins *plugins;
   struct bt_plugin_server plugin_server;

@@ -8,6 +8,7 @@
 
 #include "api/document.h"
 #include "api/follow_files.h"
+#include "api/follow_model.h"
 #include "api/zones.h"
 #include "base/clock.h"
 #include "base/json.h"
@@ -29,6 +30,7 @@ struct admission {
   char *basis;      /* JSON text of the revision that a change without a document starts from */
   json_t *model;
   json_t *origin;   /* of a repository; NULL: somebody sends the files */
+  json_t *trees;    /* its folders on this machine; NULL: none */
   json_t *more;     /* what is added to the answer, or to the problem */
   struct bt_compose_result result;
   struct bt_err *err;
@@ -44,6 +46,7 @@ static void free_work(void *arg) {
   free(a->basis);
   json_decref(a->model);
   json_decref(a->origin);
+  json_decref(a->trees);
   json_decref(a->more);
   bt_compose_result_free(&a->result);
   bt_err_free(&a->err);
@@ -108,6 +111,8 @@ static void load_work(void *arg) {
   if (!a->doc)
     return;
   int rc = bt_document_load(a->doc, a->app, &a->result, &a->err);
+  if (rc == 0 && a->origin)
+    rc = bt_follow_place(a->result.model, a->app, a->result.places, a->trees, a->origin, &a->result.diags, &a->err);
   bt_json_set(a->more, "diagnostics", bt_diags_json(&a->result.diags));
   if (rc < 0 && !a->err && bt_diags_err(&a->result.diags, &a->err) == 0)
     bt_err_set(&a->err, BT_INVALID, "the Compose files cannot be loaded");
@@ -298,9 +303,10 @@ static void load_done(void *arg) {
   }
 }
 
-static void apply(struct bt_api *api, struct bt_exchange *x, const char *namespace_, const char *app, json_t *origin) {
+static void apply(struct bt_api *api, struct bt_exchange *x, const char *namespace_, const char *app, json_t *origin, json_t *trees) {
   struct admission *a = admission_new(api, x, namespace_, app);
   a->origin = origin;
+  a->trees = trees;
   a->op = "app.apply";
   json_t *if_match = bt_query_bool(x->req, "dryRun", false, &a->dry_run, &a->err) == 0 ? bt_if_match(x->req, &a->err) : NULL;
   if (!if_match) {
@@ -312,11 +318,11 @@ static void apply(struct bt_api *api, struct bt_exchange *x, const char *namespa
 }
 
 void bt_admit_apply(struct bt_api *api, struct bt_exchange *x, const char *namespace_, const char *app) {
-  apply(api, x, namespace_, app, NULL);
+  apply(api, x, namespace_, app, NULL, NULL);
 }
 
-void bt_admit_sync(struct bt_api *api, struct bt_exchange *x, const char *namespace_, const char *app, json_t *origin) {
-  apply(api, x, namespace_, app, origin);
+void bt_admit_sync(struct bt_api *api, struct bt_exchange *x, const char *namespace_, const char *app, json_t *origin, json_t *trees) {
+  apply(api, x, namespace_, app, origin, trees);
 }
 
 void bt_admit_config(struct bt_api *api, struct bt_exchange *x) {

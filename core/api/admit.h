@@ -9,8 +9,9 @@
 /* The exchange's body is an apply document (api.h). app NULL: the file names itself. */
 void bt_admit_apply(struct bt_api *api, struct bt_exchange *x, const char *namespace_, const char *app);
 /* The same for an app that follows a repository. origin (stolen): {repository, commit, ref, author, …}, see control/objects.md; files of
- * the document stand under BT_FOLLOW_ROOT. */
-void bt_admit_sync(struct bt_api *api, struct bt_exchange *x, const char *namespace_, const char *app, json_t *origin);
+ * the document stand under BT_FOLLOW_ROOT. trees (stolen): {path: {"id", "kind", "at", "notes"}}, as follow_model.h has it; NULL: none. */
+void bt_admit_sync(struct bt_api *api, struct bt_exchange *x, const char *namespace_, const char *app, json_t *origin,
+                   json_t *trees);
 /* The exchange's body is an apply document: answers {"name","model","diagnostics"} and changes nothing. */
 void bt_admit_config(struct bt_api *api, struct bt_exchange *x);
 /* A change that needs no document. op: of control; args (stolen) are its. The policies see the model of revision "revision" with the

@@ -5,6 +5,7 @@
 #include <openssl/ssl.h>
 #include <strings.h>
 
+#include "api/follow_trees.h"
 #include "api/http_listen.h"
 #include "api/internal.h"
 #include "base/json.h"
@@ -254,6 +255,7 @@ int bt_api_new(const struct bt_api_server *server, const struct bt_api_options *
     bt_api_free(&api);
     return -1;
   }
+  api->trees = bt_trees_keeper_new(api);
   *out = api;
   return 0;
 }
@@ -264,6 +266,7 @@ void bt_api_free(struct bt_api **papi) {
   struct bt_api *api = bt_steal(*papi);
   if (api->s.plugins)
     bt_plugins_end_owned(api->s.plugins, api);
+  bt_trees_keeper_free(&api->trees);
   bt_watch_streams_close(api);
   bt_httpd_free(&api->httpd);
   bt_router_free(&api->router);

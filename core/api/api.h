@@ -68,6 +68,7 @@ struct bt_api_server {
   struct bt_seal *seal;
   struct bt_plugins *plugins;
   const char *version, *server_id;
+  const char *trees_dir;      /* for folders of repositories that apps follow; NULL: nothing of theirs is built or mounted */
   int64_t started_ms;
   struct bt_control *(*control)(void *arg); /* the present one: it may be rebuilt after a full disk */
   /* Hands a write to control; done with the reply once it is durable. args is stolen. */

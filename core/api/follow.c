@@ -7,6 +7,7 @@
 
 #include "api/admit.h"
 #include "api/follow_files.h"
+#include "api/follow_trees.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "plugin/plugin.h"
@@ -24,6 +25,7 @@ struct sync {
   char *why;          /* what the last one said that does not */
   json_t *answer;     /* what is known so far */
   struct bt_follow_files *files;
+  json_t *trees;      /* folders and files of the commit on this machine; NULL: none are needed */
   int rounds;
   char *request;      /* paths of the fetch under way */
   bt_follow_done *done;
@@ -31,10 +33,13 @@ struct sync {
 };
 
 static void sync_end(struct sync *s, enum bt_code code, const char *message) {
+  if (s->trees)
+    bt_trees_keeper_soon(s->api->trees);
   s->done(s->arg, code, message, code == BT_OK ? s->answer : NULL);
   bt_follow_files_free(&s->files);
   json_decref(s->args);
   json_decref(s->answer);
+  json_decref(s->trees);
   free(s->entry);
   free(s->why);
   free(s->signers);
@@ -75,6 +80,10 @@ static json_t *origin_of(const struct sync *s) {
   for (size_t i = 0; i < BT_COUNT(keys); i++)
     if (json_object_get(s->answer, keys[i]))
       json_object_set(o, keys[i], json_object_get(s->answer, keys[i]));
+  const char *path;
+  json_t *tree, *ids = json_object();
+  json_object_foreach(s->trees, path, tree) json_object_set(ids, path, json_object_get(tree, "id"));
+  bt_json_set(o, "trees", ids);
   return o;
 }
 
@@ -87,7 +96,29 @@ static void admit(struct sync *s) {
   size_t used = bt_req_feed(x->req, head, strlen(head));
   BT_ASSERT(x->req->state == BT_REQ_DONE && used == strlen(head)); /* control checked the names */
   bt_follow_files_document(s->files, &x->req->body);
-  bt_admit_sync(s->api, x, ns, app, origin_of(s));
+  bt_admit_sync(s->api, x, ns, app, origin_of(s), json_incref(s->trees));
+}
+
+/* ---------------------------------------------------------------- folders to build and mount */
+
+static void trees_done(void *arg, enum bt_code code, const char *message, const json_t *trees) {
+  struct sync *s = arg;
+  if (code != BT_OK) {
+    sync_fail(s, code, message);
+    return;
+  }
+  s->trees = json_incref((json_t *)(uintptr_t)trees);
+  admit(s);
+}
+
+static void bring_trees(struct sync *s, const json_t *needs) {
+  struct bt_follow_trees_ask ask = {.entry = s->entry,
+                                    .namespace_ = bt_json_str(s->args, "namespace"),
+                                    .app = bt_json_str(s->args, "app"),
+                                    .repository = bt_json_str(s->spec, "repository"),
+                                    .commit = bt_json_str(s->answer, "commit"),
+                                    .ref = bt_json_str(s->answer, "ref")};
+  bt_follow_trees(s->api, &ask, needs, trees_done, s);
 }
 
 /* ---------------------------------------------------------------- files */
@@ -99,6 +130,8 @@ static void read_done(void *arg) {
   const struct bt_err *err = bt_follow_files_error(s->files);
   if (err)
     sync_fail(s, bt_err_code(err), bt_err_message(err));
+  else if (!bt_follow_files_wanted(s->files) && bt_follow_files_needs(s->files))
+    bring_trees(s, bt_follow_files_needs(s->files));
   else if (!bt_follow_files_wanted(s->files))
     admit(s);
   else if (++s->rounds > max_rounds)

@@ -4,6 +4,7 @@
 #include <sodium.h>
 #include <string.h>
 
+#include "api/follow_model.h"
 #include "api/http_request.h"
 #include "base/file.h"
 #include "base/json.h"
@@ -19,6 +20,7 @@ struct bt_follow_files {
   json_t *asked;   /* {"deploy/compose.yaml": true} */
   json_t *wanted;  /* ["deploy/x.yaml"] */
   struct bt_strs compose;
+  json_t *needs;
   struct bt_err *err;
   struct bt_buf document;
 };
@@ -29,10 +31,10 @@ static const char *const overrides[] = {"compose.override.yaml", "compose.overri
 
 /* ---------------------------------------------------------------- what is wanted */
 
-/* "/repository/a/b" -> "a/b"; NULL where it is outside. */
+/* A path that a file may have; NULL where it is outside. */
 static const char *inner(const char *path) {
-  size_t n = strlen(BT_FOLLOW_ROOT);
-  return strncmp(path, BT_FOLLOW_ROOT "/", n + 1) == 0 && path[n + 1] ? path + n + 1 : NULL;
+  const char *found = bt_follow_inner(path);
+  return found && *found ? found : NULL;
 }
 
 static void want(struct bt_follow_files *f, const char *full) {
@@ -76,6 +78,7 @@ void bt_follow_files_free(struct bt_follow_files **pf) {
   json_decref(f->files);
   json_decref(f->asked);
   json_decref(f->wanted);
+  json_decref(f->needs);
   bt_strs_free(&f->compose);
   bt_err_free(&f->err);
   bt_buf_free(&f->document);
@@ -139,32 +142,6 @@ static const char *get_env(void *arg, const char *name) {
   return bt_json_str(bt_json_obj(f->spec, "env"), name);
 }
 
-/* ---------------------------------------------------------------- what a node cannot have */
-
-static int check_host_path(const char *service, const char *what, const char *path, const char *mend, struct bt_err **err) {
-  if (!path || (!inner(path) && strcmp(path, BT_FOLLOW_ROOT) != 0))
-    return 0;
-  return bt_err_set(err, BT_UNSUPPORTED, "service %s: %s %s is a part of the repository, which no node has: %s", service, what,
-                    inner(path) ? inner(path) : "/", mend);
-}
-
-/* A path within the repository means nothing on a node: only what the loader reads comes along. */
-static int check_model(const json_t *model, struct bt_err **err) {
-  const char *name;
-  json_t *service, *volume;
-  size_t i;
-  json_object_foreach(bt_json_obj(model, "services"), name, service) {
-    if (check_host_path(name, "build context", bt_json_str(bt_json_obj(service, "build"), "context"),
-                        "name an image, or a repository's URL as context", err))
-      return -1;
-    json_array_foreach(bt_json_arr(service, "volumes"), i, volume)
-      if (bt_streq(bt_json_str(volume, "type"), "bind") &&
-          check_host_path(name, "volume", bt_json_str(volume, "source"), "use configs: for files, or a volume", err))
-        return -1;
-  }
-  return 0;
-}
-
 /* ---------------------------------------------------------------- reading */
 
 /* The Compose files that were named, or the first of the usual ones that is there, with its override. */
@@ -225,7 +202,7 @@ static void load(struct bt_follow_files *f) {
   int rc = bt_compose_load(&source, &options, &result);
   /* What is wrong in the files comes again, with its places, from the admission. */
   if (!bt_follow_files_wanted(f) && rc == 0)
-    (void)!check_model(result.model, &f->err);
+    f->needs = bt_follow_needs(result.model, result.places, &f->err);
   bt_strs_free(&options.files);
   bt_strs_free(&options.profiles);
   bt_compose_result_free(&result);
@@ -240,6 +217,8 @@ void bt_follow_files_read(struct bt_follow_files *f) {
   if (!f->err && !bt_follow_files_wanted(f))
     write_document(f);
 }
+
+const json_t *bt_follow_files_needs(const struct bt_follow_files *f) { return json_object_size(f->needs) ? f->needs : NULL; }
 
 const struct bt_err *bt_follow_files_error(const struct bt_follow_files *f) { return f->err; }
 

@@ -24,6 +24,8 @@ char *bt_follow_files_ask(struct bt_follow_files *files);
 void bt_follow_files_add(struct bt_follow_files *files, const json_t *found);
 /* Reads what is there, in a worker: then either more is wanted, or there is an error, or the document is ready. */
 void bt_follow_files_read(struct bt_follow_files *files);
+/* What of the repository the app needs beside, as bt_follow_needs has it; borrowed, NULL where nothing. Once the document is ready. */
+const json_t *bt_follow_files_needs(const struct bt_follow_files *files);
 const struct bt_err *bt_follow_files_error(const struct bt_follow_files *files); /* NULL: none */
 void bt_follow_files_document(struct bt_follow_files *files, struct bt_buf *out); /* moves its text there */
 

@@ -18,6 +18,7 @@ struct bt_api {
   SSL_CTX *tls;
   struct bt_timer *pump;         /* delivers what is due to watchers */
   struct bt_watch_stream *streams; /* open ones of res_watch.c */
+  struct bt_trees_keeper *trees; /* NULL: none */
 };
 
 /* The tables of routes, one a resource. */

@@ -247,9 +247,12 @@ void bt_image_tags(struct bt_agent *agent, const json_t *args, done_fn *done, vo
 
 /* ---------------------------------------------------------------- builds */
 
+enum { last_lines = 8, max_line = 200 };
+
 struct build {
   struct bt_agent *agent;
   json_t *args;
+  struct bt_strs last; /* of its output: for the sentence of one that fails */
   done_fn *done;
   void *arg;
 };
@@ -257,15 +260,37 @@ struct build {
 static void build_end(struct build *b, enum bt_code code, const char *message, const json_t *result) {
   b->done(b->arg, code, message, result);
   json_decref(b->args);
+  bt_strs_free(&b->last);
   free(b);
+}
+
+/* Steps and layers are the builder's own words. */
+static void remember_line(struct build *b, const char *text) {
+  if (bt_starts(text, "Step ") || bt_starts(text, " --->") || bt_starts(text, "Removing intermediate container "))
+    return;
+  if (b->last.len == last_lines) {
+    free(b->last.items[0]);
+    bt_vec_remove(&b->last, 0);
+  }
+  BT_AUTO_FREE char *line = bt_strndup(text, BT_MIN(strlen(text), (size_t)max_line));
+  bt_strs_add(&b->last, line);
+}
+
+/* The plug-in's sentence without what it is about, which the asker knows, and with what came out last. The caller frees. */
+static char *failure(const struct build *b, const char *message) {
+  const char *tag = json_string_value(json_array_get(bt_json_arr(b->args, "tags"), 0));
+  BT_AUTO_FREE char *about = bt_asprintf("build of %s: ", tag ? tag : "");
+  BT_AUTO_BUF text = {0};
+  bt_buf_adds(&text, bt_starts(message, about) ? message + strlen(about) : message);
+  bt_vec_each(&b->last, line) bt_buf_addf(&text, "%s%s", line == b->last.items ? "; its output ended with: " : " | ", *line);
+  return bt_buf_steal(&text);
 }
 
 static void built(void *arg, enum bt_code code, const char *message, json_t *result) {
   struct build *b = arg;
   const char *id = bt_json_str(result, "id");
   if (code != BT_OK || !id) {
-    BT_AUTO_FREE char *text = bt_asprintf("build of %s: %s", bt_json_str_or(b->args, "service", "an image"),
-                                          code != BT_OK ? message : "the engine named no image");
+    BT_AUTO_FREE char *text = failure(b, code != BT_OK ? message : "the engine named no image");
     build_end(b, code == BT_OK ? BT_INTERNAL : code, text, NULL);
     return;
   }
@@ -279,6 +304,7 @@ static size_t build_progress(void *arg, int channel, const void *data, size_t le
   const char *text = bt_json_str(o, "text");
   if (!text)
     return 0;
+  remember_line(b, text);
   json_t *message = json_object();
   bt_json_set_str(message, "type", "progress");
   static const char *const kept[] = {"namespace", "app", "service"};
@@ -357,7 +383,7 @@ static void build_present(void *arg, enum bt_code code, const char *message, jso
 
 void bt_image_build(struct bt_agent *agent, const json_t *args, done_fn *done, void *arg) {
   struct build *b = bt_new(struct build);
-  *b = (struct build){agent, json_deep_copy(args), done, arg};
+  *b = (struct build){.agent = agent, .args = json_deep_copy(args), .done = done, .arg = arg};
   const char *tag = json_string_value(json_array_get(bt_json_arr(args, "tags"), 0));
   if (!bt_agent_runtime(agent)) {
     build_end(b, BT_UNAVAILABLE, "no runtime plug-in runs: see berth plugin ls", NULL);

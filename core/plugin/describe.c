@@ -176,10 +176,18 @@ static const struct bt_arg scm_status[] = {ARG(berth_scm_status, repository, STR
                                            ARG(berth_scm_status, description, STRING),
                                            ARG(berth_scm_status, url, STRING),
                                            {0}};
+static const struct bt_arg scm_tree[] = {ARG(berth_scm_tree, repository, STRING),
+                                         ARG(berth_scm_tree, commit, STRING),
+                                         ARG(berth_scm_tree, ref, STRING),
+                                         ARG(berth_scm_tree, path, STRING),
+                                         ARG(berth_scm_tree, send, BOOL),
+                                         {0}};
+static const struct bt_channel scm_bytes[] = {{BERTH_SCM_TREE, "tree", false}, {0}};
 static const struct bt_method scm[] = {REQUEST(berth_scm, resolve, berth_scm_resolve, scm_resolve),
                                        REQUEST(berth_scm, fetch, berth_scm_fetch, scm_fetch),
                                        REQUEST(berth_scm, status, berth_scm_status, scm_status),
                                        PLAIN(berth_scm, probe),
+                                       REQUEST(berth_scm, tree, berth_scm_tree, scm_tree, .channels = scm_bytes),
                                        {0}};
 
 /* ---------------------------------------------------------------- all */

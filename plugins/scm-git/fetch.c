@@ -1,27 +1,23 @@
-#define _GNU_SOURCE
 #include "fetch.h"
 
 #include <sodium.h>
 #include <stdio.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
+#include "mirror.h"
 #include "refs.h"
 #include "verify.h"
 
-enum { max_packs = 20, room_for_heads = 1 << 20 };
+enum { room_for_heads = 1 << 20 };
 
 struct fetch {
-  char *commit, *ref;
+  char *commit;
   json_t *paths;
-  bool tried_ref, tried_commit;
   json_t *result;
 };
 
 static void fetch_free(void *data) {
   struct fetch *f = data;
   free(f->commit);
-  free(f->ref);
   json_decref(f->paths);
   json_decref(f->result);
   free(f);
@@ -126,8 +122,6 @@ static void read_done(struct sg_job *job, int status, const char *out, size_t ou
 
 /* ---------------------------------------------------------------- sizes first */
 
-static void bring(struct sg_job *job);
-
 /* False after the job was refused. */
 static bool check_one(struct sg_job *job, const struct sg_blob *blob, const char *path, long long *sum) {
   *sum += blob->kind == SG_FILE_BLOB ? blob->size : 0;
@@ -156,7 +150,7 @@ static void sized(struct sg_job *job, int status, const char *out, size_t out_le
     return;
   }
   if (blob.kind == SG_MISSING) {
-    bring(job);
+    sg_mirror_bring(job);
     return;
   }
   if (blob.size > SG_MAX_FILE) {
@@ -177,75 +171,7 @@ static void ask_sizes(struct sg_job *job) {
   sg_job_git(job, true, args, input, room_for_heads, sized);
 }
 
-/* ---------------------------------------------------------------- bringing the commit */
-
-static void brought(struct sg_job *job, int status, const char *out, size_t out_len, const char *err, size_t err_len) {
-  struct fetch *f = job->data;
-  (void)out, (void)out_len;
-  /* The ref may be gone while the commit is still given out. */
-  if (status != 0 && (status < 0 || job->too_large || f->tried_commit))
-    sg_job_fail_git(job, status, err, err_len);
-  else if (status != 0 && strcasestr(err_len ? err : "", "remote ref") == NULL)
-    sg_job_fail_git(job, status, err, err_len);
-  else
-    ask_sizes(job);
-}
-
-/* By its name first, which every host allows; then, where the name moved on meanwhile, by its id. */
-static void bring(struct sg_job *job) {
-  struct fetch *f = job->data;
-  if (f->tried_commit) {
-    sg_job_fail(job, BERTH_NOT_FOUND, "%s: commit %.12s is gone", job->url.text, f->commit);
-    return;
-  }
-  bool by_ref = f->ref && !f->tried_ref;
-  f->tried_ref = true;
-  f->tried_commit = !by_ref;
-  PU_AUTO_FREE spec = pu_asprintf("+%s:refs/berth/fetched", by_ref ? f->ref : f->commit);
-  const char *const args[] = {"fetch",     "--quiet",     "--depth=1", "--no-tags", "--no-recurse-submodules", "--no-write-fetch-head",
-                              "--no-auto-maintenance", "--refmap=", "--force", "--",      job->url.text, spec, NULL};
-  sg_job_watch(job, true);
-  sg_job_git(job, true, args, NULL, 256 << 10, brought);
-}
-
-/* ---------------------------------------------------------------- the mirror */
-
-static void initialised(struct sg_job *job, int status, const char *out, size_t out_len, const char *err, size_t err_len) {
-  (void)out, (void)out_len;
-  if (status != 0)
-    sg_job_fail_git(job, status, err, err_len);
-  else
-    ask_sizes(job);
-}
-
-static void init(struct sg_job *job) {
-  const char *const args[] = {"init", "--quiet", "--bare", "--template=", job->mirror, NULL};
-  sg_job_git(job, false, args, NULL, 65536, initialised);
-}
-
-static void removed(struct sg_job *job, int status, const char *out, size_t out_len, const char *err, size_t err_len) {
-  (void)out, (void)out_len;
-  if (status != 0)
-    sg_job_fail_git(job, status, err, err_len);
-  else
-    init(job);
-}
-
-/* A mirror that grew old, or that was left half-way, is made anew: what it holds comes again in one piece. */
-static void start(struct sg_job *job) {
-  PU_AUTO_FREE head = pu_asprintf("%s/HEAD", job->mirror);
-  int packs;
-  bool there = access(head, F_OK) == 0;
-  int64_t size = there ? sg_mirror_size(job->mirror, &packs) : 0;
-  if (there && packs >= 0 && packs <= max_packs && size <= sg_jobs_max_repository(job->jobs)) {
-    ask_sizes(job);
-  } else if (access(job->mirror, F_OK) == 0) {
-    const char *const args[] = {"rm", "-rf", "--", job->mirror, NULL};
-    sg_job_run(job, args, removed);
-  } else {
-    init(job);
-  }
-}
+/* ---------------------------------------------------------------- what is asked */
 
 static char *check_paths(const json_t *paths) {
   size_t i;
@@ -261,11 +187,11 @@ static char *check_paths(const json_t *paths) {
 void sg_fetch(struct sg_jobs *jobs, berth_op op, const struct berth_scm_fetch *request) {
   struct fetch *f = pu_new(struct fetch);
   f->commit = pu_strdup(request->commit);
-  f->ref = request->ref && sg_is_ref(request->ref) ? pu_strdup(request->ref) : NULL;
   f->paths = request->paths_json ? pu_json_parse(request->paths_json, strlen(request->paths_json)) : json_array();
   PU_AUTO_FREE why = sg_is_commit(request->commit) ? check_paths(f->paths) : pu_strdup("a commit is named by its full id");
   if (!why) {
-    sg_job_begin(jobs, op, request->repository, request->signers, start, f, fetch_free);
+    struct sg_wanted wanted = sg_wanted_of(request->commit, request->ref, ask_sizes);
+    sg_job_begin(jobs, op, request->repository, request->signers, &wanted, sg_mirror_start, f, fetch_free);
     return;
   }
   sg_jobs_refuse(jobs, op, BERTH_INVALID, why);

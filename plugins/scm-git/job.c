@@ -33,6 +33,11 @@ static void pump(struct sg_jobs *jobs);
 
 /* ---------------------------------------------------------------- the end of a job */
 
+static void wanted_free(struct sg_wanted *w) {
+  free(w->commit);
+  free(w->ref);
+}
+
 static void job_free(struct sg_job *job) {
   struct sg_jobs *jobs = job->jobs;
   struct sg_job **at = &jobs->first;
@@ -47,6 +52,7 @@ static void job_free(struct sg_job *job) {
   free(job->mirror);
   free(job->scratch);
   free(job->signers);
+  wanted_free(&job->wanted);
   sg_verify_free(job->verify);
   job->free_data(job->data);
   free(job);
@@ -414,25 +420,34 @@ static char *mirror_path(const struct sg_settings *settings, const struct sg_url
   return pu_asprintf("%s/%s.git", settings->cache, hex);
 }
 
-void sg_job_begin(struct sg_jobs *jobs, berth_op op, const char *repository, const char *signers, void (*start)(struct sg_job *),
-                  void *data, void (*free_data)(void *)) {
-  struct sg_url url;
+/* Parses the address and asks the settings; else op is finished. */
+static bool may_speak(struct sg_jobs *jobs, berth_op op, const char *repository, struct sg_url *url) {
   const char *bad;
-  if (!sg_url_parse(repository, &url, &bad)) {
+  if (!sg_url_parse(repository, url, &bad)) {
     PU_AUTO_FREE text = pu_asprintf("\"%.200s\" is no address of a repository: %s", repository ? repository : "", bad);
     jobs->ops->finish(jobs->host, op, BERTH_INVALID, text, NULL);
-    free_data(data);
-    return;
+    return false;
   }
-  PU_AUTO_FREE refused = sg_settings_refuse(jobs->settings, &url);
+  PU_AUTO_FREE refused = sg_settings_refuse(jobs->settings, url);
   if (refused) {
     jobs->ops->finish(jobs->host, op, BERTH_UNSUPPORTED, refused, NULL);
-    sg_url_free(&url);
+    sg_url_free(url);
+  }
+  return !refused;
+}
+
+void sg_job_begin(struct sg_jobs *jobs, berth_op op, const char *repository, const char *signers, const struct sg_wanted *wanted,
+                  void (*start)(struct sg_job *), void *data, void (*free_data)(void *data)) {
+  struct sg_url url;
+  struct sg_wanted own = wanted ? *wanted : (struct sg_wanted){0};
+  if (!may_speak(jobs, op, repository, &url)) {
+    wanted_free(&own);
     free_data(data);
     return;
   }
   struct sg_job *job = pu_new(struct sg_job);
-  *job = (struct sg_job){.jobs = jobs, .op = op, .url = url, .signers = pu_strdup(signers), .start = start, .data = data, .free_data = free_data};
+  *job = (struct sg_job){.jobs = jobs, .op = op, .url = url, .signers = pu_strdup(signers), .wanted = own, .start = start, .data = data,
+                         .free_data = free_data};
   job->mirror = mirror_path(jobs->settings, &job->url);
   struct sg_job **at = &jobs->first;
   while (*at)
@@ -445,6 +460,7 @@ void sg_jobs_refuse(struct sg_jobs *jobs, berth_op op, enum berth_code code, con
   jobs->ops->finish(jobs->host, op, code, why, NULL);
 }
 
+const struct berth_host *sg_jobs_host(const struct sg_jobs *jobs) { return jobs->host; }
 int64_t sg_jobs_max_repository(const struct sg_jobs *jobs) { return jobs->settings->max_repository; }
 
 bool sg_jobs_cancel(struct sg_jobs *jobs, berth_op op) {

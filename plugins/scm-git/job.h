@@ -17,6 +17,13 @@ void sg_jobs_free(struct sg_jobs **jobs);
 /* "git version 2.39.5", "" while nobody asked yet; *why: what is wrong with it (borrowed), NULL where it is fine. */
 const char *sg_jobs_version(const struct sg_jobs *jobs, const char **why);
 
+/* Of a job that needs a commit in its mirror (mirror.h). */
+struct sg_wanted {
+  char *commit, *ref;                 /* ref: NULL where none is known */
+  void (*look)(struct sg_job *job);   /* whether the mirror has it; sg_mirror_bring where not */
+  bool tried_ref, tried_commit;
+};
+
 struct sg_job {
   struct sg_jobs *jobs;
   struct sg_job *next;
@@ -29,6 +36,7 @@ struct sg_job {
   struct sg_verify *verify; /* while a signature is checked */
   berth_handle child, watchdog;
   int64_t deadline;
+  struct sg_wanted wanted;
   /* What to do when its turn comes; then step by step. free_data frees data. */
   void (*start)(struct sg_job *job);
   void (*step)(struct sg_job *job, int status, const char *out, size_t out_len, const char *err, size_t err_len);
@@ -36,10 +44,12 @@ struct sg_job {
   void *data;
 };
 
-/* Makes a job and lines it up; refuses it (finishes op) where the repository is none that may be spoken to. */
-void sg_job_begin(struct sg_jobs *jobs, berth_op op, const char *repository, const char *signers, void (*start)(struct sg_job *job),
-                  void *data, void (*free_data)(void *data));
+/* Makes a job and lines it up; refuses it (finishes op) where the repository is none that may be spoken to. start may come from inside.
+ * wanted (NULL: nothing) is taken over with what it points to, and data. */
+void sg_job_begin(struct sg_jobs *jobs, berth_op op, const char *repository, const char *signers, const struct sg_wanted *wanted,
+                  void (*start)(struct sg_job *job), void *data, void (*free_data)(void *data));
 void sg_jobs_refuse(struct sg_jobs *jobs, berth_op op, enum berth_code code, const char *why); /* without a job */
+const struct berth_host *sg_jobs_host(const struct sg_jobs *jobs);
 int64_t sg_jobs_max_repository(const struct sg_jobs *jobs);
 /* True where op was among them. */
 bool sg_jobs_cancel(struct sg_jobs *jobs, berth_op op);

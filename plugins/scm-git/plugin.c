@@ -14,6 +14,7 @@
 #include "report.h"
 #include "resolve.h"
 #include "settings.h"
+#include "tree.h"
 
 struct berth_instance {
   const struct berth_host *host;
@@ -33,6 +34,8 @@ static void fetch(struct berth_instance *self, berth_op op, const struct berth_s
 static void status(struct berth_instance *self, berth_op op, const struct berth_scm_status *request) {
   sg_report(self->host, &self->settings, op, request);
 }
+
+static void tree(struct berth_instance *self, berth_op op, const struct berth_scm_tree *request) { sg_tree(self->jobs, op, request); }
 
 static void probe(struct berth_instance *self, berth_op op) { sg_jobs_probe(self->jobs, op); }
 
@@ -136,7 +139,7 @@ static const struct berth_field fields[] = {
     {.name = "parallel", .type = BERTH_INT, .fallback = "4", .min = 1, .max = 64, .doc = "How many repositories are looked at at once."},
     {0}};
 
-static const struct berth_scm methods = {.size = sizeof methods, .resolve = resolve, .fetch = fetch, .status = status, .probe = probe};
+static const struct berth_scm methods = {.size = sizeof methods, .resolve = resolve, .fetch = fetch, .status = status, .probe = probe, .tree = tree};
 static const struct berth_interface interfaces[] = {{BERTH_SCM, &methods}, {0}};
 static const char *const needs[] = {BERTH_HOST_OPS, BERTH_HOST_LOG, BERTH_HOST_TIMER, BERTH_HOST_CHILD, BERTH_HOST_HTTP, NULL};
 static const struct berth_product products[] = {{"git", ">=2.34", "the git command: https://git-scm.com"}, {0}};

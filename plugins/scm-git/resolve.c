@@ -41,5 +41,5 @@ static void start(struct sg_job *job) {
 void sg_resolve(struct sg_jobs *jobs, berth_op op, const struct berth_scm_resolve *request) {
   struct wanted *w = pu_new(struct wanted);
   *w = (struct wanted){pu_strdup(request->branch), request->branch ? NULL : pu_strdup(request->tag ? request->tag : "*")};
-  sg_job_begin(jobs, op, request->repository, NULL, start, w, wanted_free);
+  sg_job_begin(jobs, op, request->repository, NULL, NULL, start, w, wanted_free);
 }

@@ -106,8 +106,8 @@ repo empty && save empty
 fails "no Compose file" 3 follow --repo "file://$repos/empty.git"
 fails "no such branch" 3 follow --repo "file://$repos/empty.git" --branch nosuch
 printf 'services: {web: {image: "%s", volumes: ["./data:/data"]}}\n' "$image" >empty/compose.yaml && save empty
-fails "a folder of the repository as a volume" 6 follow --repo "file://$repos/empty.git"
-like "$out" "no node has" "with a sentence"
+fails "a folder that is not in the repository as a volume" 3 follow --repo "file://$repos/empty.git"
+like "$out" "compose.yaml:1: service web mounts data: .*belongs into a volume" "with a sentence"
 
 # --- what git would run
 repo sub

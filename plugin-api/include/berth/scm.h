@@ -39,6 +39,18 @@ struct berth_scm_fetch {
                              ssh-keygen(1) has them under ALLOWED SIGNERS, or armoured OpenPGP keys. NULL: nobody asks */
 };
 
+/* A folder or file of a commit, for builds and mounts. */
+struct berth_scm_tree {
+  size_t size;
+  const char *repository;
+  const char *commit, *ref; /* as in fetch */
+  const char *path;         /* from the repository's root; "" is the root itself */
+  bool send;                /* false: only what it is, nothing is emitted */
+};
+
+/* Channel of berth_host_ops.emit. */
+enum { BERTH_SCM_TREE = 1 /* tree: bytes of a tar (a folder) or of the file itself */ };
+
 struct berth_scm_status {
   size_t size;
   const char *repository;
@@ -67,6 +79,13 @@ struct berth_scm {
   void (*status)(struct berth_instance *self, berth_op op, const struct berth_scm_status *request);
   /* Result: {"status": "ok" or another word, "detail": a sentence}; for berth doctor. */
   void (*probe)(struct berth_instance *self, berth_op op);
+  /* Gives a folder or a file of a commit out whole. Result: {"id": names its content: the same id means the same bytes, "kind": "folder"
+   * or "file", "executable": of a file}. A folder is emitted as a tar
+   * of what is in it, names from the folder on, byte for byte as it was committed; what a submodule points to is an empty folder. Files
+   * of a large file storage are the pointers that were committed. A link at path is followed as long as it stays within the tree; links
+   * in a folder are given as links. Errors: TOO_LARGE (the entry's own limit; a single file over 16 MiB), and those of fetch(). NULL where
+   * an entry does not have it: its sources cannot build, nor mount what is theirs. */
+  void (*tree)(struct berth_instance *self, berth_op op, const struct berth_scm_tree *request);
 };
 
 #ifdef __cplusplus
