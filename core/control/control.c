@@ -28,6 +28,7 @@ struct bt_control *bt_control_new(const struct bt_control_options *options) {
   c->contents = bt_map_new(ctl_content_free);
   c->sources = bt_map_new(ctl_source_free);
   c->kv = bt_map_new(free);
+  c->asked = bt_map_new(free);
   c->drains = bt_map_new(free);
   c->zones = bt_map_new(ctl_zone_free);
   c->events = bt_newn(struct ctl_event, (size_t)c->keep_events);
@@ -48,7 +49,7 @@ void bt_control_free(struct bt_control **control) {
   bt_vec_free(&c->unsaved_insts);
   bt_vec_free(&c->unsaved_apps);
   bt_vec_free(&c->dirty_apps);
-  struct bt_map **maps[] = {&c->apps, &c->instances, &c->nodes, &c->resources, &c->contents, &c->sources, &c->kv, &c->drains, &c->zones};
+  struct bt_map **maps[] = {&c->apps, &c->instances, &c->nodes, &c->resources, &c->contents, &c->sources, &c->kv, &c->asked, &c->drains, &c->zones};
   for (size_t i = 0; i < BT_COUNT(maps); i++)
     bt_map_free(maps[i]);
   bt_vec_free(&c->hashing);

@@ -240,7 +240,7 @@ struct ctl_source {
   uint64_t call, status_call; /* under way; 0: none */
   bool applying, again, stale, status_failed; /* again, stale: a push, other settings came up during the look */
   char *reporting;
-  struct ctl_waiter serving;
+  BT_VEC(struct ctl_waiter) serving; /* requests that the look under way answers: all real or all dry */
   BT_VEC(struct ctl_waiter) waiting;
 };
 
@@ -294,6 +294,7 @@ struct bt_control {
   uint64_t instance_seq;
   uint64_t call_seq;
   BT_VEC(struct ctl_call *) calls;
+  struct bt_map *asked;     /* id of a call of a source or of an update -> "ns/app" (char *) */
   struct bt_map *drains;    /* id of a call -> instance id (char *) */
   json_t *lb;               /* what the load balancer said last: args of lb.report; NULL: nothing yet */
   BT_VEC(json_t *) waiting; /* stored instances and apps that wait for the last load: see load.c */
@@ -404,6 +405,8 @@ const struct ctl_inst *ctl_partner(const struct ctl_inst *inst, const char *serv
 void ctl_resolve_begin(struct ctl_rev *rev); /* calls for what is not pinned; may go on at once */
 void ctl_check_begin(struct ctl_app *app, const struct bt_request *request);
 void ctl_call_done(struct bt_control *c, const struct bt_input *in);
+/* A new id of a call, whose end goes to the source or the update of that app. */
+uint64_t ctl_call_for(struct bt_control *c, const char *app_key);
 void ctl_calls_drop(struct bt_control *c, const struct ctl_app *app);
 void ctl_call_free(struct ctl_call *call);
 void ctl_check_free(struct ctl_check *check);
@@ -449,7 +452,7 @@ void ctl_kv_put(struct bt_control *c, const struct bt_request *request);
 void ctl_update_free(struct ctl_update **update);
 void ctl_update_plan(struct ctl_app *app); /* the next look, after the intervals of its services */
 void ctl_update_wake(struct ctl_app *app); /* looks where it is due; lowers c->wake_ms to when it is */
-bool ctl_update_call_done(struct bt_control *c, const struct bt_input *in); /* false: not a call of an update */
+bool ctl_update_call_done(struct ctl_app *app, const struct bt_input *in); /* false: not a call of its update */
 void ctl_image_pushed(struct bt_control *c, const struct bt_request *request);
 void ctl_apply_update(struct bt_control *c, const struct bt_request *request); /* apply.c */
 
@@ -459,9 +462,18 @@ struct ctl_source *ctl_source_find(const struct bt_control *c, const char *ns, c
 int ctl_source_load(struct bt_control *c, const json_t *value, struct bt_err **err) BT_CHECK;
 json_t *ctl_source_stored(const struct bt_control *c, const char *id); /* NULL where absent */
 json_t *ctl_source_json(const struct bt_control *c, const struct ctl_source *source);
+const char *ctl_source_state(const struct bt_control *c, const struct ctl_source *source); /* a literal */
+/* source_why.c: what the source of an app says of where the app is. False where it follows nothing. */
+struct ctl_source_words {
+  char *text, *failing, *next; /* failing: of looks that fail; next: what to try; both may be NULL */
+  const char *code;            /* the state */
+  int64_t since_ms;
+};
+bool ctl_source_why(const struct bt_control *c, const char *ns, const char *app, int64_t now_ms, struct ctl_source_words *out);
+void ctl_source_words_free(struct ctl_source_words *words);
 void ctl_sources_start(struct bt_control *c);
 void ctl_sources_look(struct bt_control *c); /* takes the steps that are due; lowers c->wake_ms to the next */
-bool ctl_source_call_done(struct bt_control *c, const struct bt_input *in); /* false: not a call of a source */
+bool ctl_source_call_done(struct bt_control *c, struct ctl_source *source, const struct bt_input *in); /* false: not a call of it */
 void ctl_source_revised(struct ctl_app *app, const struct ctl_rev *rev, int before); /* before: number of the revision before it */
 void ctl_source_rev_state(const struct ctl_rev *rev);
 void ctl_source_forget(struct bt_control *c, const char *ns, const char *app, const char *actor);

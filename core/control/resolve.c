@@ -1,5 +1,7 @@
 #include "config.h"
 
+#include <stdio.h>
+
 #include "control/internal.h"
 
 #define DAY_MS (24 * 3600 * 1000LL)
@@ -267,13 +269,36 @@ void ctl_check_begin(struct ctl_app *app, const struct bt_request *request) {
     finish_check(c, check);
 }
 
+static const char *call_key(uint64_t id, char out[24]) {
+  snprintf(out, 24, "%llu", (unsigned long long)id);
+  return out;
+}
+
+uint64_t ctl_call_for(struct bt_control *c, const char *app_key) {
+  char key[24];
+  bt_map_set(c->asked, call_key(++c->call_seq, key), bt_strdup(app_key));
+  return c->call_seq;
+}
+
+/* To whom it belongs; what has gone meanwhile misses nothing. False where nobody asked so. */
+static bool asked_done(struct bt_control *c, const struct bt_input *in) {
+  char key[24];
+  BT_AUTO_FREE char *owner = bt_map_take(c->asked, call_key(in->call, key));
+  if (!owner)
+    return false;
+  struct ctl_source *source = bt_map_get(c->sources, owner);
+  struct ctl_app *app = bt_map_get(c->apps, owner);
+  if (!(source && ctl_source_call_done(c, source, in)) && app)
+    ctl_update_call_done(app, in);
+  return true;
+}
+
 void ctl_call_done(struct bt_control *c, const struct bt_input *in) {
-  struct ctl_call *call = take_call(c, in->call);
-  if (!call) {
-    if (!ctl_drain_done(c, in->call) && !ctl_source_call_done(c, in))
-      ctl_update_call_done(c, in);
+  if (ctl_drain_done(c, in->call) || asked_done(c, in))
     return;
-  }
+  struct ctl_call *call = take_call(c, in->call);
+  if (!call)
+    return;
   if (call->check)
     check_done(c, call, in);
   else

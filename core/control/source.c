@@ -26,7 +26,8 @@ void ctl_source_free(void *arg) {
   json_decref(s->found);
   bt_vec_each(&s->waiting, w) free(w->actor);
   bt_vec_free(&s->waiting);
-  free(s->serving.actor);
+  bt_vec_each(&s->serving, w) free(w->actor);
+  bt_vec_free(&s->serving);
   free(s);
 }
 
@@ -58,7 +59,7 @@ static bool drifted(const struct bt_control *c, const struct ctl_source *s) {
   return s->applied && latest && latest->number != s->revision;
 }
 
-static const char *state_of(const struct bt_control *c, const struct ctl_source *s) {
+const char *ctl_source_state(const struct bt_control *c, const struct ctl_source *s) {
   const char *found = bt_json_str(s->found, "commit");
   if (s->call && s->applying)
     return "syncing";
@@ -104,7 +105,7 @@ json_t *ctl_source_json(const struct bt_control *c, const struct ctl_source *s) 
   json_t *o = stored_json(s);
   json_object_del(o, "spec");
   json_object_update_missing(o, s->spec);
-  bt_json_set_str(o, "state", state_of(c, s));
+  bt_json_set_str(o, "state", ctl_source_state(c, s));
   const struct ctl_rev *latest = latest_of(c, s);
   bt_json_set_int(o, "app_revision", latest ? latest->number : 0);
   bt_json_set_str(o, "commit", bt_json_str(s->found, "commit"));
@@ -144,6 +145,8 @@ static void save(struct bt_control *c, struct ctl_source *s) {
 
 static unsigned spread(const char *id, unsigned over) { return over ? bt_str_hash(id) % over : 0; }
 
+static bool is_dry(const struct ctl_source *s) { return s->serving.len && s->serving.items[0].dry_run; }
+
 static json_t *sync_args(const struct bt_control *c, const struct ctl_source *s, bool forced) {
   json_t *args = json_object(), *skip = json_array();
   bt_json_set_str(args, "namespace", s->ns);
@@ -151,25 +154,31 @@ static json_t *sync_args(const struct bt_control *c, const struct ctl_source *s,
   bt_json_set(args, "spec", json_incref(s->spec));
   bool corrects = bt_json_bool(s->spec, "correct", false) && drifted(c, s);
   bt_json_set_bool(args, "apply", forced || corrects || bt_json_bool(s->spec, "automatic", true));
-  bt_json_set_bool(args, "dry_run", s->serving.request && s->serving.dry_run);
+  bt_json_set_bool(args, "dry_run", is_dry(s));
   bt_json_set_bool(args, "correct", corrects);
   if (!forced && !corrects && s->applied)
     json_array_append_new(skip, json_string(s->applied));
   if (!forced && s->refused)
     json_array_append_new(skip, json_string(s->refused));
   bt_json_set(args, "skip", skip);
-  bt_json_set_str(args, "actor", s->serving.request ? s->serving.actor : NULL);
+  bt_json_set_str(args, "actor", s->serving.len ? s->serving.items[0].actor : NULL);
   return args;
 }
 
+/* All who wait for the same are answered by one look, in the name of the first. */
 static void begin(struct bt_control *c, struct ctl_source *s) {
-  if (s->waiting.len) {
-    s->serving = s->waiting.items[0];
-    bt_vec_remove(&s->waiting, 0);
+  bool dry = s->waiting.len && s->waiting.items[0].dry_run;
+  for (size_t i = 0; i < s->waiting.len;) {
+    if (s->waiting.items[i].dry_run != dry) {
+      i++;
+      continue;
+    }
+    bt_vec_push(&s->serving, s->waiting.items[i]);
+    bt_vec_remove(&s->waiting, i);
   }
-  json_t *args = sync_args(c, s, s->serving.request != 0);
+  json_t *args = sync_args(c, s, s->serving.len > 0);
   s->applying = bt_json_bool(args, "apply", false);
-  s->call = ++c->call_seq;
+  s->call = ctl_call_for(c, s->id);
   s->again = false;
   bt_vec_push(&c->fx->calls, ((struct bt_call){.id = s->call, .kind = "source.sync", .args = args}));
 }
@@ -217,7 +226,7 @@ static void report(struct bt_control *c, struct ctl_source *s) {
   bt_json_set_str(args, "state", state);
   bt_json_set_str(args, "context", context);
   bt_json_set_str(args, "description", text);
-  s->status_call = ++c->call_seq;
+  s->status_call = ctl_call_for(c, s->id);
   bt_vec_push(&c->fx->calls, ((struct bt_call){.id = s->status_call, .kind = "source.status", .args = args}));
 }
 
@@ -286,14 +295,14 @@ static void plan_next(struct bt_control *c, struct ctl_source *s) {
 }
 
 static void answer(struct bt_control *c, struct ctl_source *s, enum bt_code code, const char *text, json_t *result) {
-  if (!s->serving.request)
-    return;
-  if (code == BT_OK)
-    ctl_reply(c, s->serving.request, json_incref(result));
-  else
-    ctl_reply_err(c, s->serving.request, code, "%s", text ? text : bt_code_name(code));
-  free(s->serving.actor);
-  s->serving = (struct ctl_waiter){0};
+  bt_vec_each(&s->serving, w) {
+    if (code == BT_OK)
+      ctl_reply(c, w->request, json_incref(result));
+    else
+      ctl_reply_err(c, w->request, code, "%s", text ? text : bt_code_name(code));
+    free(w->actor);
+  }
+  bt_vec_free(&s->serving);
 }
 
 /* The same words again are no news. */
@@ -346,7 +355,7 @@ static void sync_done(struct bt_control *c, struct ctl_source *s, const struct b
   const json_t *result = in->code == BT_OK ? in->result : NULL, *problem = bt_json_obj(result, "error");
   const char *commit = bt_json_str(result, "commit"), *text = result ? bt_json_str(problem, "message") : in->text;
   enum bt_code code = !result ? in->code : problem ? bt_code_from_name(bt_json_str_or(problem, "code", "internal")) : BT_OK;
-  bool dry = s->serving.request && s->serving.dry_run;
+  bool dry = is_dry(s);
   s->call = 0;
   s->looked_ms = ctl_wall(c);
   if (s->stale) {
@@ -375,18 +384,14 @@ static void sync_done(struct bt_control *c, struct ctl_source *s, const struct b
   save(c, s);
 }
 
-bool ctl_source_call_done(struct bt_control *c, const struct bt_input *in) {
-  for (struct bt_map_iter it = bt_map_iter(c->sources); bt_map_next(&it);) {
-    struct ctl_source *s = it.value;
-    if (s->call == in->call)
-      sync_done(c, s, in);
-    else if (s->status_call == in->call)
-      status_done(c, s, in);
-    else
-      continue;
-    return true;
-  }
-  return false;
+bool ctl_source_call_done(struct bt_control *c, struct ctl_source *s, const struct bt_input *in) {
+  if (s->call == in->call)
+    sync_done(c, s, in);
+  else if (s->status_call == in->call)
+    status_done(c, s, in);
+  else
+    return false;
+  return true;
 }
 
 /* ---- what happens to its app ---- */

@@ -63,7 +63,7 @@ static void ask(struct bt_control *c, struct ctl_update *u, const struct ctl_spe
   bt_json_set_str(args, "platform", s->platform);
   bt_json_set_str(args, "policy", "always");
   bt_json_set(args, "current", spec->pinned ? json_string(spec->pinned) : json_null());
-  struct ask a = {++c->call_seq, bt_strdup(s->name), tags};
+  struct ask a = {ctl_call_for(c, spec->rev->app->key), bt_strdup(s->name), tags};
   bt_vec_push(&u->asks, a);
   bt_vec_push(&c->fx->calls, ((struct bt_call){.id = a.call, .kind = tags ? "image.tags" : "image.resolve", .args = args}));
 }
@@ -176,7 +176,7 @@ static void propose(struct ctl_app *app) {
   bt_json_set(args, "images", json_incref(u->images));
   bt_json_set(args, "pins", json_incref(u->pins));
   bt_json_set_str(args, "message", message);
-  u->proposal = ++c->call_seq;
+  u->proposal = ctl_call_for(c, app->key);
   bt_vec_push(&c->fx->calls, ((struct bt_call){.id = u->proposal, .kind = "app.update", .args = args}));
 }
 
@@ -206,21 +206,16 @@ static void answered(struct ctl_app *app, size_t i, const struct bt_input *in) {
     propose(app);
 }
 
-bool ctl_update_call_done(struct bt_control *c, const struct bt_input *in) {
-  for (struct bt_map_iter it = bt_map_iter(c->apps); bt_map_next(&it);) {
-    struct ctl_app *app = it.value;
-    if (!app->update)
-      continue;
-    if (app->update->proposal == in->call) {
-      proposed(app, in);
+bool ctl_update_call_done(struct ctl_app *app, const struct bt_input *in) {
+  if (app->update && app->update->proposal == in->call) {
+    proposed(app, in);
+    return true;
+  }
+  for (size_t i = 0; app->update && i < app->update->asks.len; i++)
+    if (app->update->asks.items[i].call == in->call) {
+      answered(app, i, in);
       return true;
     }
-    for (size_t i = 0; i < app->update->asks.len; i++)
-      if (app->update->asks.items[i].call == in->call) {
-        answered(app, i, in);
-        return true;
-      }
-  }
   return false;
 }
 

@@ -155,6 +155,20 @@ static char *go_back(const struct ctl_app *app) {
   return bt_asprintf("mend it and apply again, or go back: berth rollback %s", app->name);
 }
 
+/* What its source says, where it follows a repository. next: NULL becomes what to try. */
+static bool add_source(struct answer *a, const struct bt_control *c, const char *ns, const char *app, char **next) {
+  struct ctl_source_words words;
+  bool follows = ctl_source_why(c, ns, app, a->now_ms, &words);
+  if (follows)
+    add_reason(a, words.text, words.since_ms, words.code);
+  if (words.failing)
+    add_reason(a, words.failing, 0, "source-failing");
+  if (!*next)
+    *next = bt_steal(words.next);
+  ctl_source_words_free(&words);
+  return follows;
+}
+
 static json_t *why_service(const struct ctl_service *service, const char *object, int64_t now_ms) {
   struct answer a = answer_start(object, "service", now_ms);
   BT_AUTO_FREE char *summary = service_words(service);
@@ -162,6 +176,7 @@ static json_t *why_service(const struct ctl_service *service, const char *object
   add_gates(&a, service);
   BT_AUTO_FREE char *hint = add_instances(&a, service);
   BT_AUTO_FREE char *next = service->roll.state == BT_RO_PAUSED ? go_back(service->app) : bt_steal(hint);
+  add_source(&a, service->app->control, service->app->ns, service->app->name, &next);
   return answer_end(&a, summary, next);
 }
 
@@ -183,6 +198,7 @@ static json_t *why_app(const struct ctl_app *app, const char *object, int64_t no
     add_reason(&a, text, latest->finished_ms, "revision-failed");
     next = latest->number > 1 ? go_back(app) : NULL;
   }
+  add_source(&a, app->control, app->ns, app->name, &next);
   bt_vec_each(&app->services, service) {
     BT_AUTO_FREE char *words = service_words(*service);
     add_reason(&a, words, ctl_to_wall(app->control, (*service)->roll.started_ms), bt_rollout_name((*service)->roll.state));
@@ -192,6 +208,19 @@ static json_t *why_app(const struct ctl_app *app, const char *object, int64_t no
       next = bt_steal(hint);
   }
   return answer_end(&a, summary, next);
+}
+
+/* Of an app that is not there yet: its source may know why. NULL where there is none. */
+static json_t *why_absent(const struct bt_control *c, const char *ns, const char *name, int64_t now_ms) {
+  struct answer a = answer_start(name, "app", now_ms);
+  BT_AUTO_FREE char *next = NULL;
+  BT_AUTO_FREE char *summary = bt_asprintf("%s is not deployed yet", name);
+  add_reason(&a, summary, 0, "absent");
+  if (add_source(&a, c, ns, name, &next))
+    return answer_end(&a, summary, next);
+  json_decref(a.reasons);
+  json_decref(a.o);
+  return NULL;
 }
 
 /* ---- volumes, networks, nodes ---- */
@@ -287,7 +316,7 @@ json_t *bt_control_why(struct bt_control *c, const char *ns, const char *object,
       found = why_instance(inst, object, now_ms);
     else if (app)
       found = why_app(app, object, now_ms);
-    else {
+    else if ((found = why_absent(c, ns, object, now_ms)) == NULL) {
       const struct ctl_service *service = ctl_service_named(c, ns, object, err);
       return service ? why_service(service, object, now_ms) : NULL;
     }

@@ -142,6 +142,72 @@ static void drifts(void) {
   kit_end(&k);
 }
 
+/* The reason with that code, or "-". */
+static const char *why(const struct kit *k, const char *object, const char *code) {
+  static char text[600];
+  BT_AUTO_ERR err = NULL;
+  BT_AUTO_JSON o = bt_control_why(k->c, "default", object, k->now, &err);
+  size_t i;
+  json_t *reason;
+  snprintf(text, sizeof text, "%s", bt_streq(code, "next") && bt_json_str(o, "next") ? bt_json_str(o, "next") : "-");
+  json_array_foreach(bt_json_arr(o, "reasons"), i, reason)
+    if (bt_streq(bt_json_str(reason, "code"), code))
+      snprintf(text, sizeof text, "%s", bt_json_str(reason, "text"));
+  return text;
+}
+
+static void one_look_for_all(void) {
+  struct kit k;
+  begin(&k, PUT(",'automatic':false"));
+  done(&k, call_of(&k, "source.sync"), BT_OK, NULL, "{'commit':'" A "','ref':'refs/heads/main'}");
+  kit_request(&k, "source.sync", "{'namespace':'default','app':'shop'}", false);
+  uint64_t first = call_of(&k, "source.sync");
+  ok(first != 0, "a request begins a look");
+  for (int i = 0; i < 64; i++)
+    kit_request(&k, "source.sync", "{'namespace':'default','app':'shop'}", i % 2);
+  const struct bt_reply *r = kit_request(&k, "source.sync", "{'namespace':'default','app':'shop'}", false);
+  ok(r && r->code == BT_EXHAUSTED && strstr(r->message, "ask again later"), "the 66th is told to ask later");
+  done(&k, first, BT_UNAVAILABLE, "the host is away", NULL);
+  is_int(k.fx.replies.len, 1, "who asked first is answered");
+  for (int round = 0; round < 2; round++) {
+    uint64_t call = call_of(&k, "source.sync");
+    ok(call != 0, "the next look begins at once");
+    done(&k, call, BT_UNAVAILABLE, "the host is away", NULL);
+    is_int(k.fx.replies.len, 32, round ? "one for all dry runs" : "one for all who want the same");
+  }
+  ok(!call_of(&k, "source.sync"), "then nobody waits");
+  done(&k, first, BT_OK, NULL, "{}");
+  is_str(field(&k, "error"), "the host is away", "an end that comes twice is nobody's");
+  kit_end(&k);
+}
+
+static void says_why(void) {
+  struct kit k;
+  begin(&k, PUT(",'path':'deploy'"));
+  is_str(why(&k, "shop", "syncing"), "shop follows main, folder deploy of https://h/shop.git, which was not read yet", "before the first look");
+  done(&k, call_of(&k, "source.sync"), BT_UNAVAILABLE, "the host is away", NULL);
+  is_str(why(&k, "shop", "source-failing"), "the last 1 look at the repository failed: the host is away; the next try is in 5 s",
+         "a look that failed, and when it is tried again");
+  is_str(why(&k, "shop", "next"), "mend what it says, then look at once: berth sync shop", "and what to try");
+  kit_tick(&k, 6000);
+  applied(&k, call_of(&k, "source.sync"), A, "web:1", 1);
+  is_str(why(&k, "shop", "in-sync"), "shop follows main, folder deploy of https://h/shop.git, and is at its commit aaaaaaaaaaaa (\"s\" by Ada)",
+         "in sync, of the app");
+  is_str(why(&k, "shop/web", "in-sync"), "shop follows main, folder deploy of https://h/shop.git, and is at its commit aaaaaaaaaaaa (\"s\" by Ada)",
+         "and of its service");
+  kit_request(&k, "app.scale", "{'namespace':'default','app':'shop','services':{'web':2}}", false);
+  is_str(why(&k, "shop", "drifted"),
+         "shop follows main, folder deploy of https://h/shop.git, but was changed by hand: revision 2 by tester is not what commit aaaaaaaaaaaa has",
+         "drift, and who made it");
+  kit_tick(&k, 70000);
+  done(&k, call_of(&k, "source.sync"), BT_OK, NULL,
+       "{'commit':'" B "','ref':'refs/heads/main','author':'Eve','subject':'worse','error':{'code':'invalid','message':'compose.yaml:3: no such key'}}");
+  is_str(why(&k, "shop", "failed"), "shop follows main, folder deploy of https://h/shop.git, but commit bbbbbbbbbbbb (\"worse\" by Eve) is not applied: "
+                                    "compose.yaml:3: no such key", "a commit that was refused");
+  is_str(why(&k, "nosuch", "absent"), "-", "of what is not there nothing is said");
+  kit_end(&k);
+}
+
 static void on_request(void) {
   struct kit k;
   begin(&k, PUT(",'automatic':false"));
@@ -245,6 +311,8 @@ int main(void) {
   looks_and_applies();
   fails_and_waits();
   drifts();
+  one_look_for_all();
+  says_why();
   on_request();
   other_settings();
   follows_a_digest();
