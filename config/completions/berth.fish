@@ -93,7 +93,7 @@ complete -c berth -n '__fish_seen_subcommand_from follow' -l profile -d 'service
 complete -c berth -n '__fish_seen_subcommand_from follow' -l interval -d 'how often to look (1m; from 10s to 24h)' -x
 complete -c berth -n '__fish_seen_subcommand_from follow' -l on-request -d 'deploy nothing but by "berth sync"'
 complete -c berth -n '__fish_seen_subcommand_from follow' -l correct -d 'take back what somebody changes by hand'
-complete -c berth -n '__fish_seen_subcommand_from follow' -l signed-by -d 'only commits signed by a key of this file: ssh\'s allowed_signers, or armoured OpenPGP keys' -rF
+complete -c berth -n '__fish_seen_subcommand_from follow' -l signed-by -d 'only commits signed by a key of these files: lines of ssh\'s allowed_signers, armoured OpenPGP keys' -rF
 complete -c berth -n '__fish_seen_subcommand_from follow' -l signed-by-secret -d 'the same with the keys in a secret' -xa '(begin; berth secret ls -q; end 2>/dev/null)'
 complete -c berth -n '__fish_seen_subcommand_from follow' -l no-webhook -d 'do not look when the repository\'s host tells of a push'
 complete -c berth -n '__fish_seen_subcommand_from follow' -l no-report -d 'do not tell the repository\'s host what became of a commit'

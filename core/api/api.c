@@ -12,7 +12,8 @@
 #include "base/mem.h"
 #include "plugin/plugin.h"
 
-enum { PUMP_BUDGET = 200, STRANGERS_BODY = 64 * 1024 };
+/* A push with a hundred commits is larger than what anybody else may send whom nobody knows. */
+enum { PUMP_BUDGET = 200, STRANGERS_BODY = 64 * 1024, WEBHOOK_BODY = 512 * 1024 };
 
 /* ---------------------------------------------------------------- watchers */
 
@@ -132,7 +133,7 @@ static bool find_route(struct bt_api *api, struct bt_exchange *x) {
 /* The head is here: refuse what can be refused before a body of 3 MB is read. For whom nobody knows no such body is kept. */
 static void on_head(void *arg, struct bt_exchange *x) {
   if (find_route(arg, x) && !*x->actor)
-    bt_req_limit_body(x->req, STRANGERS_BODY);
+    bt_req_limit_body(x->req, x->route ? STRANGERS_BODY : WEBHOOK_BODY);
 }
 
 static void on_request(void *arg, struct bt_exchange *x) {

@@ -40,15 +40,19 @@ static int add_env(const struct bt_args *args, json_t *body, struct bt_err **err
 }
 
 static int add_signers(const struct bt_args *args, json_t *body, struct bt_err **err) {
-  const char *file = bt_args_text(args, "signed-by");
+  BT_AUTO_STRS files = {0};
+  BT_AUTO_BUF all = {0};
+  bt_args_list(args, "signed-by", &files);
   bt_json_set_str(body, "signers_secret", bt_args_text(args, "signed-by-secret"));
-  BT_AUTO_FREE char *text = NULL;
-  size_t len = 0;
-  if (!file)
-    return 0;
-  if (bt_file_read(file, max_keys, &text, &len, err))
-    return bt_err_wrap(err, "--signed-by");
-  bt_json_set(body, "signers", bt_json_string(text));
+  bt_vec_each(&files, file) {
+    BT_AUTO_FREE char *text = NULL;
+    size_t len = 0;
+    if (bt_file_read(*file, max_keys, &text, &len, err))
+      return bt_err_wrap(err, "--signed-by");
+    bt_buf_addf(&all, "%s%s", text, len && text[len - 1] == '\n' ? "" : "\n");
+  }
+  if (all.len)
+    bt_json_set(body, "signers", bt_json_string(all.data));
   return 0;
 }
 

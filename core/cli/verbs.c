@@ -99,7 +99,7 @@ static const struct bt_option follow_options[] = {
     {"interval", 0, BT_OPT_TEXT, "TIME", "how often to look (1m; from 10s to 24h)", BT_COMPLETE_NONE},
     {"on-request", 0, BT_OPT_FLAG, NULL, "deploy nothing but by \"berth sync\"", BT_COMPLETE_NONE},
     {"correct", 0, BT_OPT_FLAG, NULL, "take back what somebody changes by hand", BT_COMPLETE_NONE},
-    {"signed-by", 0, BT_OPT_TEXT, "FILE", "only commits signed by a key of this file: ssh's allowed_signers, or armoured OpenPGP keys",
+    {"signed-by", 0, BT_OPT_LIST, "FILE", "only commits signed by a key of these files: lines of ssh's allowed_signers, armoured OpenPGP keys",
      BT_COMPLETE_FILE},
     {"signed-by-secret", 0, BT_OPT_TEXT, "SECRET", "the same with the keys in a secret", BT_COMPLETE_SECRET},
     {"no-webhook", 0, BT_OPT_FLAG, NULL, "do not look when the repository's host tells of a push", BT_COMPLETE_NONE},

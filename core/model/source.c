@@ -193,7 +193,7 @@ static int read_rest(const json_t *body, json_t *out, struct bt_err **err) {
   if (!signers || json_is_null(signers))
     return 0;
   if (!json_is_string(signers) || json_string_length(signers) == 0 || json_string_length(signers) > max_signers)
-    return bt_err_set(err, BT_INVALID, "signers has to be public keys as text: lines of an allowed_signers file, or armoured OpenPGP keys");
+    return bt_err_set(err, BT_INVALID, "signers has to be public keys as text: lines of an allowed_signers file, armoured OpenPGP keys, or both");
   json_object_set(out, "signers", (json_t *)(uintptr_t)signers);
   return 0;
 }

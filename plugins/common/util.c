@@ -88,9 +88,15 @@ bool pu_glob(const char *pattern, const char *text) {
 void pu_buf_add(struct pu_buf *b, const void *p, size_t n) {
   if (b->len + n + 1 > b->cap) {
     b->cap = (b->len + n + 1) * 2;
-    b->data = realloc(b->data, b->cap);
+    char *old = b->data;
+    b->data = b->secret ? malloc(b->cap) : realloc(old, b->cap);
     if (!b->data)
       abort();
+    if (b->secret && old) {
+      memcpy(b->data, old, b->len);
+      explicit_bzero(old, b->len);
+      free(old);
+    }
   }
   if (n)
     memcpy(b->data + b->len, p, n);
@@ -117,6 +123,8 @@ char *pu_buf_steal(struct pu_buf *b) {
 }
 
 void pu_buf_free(struct pu_buf *b) {
+  if (b->secret && b->data)
+    explicit_bzero(b->data, b->len);
   free(b->data);
   *b = (struct pu_buf){0};
 }

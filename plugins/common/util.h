@@ -33,10 +33,12 @@ bool pu_glob(const char *pattern, const char *text);
 
 /* ---- bytes ---- */
 
-/* Grows; always followed by a NUL that is not counted. Zero-initialise. */
+/* Grows; always followed by a NUL that is not counted. Zero-initialise. secret: what it held is overwritten wherever it leaves a place,
+ * also when it grows; pu_buf_addf makes a copy of its own, so secrets are added by the others. What is stolen is the caller's to wipe. */
 struct pu_buf {
   char *data;
   size_t len, cap;
+  bool secret;
 };
 void pu_buf_add(struct pu_buf *b, const void *p, size_t n);
 void pu_buf_adds(struct pu_buf *b, const char *s);

@@ -69,7 +69,8 @@ static bool load_one(void *arg, const char *key, const void *value, size_t len) 
 struct delivery {
   struct sg_hooks *hooks;
   berth_op reply;
-  json_t *push; /* NULL: no news */
+  uint64_t number; /* of what is remembered of it */
+  json_t *push;    /* NULL: no news */
 };
 
 /* It is on disk that it came: a repetition is known from now on, also after a restart. */
@@ -77,6 +78,9 @@ static void stored(void *arg, enum berth_code code, const char *message) {
   struct delivery *d = arg;
   struct sg_hooks *h = d->hooks;
   if (code != BERTH_OK) {
+    struct seen *s = &h->seen[d->number % remembered];
+    if (s->number == d->number)
+      *s = (struct seen){0}; /* its host will send it again, and then it counts */
     reply(h, d->reply, 503, "unavailable", message && *message ? message : "the delivery cannot be remembered");
   } else if (!d->push) {
     reply(h, d->reply, 200, "ignored", "nothing was pushed");
@@ -96,6 +100,7 @@ static void remember(struct sg_hooks *h, struct seen *s, struct delivery *d) {
   s->number = ++h->last;
   size_t slot = s->number % remembered;
   h->seen[slot] = *s;
+  d->number = s->number;
   snprintf(key, sizeof key, "hook/%04zu", slot);
   h->kv->put(h->host, key, s, sizeof *s, stored, d);
 }
@@ -132,7 +137,7 @@ static void handle(void *arg, berth_op op, const struct berth_route_request *req
     return;
   }
   struct delivery *d = pu_new(struct delivery);
-  *d = (struct delivery){h, op, push};
+  *d = (struct delivery){.hooks = h, .reply = op, .push = push};
   remember(h, &s, d);
 }
 

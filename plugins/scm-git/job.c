@@ -376,11 +376,15 @@ void sg_jobs_probe(struct sg_jobs *jobs, berth_op op) {
 
 /* ---------------------------------------------------------------- the queue */
 
+/* Its mirror is in use, or its host has all places but one: a host that hangs must not keep the others out. */
 static bool busy(const struct sg_jobs *jobs, const struct sg_job *wants) {
-  for (const struct sg_job *job = jobs->first; job; job = job->next)
+  int64_t of_host = 0, most = jobs->settings->parallel > 1 ? jobs->settings->parallel - 1 : 1;
+  for (const struct sg_job *job = jobs->first; job; job = job->next) {
     if (job->running && pu_eq(job->mirror, wants->mirror))
       return true;
-  return false;
+    of_host += job->running && pu_eq(job->url.authority, wants->url.authority);
+  }
+  return of_host >= most;
 }
 
 static struct sg_job *next_job(struct sg_jobs *jobs) {

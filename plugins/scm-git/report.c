@@ -90,14 +90,15 @@ static void send(struct report *r, const struct sg_host *h, const struct sg_url 
   PU_AUTO_FREE body = pu_json_text(o);
   char *login = h->kind == SG_GITLAB ? pu_strdup(h->token) : pu_asprintf("%s %s", h->kind == SG_GITEA ? "token" : "Bearer", h->token);
   struct berth_pair headers[] = {{"Content-Type", "application/json"},
-                                 {"Accept", "application/json"},
+                                 {"Accept", h->kind == SG_GITHUB ? "application/vnd.github+json" : "application/json"},
                                  {"User-Agent", "berth"},
-                                 {h->kind == SG_GITLAB ? "PRIVATE-TOKEN" : "Authorization", login}};
+                                 {h->kind == SG_GITLAB ? "PRIVATE-TOKEN" : "Authorization", login},
+                                 {"X-GitHub-Api-Version", "2022-11-28"}};
   struct berth_http_request out = {.size = sizeof out,
                                    .method = "POST",
                                    .url = to,
                                    .headers = headers,
-                                   .nheaders = PU_COUNT(headers),
+                                   .nheaders = PU_COUNT(headers) - (h->kind != SG_GITHUB),
                                    .body = body,
                                    .body_len = strlen(body),
                                    .timeout_ms = 20000,

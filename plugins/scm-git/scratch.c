@@ -97,7 +97,7 @@ static void add_value(struct pu_buf *b, const char *key, const char *value) {
   pu_buf_adds(b, "\"\n");
 }
 
-/* Only to this very host: git sends the header nowhere else, and follows no redirect. */
+/* Only to this very repository: git sends the header nowhere else, and follows no redirect. */
 static void add_login(struct pu_buf *b, const struct sg_host *h) {
   if (!h->username || !h->password)
     return;
@@ -120,14 +120,14 @@ static char *config_text(const struct sg_url *url, const struct sg_host *h, cons
                               "[gc]\n\tauto = 0\n[maintenance]\n\tauto = false\n[advice]\n\tdetachedHead = false\n"
                               "[http]\n\tfollowRedirects = false\n\tsslVerify = true\n\tlowSpeedLimit = 1000\n\tlowSpeedTime = 30\n"
                               "[protocol]\n\tallow = never\n\tversion = 2\n";
-  struct pu_buf b = {0};
+  struct pu_buf b = {.secret = true};
   pu_buf_adds(&b, fixed);
   pu_buf_addf(&b, "[protocol \"%s\"]\n\tallow = always\n", sg_scheme_name(url->scheme));
   if (url->scheme == SG_FILE)
     pu_buf_adds(&b, "[safe]\n\tdirectory = *\n"); /* whose folders may be read is said by file_roots */
   pu_buf_addf(&b, "[gpg \"ssh\"]\n\tallowedSignersFile = %s/signers\n", dir);
   if (h && (url->scheme == SG_HTTPS || url->scheme == SG_HTTP)) {
-    pu_buf_addf(&b, "[http \"%s://%s/\"]\n", sg_scheme_name(url->scheme), url->authority);
+    pu_buf_addf(&b, "[http \"%s://%s%s\"]\n", sg_scheme_name(url->scheme), url->authority, url->path);
     add_login(&b, h);
     if (h->ca_file)
       add_value(&b, "sslCAInfo", h->ca_file);
@@ -143,6 +143,15 @@ static bool write_key(const char *dir, const char *key) {
   return fine;
 }
 
+/* Each program gets the lines that it can read. */
+static bool write_signers(const char *dir, const char *signers) {
+  PU_AUTO_FREE ssh = sg_signers_of(signers, false);
+  PU_AUTO_FREE openpgp = sg_signers_of(signers, true);
+  PU_AUTO_FREE gnupg = pu_asprintf("%s/gnupg", dir);
+  return write_file(dir, "signers", ssh, strlen(ssh)) && write_file(dir, "signers.asc", openpgp, strlen(openpgp)) &&
+         (!*openpgp || mkdir(gnupg, 0700) == 0);
+}
+
 static bool write_all(const char *dir, const struct sg_settings *settings, const struct sg_url *url, const char *signers) {
   const struct sg_host *h = sg_settings_host(settings, url);
   char *config = config_text(url, h, dir);
@@ -152,10 +161,7 @@ static bool write_all(const char *dir, const struct sg_settings *settings, const
     fine = write_key(dir, h->ssh_key);
   if (fine && url->scheme == SG_SSH)
     fine = write_file(dir, "known_hosts", h && h->known_hosts ? h->known_hosts : "", h && h->known_hosts ? strlen(h->known_hosts) : 0);
-  if (fine && signers)
-    fine = write_file(dir, "signers", signers, strlen(signers));
-  PU_AUTO_FREE gnupg = pu_asprintf("%s/gnupg", dir);
-  return fine && (!signers || !sg_signers_openpgp(signers) || mkdir(gnupg, 0700) == 0);
+  return fine && (!signers || write_signers(dir, signers));
 }
 
 char *sg_scratch_new(const char *base, const struct sg_settings *settings, const struct sg_url *url, const char *signers, char **why) {
@@ -168,4 +174,21 @@ char *sg_scratch_new(const char *base, const struct sg_settings *settings, const
   return NULL;
 }
 
-bool sg_signers_openpgp(const char *signers) { return strstr(signers, "-----BEGIN PGP PUBLIC KEY BLOCK-----") != NULL; }
+char *sg_signers_of(const char *signers, bool openpgp) {
+  static const char begin[] = "-----BEGIN PGP PUBLIC KEY BLOCK-----", end[] = "-----END PGP PUBLIC KEY BLOCK-----";
+  struct pu_buf b = {0};
+  bool within = false;
+  for (const char *line = signers; *line;) {
+    size_t n = strcspn(line, "\n"), text = n && line[n - 1] == '\r' ? n - 1 : n;
+    bool blank = strspn(line, " \t\r") >= text, comment = line[0] == '#';
+    within = within || pu_starts(line, begin);
+    if (within == openpgp && (within || !(blank || comment))) {
+      pu_buf_add(&b, line, text);
+      pu_buf_addc(&b, '\n');
+    }
+    if (pu_starts(line, end))
+      within = false;
+    line += n + (line[n] == '\n');
+  }
+  return pu_buf_steal(&b);
+}

@@ -13,6 +13,7 @@ void sg_scratch_remove(const char *dir); /* with all that is in it; NULL is fine
 /* Makes the folder of a job and writes into it what this repository needs. signers: NULL for none. NULL with *why (a sentence; the
  * caller frees). The caller frees the path. */
 char *sg_scratch_new(const char *base, const struct sg_settings *settings, const struct sg_url *url, const char *signers, char **why);
-bool sg_signers_openpgp(const char *signers);
+/* Of the keys of signers, in any order: the armoured blocks of OpenPGP, or the lines of ssh; "" where there are none. The caller frees. */
+char *sg_signers_of(const char *signers, bool openpgp);
 
 #endif

@@ -64,7 +64,8 @@ static char *read_kind(struct sg_host *h, const char *kind) {
 }
 
 static const char *usual_kind(const char *name) {
-  return pu_eq(name, "github.com") ? "github" : pu_eq(name, "gitlab.com") ? "gitlab" : pu_eq(name, "codeberg.org") ? "gitea" : "plain";
+  PU_AUTO_FREE host = pu_strndup(name, strcspn(name, "/"));
+  return pu_eq(host, "github.com") ? "github" : pu_eq(host, "gitlab.com") ? "gitlab" : pu_eq(host, "codeberg.org") ? "gitea" : "plain";
 }
 
 static char *read_host(struct sg_host *h, const char *name, const json_t *o) {
@@ -99,6 +100,8 @@ static char *read_hosts(struct sg_settings *s, const json_t *hosts) {
     return pu_strdup("hosts has to be a mapping of hosts to what is known of them");
   s->hosts = pu_calloc(json_object_size(hosts), sizeof *s->hosts);
   json_object_foreach((json_t *)(uintptr_t)hosts, name, o) {
+    if (!*name || *name == '/' || strstr(name, "://"))
+      return pu_asprintf("hosts: \"%.100s\" is no host: write host, host:port or host/path", name);
     char *why = read_host(&s->hosts[s->nhosts++], name, o);
     if (why)
       return why;
@@ -152,14 +155,30 @@ void sg_settings_free(struct sg_settings *s) {
   *s = (struct sg_settings){0};
 }
 
+/* How well "host:port/team" fits an address: 0 not at all; more of the path counts first, then the port. */
+static size_t fit(const char *name, const struct sg_url *url) {
+  size_t host = strcspn(name, "/"), path = name[host] ? strlen(name + host) : 0;
+  while (path && name[host + path - 1] == '/')
+    path--;
+  bool exact = strlen(url->authority) == host && strncmp(name, url->authority, host) == 0;
+  if (!exact && !(strlen(url->host) == host && strncmp(name, url->host, host) == 0))
+    return 0;
+  const char *rest = url->path + path;
+  bool below = strncmp(url->path, name + host, path) == 0 && (!path || !*rest || *rest == '/' || pu_eq(rest, ".git"));
+  return below ? 2 * path + 1 + exact : 0;
+}
+
 const struct sg_host *sg_settings_host(const struct sg_settings *s, const struct sg_url *url) {
-  for (size_t i = 0; i < s->nhosts; i++)
-    if (pu_eq(s->hosts[i].name, url->authority))
-      return &s->hosts[i];
-  for (size_t i = 0; i < s->nhosts; i++)
-    if (pu_eq(s->hosts[i].name, url->host))
-      return &s->hosts[i];
-  return NULL;
+  const struct sg_host *best = NULL;
+  size_t most = 0;
+  for (size_t i = 0; i < s->nhosts; i++) {
+    size_t n = fit(s->hosts[i].name, url);
+    if (n > most) {
+      most = n;
+      best = &s->hosts[i];
+    }
+  }
+  return best;
 }
 
 /* Whose real path lies under one of the roots. */

@@ -11,7 +11,7 @@
 enum sg_kind { SG_PLAIN, SG_GITHUB, SG_GITEA, SG_GITLAB };
 
 struct sg_host {
-  char *name;                 /* "github.com", "git.example:3000" */
+  char *name;                 /* "github.com", "git.example:3000", "github.com/team" */
   enum sg_kind kind;          /* SG_PLAIN: it has no API that is known */
   char *api;                  /* base of its API; NULL: the usual one */
   char *username, *password;  /* of https; NULL where none */

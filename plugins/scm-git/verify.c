@@ -77,18 +77,21 @@ static void imported(struct sg_job *job, int status, const char *out, size_t out
 }
 
 void sg_verify(struct sg_job *job, const char *commit, const char *kind, void (*done)(struct sg_job *, json_t *)) {
-  bool openpgp = sg_signers_openpgp(job->signers);
   if (!kind) {
     done(job, verdict("none", NULL, "it has no signature"));
     return;
   }
-  if (!pu_eq(kind, openpgp ? "openpgp" : "ssh")) {
-    done(job, verdict("unknown", NULL, openpgp ? "its signature is none of OpenPGP, as the keys are" : "its signature is none of ssh, as the keys are"));
+  bool openpgp = pu_eq(kind, "openpgp");
+  PU_AUTO_FREE own = sg_signers_of(job->signers, openpgp);
+  if ((!openpgp && !pu_eq(kind, "ssh")) || !*own) {
+    done(job, verdict("unknown", NULL, openpgp ? "it is signed with OpenPGP, and none of the keys is OpenPGP's"
+                                       : pu_eq(kind, "ssh") ? "it is signed with ssh, and none of the keys is ssh's"
+                                                            : "its signature is none of ssh and none of OpenPGP"));
     return;
   }
   job->verify = pu_new(struct sg_verify);
   *job->verify = (struct sg_verify){pu_strdup(commit), openpgp, done};
-  PU_AUTO_FREE keys = pu_asprintf("%s/signers", job->scratch);
+  PU_AUTO_FREE keys = pu_asprintf("%s/signers.asc", job->scratch);
   const char *const args[] = {"gpg", "--batch", "--quiet", "--no-autostart", "--import", keys, NULL};
   if (openpgp)
     sg_job_run(job, args, imported);

@@ -123,6 +123,9 @@ push "told by a webhook"
 is "$(hook "$(body forged)" -H 'X-GitHub-Event: push' -H 'X-GitHub-Delivery: 1' -H "X-Hub-Signature-256: sha256=$(sign other)" | cut -d' ' -f1)" 401 "a forged webhook is refused"
 is "$(hook "$(body none)" -H 'X-Gitlab-Event: Push Hook' -H 'X-Gitlab-Token: wrong' | cut -d' ' -f1)" 401 "and a wrong token"
 is "$(hook "$(body none)" | cut -d' ' -f1)" 401 "and one that proves nothing"
+flood() { printf '%s\n' {1..400} | xargs -P 20 -I{} curl -s -o /dev/null -w '%{http_code}\n' --unix-socket "$sock" -X POST -d '{"n": {}}' -H 'X-GitHub-Event: push' -H 'X-Hub-Signature-256: sha256=00' http://localhost/hooks/scm-git | sort | uniq -c | xargs; }
+is "$(flood)" "400 401" "hundreds of them are refused as well"
+is "$(grep -c "without the proof" "$it_dir/berthd.log")" 1 "with one line in the log a minute"
 ok "$(! greeting_is hooked; echo $?)" "nothing came of them"
 answer=$(hook "$(body good)" -H 'X-GitHub-Event: push' -H 'X-GitHub-Delivery: d1' -H "X-Hub-Signature-256: sha256=$(sign "$(body good)")")
 is "${answer% *}" 202 "GitHub's is taken"
@@ -130,6 +133,10 @@ ok "$(awk -v t="${answer#* }" 'BEGIN { exit !(t < 1) }'; echo $?)" "within a sec
 ok "$(wait_for 20 greeting_is hooked; echo $?)" "and the push is deployed, long before the interval"
 is "$(hook "$(body good)" -H 'X-GitHub-Event: push' -H 'X-GitHub-Delivery: d1' -H "X-Hub-Signature-256: sha256=$(sign "$(body good)")" | cut -d' ' -f1)" 409 "the same again is refused"
 is "$(hook "$(body good)" -H 'X-GitHub-Event: push' -H 'X-GitHub-Delivery: d2' -H "X-Hub-Signature-256: sha256=$(sign "$(body good)")" | cut -d' ' -f1)" 409 "also under another id"
+head -c 300000 /dev/zero | tr '\0' x >"$it_dir/commits"
+body large | jq -c --rawfile commits "$it_dir/commits" '. + {commits: [$commits]}' >"$it_dir/large"
+signature=$(openssl dgst -sha256 -hmac "$secret" "$it_dir/large" | awk '{print $NF}')
+is "$(curl -s -o /dev/null -w '%{http_code}' --unix-socket "$sock" -X POST --data-binary "@$it_dir/large" -H 'Content-Type: application/json' -H 'X-GitHub-Event: push' -H 'X-GitHub-Delivery: d-large' -H "X-Hub-Signature-256: sha256=$signature" http://localhost/hooks/scm-git)" 202 "a push of hundreds of commits is taken as well"
 write gitea
 push "from Gitea"
 is "$(hook "$(body gitea)" -H 'X-Gitea-Event: push' -H 'X-Gitea-Delivery: d3' -H "X-Gitea-Signature: $(sign "$(body gitea)")" | cut -d' ' -f1)" 202 "Gitea's is taken"
@@ -146,6 +153,7 @@ is "$(hook "$(body gitlab)" -H 'X-Gitlab-Event: Push Hook' -H 'X-Gitlab-Event-UU
 # --- statuses
 statuses() { jq -r "select(.path | endswith(\"$1\")) | .body.state" "$it_dir/statuses" | tr '\n' ' '; }
 ok "$(wait_for 10 eval '[[ "$(statuses "$(head_of)")" == *success* ]]'; echo $?)" "the host is told: $(statuses "$(head_of)")"
+is "$(jq -r 'select(.body.state == "success") | .body | keys | join(" ")' "$it_dir/statuses" | sort -u)" "context description state" "with what its API takes, and no more"
 is "$(jq -r 'select(.body.state == "success") | .path, .token, .body.context' "$it_dir/statuses" | tail -n 3)" "/api/v1/repos/git/shop/statuses/$(head_of)
 token t0ken
 berth/default/$app" "as Gitea has it"
@@ -213,6 +221,15 @@ if command -v gpg >/dev/null; then
   git -C shop add -A && git -C shop -c user.signingkey=grace@example.org commit -q -S -m "by Grace" && git -C shop push -q "$repos/shop.git" main
   succeeds "OpenPGP signatures count, too" timeout 60 berth follow "$app" --repo "file://$repos/shop.git" --path deploy --signed-by "$it_dir/signers.asc" --interval 10s
   ok "$(greeting_is grace; echo $?)" "and are deployed"
+  succeeds "keys of both kinds, of several files" timeout 60 berth follow "$app" --repo "file://$repos/shop.git" --path deploy --signed-by "$it_dir/signers.asc" --signed-by "$it_dir/signers" --interval 10s
+  write ada2 && signed ada "by Ada, among Grace's"
+  succeeds "Ada's counts" timeout 60 berth sync "$app"
+  is "$(source_of .found.signature)" ada@example.org "as hers"
+  write grace && git -C shop add -A && git -C shop -c user.signingkey=grace@example.org commit -q -S -m "by Grace, among Ada's" && git -C shop push -q "$repos/shop.git" main
+  succeeds "and Grace's" timeout 60 berth sync "$app"
+  like "$(source_of .found.signature)" "grace@example.org" "as hers"
+  write eve && signed eve "by a stranger to both"
+  fails "but no stranger's" 5 timeout 60 berth sync "$app"
   gpgconf --kill all 2>/dev/null
 else
   skip "OpenPGP signatures" "gpg is not here"

@@ -222,7 +222,9 @@ mkdir "$it_dir/state/sources/default/$app/0123456789abcdef" && echo x >"$it_dir/
 restart_later
 ok "$(wait_for 20 test ! -e "$it_dir/state/sources/default/$app/0123456789abcdef"; echo $?)" "what no revision names is removed"
 ok "$(wait_for 20 test ! -e "$it_dir/state/sources/.incoming-x"; echo $?)" "and what came half-way"
-is "$(cd "$it_dir/state/sources/default/$app" && echo *)" "$(named | xargs)" "what revisions name is kept"
+kept() { (cd "$it_dir/state/sources/default/$app" && echo *); }
+wait_for 20 eval '[ "$(kept)" = "$(named | xargs)" ]'
+is "$(kept)" "$(named | xargs)" "what revisions name is kept, and nothing else"
 berth down "$app" >/dev/null 2>&1
 wait_for 30 eval '[ "$(berth ls -q)" = "" ]'
 restart_later

@@ -33,7 +33,8 @@ if [ -x "$sshd" ]; then
   "$sshd" -D -f "$it_dir/sshd_config" 2>/dev/null &
   sshd_pid=$!
 fi
-trap '[ -z "$sshd_pid" ] || kill "$sshd_pid" 2>/dev/null; it_cleanup' EXIT
+silent_pid=
+trap '[ -z "$silent_pid" ] || kill "$silent_pid" 2>/dev/null; [ -z "$sshd_pid" ] || kill "$sshd_pid" 2>/dev/null; it_cleanup' EXIT
 known="[127.0.0.1]:$ssh_port $(cut -d' ' -f1,2 "$it_dir/host_key.pub")"
 entry() { # KEY KNOWN-HOSTS GIT
   echo "  - plugin: scm-git
@@ -143,6 +144,26 @@ git init -q --bare "$repos/many.git"
 } | git -C "$repos/many.git" fast-import --quiet
 is "$(git -C "$repos/many.git" ls-tree -r --name-only main | wc -l)" 100001 "a repository of many files"
 succeeds "a repository of 100,000 files" follow --repo "file://$repos/many.git"
+
+# --- a server that takes calls and says nothing
+python3 -c '
+import socket, time
+s = socket.create_server(("127.0.0.1", 0), backlog=64)
+print(s.getsockname()[1], flush=True)
+held = []
+while True: held.append(s.accept())' >"$it_dir/silent.port" &
+silent_pid=$!
+wait_for 10 test -s "$it_dir/silent.port"
+for i in 1 2 3 4 5 6; do
+  berth follow "$app-silent$i" --repo "http://127.0.0.1:$(cat "$it_dir/silent.port")/$i.git" --interval 24h --detach >/dev/null
+done
+start=$SECONDS
+succeeds "who follows another host is served meanwhile" follow --repo "file://$repos/many.git"
+ok "$([ $((SECONDS - start)) -lt 20 ]; echo $?)" "at once ($((SECONDS - start)) s)"
+ok "$(wait_for 60 eval 'berth source ls --format json | jq -e "any(.[]; .app == \"$app-silent1\" and (.error // \"\" | test(\"took longer|timeout\")))" >/dev/null'; echo $?)" "who hangs is given up"
+like "$(berth why "$app-silent1")" "failed: .*(took longer|timeout).*next try is in|not deployed yet" "and why says so"
+for i in 1 2 3 4 5 6; do berth unfollow "$app-silent$i" >/dev/null; done
+kill $silent_pid
 
 # --- ssh
 if [ -n "$sshd_pid" ]; then

@@ -4,6 +4,7 @@
 #include "../../plugins/scm-git/push.h"
 #include "../../plugins/scm-git/refs.h"
 #include "../../plugins/scm-git/report.h"
+#include "../../plugins/scm-git/scratch.h"
 #include "../../plugins/scm-git/settings.h"
 #include "../../plugins/scm-git/verify.h"
 #include "tap.h"
@@ -221,6 +222,7 @@ static void test_settings(void) {
                                     "{\"hosts\":{\"h\":{\"kind\":\"svn\"}}}",
                                     "{\"hosts\":{\"h\":{\"ssh_key\":\"x\"}}}",
                                     "{\"hosts\":{\"h\":{\"ca_file\":\"x\"}}}",
+                                    "{\"hosts\":{\"https://h\":{}}}",
                                     "{\"cache\":\"x\"}",
                                     "{\"webhook_secret\":\"short\"}"};
   for (size_t i = 0; i < PU_COUNT(bad); i++) {
@@ -228,6 +230,63 @@ static void test_settings(void) {
     PU_AUTO_FREE why = NULL;
     ok(!sg_settings_read(bad[i], &s, &why) && why, "%s: %s", bad[i], why ? why : "taken");
   }
+}
+
+/* Whose login the repository gets. */
+static void login_of(const char *repository, const char *want) {
+  static const char config[] = "{\"hosts\":{\"h\":{\"username\":\"all\"},\"h/team\":{\"username\":\"team\"},\"h/team/shop\":{\"username\":\"shop\"},"
+                               "\"h:444\":{\"username\":\"port\"},\"github.com/team/\":{\"username\":\"hub\"}}}";
+  struct sg_settings s;
+  struct sg_url u;
+  PU_AUTO_FREE why = NULL;
+  const char *bad;
+  if (!ok(sg_settings_read(config, &s, &why) && sg_url_parse(repository, &u, &bad), "%s", repository))
+    return;
+  const struct sg_host *h = sg_settings_host(&s, &u);
+  is_str(h ? h->username : "none", want, "whose login it gets");
+  if (pu_eq(want, "hub"))
+    is_int(h->kind, SG_GITHUB, "what is known of the host is known of its paths");
+  sg_url_free(&u);
+  sg_settings_free(&s);
+}
+
+static void test_logins(void) {
+  login_of("https://h/other/shop.git", "all");
+  login_of("https://h/team/x.git", "team");
+  login_of("git@h:team/x.git", "team");
+  login_of("https://h/team/shop.git", "shop");
+  login_of("https://h/team/shop", "shop");
+  login_of("https://h/team/shop/sub.git", "shop");
+  login_of("https://h/team/shopping.git", "team");
+  login_of("https://h/teams/shop.git", "all");
+  login_of("https://h:444/other.git", "port");
+  login_of("https://h:444/team/x.git", "team");
+  login_of("https://github.com/team/x", "hub");
+  login_of("https://github.com/other/x", "none");
+  login_of("https://hh/team/x", "none");
+}
+
+static void test_signers(void) {
+  static const char block[] = "-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nabc\n-----END PGP PUBLIC KEY BLOCK-----\n";
+  PU_AUTO_FREE both = pu_asprintf("# who may\r\nada@x ssh-ed25519 AAAA\r\n\n%seve@x ssh-rsa BBBB\n%s", block, block);
+  PU_AUTO_FREE ssh = sg_signers_of(both, false);
+  PU_AUTO_FREE openpgp = sg_signers_of(both, true);
+  PU_AUTO_FREE want = pu_asprintf("%s%s", block, block);
+  PU_AUTO_FREE none = sg_signers_of("ada@x ssh-ed25519 AAAA", true);
+  is_str(ssh, "ada@x ssh-ed25519 AAAA\neve@x ssh-rsa BBBB\n", "lines of ssh among others");
+  is_str(openpgp, want, "blocks of OpenPGP among others");
+  is_str(none, "", "none is none");
+}
+
+/* What a buffer for secrets leaves behind: its old places are blank when they are given up, as far as this process can see. */
+static void test_secret_buffer(void) {
+  PU_AUTO_BUF b = {.secret = true};
+  pu_buf_adds(&b, "Authorization: Basic c2VjcmV0");
+  ok(b.secret && b.cap >= b.len, "it begins small");
+  for (int i = 0; i < 100; i++)
+    pu_buf_adds(&b, "0123456789");
+  is_int(b.len, 29 + 1000, "it grows");
+  ok(strncmp(b.data, "Authorization: Basic c2VjcmV00123", 33) == 0, "with all that was in it");
 }
 
 static void status_goes(const char *hosts, const char *repository, const char *to) {
@@ -266,6 +325,9 @@ int main(void) {
   test_proofs();
   test_pushes();
   test_settings();
+  test_logins();
+  test_signers();
+  test_secret_buffer();
   test_statuses();
   return done_testing();
 }

@@ -36,7 +36,7 @@ struct berth_scm_fetch {
   const char *paths_json; /* ["deploy/compose.yaml", …]: at most 1,000 files, from the repository's root, with "/" and without
                              ".", ".." and empty parts */
   const char *signers;    /* public keys, one of which has to have signed the commit, as text of at most 64 KiB: lines as
-                             ssh-keygen(1) has them under ALLOWED SIGNERS, or armoured OpenPGP keys. NULL: nobody asks */
+                             ssh-keygen(1) has them under ALLOWED SIGNERS, armoured OpenPGP keys, or both. NULL: nobody asks */
 };
 
 /* A folder or file of a commit, for builds and mounts. */
