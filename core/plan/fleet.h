@@ -19,7 +19,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "plan/fit.h"
-#include "plan/rule.h"
+#include "model/rule.h"
 
 #define BT_FLEET_NONE UINT32_MAX
 #define BT_FLEET_DIMS (BT_FIT_DIMS - 1)

@@ -1,6 +1,6 @@
 #include "config.h"
 
-#include "plan/rule.h"
+#include "model/rule.h"
 
 #include <ctype.h>
 #include <stdlib.h>

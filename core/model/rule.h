@@ -2,8 +2,8 @@
  * "KEY >= 1.2" (also >, <=, <). == and != are those of Compose (deploy.placement.constraints); the others are Berth's own
  * (x-berth.placement). Values compare without regard to case, as Swarm's do; >= and its like compare runs of digits as numbers
  * ("5.15.0-91" > "5.4"). Pure. */
-#ifndef BT_PLAN_RULE_H
-#define BT_PLAN_RULE_H
+#ifndef BT_MODEL_RULE_H
+#define BT_MODEL_RULE_H
 
 #include <stdbool.h>
 
