@@ -219,7 +219,7 @@ if [ "$(it_json berth top --once "$app" --format json -- length)" -gt 0 ]; then
 else
   skip "every key of berth top is on the page" "the engine has no statistics here"
 fi
-for key in $(table_keys | grep -vE '^(leaving|restarting|ended|oom|lasting|detached|draining|drain_by)$'); do
+for key in $(table_keys | grep -vE '^(run|leaving|restarting|ended|oom|lasting|detached|draining|drain_by)$'); do
   berth ps "$app" --format json | jq -e "map(has(\"$key\")) | all" >/dev/null || echo "$key"
 done >"$it_dir/missing"
 is "$(cat "$it_dir/missing")" "" "every key of the page is printed by berth ps"

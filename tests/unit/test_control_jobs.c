@@ -110,6 +110,7 @@ static void by_schedule(void) {
   kit_is_state(&k, "a", "running");
   apply(JOB("j", "", "'schedule':'*/5 * * * *','completions':2,'max_concurrent':2"));
   kit_is_state(&k, "a", "running");
+  kit_all_leave(&k);
   is_int(count("j"), 2, "an apply starts nothing, and takes nothing away");
   kit_tick(&k, 300000);
   is_int(count("j"), 4, "the next run has two completions");
@@ -189,6 +190,10 @@ static void single(void) {
   kit_reload(&k);
   kit_hello(&k);
   is_int(count("j"), 0, "nor after a restart of the server");
+  k.now -= 3700000;
+  kit_reload(&k);
+  kit_hello(&k);
+  is_int(count("j"), 0, "even where its clock was set back meanwhile");
   const struct bt_reply *reply = kit_request(&k, "job.run", "{'app':'a','service':'j'}", false);
   ok(reply && reply->code == BT_OK, "until somebody asks for it");
   is_int(count("j"), 1, "then it runs");
@@ -279,7 +284,49 @@ static void server_restarts(void) {
   kit_end(&k);
 }
 
-/* The same in the other order: the wall clock is set while the server runs. */
+/* The environment of what was assigned last. Borrowed. */
+static const char *env(const char *name) { return bt_json_str(bt_json_obj(bt_json_obj(kit_sent(&k, "assign", 0), "instance"), "environment"), name); }
+
+static void retries(void) {
+  begin(JOB("j", ",'restart_policy':{'condition':'on-failure'}", "'schedule':'0 0 1 1 *','completions':3,'max_concurrent':1,'backoff_limit':2"));
+  kit_request(&k, "job.run", "{'app':'a','service':'j'}", false);
+  is_str(env("BERTH_JOB_INDEX"), "0", "the first index");
+  finish("j", 0);
+  is_str(env("BERTH_JOB_INDEX"), "1", "the next one when it is through");
+  finish("j", 7);
+  ok(bt_streq(env("BERTH_JOB_INDEX"), "1") && bt_streq(env("BERTH_JOB_ATTEMPT"), "2"), "what failed is tried again at once");
+  finish("j", 7);
+  is_str(env("BERTH_JOB_INDEX"), "2", "and what fails again is not waited for");
+  finish("j", 0);
+  job_is("j", "running: 1 active, next 00:00:00, last 0 -", "the run goes on while an attempt is left");
+  kit_all_leave(&k);
+  kit_tick(&k, 20000);
+  ok(bt_streq(env("BERTH_JOB_INDEX"), "1") && bt_streq(env("BERTH_JOB_ATTEMPT"), "3"), "after a pause it has its last attempt");
+  finish("j", 7);
+  job_is("j", "scheduled: 0 active, next 00:00:00, last 1 failed", "and when that fails, the run has");
+  says_why("a/j", "1 of 3 completions failed and have no attempt left");
+  ok(!bt_json_str(bt_json_obj(bt_json_obj(kit_sent(&k, "assign", 0), "instance"), "environment"), "BERTH_JOB_SCHEDULED_AT"), "by hand it was due at no time");
+  kit_end(&k);
+}
+
+/* A spec that changes while a run is active: the run goes on with what it began with. */
+static void changed_meanwhile(void) {
+  begin(JOB("j", ",'restart_policy':{'condition':'on-failure'}", "'schedule':'0 0 1 1 *','completions':2,'max_concurrent':1"));
+  kit_request(&k, "job.run", "{'app':'a','service':'j'}", false);
+  kit_all_run(&k);
+  apply("'j':{'image':'i:2','deploy':{'mode':'replicated-job'},'x-berth':{'job':{'schedule':'0 0 1 1 *','completions':1}}}");
+  is_int(count("j"), 1, "an apply leaves it alone");
+  finish("j", 0);
+  const json_t *assign = bt_json_obj(kit_sent(&k, "assign", 0), "instance");
+  is_str(bt_json_str(assign, "image_ref"), "i:1", "its second completion is of the same image");
+  finish("j", 0);
+  job_is("j", "scheduled: 0 active, next 00:00:00, last 1 succeeded", "it succeeds with both");
+  kit_request(&k, "job.run", "{'app':'a','service':'j'}", false);
+  is_str(bt_json_str(bt_json_obj(kit_sent(&k, "assign", 0), "instance"), "image_ref"), "i:2", "the next run is of the new one");
+  kit_end(&k);
+}
+
+/* The wall clock is set while the server runs. */
 static void clock_is_set(void) {
   begin(JOB("j", "", "'schedule':'0 * * * *'"));
   k.set = 3600000;
@@ -371,6 +418,8 @@ int main(void) {
   suspended();
   after_jobs();
   server_restarts();
+  retries();
+  changed_meanwhile();
   clock_is_set();
   zones();
   changes_of_kind();
