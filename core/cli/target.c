@@ -101,13 +101,15 @@ static int get_instances(struct bt_cli *cli, json_t **out, struct bt_err **err) 
   return bt_conn_list(cli->conn, path, out, err);
 }
 
-/* A job that recurs is known where none of its instances is there. The error stays what it is where the word is no job either. */
-static int find_among_jobs(struct bt_cli *cli, const char *here, const char *word, struct bt_target *out, struct bt_err **err) {
+/* A job that recurs is known also where none of its instances is there. */
+static int find_with_jobs(struct bt_cli *cli, const json_t *all, const char *here, const char *word, struct bt_target *out, struct bt_err **err) {
+  BT_AUTO_ERR unknown = NULL;
   BT_AUTO_JSON jobs = NULL;
-  if (bt_err_code(*err) != BT_NOT_FOUND || bt_jobs_get(cli, &jobs, NULL) || bt_target_find(jobs, here, word, out, NULL))
-    return -1;
-  bt_err_free(err);
-  return 0;
+  if (bt_target_find(all, here, word, out, &unknown) == 0)
+    return 0;
+  if (bt_err_code(unknown) == BT_NOT_FOUND && bt_jobs_get(cli, &jobs, NULL) == 0 && bt_target_find(jobs, here, word, out, NULL) == 0)
+    return 0;
+  return bt_err_move(err, bt_steal(unknown));
 }
 
 int bt_target_resolve(struct bt_cli *cli, const char *word, struct bt_target *out, json_t **instances,
@@ -115,7 +117,7 @@ int bt_target_resolve(struct bt_cli *cli, const char *word, struct bt_target *ou
   BT_AUTO_FREE char *here = NULL;
   BT_AUTO_JSON all = NULL;
   if (bt_project_app(&cli->args, &here, err) || get_instances(cli, &all, err) ||
-      bt_target_find(all, here, word, out, err))
+      find_with_jobs(cli, all, here, word, out, err))
     return -1;
   if (instances)
     *instances = bt_steal(all);
@@ -171,7 +173,7 @@ int bt_target_instances(struct bt_cli *cli, json_t **out, char **here_out, struc
   }
   bt_vec_each(&cli->args.rest, word) {
     BT_AUTO_TARGET target = {0};
-    if (bt_target_find(all, here, *word, &target, err) && find_among_jobs(cli, here, *word, &target, err))
+    if (find_with_jobs(cli, all, here, *word, &target, err))
       return -1;
     pick(all, &target, picked);
   }

@@ -29,9 +29,9 @@ struct bt_cron {
 /* Reads a schedule. -1 with BT_INVALID and the mend, also for one that never comes (31 February). */
 int bt_cron_parse(const char *text, struct bt_cron *out, struct bt_err **err) BT_CHECK;
 /* The first time after after_s when it is due; "@every" counts from there. BT_CRON_NEVER where that is out of the years of any clock.
- * Some 10 µs; bounded. tz NULL: UTC. Seconds since 1970. */
+ * A microsecond; bounded. tz NULL: UTC. Seconds since 1970. */
 int64_t bt_cron_next(const struct bt_cron *cron, const struct bt_tz *tz, int64_t after_s);
-/* The last time after after_s and up to until_s when it was due, BT_CRON_NEVER where there is none. Some 40 times bt_cron_next. */
+/* The last time after after_s and up to until_s when it was due, BT_CRON_NEVER where there is none. As much as 40 times bt_cron_next. */
 int64_t bt_cron_last(const struct bt_cron *cron, const struct bt_tz *tz, int64_t after_s, int64_t until_s);
 
 #endif

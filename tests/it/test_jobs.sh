@@ -32,7 +32,6 @@ services:
     deploy: *job
     x-berth: {job: {schedule: "0 0 1 1 *", time_zone: Europe/Berlin, active_deadline: 2s}}
 YAML
-job() { berth inspect "$app/$1" | jq -r ".[0].job // .job | $2"; }
 lines() { [ -f "out/$1" ] && wc -l <"out/$1" || echo 0; }
 has_lines() { [ "$(lines "$1")" -ge "$2" ]; }
 
@@ -45,6 +44,9 @@ ok "$(wait_for 40 has_lines after 2; echo $?)" "who follows ran after each of th
 like "$(berth ps)" "tick .*@every 4s .*succeeded" "ps has a table of jobs"
 like "$(berth why "$app/tick")" "the next run is due at|runs" "why says when it is due"
 
+is "$(berth inspect "$app/slow" | jq -r '.job.schedule')" "0 0 1 1 *" "inspect of a job that has no container yet"
+is "$(berth logs "$app/slow" 2>&1)" "" "nor has it logs"
+like "$(berth restart "$app/slow" 2>&1)" "berth job run $app/slow" "a job with a schedule is not restarted, but run"
 succeeds "a run by hand" berth job run "$app/slow"
 ok "$(wait_for 20 has_lines slow 1; echo $?)" "begins"
 failed() { berth job ls --format json | jq -e '.[] | select(.service == "slow") | .job.last_run.state == "failed"' >/dev/null; }
