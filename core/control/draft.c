@@ -3,7 +3,7 @@
 #include "control/draft.h"
 
 #include "plan/diff.h"
-#include "plan/place.h"
+#include "model/rule.h"
 #include "plan/ports.h"
 
 int ctl_check_name(const char *what, const char *name, struct bt_err **err) {
@@ -82,7 +82,7 @@ static int check_constraints(const struct ctl_rev *rev, struct bt_err **err) {
   bt_vec_each(&rev->specs, spec) {
     const struct bt_service *s = (*spec)->service;
     for (size_t i = 0; i < s->constraints.len; i++)
-      if (bt_place_check(s->constraints.items[i], err))
+      if (bt_rule_check(s->constraints.items[i], true, err))
         return bt_err_wrap(err, "service %s", s->name);
     if (ctl_check_name("service", s->name, NULL))
       return bt_err_set(err, BT_INVALID, "service \"%.80s\": a name has at most %d of a-z, 0-9, _ and -", s->name, CTL_ID_LEN);

@@ -14,6 +14,7 @@
 #include "model/service.h"
 #include "model/status.h"
 #include "plan/deps.h"
+#include "plan/fleet.h"
 #include "plan/rollout.h"
 
 #define CTL_ID_LEN 63
@@ -34,6 +35,7 @@ struct ctl_spec {
   int64_t resolved_ms;
   struct ctl_spec *alike; /* the next one of the same image and platform, in a ring */
   bool speaker;           /* of those: the one that asks for the image */
+  uint32_t shape;         /* in the fleet; BT_FLEET_NONE: not asked for a place yet */
   bool recurs;            /* a job with a schedule, or one that follows such a job: see runs.c */
 };
 
@@ -78,6 +80,7 @@ struct ctl_inst {
   struct ctl_spec *spec;
   char *id;
   char *node;      /* interned; NULL: not assigned */
+  uint32_t seat;   /* in the fleet; BT_FLEET_NONE: it holds nothing there (it has no node, or has ended) */
   int slot, revision, attempt, gen, run; /* run: of a job that recurs, else 0; gen: restart generation of its service that it has */
   int exit_code, restarts, failures;
   int failures_before; /* of the runs before it was asked to restart */
@@ -208,10 +211,8 @@ struct ctl_node {
   json_t *info; /* of hello */
   bool connected, ready, unsaved;
   char *message;
-  double cpus_used;
-  int64_t memory_used;
+  uint32_t number; /* in the fleet */
   int instances;
-  struct bt_map *ports; /* "tcp/8080" -> instance id (char *), fixed ports that the engine publishes */
 };
 
 /* ---- sources: apps that follow a repository ---- */
@@ -282,6 +283,7 @@ struct bt_control {
   struct bt_map *apps;      /* key -> ctl_app */
   struct bt_map *instances; /* "ns/id"... id -> ctl_inst (not owned) */
   struct bt_map *nodes;     /* name -> ctl_node */
+  struct bt_fleet *fleet;   /* nodes and who is where, as the planner sees them: see fleet.c */
   struct bt_map *resources; /* "network/ns/name", "volume/ns/name" -> ctl_res */
   struct bt_map *contents;  /* id -> ctl_content */
   struct bt_map *sources;   /* "ns/app" -> ctl_source */
@@ -311,6 +313,17 @@ struct bt_control {
   BT_VEC(struct ctl_rev *) hashing; /* revisions whose images are pinned and whose hashes are being made */
   int room; /* what this step may still start or end; the rest waits for the next one */
 };
+
+/* ---- fleet.c ---- */
+void ctl_fleet_node(struct bt_control *c, struct ctl_node *node);    /* tells the planner what the node is and has now */
+/* Finds a node for an instance that has none, and takes the place; NULL: there is none. */
+struct ctl_node *ctl_fleet_place(struct ctl_inst *inst);
+/* Holds its place, or gives it back, as it is: it holds one while it has a node and has not ended for good. */
+void ctl_fleet_hold(struct ctl_inst *inst);
+void ctl_fleet_release(struct ctl_inst *inst);
+/* Why there is no place for a further instance of the spec, and what would mend it ("" where nothing small would). */
+void ctl_fleet_why(struct ctl_spec *spec, struct bt_buf *why, struct bt_buf *mend);
+void ctl_fleet_forget(struct ctl_spec *spec);
 
 /* ---- tables.c ---- */
 struct ctl_app *ctl_app_find(const struct bt_control *c, const char *ns, const char *name);

@@ -90,6 +90,7 @@ static int load_node(struct bt_control *c, const char *key, const json_t *o) {
   static const char *const own[] = {"node", "status", "message"};
   for (size_t i = 0; i < BT_COUNT(own); i++)
     json_object_del(node->info, own[i]);
+  ctl_fleet_node(c, node);
   return 0;
 }
 

@@ -98,6 +98,7 @@ static void take_report(struct ctl_inst *inst, const json_t *m) {
   changed |= set_value(inst->ended, (state == BT_ST_EXITED || state == BT_ST_FAILED) && bt_json_bool(m, "final", false));
   if (!changed)
     return;
+  ctl_fleet_hold(inst);
   if (inst->ready)
     bt_str_set(&inst->reason, NULL);
   if (inst->ready != was_ready)
@@ -219,6 +220,7 @@ static void hello(struct bt_control *c, const char *name, const json_t *m) {
   node->info = info ? json_deep_copy(info) : json_object();
   json_object_del(node->info, "name");
   node->connected = node->ready = true;
+  ctl_fleet_node(c, node);
   bt_str_set(&node->message, NULL);
   save(c, node);
   if (!was)
@@ -245,6 +247,7 @@ static void node_status(struct bt_control *c, const char *name, const json_t *m)
   if (node->ready == ready && bt_streq(node->message, text))
     return;
   node->ready = ready;
+  ctl_fleet_node(c, node);
   bt_str_set(&node->message, text);
   save(c, node);
   ctl_event(c, ready ? "info" : "error", ready ? "node.ready" : "node.unavailable", NULL, NULL, name, NULL, "node %s is %s%s%s", name,
@@ -273,6 +276,7 @@ void ctl_node_down(struct bt_control *c, const char *name) {
   if (!node || !node->connected)
     return;
   node->connected = node->ready = false;
+  ctl_fleet_node(c, node);
   save(c, node);
   ctl_event(c, "warning", "node.disconnected", NULL, NULL, name, NULL, "the connection to node %s ended; its containers run on", name);
 }
@@ -285,6 +289,7 @@ void bt_control_carry_nodes(struct bt_control *c, const struct bt_control *from)
       continue;
     node->connected = was->connected;
     node->ready = was->ready;
+    ctl_fleet_node(c, node);
     bt_str_set(&node->message, was->message);
   }
 }

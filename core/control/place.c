@@ -5,7 +5,6 @@
 #include <stdio.h>
 
 #include "control/internal.h"
-#include "plan/place.h"
 
 #define UNPLACED_MS 10000
 #define FAILING 3 /* failures in a row from which on an instance is said to fail */
@@ -56,37 +55,6 @@ bool ctl_gate_open(struct ctl_service *service, bool updates, char *why, size_t 
 
 /* ---- placing ---- */
 
-static const char *port_owner(const void *arg, const char *port) {
-  const struct ctl_node *node = arg;
-  const struct ctl_inst *inst = bt_map_get(node->ports, port);
-  return inst ? inst->id : NULL;
-}
-
-/* Those that stay: what an update replaces does not count, else no update could start the new one first. */
-static int siblings_on(const struct ctl_inst *inst, const struct ctl_node *node) {
-  int n = 0;
-  if (inst->spec->service->max_per_node > 0)
-    bt_vec_each(&inst->service->insts, it) {
-      const struct ctl_inst *other = *it;
-      n += other != inst && !other->leaving && !ctl_inst_done(other) && bt_streq(other->node, node->name) &&
-           bt_streq(other->spec->hash, inst->spec->hash);
-    }
-  return n;
-}
-
-static struct ctl_node *choose_node(struct bt_control *c, const struct ctl_inst *inst, char *why, size_t size) {
-  size_t n = bt_map_len(c->nodes), i = 0;
-  BT_AUTO_FREE struct bt_place_node *places = bt_newn(struct bt_place_node, n + 1);
-  BT_AUTO_FREE struct ctl_node **nodes = (struct ctl_node **)bt_newn(void *, n + 1);
-  for (struct bt_map_iter it = bt_map_iter(c->nodes); bt_map_next(&it); i++) {
-    struct ctl_node *node = nodes[i] = it.value;
-    places[i] = (struct bt_place_node){node->name, node->info, node->connected && node->ready, node->cpus_used, node->memory_used,
-                                       node->instances, port_owner, node, siblings_on(inst, node)};
-  }
-  int best = bt_place(inst->spec->service, places, n, why, size);
-  return best < 0 ? NULL : nodes[best];
-}
-
 static void stay_pending(struct ctl_inst *inst, const char *why) {
   if (bt_streq(inst->reason, why))
     return;
@@ -110,7 +78,7 @@ static bool partners_placed(const struct ctl_inst *inst, char *why, size_t size)
 static void assign(struct ctl_inst *inst, struct ctl_node *node) {
   struct bt_control *c = inst->service->app->control;
   c->room--;
-  ctl_inst_seat(inst, node);
+  ctl_inst_seat(inst, node); /* its place is taken already */
   inst->assigned_ms = c->now_ms;
   const struct ctl_inst *network = inst->spec->service->co_network ? ctl_partner(inst, inst->spec->service->co_network) : NULL;
   bt_str_set(&inst->co_network, network ? network->id : NULL);
@@ -138,9 +106,27 @@ static void stay_unplaced(struct ctl_inst *inst, const char *why) {
     inst->service->blocked = bt_asprintf("cannot be placed: %s", why);
 }
 
+/* What is in the way of one is in the way of all of its spec: it is put into words once. */
+struct unplaced {
+  struct ctl_spec *spec;
+  struct bt_buf why;
+};
+
+static const char *why_not(struct ctl_inst *inst, struct unplaced *last) {
+  if (last->spec == inst->spec)
+    return last->why.data;
+  BT_AUTO_BUF mend = {0};
+  last->spec = inst->spec;
+  bt_buf_truncate(&last->why, 0);
+  ctl_fleet_why(inst->spec, &last->why, &mend);
+  if (mend.len)
+    bt_buf_addf(&last->why, ". It would fit with %s", mend.data);
+  return last->why.data;
+}
+
 /* The gate is asked once for all: what a service waits for, all of its instances wait for. */
 void ctl_place_pending(struct ctl_service *service) {
-  struct bt_control *c = service->app->control;
+  struct unplaced unplaced = {0};
   char why[240];
   int open = -1;
   for (size_t i = 0; i < service->insts.len; i++) {
@@ -155,10 +141,12 @@ void ctl_place_pending(struct ctl_service *service) {
     }
     if (!ctl_has_room(service->app))
       break;
-    struct ctl_node *node = !partners_placed(inst, why, sizeof why) ? NULL : choose_node(c, inst, why, sizeof why);
+    bool ready = partners_placed(inst, why, sizeof why);
+    struct ctl_node *node = ready ? ctl_fleet_place(inst) : NULL;
     if (node)
       assign(inst, node);
     else
-      stay_unplaced(inst, why);
+      stay_unplaced(inst, ready ? why_not(inst, &unplaced) : why);
   }
+  bt_buf_free(&unplaced.why);
 }

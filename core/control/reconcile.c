@@ -81,6 +81,7 @@ void ctl_restart_inst(struct ctl_inst *inst, const char *reason) {
   inst->restarting = true;
   inst->ready = false;
   inst->ended = false;
+  ctl_fleet_hold(inst);
   inst->ready_ms = 0;
   inst->assigned_ms = now;
   inst->state = BT_ST_STOPPING;

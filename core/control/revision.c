@@ -33,6 +33,7 @@ struct ctl_rev *ctl_rev_new(struct ctl_app *app, int number) {
 static void spec_free(struct ctl_spec *spec) {
   if (!spec)
     return;
+  ctl_fleet_forget(spec);
   bt_service_free(&spec->service);
   char **strings[] = {&spec->image, &spec->pinned, &spec->digest, &spec->source, &spec->pull, &spec->hash};
   for (size_t i = 0; i < BT_COUNT(strings); i++)
@@ -77,6 +78,7 @@ static struct ctl_spec *spec_new(struct ctl_rev *rev, struct bt_service *service
   struct ctl_spec *spec = bt_new(struct ctl_spec);
   spec->rev = rev;
   spec->service = service;
+  spec->shape = BT_FLEET_NONE;
   spec->image = service->image ? bt_strdup(service->image) : bt_asprintf("%s-%s", rev->app->name, service->name);
   const json_t *pin = bt_json_obj(rev->pins, service->name);
   if (pin && bt_json_str(pin, "pinned")) {

@@ -155,6 +155,7 @@ struct ctl_inst *ctl_inst_attach(struct ctl_service *service, struct ctl_spec *s
   inst->service = service;
   inst->spec = spec;
   inst->id = bt_strdup(id);
+  inst->seat = BT_FLEET_NONE;
   spec->rev->uses++;
   bt_vec_push(&service->insts, inst);
   bt_map_set(c->instances, inst->id, inst);
@@ -178,32 +179,12 @@ struct ctl_inst *ctl_inst_new(struct ctl_service *service, struct ctl_spec *spec
   return inst;
 }
 
-static void port_key(const struct bt_port *port, char buf[32]) {
-  snprintf(buf, 32, "%.8s/%d", port->protocol, port->published);
-}
-
-/* Fixed ports that the engine publishes: two instances cannot have one. */
-static void claim_ports(struct ctl_inst *inst, struct ctl_node *node, bool claim) {
-  bt_vec_each(&inst->spec->service->ports, port) {
-    if (port->ingress || port->published == 0 || port->published != port->published_end)
-      continue;
-    char key[32];
-    port_key(port, key);
-    if (claim)
-      bt_map_set(node->ports, key, inst);
-    else if (bt_map_get(node->ports, key) == inst)
-      bt_map_del(node->ports, key);
-  }
-}
-
 static void unseat(struct ctl_inst *inst) {
   struct ctl_node *node = inst->node ? bt_map_get(inst->service->app->control->nodes, inst->node) : NULL;
   if (!node)
     return;
-  node->cpus_used -= inst->spec->service->reserved.cpus;
-  node->memory_used -= inst->spec->service->reserved.memory;
+  ctl_fleet_release(inst);
   node->instances--;
-  claim_ports(inst, node, false);
   inst->node = NULL;
 }
 
@@ -226,10 +207,8 @@ void ctl_inst_delete(struct ctl_inst *inst) {
 
 void ctl_inst_seat(struct ctl_inst *inst, struct ctl_node *node) {
   inst->node = node->name;
-  node->cpus_used += inst->spec->service->reserved.cpus;
-  node->memory_used += inst->spec->service->reserved.memory;
   node->instances++;
-  claim_ports(inst, node, true);
+  ctl_fleet_hold(inst);
 }
 
 struct ctl_node *ctl_node_get(struct bt_control *c, const char *name) {
@@ -237,16 +216,15 @@ struct ctl_node *ctl_node_get(struct bt_control *c, const char *name) {
   if (!node) {
     node = bt_new(struct ctl_node);
     node->name = bt_strdup(name);
-    node->ports = bt_map_new(NULL);
     node->info = json_object();
     bt_map_set(c->nodes, name, node);
+    ctl_fleet_node(c, node);
   }
   return node;
 }
 
 void ctl_node_free(void *arg) {
   struct ctl_node *node = arg;
-  bt_map_free(&node->ports);
   json_decref(node->info);
   free(node->message);
   free(node->name);

@@ -169,11 +169,11 @@ static json_t *res_json(const struct bt_control *c, const struct ctl_res *res) {
   return o;
 }
 
-static json_t *node_json(const struct ctl_node *node) {
+static json_t *node_json(const struct bt_control *c, const struct ctl_node *node) {
   json_t *o = ctl_node_json(node);
   bt_json_set_int(o, "instances", node->instances);
-  bt_json_set(o, "cpus_reserved", json_real(node->cpus_used));
-  bt_json_set_int(o, "memory_reserved", node->memory_used);
+  bt_json_set(o, "cpus_reserved", json_real((double)bt_fleet_node_used(c->fleet, node->number, BT_DIM_CPU) / 1000));
+  bt_json_set_int(o, "memory_reserved", bt_fleet_node_used(c->fleet, node->number, BT_DIM_MEMORY));
   return o;
 }
 
@@ -336,7 +336,7 @@ static json_t *item_json(const struct bt_control *c, enum kind kind, const struc
   case K_INSTANCES:
     return inst_json(h->item);
   case K_NODES:
-    return node_json(h->item);
+    return node_json(c, h->item);
   case K_VOLUMES:
   case K_NETWORKS:
     return res_json(c, h->item);

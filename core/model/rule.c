@@ -128,6 +128,13 @@ int bt_rule_parse(const char *text, bool compose, struct bt_rule *out, struct bt
   return values(p, out, err);
 }
 
+int bt_rule_check(const char *text, bool compose, struct bt_err **err) {
+  struct bt_rule rule;
+  int rc = bt_rule_parse(text, compose, &rule, err);
+  bt_rule_free(&rule);
+  return rc;
+}
+
 bool bt_rule_names_node(const struct bt_rule *rule) { return bt_streq(rule->key, "node.id") || bt_streq(rule->key, "node.hostname"); }
 
 /* Leading zeros do not count; of two runs of digits the longer is the greater. */

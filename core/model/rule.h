@@ -25,6 +25,7 @@ struct bt_rule {
 /* Reads a rule; *out is the caller's (bt_rule_free), also after a failure. compose: only what Compose has is allowed. -1 with BT_INVALID and a
  * sentence that quotes the text. */
 int bt_rule_parse(const char *text, bool compose, struct bt_rule *out, struct bt_err **err) BT_CHECK;
+int bt_rule_check(const char *text, bool compose, struct bt_err **err) BT_CHECK; /* the same, and forgets it */
 void bt_rule_free(struct bt_rule *rule);
 /* Whether it holds for a node whose key has this value (NULL: it has no such key; then !=, not in and not exists hold). */
 bool bt_rule_holds(const struct bt_rule *rule, const char *value);

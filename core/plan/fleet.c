@@ -261,6 +261,7 @@ uint32_t bt_fleet_node_find(const struct bt_fleet *f, const char *name) {
 
 const char *bt_fleet_node_name(const struct bt_fleet *f, uint32_t n) { return f->nodes.items[n].name; }
 int64_t bt_fleet_node_free(const struct bt_fleet *f, uint32_t n, int dim) { return f->nodes.items[n].room[dim] - f->nodes.items[n].used[dim]; }
+int64_t bt_fleet_node_used(const struct bt_fleet *f, uint32_t n, int dim) { return f->nodes.items[n].used[dim]; }
 size_t bt_fleet_nodes(const struct bt_fleet *f) { return f->nodes.len; }
 size_t bt_fleet_instances(const struct bt_fleet *f) { return f->live; }
 uint64_t bt_fleet_epoch(const struct bt_fleet *f) { return f->epoch; }

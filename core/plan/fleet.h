@@ -69,6 +69,8 @@ uint32_t bt_fleet_node_find(const struct bt_fleet *fleet, const char *name); /* 
 const char *bt_fleet_node_name(const struct bt_fleet *fleet, uint32_t node);
 /* What is not reserved there; may be below 0. */
 int64_t bt_fleet_node_free(const struct bt_fleet *fleet, uint32_t node, int dim);
+/* What is reserved there, and by how many instances. */
+int64_t bt_fleet_node_used(const struct bt_fleet *fleet, uint32_t node, int dim);
 /* Puts a mark of the caller's on a node or takes it away: "image:sha256:…", "volume:ns/data". */
 void bt_fleet_node_mark(struct bt_fleet *fleet, uint32_t node, const char *mark, bool there);
 
@@ -115,7 +117,8 @@ struct bt_need {
   size_t naffinities;
   const struct bt_spread *spreads; /* over instances of the same service */
   size_t nspreads;
-  int max_per_node; /* 0: any number */
+  int max_per_node;       /* of its service and generation; 0: any number */
+  const char *generation; /* NULL: all of the service are of one */
   const char *const *alone; /* marks that it leaves, and that nobody else on the node may have: "port:tcp/80", a volume with one writer */
   size_t nalone;
   const char *const *marks; /* marks that it leaves on its node */
@@ -144,6 +147,8 @@ size_t bt_fleet_place(struct bt_fleet *fleet, uint32_t shape, size_t n, uint32_t
 bool bt_fleet_place_gang(struct bt_fleet *fleet, uint32_t shape, size_t n, uint32_t *out);
 /* One per node: on each open node that fits and has none of this shape yet. out: as many as there are nodes. */
 size_t bt_fleet_place_global(struct bt_fleet *fleet, uint32_t shape, uint32_t *out);
+/* Whether one of the shape may be on this node now. */
+bool bt_fleet_may(struct bt_fleet *fleet, uint32_t shape, uint32_t node);
 /* Takes a place that is known already (after a restart, or where somebody else decided), whether it fits or not. */
 uint32_t bt_fleet_seat(struct bt_fleet *fleet, uint32_t shape, uint32_t node);
 void bt_fleet_remove(struct bt_fleet *fleet, uint32_t instance);

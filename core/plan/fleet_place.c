@@ -260,6 +260,19 @@ static uint32_t at_once(const struct bt_fleet *f, const struct fl_shape *s, uint
   return (uint32_t)BT_MAX(most, 1);
 }
 
+bool bt_fleet_may(struct bt_fleet *f, uint32_t shape, uint32_t node) {
+  struct fl_shape *s = f->shapes.items[shape];
+  fl_ensure(f);
+  fl_shape_groups(f, s);
+  fl_groups_score(f, s);
+  uint32_t pos = f->nodes.items[node].pos;
+  struct bt_fit_query q = {s->need, pos, pos + 1, s->out.items, s->out.len, s->in.items, s->in.len};
+  bt_vec_each(&s->groups, g) for (size_t i = 0; !g->out && i < g->ranges.len; i++)
+    if (pos >= g->ranges.items[i].lo && pos < g->ranges.items[i].hi)
+      return bt_fit_first(&f->fit, &q) != BT_FIT_NONE;
+  return false;
+}
+
 size_t bt_fleet_place(struct bt_fleet *f, uint32_t shape, size_t n, uint32_t *out) {
   struct fl_shape *s = f->shapes.items[shape];
   size_t done = 0;

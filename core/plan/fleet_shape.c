@@ -158,9 +158,19 @@ static void level(struct bt_fleet *f, uint32_t shape) {
     f->headroom = f->dirty = true;
 }
 
-static void own_mark(struct bt_fleet *f, uint32_t shape, int min) {
+/* Of one generation: what an update replaces does not count, else it could not start the new one first. */
+static void at_most(struct bt_fleet *f, uint32_t shape, const char *generation, int n) {
   struct fl_shape *s = f->shapes.items[shape];
-  tie(f, s, &s->bars, &s->zbars, (struct fl_tie){.mark = service_mark(f, s, 0), .min = (uint32_t)min});
+  uint32_t mark;
+  if (generation) {
+    BT_AUTO_FREE char *name = bt_asprintf("%s/%s", s->targets[BT_SCOPE_SERVICE], generation);
+    mark = fl_mark_get(f, name, 0);
+    f->marks.items[mark].refs++;
+    leaves(f, shape, mark);
+  } else {
+    mark = service_mark(f, s, 0);
+  }
+  tie(f, s, &s->bars, &s->zbars, (struct fl_tie){.mark = mark, .min = (uint32_t)n});
 }
 
 static void ties(struct bt_fleet *f, uint32_t shape, const struct bt_need *need) {
@@ -178,7 +188,7 @@ static void ties(struct bt_fleet *f, uint32_t shape, const struct bt_need *need)
   for (size_t i = 0; i < need->nlikes; i++)
     tie(f, s, &s->soft, &s->zsoft, (struct fl_tie){.mark = fl_mark_get(f, need->likes[i], 0), .min = 1, .weight = 1});
   if (need->max_per_node > 0)
-    own_mark(f, shape, need->max_per_node);
+    at_most(f, shape, need->generation, need->max_per_node);
 }
 
 /* ---- life ---- */

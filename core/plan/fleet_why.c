@@ -68,7 +68,7 @@ static const char *mark_words(const struct fl_mark *m, char *out, size_t size) {
   else if (bt_starts(name, "n:"))
     snprintf(out, size, "an instance of namespace %.100s", name + 2);
   else if (bt_starts(name, "port:"))
-    snprintf(out, size, "port %.100s in use", name + 5);
+    snprintf(out, size, "port %.100s", name + 5);
   else
     snprintf(out, size, "%.100s", name);
   return out;
@@ -112,6 +112,18 @@ static uint32_t in_domain(const struct bt_fleet *f, const struct fl_tie *t, cons
   return dom < m->domains.len ? m->domains.items[dom] : 0;
 }
 
+/* An instance on the node that leaves the mark, as namespace/app/service. */
+static const char *holder(const struct bt_fleet *f, uint32_t mark, uint32_t n) {
+  for (uint32_t i = f->nodes.items[n].head; i != BT_FLEET_NONE; i = f->insts.items[i].node_next) {
+    const struct fl_shape *s = f->shapes.items[f->insts.items[i].shape];
+    bt_vec_each(&s->marks, m) {
+      if (*m == mark)
+        return s->targets[BT_SCOPE_SERVICE] + 2;
+    }
+  }
+  return "somebody else";
+}
+
 static void by_marks(struct bt_fleet *f, const struct fl_shape *s, uint32_t n, struct obstacle *o) {
   const struct fl_node *node = &f->nodes.items[n];
   char text[240], words[160];
@@ -119,8 +131,13 @@ static void by_marks(struct bt_fleet *f, const struct fl_shape *s, uint32_t n, s
     uint32_t there = fl_mark_on(f, t->mark, n);
     if (there < t->min)
       continue;
-    snprintf(text, sizeof text, t->min > 1 ? "has %s %u times, as many as it may" : "has %s",
-             mark_words(&f->marks.items[t->mark], words, sizeof words), there);
+    mark_words(&f->marks.items[t->mark], words, sizeof words);
+    if (bt_starts(words, "port "))
+      snprintf(text, sizeof text, "has given %.80s to %.120s", words, holder(f, t->mark, n));
+    else if (t->own && !t->weight)
+      snprintf(text, sizeof text, "has %u of its instances, as many as it may", there);
+    else
+      snprintf(text, sizeof text, "has %s", words);
     obstruct(o, text);
   }
   bt_vec_each(&s->wants, t) {
@@ -183,7 +200,8 @@ static void by_room(const struct bt_fleet *f, const struct fl_shape *s, const st
 
 struct report {
   struct reasons reasons;
-  size_t nodes;
+  size_t nodes, closed;
+  const char *name; /* of the last */
   uint32_t roomiest;  /* node that lacks least and has no other obstacle */
   struct obstacle nearest;
   uint32_t other;     /* node with room and one obstacle that a person can take away */
@@ -197,6 +215,8 @@ static void look(struct bt_fleet *f, struct fl_shape *s, uint32_t n, struct repo
   const struct fl_node *node = &f->nodes.items[n];
   struct obstacle o = {.closed = !node->open};
   r->nodes++;
+  r->closed += !node->open;
+  r->name = node->name;
   by_names(s, node, &o);
   by_class(f, s, node, &o);
   by_marks(f, s, n, &o);
@@ -242,6 +262,12 @@ static void say_mend(struct bt_fleet *f, const struct fl_shape *s, const struct 
 
 static void say_room(struct bt_fleet *f, const struct fl_shape *s, const struct report *r, struct bt_buf *why, size_t *said) {
   char need[40], most[40];
+  for (uint32_t d = 0; r->nodes == 1 && d < fl_ndims(f); d++)
+    if (r->lacking[d])
+      bt_buf_addf(why, "%slacks %s: it asks for %s, and %s is left", (*said)++ ? ", " : "", dim_name(f, d), amount(d, s->need[d], need, sizeof need),
+                  amount(d, r->most[d], most, sizeof most));
+  if (r->nodes == 1)
+    return;
   for (uint32_t d = 0; d < fl_ndims(f); d++)
     if (r->lacking[d])
       bt_buf_addf(why, "%s%zu %s %s (it asks for %s; most is on %s, %s)", (*said)++ ? ", " : "", r->lacking[d],
@@ -259,18 +285,25 @@ void bt_fleet_why(struct bt_fleet *f, uint32_t shape, struct bt_buf *why, struct
   for (uint32_t n = 0; n < f->nodes.len; n++)
     if (f->nodes.items[n].name)
       look(f, s, n, &r);
-  if (r.nodes == 0) {
-    bt_buf_adds(why, "there is no node");
+  if (r.nodes == r.closed) {
+    bt_buf_adds(why, "no node is ready");
+    bt_vec_free(&r.reasons.v);
     return;
   }
-  bt_buf_addf(why, "none of %zu node%s has a place: ", r.nodes, r.nodes == 1 ? "" : "s");
+  if (r.nodes == 1)
+    bt_buf_addf(why, "%s ", r.name);
+  else
+    bt_buf_addf(why, "none of %zu nodes has a place: ", r.nodes);
   say_room(f, s, &r, why, &said);
   for (size_t i = 0; i < r.reasons.v.len && i < REASONS_MAX; i++)
-    bt_buf_addf(why, "%s%zu %s", said++ ? ", " : "", r.reasons.v.items[i].nodes, r.reasons.v.items[i].text);
+    if (r.nodes == 1)
+      bt_buf_addf(why, "%s%s", said++ ? ", " : "", r.reasons.v.items[i].text);
+    else
+      bt_buf_addf(why, "%s%zu %s", said++ ? ", " : "", r.reasons.v.items[i].nodes, r.reasons.v.items[i].text);
   if (r.reasons.v.len > REASONS_MAX)
     bt_buf_addf(why, ", and %zu other reasons", r.reasons.v.len - REASONS_MAX);
   if (!said)
-    bt_buf_adds(why, "but one has come free");
+    bt_buf_adds(why, r.nodes == 1 ? "has come free" : "but one has come free");
   if (mend)
     say_mend(f, s, &r, mend);
   bt_vec_free(&r.reasons.v);

@@ -83,7 +83,7 @@ static void test_words(void) {
   BT_AUTO_BUF why = {0}, mend = {0};
   uint32_t s = shape_of(f, &(struct bt_need){.namespace_ = "n", .app = "x", .service = "big", .request = {3000}});
   bt_fleet_why(f, s, &why, &mend);
-  is_str(why.data, "there is no node", "no node");
+  is_str(why.data, "no node is ready", "no node");
   NODE("a", 2500, ATTRS({"node.labels.zone", "east"}));
   NODE("b", 2000, ATTRS({"node.labels.zone", "west"}));
   bt_buf_truncate(&why, 0);
@@ -100,6 +100,42 @@ static void test_words(void) {
          "has west)",
          "rules");
   is_str(mend.data, "node.labels.zone = north on a, which has room", "which label, and where");
+  bt_rule_free(&r);
+  bt_fleet_free(&f);
+}
+
+static void one_node_says(struct bt_fleet *f, struct bt_need need, const char *want, const char *name) {
+  BT_AUTO_BUF why = {0};
+  need.namespace_ = "n";
+  need.app = "x";
+  need.service = need.service ? need.service : "new";
+  uint32_t s = shape_of(f, &need);
+  ok(place_one(f, s) == NULL, "no place: %s", name);
+  bt_fleet_why(f, s, &why, NULL);
+  is_str(why.data, want, name);
+  bt_fleet_shape_drop(f, s);
+}
+
+/* What a machine that is alone says. */
+static void test_one_node(void) {
+  struct bt_fleet *f = bt_fleet_new();
+  const char *const port[] = {"port:tcp/80"};
+  struct bt_rule r = rule("node.labels.disk == ssd");
+  NODE("a", 2000, ATTRS({"node.labels.disk", "hdd"}));
+  uint32_t web = shape_of(f, &(struct bt_need){.namespace_ = "n", .app = "x", .service = "web", .request = {500}, .marks = port, .nmarks = 1,
+                                               .max_per_node = 1, .generation = "g1"});
+  is_str(place_one(f, web), "a", "there is room");
+  one_node_says(f, (struct bt_need){.request = {1600}}, "a lacks cpu: it asks for 1.6, and 1.5 is left", "cpu");
+  one_node_says(f, (struct bt_need){.request = {0, (int64_t)65 << 20}}, "a lacks memory: it asks for 65 MiB, and 64 MiB is left", "memory");
+  one_node_says(f, (struct bt_need){.rules = &r, .nrules = 1}, "a does not meet node.labels.disk == ssd (it has hdd)", "a rule");
+  one_node_says(f, (struct bt_need){.bars = port, .nbars = 1}, "a has given port tcp/80 to n/x/web", "a port, and who has it");
+  one_node_says(f, (struct bt_need){.service = "web", .max_per_node = 1, .generation = "g1"}, "a has 1 of its instances, as many as it may", "a limit per node");
+  uint32_t next = shape_of(f, &(struct bt_need){.namespace_ = "n", .app = "x", .service = "web", .max_per_node = 1, .generation = "g2"});
+  ok(bt_fleet_may(f, next, 0), "what an update replaces does not count");
+  is_str(place_one(f, next), "a", "so it can start the new one first");
+  ok(!bt_fleet_may(f, next, 0), "and no second one");
+  bt_fleet_node_open(f, 0, false);
+  one_node_says(f, (struct bt_need){0}, "no node is ready", "a closed node");
   bt_rule_free(&r);
   bt_fleet_free(&f);
 }
@@ -300,6 +336,7 @@ int main(void) {
   test_binpack_and_spread();
   test_gang_and_global();
   test_words();
+  test_one_node();
   test_preempt();
   test_random();
   return done_testing();

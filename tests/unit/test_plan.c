@@ -5,7 +5,6 @@
 #include "plan/deps.h"
 #include "plan/diff.h"
 #include "plan/explain.h"
-#include "plan/place.h"
 #include "plan/ports.h"
 #include "tap.h"
 
@@ -64,44 +63,6 @@ static void test_gates(void) {
   met(BT_DEP_COMPLETED, false, (struct bt_dep_facts){.wanted = 1, .failed = 1}, "met");
   met(BT_DEP_COMPLETED, true, (struct bt_dep_facts){.wanted = 1, .completed = 1, .updating = true}, "waits for the update of db");
   met(BT_DEP_HEALTHY, true, (struct bt_dep_facts){.wanted = 0}, "met");
-}
-
-static const char *owner(const void *arg, const char *port) { return bt_streq(port, "tcp/80") ? arg : NULL; }
-
-static void test_place(void) {
-  BT_AUTO_JSON info = json_of("{'labels':{'disk':'ssd'},'os':'linux','arch':'amd64','cpus':2,'memory':1073741824}");
-  struct bt_place_node node = {"n1", info, true, 1.5, 0, 3, owner, "shop-web-1-aaaaa"};
-  static const struct {
-    const char *service, *why;
-  } cases[] = {
-      {"{'image':'a','deploy':{'placement':{'constraints':['node.labels.disk==ssd','node.platform.os == linux','node.hostname != n2']}}}", NULL},
-      {"{'image':'a','deploy':{'placement':{'constraints':['node.labels.disk != ssd']}}}", "no node meets the constraint node.labels.disk != ssd (n1 has \"ssd\")"},
-      {"{'image':'a','deploy':{'resources':{'reservations':{'cpus':0.5}}}}", NULL},
-      {"{'image':'a','deploy':{'resources':{'reservations':{'cpus':1}}}}", "it reserves 1 cpus, and n1 has 0.5 of 2 left"},
-      {"{'image':'a','deploy':{'resources':{'reservations':{'memory':'2g'}}}}", "it reserves 2048 MiB of memory, and n1 has 1024 of 1024 MiB left"},
-      {"{'image':'a','ports':[{'mode':'host','target':1,'published':'80'}]}", "port 80/tcp of n1 is taken by shop-web-1-aaaaa"},
-      {"{'image':'a','ports':[{'mode':'ingress','target':1,'published':'80'}]}", NULL},
-      {"{'image':'a','deploy':{'placement':{'max_replicas_per_node':3}}}", NULL},
-      {"{'image':'a','deploy':{'placement':{'max_replicas_per_node':2}}}",
-       "n1 has 2 of its instances, as many as max_replicas_per_node allows"},
-  };
-  node.siblings = 2;
-  for (size_t i = 0; i < BT_COUNT(cases); i++) {
-    struct bt_service *s = service("web", cases[i].service);
-    char why[240] = "";
-    int at = bt_place(s, &node, 1, why, sizeof why);
-    is_str(at < 0 ? why : NULL, cases[i].why, cases[i].service);
-    bt_service_free(&s);
-  }
-  struct bt_service *s = service("web", "{'image':'a'}");
-  char why[240];
-  node.ready = false;
-  ok(bt_place(s, &node, 1, why, sizeof why) < 0, "a node that is not ready takes nothing");
-  is_str(why, "no node is ready", "and it says so");
-  BT_AUTO_ERR err = NULL;
-  ok(bt_place_check("node.labels.x==y", &err) == 0, "a constraint");
-  ok(bt_place_check("node.color==red", &err) < 0 && bt_place_check("node.role", &err) < 0, "no constraints");
-  bt_service_free(&s);
 }
 
 static void test_ports(void) {
@@ -212,7 +173,6 @@ static void test_explain(void) {
 int main(void) {
   test_order();
   test_gates();
-  test_place();
   test_ports();
   test_port_of_many();
   test_diff();

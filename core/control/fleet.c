@@ -1,0 +1,189 @@
+/* The planner's view of nodes, services and instances, kept beside the tables: who holds a place is told the fleet when it happens. */
+#include "config.h"
+
+#include <math.h>
+#include <stdio.h>
+
+#include "control/internal.h"
+
+#define UNKNOWN_ROOM BT_FLEET_MAX /* of a node that does not say how much it has */
+
+/* ---- nodes ---- */
+
+struct attrs {
+  BT_VEC(struct bt_attr) v;
+  struct bt_strs keys; /* that were made up for it */
+};
+
+static void add_attr(struct attrs *a, const char *prefix, const char *name, const char *value) {
+  bt_vec_push(&a->keys, bt_asprintf("%s%s", prefix, name));
+  bt_vec_push(&a->v, ((struct bt_attr){a->keys.items[a->keys.len - 1], value}));
+}
+
+static void add_labels(struct attrs *a, json_t *labels) {
+  const char *name;
+  json_t *value;
+  json_object_foreach(labels, name, value) if (json_is_string(value)) {
+    add_attr(a, "node.labels.", name, json_string_value(value));
+    add_attr(a, "engine.labels.", name, json_string_value(value));
+  }
+}
+
+void ctl_fleet_node(struct bt_control *c, struct ctl_node *node) {
+  json_t *labels = bt_json_obj(node->info, "labels");
+  struct attrs attrs = {0};
+  double cpus = bt_json_num(node->info, "cpus", 0);
+  int64_t memory = bt_json_int(node->info, "memory", 0);
+  add_labels(&attrs, labels);
+  add_attr(&attrs, "", "node.role", bt_json_str_or(labels, "role", "worker"));
+  add_attr(&attrs, "", "node.platform.os", bt_json_str_or(node->info, "os", "linux"));
+  add_attr(&attrs, "", "node.platform.arch", bt_json_str_or(node->info, "arch", ""));
+  struct bt_fleet_node as = {.name = node->name, .attrs = attrs.v.items, .nattrs = attrs.v.len, .open = node->connected && node->ready};
+  for (int d = 0; d < BT_FLEET_DIMS; d++)
+    as.room[d] = UNKNOWN_ROOM;
+  if (cpus > 0)
+    as.room[BT_DIM_CPU] = (int64_t)(cpus * 1000);
+  if (memory > 0)
+    as.room[BT_DIM_MEMORY] = memory;
+  node->number = bt_fleet_node_set(c->fleet, &as);
+  bt_vec_free(&attrs.v);
+  bt_strs_free(&attrs.keys);
+}
+
+/* ---- what an instance of a spec needs ---- */
+
+static bool any_address(const char *ip) { return !ip || !*ip || bt_streq(ip, "0.0.0.0") || bt_streq(ip, "::"); }
+
+/* A fixed port that the engine publishes is had by one. On all addresses: nobody else has it on any. On one: nobody has it there or on all. */
+static void port_marks(const struct bt_port *port, struct bt_strs *marks, struct bt_strs *bars) {
+  BT_AUTO_FREE char *any = bt_asprintf("port:%.8s/%d", port->protocol, port->published);
+  BT_AUTO_FREE char *all = bt_asprintf("%s on all addresses", any);
+  bt_strs_add(marks, any);
+  if (any_address(port->host_ip)) {
+    bt_strs_add(marks, all);
+    bt_strs_add(bars, any);
+    return;
+  }
+  BT_AUTO_FREE char *one = bt_asprintf("%s on %s", any, port->host_ip);
+  bt_strs_add(marks, one);
+  bt_strs_add(bars, one);
+  bt_strs_add(bars, all);
+}
+
+struct shape_parts {
+  BT_VEC(struct bt_rule) rules;
+  struct bt_strs marks, bars;
+};
+
+static void parts_free(struct shape_parts *p) {
+  bt_vec_each(&p->rules, rule) bt_rule_free(rule);
+  bt_vec_free(&p->rules);
+  bt_strs_free(&p->marks);
+  bt_strs_free(&p->bars);
+}
+
+static int read_rules(const struct bt_service *s, struct shape_parts *p, struct bt_err **err) {
+  for (size_t i = 0; i < s->constraints.len; i++) {
+    struct bt_rule rule;
+    int rc = bt_rule_parse(s->constraints.items[i], true, &rule, err);
+    bt_vec_push(&p->rules, rule);
+    if (rc)
+      return -1;
+  }
+  return 0;
+}
+
+/* What reserves nothing cannot be packed: it is spread. */
+static struct bt_need need_of(struct ctl_spec *spec, const struct shape_parts *p) {
+  const struct bt_service *s = spec->service;
+  const struct ctl_app *app = spec->rev->app;
+  struct bt_need need = {.namespace_ = app->ns,
+                         .app = app->name,
+                         .service = s->name,
+                         .generation = spec->hash,
+                         .rules = p->rules.items,
+                         .nrules = p->rules.len,
+                         .max_per_node = s->max_per_node,
+                         .marks = (const char *const *)p->marks.items,
+                         .nmarks = p->marks.len,
+                         .bars = (const char *const *)p->bars.items,
+                         .nbars = p->bars.len,
+                         .tag = spec};
+  need.request[BT_DIM_CPU] = s->reserved.cpus > 0 ? (int64_t)ceil(BT_MIN(s->reserved.cpus, 1e12) * 1000 - 1e-6) : 0;
+  need.request[BT_DIM_MEMORY] = BT_MAX(s->reserved.memory, 0);
+  need.strategy = need.request[BT_DIM_CPU] || need.request[BT_DIM_MEMORY] ? BT_BINPACK : BT_SPREAD;
+  return need;
+}
+
+static int shape_of(struct ctl_spec *spec, struct bt_err **err) {
+  if (spec->shape != BT_FLEET_NONE)
+    return 0;
+  struct shape_parts parts = {0};
+  int rc = read_rules(spec->service, &parts, err);
+  bt_vec_each(&spec->service->ports, port) if (!port->ingress && port->published != 0 && port->published == port->published_end)
+      port_marks(port, &parts.marks, &parts.bars);
+  struct bt_need need = need_of(spec, &parts);
+  if (rc == 0)
+    rc = bt_fleet_shape_new(spec->rev->app->control->fleet, &need, &spec->shape, err);
+  parts_free(&parts);
+  return rc;
+}
+
+void ctl_fleet_forget(struct ctl_spec *spec) {
+  if (spec->shape != BT_FLEET_NONE)
+    (void)bt_fleet_shape_drop(spec->rev->app->control->fleet, spec->shape); /* with instances only where all of it ends */
+}
+
+/* ---- instances ---- */
+
+void ctl_fleet_release(struct ctl_inst *inst) {
+  if (inst->seat == BT_FLEET_NONE)
+    return;
+  bt_fleet_remove(inst->service->app->control->fleet, inst->seat);
+  inst->seat = BT_FLEET_NONE;
+}
+
+void ctl_fleet_hold(struct ctl_inst *inst) {
+  struct bt_control *c = inst->service->app->control;
+  const struct ctl_node *node = inst->node ? bt_map_get(c->nodes, inst->node) : NULL;
+  if (!node || inst->ended)
+    ctl_fleet_release(inst);
+  else if (inst->seat == BT_FLEET_NONE && shape_of(inst->spec, NULL) == 0)
+    inst->seat = bt_fleet_seat(c->fleet, inst->spec->shape, node->number);
+}
+
+/* Those that share namespaces are on one node. */
+static const struct ctl_inst *beside(const struct ctl_inst *inst) {
+  const struct bt_service *s = inst->spec->service;
+  const char *const with[] = {s->co_network, s->co_pid, s->co_ipc};
+  for (size_t i = 0; i < BT_COUNT(with); i++)
+    if (with[i])
+      return ctl_partner(inst, with[i]);
+  return NULL;
+}
+
+struct ctl_node *ctl_fleet_place(struct ctl_inst *inst) {
+  struct bt_control *c = inst->service->app->control;
+  const struct ctl_inst *partner = beside(inst);
+  if (shape_of(inst->spec, NULL))
+    return NULL;
+  if (partner && partner->node) {
+    struct ctl_node *node = bt_map_get(c->nodes, partner->node);
+    if (!node || !bt_fleet_may(c->fleet, inst->spec->shape, node->number))
+      return NULL;
+    inst->seat = bt_fleet_seat(c->fleet, inst->spec->shape, node->number);
+    return node;
+  }
+  if (bt_fleet_place(c->fleet, inst->spec->shape, 1, &inst->seat) == 1)
+    return bt_map_get(c->nodes, bt_fleet_node_name(c->fleet, bt_fleet_node_of(c->fleet, inst->seat)));
+  inst->seat = BT_FLEET_NONE;
+  return NULL;
+}
+
+void ctl_fleet_why(struct ctl_spec *spec, struct bt_buf *why, struct bt_buf *mend) {
+  BT_AUTO_ERR err = NULL;
+  if (shape_of(spec, &err))
+    bt_buf_adds(why, bt_err_message(err));
+  else
+    bt_fleet_why(spec->rev->app->control->fleet, spec->shape, why, mend);
+}
