@@ -114,10 +114,10 @@ static void step_round(const struct round *r, struct bt_job_out *out) {
   BT_AUTO_FREE int64_t *finished = bt_newn(int64_t, all + 1);
   bt_vec_each(&service->insts, i) {
     struct ctl_inst *inst = *i;
-    if (inst->run != r->run)
+    if (r->run && inst->run != r->run)
       continue;
     views[n] = ctl_inst_view(inst);
-    views[n].current = views[n].current || r->run; /* a run keeps the spec that it began with */
+    views[n].current = r->run || (views[n].current && !inst->run); /* a run keeps the spec that it began with */
     insts[n] = inst;
     attempts[n] = inst->attempt;
     finished[n++] = inst->finished_ms ? inst->finished_ms : inst->begun_ms;
@@ -142,7 +142,7 @@ static void step_round(const struct round *r, struct bt_job_out *out) {
 /* Those of a round that are not through go. From the end, since a release may take one out of the list. */
 static void end_round(struct ctl_service *service, int run, const char *reason) {
   for (size_t i = service->insts.len; i-- > 0;)
-    if (service->insts.items[i]->run == run && !service->insts.items[i]->ended)
+    if ((!run || service->insts.items[i]->run == run) && !service->insts.items[i]->ended)
       ctl_release(service->insts.items[i], reason);
 }
 
@@ -182,9 +182,6 @@ static void fail_single(struct ctl_service *service, const char *note, int faile
 static void step_single(struct ctl_service *service) {
   const struct bt_service *s = service->spec->service;
   struct bt_rollout before = service->roll;
-  for (size_t i = service->insts.len; i-- > 0;)
-    if (service->insts.items[i]->run)
-      ctl_release(service->insts.items[i], "the job has no schedule any more");
   if (round_expired(service)) {
     char buf[32];
     BT_AUTO_FREE char *note = bt_asprintf("it was not through after its active_deadline of %s", bt_duration_human(s->job.active_deadline_ms, buf));
@@ -297,9 +294,9 @@ static int count_active(const struct ctl_service *service) {
   return n;
 }
 
-/* Containers of runs that are over, but not stopped yet, are in the way of a run that is to be alone. */
+/* Containers of runs that are over, or of a time before the schedule, but not stopped yet, are in the way of a run that is to be alone. */
 static bool any_stopping(const struct ctl_service *service) {
-  bt_vec_each(&service->insts, inst) if (still_there(*inst) && ctl_run_over(*inst)) return true;
+  bt_vec_each(&service->insts, inst) if (still_there(*inst) && (!(*inst)->run || ctl_run_over(*inst))) return true;
   return false;
 }
 

@@ -32,12 +32,38 @@ static void check_service(struct sim *s, const struct ctl_service *service) {
   }
 }
 
+/* Two that are both at work, or have both ended well, in one slot of one run. */
+static void check_run_pair(struct sim *s, const struct ctl_inst *a, const struct ctl_inst *b) {
+  if (a->run && a->run == b->run && a->slot == b->slot && !a->leaving && !b->leaving && a->ended == b->ended && (!a->ended || (ctl_inst_done(a) && ctl_inst_done(b))))
+    sim_bad(s, "%s and %s do the same work of run %d", a->id, b->id, a->run);
+}
+
+static void check_runs(struct sim *s, const struct ctl_service *service) {
+  const struct ctl_jobs *j = service->jobs;
+  int active = 0;
+  for (size_t i = 0; i < j->runs.len; i++) {
+    const struct ctl_run *run = &j->runs.items[i], *before = i > 0 ? run - 1 : NULL;
+    active += run->state == CTL_RUN_ACTIVE;
+    if (run->number > j->last || (before && run->number <= before->number))
+      sim_bad(s, "run %d of %s is out of order", run->number, service->name);
+    if (before && run->due_ms && run->due_ms <= before->due_ms)
+      sim_bad(s, "run %d of %s was due at the time of run %d, or before", run->number, service->name, before->number);
+  }
+  if (active > 100)
+    sim_bad(s, "%s has %d runs at once", service->name, active);
+  for (size_t i = 0; i < service->insts.len; i++)
+    for (size_t k = i + 1; k < service->insts.len; k++)
+      check_run_pair(s, service->insts.items[i], service->insts.items[k]);
+}
+
 void sim_check(struct sim *s) {
   size_t instances = 0;
   for (struct bt_map_iter it = bt_map_iter(s->c->apps); bt_map_next(&it);) {
     const struct ctl_app *app = it.value;
     bt_vec_each(&app->services, service) {
       check_service(s, *service);
+      if ((*service)->jobs)
+        check_runs(s, *service);
       instances += (*service)->insts.len;
     }
     if (app->target && !app->target->model)
@@ -90,6 +116,8 @@ static void check_running(struct sim *s, const struct ctl_service *service) {
     sim_bad(s, "service %s is still there", service->name);
     return;
   }
+  if (service->spec->recurs)
+    return; /* its runs come and go */
   bt_vec_each(&service->insts, i) {
     const struct ctl_inst *inst = *i;
     const struct sim_box *box = bt_map_get(s->boxes, inst->id);

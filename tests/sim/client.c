@@ -69,6 +69,29 @@ static void depend(struct sim *s, json_t *services, const char *from, const char
   bt_json_set(deps, on, dep);
 }
 
+/* Dice of their own, so that what was found before there were schedules is found by the same seeds. */
+static uint64_t job_rand(const struct sim *s, uint64_t salt, uint64_t n) {
+  uint64_t x = (s->seed * 0x9E3779B97F4A7C15u) ^ (s->requests * 0xBF58476D1CE4E5B9u) ^ (salt * 0x94D049BB133111EBu);
+  x ^= x >> 29;
+  return (x * 0xD6E8FEB86659FD93u >> 33) % n;
+}
+
+/* A schedule for some, where what it comes to need not be known in the end. */
+static void make_schedule(struct sim *s, json_t *job) {
+  static const char *const schedules[] = {"@every 45s", "*/2 * * * *", "@every 100s"}, *const ways[] = {"allow", "forbid", "replace"};
+  if (job_rand(s, 1, 100) < 70)
+    return;
+  bt_json_set_str(job, "schedule", s->calm ? "@hourly" : schedules[job_rand(s, 2, 3)]);
+  bt_json_set_str(job, "concurrency", ways[job_rand(s, 3, 3)]);
+  if (job_rand(s, 4, 2))
+    bt_json_set_str(job, "active_deadline", "40s");
+  if (job_rand(s, 5, 2))
+    bt_json_set_str(job, "starting_deadline", "20s");
+  bt_json_set_bool(job, "suspend", job_rand(s, 6, 10) == 0);
+  bt_json_set_int(job, "successful_history_limit", (long long)job_rand(s, 7, 4));
+  bt_json_set_int(job, "failed_history_limit", (long long)job_rand(s, 8, 4));
+}
+
 static void make_job(struct sim *s, json_t *job) {
   json_t *deploy = bt_json_obj(job, "deploy"), *policy = json_object(), *berth = json_object(), *o = json_object();
   bt_json_set_str(deploy, "mode", "replicated-job");
@@ -77,6 +100,7 @@ static void make_job(struct sim *s, json_t *job) {
   bt_json_set_int(policy, "max_attempts", (long long)sim_rand(s, 3));
   bt_json_set(deploy, "restart_policy", policy);
   bt_json_set_int(o, "completions", 1 + (long long)sim_rand(s, 5));
+  make_schedule(s, o);
   bt_json_set(berth, "job", o);
   bt_json_set(job, "x-berth", berth);
   json_object_del(job, "restart");

@@ -106,6 +106,14 @@ static void fail(struct sim *s, struct sim_box *box, int exit_code, bool may_ret
   tell(s, box);
 }
 
+/* Whether two runs of the job may be at work beside each other. */
+static bool may_overlap(const struct sim_box *newer, const struct sim_box *other) {
+  const char *run = bt_json_str(bt_json_obj(newer->assignment, "environment"), "BERTH_JOB_RUN");
+  const json_t *job = bt_json_obj(bt_json_obj(bt_json_obj(class_of(newer), "service"), "x-berth"), "job");
+  return run && bt_json_str(job, "schedule") && bt_streq(bt_json_str_or(job, "concurrency", "allow"), "allow") &&
+         !bt_streq(run, bt_json_str(bt_json_obj(other->assignment, "environment"), "BERTH_JOB_RUN"));
+}
+
 /* What control must never bring about: two running containers in a slot that is updated stop-first, or on one port. */
 static void check_start(struct sim *s, const struct sim_box *box) {
   const json_t *ports = bt_json_arr(class_of(box), "ports");
@@ -115,7 +123,7 @@ static void check_start(struct sim *s, const struct sim_box *box) {
       continue;
     const struct sim_box *newer = other->born > box->born ? other : box;
     const json_t *labels = bt_json_obj(class_of(newer), "labels");
-    if (bt_streq(other->slot, box->slot) && bt_streq(bt_json_str(labels, "order"), "stop-first"))
+    if (bt_streq(other->slot, box->slot) && bt_streq(bt_json_str(labels, "order"), "stop-first") && !may_overlap(newer, newer == box ? other : box))
       sim_bad(s, "%s starts while %s runs in its slot, stop-first", box->id, other->id);
     if (json_array_size(ports) && json_array_size(bt_json_arr(class_of(other), "ports")) &&
         bt_json_int(json_array_get(ports, 0), "published", 0) ==

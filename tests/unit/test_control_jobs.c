@@ -398,6 +398,24 @@ static void changes_of_kind(void) {
   kit_end(&k);
 }
 
+/* One container at a time, also where a job gets a schedule or loses it while it runs. */
+static void one_at_a_time(void) {
+  begin(JOB("j", "", ""));
+  kit_all_run(&k);
+  apply(JOB("j", "", "'schedule':'* * * * *','concurrency':'forbid'"));
+  kit_tick(&k, 60000);
+  job_is("j", "scheduled: 0 active, next 22:15:00, last 0 -", "what ran before is stopped first");
+  kit_all_leave(&k);
+  job_is("j", "running: 1 active, next 22:15:00, last 0 -", "then the run that was due begins");
+  kit_all_run(&k);
+  apply(JOB("j", "", ""));
+  is_int(count("j"), 1, "without a schedule its run is stopped first");
+  kit_all_leave(&k);
+  BT_AUTO_FREE char *id = running("j", 0);
+  ok(id != NULL, "then it begins anew");
+  kit_end(&k);
+}
+
 static void crowd(void) {
   begin(JOB("j", "", "'schedule':'@every 1s'"));
   for (int i = 0; i < 130; i++)
@@ -423,6 +441,7 @@ int main(void) {
   clock_is_set();
   zones();
   changes_of_kind();
+  one_at_a_time();
   crowd();
   return done_testing();
 }
