@@ -404,7 +404,7 @@ static void one_at_a_time(void) {
   kit_all_run(&k);
   apply(JOB("j", "", "'schedule':'* * * * *','concurrency':'forbid'"));
   kit_tick(&k, 60000);
-  job_is("j", "scheduled: 0 active, next 22:15:00, last 0 -", "what ran before is stopped first");
+  job_is("j", "running: 0 active, next 22:15:00, last 0 -", "what ran before is stopped first");
   kit_all_leave(&k);
   job_is("j", "running: 1 active, next 22:15:00, last 0 -", "then the run that was due begins");
   kit_all_run(&k);
