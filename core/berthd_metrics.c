@@ -153,10 +153,43 @@ static void instance_metrics(const struct collect *c) {
   instance_stats(c, c->d->stats);
 }
 
+static double seconds(const json_t *job, const char *key) {
+  int64_t ms = 0;
+  const char *text = bt_json_str(job, key);
+  return text && bt_clock_parse(text, &ms) ? (double)ms / 1000 : 0;
+}
+
+/* What one wants an alert on: a job that has not succeeded for too long. */
+static void job_metrics(const struct collect *c) {
+  static const struct {
+    const char *key, *name, *help;
+  } families[] = {
+      {"active", "berth_job_active", "Runs that are not over."},
+      {"last_run", "berth_job_failed", "1 where the last run that ended failed."},
+      {"succeeded_at", "berth_job_last_success_timestamp_seconds", "When a run last succeeded, seconds since 1970; absent where none has."},
+      {"next_run", "berth_job_next_run_timestamp_seconds", "When the next run is due, seconds since 1970; absent where none is."},
+  };
+  BT_AUTO_JSON jobs = bt_control_jobs(bt_executor_control(c->d->executor));
+  for (size_t f = 0; f < BT_COUNT(families); f++) {
+    size_t i;
+    json_t *o;
+    json_array_foreach(jobs, i, o) {
+      const json_t *job = bt_json_obj(o, "job"), *last = bt_json_obj(job, "last_run");
+      struct berth_pair labels[INSTANCE_LABELS];
+      double v = f == 0 ? (double)bt_json_int(job, "active", 0) : f == 1 ? bt_streq(bt_json_str(last, "state"), "failed") : seconds(job, families[f].key);
+      if (f > 1 && v <= 0)
+        continue;
+      labels_of(o, labels);
+      emit(c, families[f].name, families[f].help, BERTH_GAUGE, labels, INSTANCE_LABELS - 1, v); /* all but the instance */
+    }
+  }
+}
+
 static void finish(struct collect *c) {
   server_metrics(c);
   count_metrics(c);
   instance_metrics(c);
+  job_metrics(c);
   c->done(c->arg, BT_OK, "");
   free(c);
 }

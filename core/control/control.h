@@ -187,6 +187,8 @@ json_t *bt_control_routes(const struct bt_control *control);
 /* Calls found for every kv entry of a plug-in whose key begins with prefix. value: base64. */
 void bt_control_kv_scan(const struct bt_control *control, const char *plugin, const char *prefix,
                         bool (*found)(void *arg, const char *key, const char *value), void *arg);
+/* The jobs that recur: [{"namespace","app","service", "job": as the view of a service has it}]. New reference. */
+json_t *bt_control_jobs(const struct bt_control *control);
 json_t *bt_control_zones(const struct bt_control *control); /* names of the time zones that schedules are in; new reference */
 /* Counters for metrics: {"apps","services","instances": {state: n}, "rollouts": {state: n}, "events", "requests", "steps"}. */
 json_t *bt_control_counts(const struct bt_control *control);

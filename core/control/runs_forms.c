@@ -122,10 +122,29 @@ json_t *ctl_jobs_view(const struct ctl_service *service) {
   bt_json_set_bool(o, "suspend", job->suspend);
   bt_json_set_int(o, "active", active_runs(j));
   ctl_set_time(o, "next_run", next_run(j));
+  ctl_set_time(o, "succeeded_at", j ? ctl_to_wall(service->app->control, j->succeeded_ms) : 0);
   bt_json_set(o, "waits", j && j->waits ? bt_json_string(j->waits) : json_null());
   bt_json_set(o, "last_run", last ? run_json(service->app->control, last) : json_null());
   bt_json_set(o, "runs", j ? runs_json(service) : json_array());
   return o;
+}
+
+json_t *bt_control_jobs(const struct bt_control *c) {
+  json_t *list = json_array();
+  for (struct bt_map_iter it = bt_map_iter(c->apps); bt_map_next(&it);) {
+    const struct ctl_app *app = it.value;
+    for (size_t i = 0; app->scheduled && i < app->services.len; i++) {
+      json_t *job = ctl_jobs_view(app->services.items[i]), *o;
+      if (!job)
+        continue;
+      json_array_append_new(list, o = json_object());
+      bt_json_set_str(o, "namespace", app->ns);
+      bt_json_set_str(o, "app", app->name);
+      bt_json_set_str(o, "service", app->services.items[i]->name);
+      bt_json_set(o, "job", job);
+    }
+  }
+  return list;
 }
 
 static char *next_words(const struct ctl_service *service) {

@@ -5,7 +5,7 @@
 # shellcheck source=tests/it/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-it_server
+it_server "  - plugin: monitor-prometheus"
 app=$it
 image=$it/box:1
 it_image "$image"
@@ -47,6 +47,7 @@ like "$(berth why "$app/tick")" "the next run is due at|runs" "why says when it 
 is "$(berth inspect "$app/slow" | jq -r '.job.schedule')" "0 0 1 1 *" "inspect of a job that has no container yet"
 is "$(berth logs "$app/slow" 2>&1)" "" "nor has it logs"
 like "$(berth restart "$app/slow" 2>&1)" "berth job run $app/slow" "a job with a schedule is not restarted, but run"
+like "$(curl -s --unix-socket "$it_dir/run/berth.sock" http://berth/metrics)" "berth_job_last_success_timestamp_seconds\{.*service=\"tick\"\} 1[0-9.e+]+" "metrics say when a job last succeeded"
 succeeds "a run by hand" berth job run "$app/slow"
 ok "$(wait_for 20 has_lines slow 1; echo $?)" "begins"
 failed() { berth job ls --format json | jq -e '.[] | select(.service == "slow") | .job.last_run.state == "failed"' >/dev/null; }
