@@ -56,7 +56,7 @@ int ctl_zones_check(const struct ctl_rev *rev, struct bt_err **err) {
   bt_vec_each(&rev->specs, spec) {
     const char *name = (*spec)->service->job.time_zone;
     if (name && !ctl_zone_find(rev->app->control, name, &tz))
-      return bt_err_set(err, BT_INVALID, "service %s: the server has no time zone \"%s\" under /usr/share/zoneinfo; see: timedatectl list-timezones",
+      return bt_err_set(err, BT_INVALID, "service %s: the server has no time zone \"%s\" under /usr/share/zoneinfo (Debian: tzdata); write a name such as Europe/Berlin",
                         (*spec)->service->name, name);
   }
   return 0;
