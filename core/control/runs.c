@@ -361,9 +361,11 @@ static void tell_missed(const struct ctl_service *service, const struct bt_sched
             out->verdict == BT_SCHED_MISSED ? "was due at" : "before that of", buf);
 }
 
+/* due_ms 0: by one that was asked for. */
 static void replace_active(struct ctl_service *service, int64_t due_ms) {
   char buf[32];
-  BT_AUTO_FREE char *why = bt_asprintf("the run that was due at %s replaces it", bt_clock_format(due_ms, buf));
+  BT_AUTO_FREE char *why = due_ms ? bt_asprintf("the run that was due at %s replaces it", bt_clock_format(due_ms, buf))
+                                  : bt_strdup("a run that was asked for replaces it");
   for (size_t i = 0; i < service->jobs->runs.len; i++)
     if (service->jobs->runs.items[i].state == CTL_RUN_ACTIVE)
       end_run(service, &service->jobs->runs.items[i], CTL_RUN_FAILED, why);
@@ -493,7 +495,7 @@ static void run_recurring(struct bt_control *c, struct ctl_service *service, con
   if (!request->dry_run) {
     sign(service);
     if (concurrency == BT_CONCUR_REPLACE)
-      replace_active(service, ctl_wall(c));
+      replace_active(service, 0);
     add_run(service, request->actor, 0);
     ctl_dirty(service->app);
     service->app->looked_ms = 0;

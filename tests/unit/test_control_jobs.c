@@ -223,6 +223,53 @@ static void by_hand(void) {
   kit_end(&k);
 }
 
+static char *zone(const char *rule) {
+  BT_AUTO_BUF b = {0};
+  zone_bytes(&b, rule);
+  char *text = bt_calloc(b.len * 2, 1);
+  sodium_bin2base64(text, b.len * 2, (const unsigned char *)b.data, b.len, sodium_base64_VARIANT_ORIGINAL);
+  return text;
+}
+
+static void by_hand_in_place(void) {
+  begin(JOB("j", "", "'schedule':'0 0 1 1 *','concurrency':'replace'"));
+  kit_request(&k, "job.run", "{'app':'a','service':'j'}", false);
+  kit_all_run(&k);
+  const struct bt_reply *reply = kit_request(&k, "job.run", "{'app':'a','service':'j'}", false);
+  ok(reply && reply->code == BT_OK && bt_json_int(reply->result, "run", 0) == 2, "replace: a second one is taken");
+  job_is("j", "running: 1 active, next 00:00:00, last 1 failed", "in place of the first one");
+  says_why("a/j", "run 1 failed at 2023-11-14T22:13:20.500Z: a run that was asked for replaces it");
+  kit_all_leave(&k);
+  finish("j", 0);
+  job_is("j", "scheduled: 0 active, next 00:00:00, last 2 succeeded", "and is through");
+  kit_end(&k);
+}
+
+/* The two days of the year. */
+static void summer_time(void) {
+  BT_AUTO_FREE char *berlin = zone("CET-1CEST,M3.5.0,M10.5.0/3");
+  kit_start(&k);
+  kit_hello(&k);
+  k.now = 1711800000000; /* 2024-03-30T12:00Z */
+  BT_AUTO_FREE char *args = bt_asprintf("{'app':'a','zones':{'Europe/Berlin':'%s'},'model':{'services':{" JOB("j", "", "'schedule':'30 2 * * *','time_zone':'Europe/Berlin'") "}},'contents':{}}", berlin);
+  kit_request(&k, "app.apply", args, false);
+  kit_resolve(&k, "1");
+  job_is("j", "scheduled: 0 active, next 01:00:00, last 0 -", "02:30 does not exist: it is due at 03:00");
+  kit_tick(&k, 13 * 3600000);
+  job_is("j", "running: 1 active, next 00:30:00, last 0 -", "once, and the next day at 02:30");
+  finish("j", 0);
+  k.now = 1729944000000; /* 2024-10-26T12:00Z: the months between are made up for by one run */
+  kit_tick(&k, 0);
+  finish("j", 0);
+  job_is("j", "scheduled: 0 active, next 00:30:00, last 2 succeeded", "02:30 comes twice: it is due the first time");
+  kit_tick(&k, 12 * 3600000 + 1800000);
+  finish("j", 0);
+  job_is("j", "scheduled: 0 active, next 01:30:00, last 3 succeeded", "and then the day after");
+  kit_tick(&k, 3600000);
+  is_int(count("j"), 3, "so not the second time");
+  kit_end(&k);
+}
+
 static void suspended(void) {
   begin(JOB("j", "", "'schedule':'* * * * *','suspend':true"));
   kit_tick(&k, 600000);
@@ -342,14 +389,6 @@ static void clock_is_set(void) {
   kit_end(&k);
 }
 
-static char *zone(const char *rule) {
-  BT_AUTO_BUF b = {0};
-  zone_bytes(&b, rule);
-  char *text = bt_calloc(b.len * 2, 1);
-  sodium_bin2base64(text, b.len * 2, (const unsigned char *)b.data, b.len, sodium_base64_VARIANT_ORIGINAL);
-  return text;
-}
-
 static void zones(void) {
   BT_AUTO_FREE char *berlin = zone("CET-1CEST,M3.5.0,M10.5.0/3"), *other = zone("XXX-5");
   kit_start(&k);
@@ -433,6 +472,8 @@ int main(void) {
   deadlines();
   single();
   by_hand();
+  by_hand_in_place();
+  summer_time();
   suspended();
   after_jobs();
   server_restarts();
