@@ -111,14 +111,6 @@ static void check_job(struct bt_load *load, const char *name, const struct bt_ya
   }
 }
 
-/* Accepted, and without effect where there is one node: that is said rather than left to be found out. */
-static void check_spread(struct bt_load *load, const char *name, const struct bt_yaml *service) {
-  const struct bt_yaml *list = bt_yaml_get(bt_yaml_get(bt_yaml_get(service, "deploy"), "placement"), "preferences");
-  if (list && list->kind == BT_YAML_SEQ && list->seq.len)
-    bt_diag_warn(load->diags, list->seq.items[0]->loc,
-                 "services.%s.deploy.placement.preferences spread instances over nodes; on a single node all of them run there", name);
-}
-
 /* What the engine fetches itself. */
 static bool is_repository(const char *context) {
   static const char *const starts[] = {"http://", "https://", "git://", "git@"};
@@ -205,7 +197,6 @@ void bt_compose_check_rules(struct bt_load *load, const struct bt_yaml *tree) {
     check_addresses(load, pair->key, pair->value);
     check_mode(load, pair->key, pair->value);
     check_job(load, pair->key, pair->value);
-    check_spread(load, pair->key, pair->value);
     check_builds(load, pair->key, pair->value);
     check_volumes_from(load, pair->key, pair->value);
     check_links(load, pair->key, pair->value);
@@ -213,4 +204,5 @@ void bt_compose_check_rules(struct bt_load *load, const struct bt_yaml *tree) {
     for (size_t i = 0; ports && ports->kind == BT_YAML_SEQ && i < ports->seq.len; i++)
       check_published(load, published, pair->key, ports->seq.items[i]);
   }
+  bt_compose_check_placement(load, services);
 }

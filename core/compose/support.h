@@ -26,6 +26,8 @@ extern const size_t bt_support_rows;
 
 /* Rules between attributes that follow from how Berth runs things; errors with places. rules.c. */
 void bt_compose_check_rules(struct bt_load *load, const struct bt_yaml *tree);
+/* Of them those about placement, of all services. rules_placement.c. */
+void bt_compose_check_placement(struct bt_load *load, const struct bt_yaml *services);
 /* Checks and completes x-berth of a service in place. xberth.c. */
 void bt_compose_check_xberth(struct bt_load *load, struct bt_yaml *xberth, const char *service);
 /* The keys that x-berth knows, for the documentation's test: "probes.readiness.http.path", …; NULL ends. */

@@ -1,4 +1,4 @@
-/* x-berth of a service: probes, job, progress_deadline (jobs stand in xberth_job.c, routes in xberth_routes.c). Checked key by key and completed in place, so that what runs them reads plain values:
+/* x-berth of a service: probes, progress_deadline, update (the rest stands in xberth_job.c, xberth_placement.c and xberth_routes.c). Checked key by key and completed in place, so that what runs them reads plain values:
  * durations as Go prints them, numbers as numbers, commands as lists. */
 #include "config.h"
 
@@ -19,7 +19,10 @@ const char *const bt_xberth_keys[] = {
     "protocol", "hosts", "paths", "port", "listen", "scheme", "weight", "share", "tls", "tls.secret", "tls.redirect", "sticky",
     "sticky.by", "sticky.cookie", "sticky.lifetime", "timeouts", "timeouts.connect", "timeouts.response", "timeouts.idle",
     "rate_limit", "rate_limit.requests", "rate_limit.period", "maintenance", "maintenance.status", "maintenance.content_type",
-    "maintenance.body", "maintenance.retry_after", "maintenance.allow", "accept_proxy", "client_address", "update", "update_interval", NULL};
+    "maintenance.body", "maintenance.retry_after", "maintenance.allow", "accept_proxy", "client_address", "update", "update_interval",
+    "placement", "placement.strategy", "placement.require", "placement.prefer", "prefer.rule", "placement.affinity", "placement.anti_affinity", "affinity.service",
+    "affinity.app", "affinity.namespace", "affinity.topology", "affinity.required", "placement.spread", "spread.max_skew", "placement.tolerations", "tolerations.key",
+    "tolerations.value", "placement.priority", "placement.gang", NULL};
 
 void bt_xberth_wrong(struct bt_load *load, const struct bt_yaml *n, const struct bt_place *place, const char *wanted) {
   BT_AUTO_FREE char *where = bt_place_text(place);
@@ -59,6 +62,31 @@ void bt_xberth_number(struct bt_load *load, struct bt_yaml *map, const char *key
   }
   if (n || otherwise >= 0)
     bt_xberth_set(map, key, bt_yaml_int(v, n ? n->loc : map->loc));
+}
+
+const char *bt_xberth_word(struct bt_load *load, struct bt_yaml *map, const char *key, const char *const *words, const struct bt_place *place) {
+  const struct bt_yaml *n = bt_yaml_get(map, key);
+  if (!n) {
+    bt_xberth_set(map, key, bt_yaml_str(words[0], map->loc));
+    return words[0];
+  }
+  for (size_t i = 0; words[i]; i++)
+    if (n->kind == BT_YAML_STR && bt_streq(n->text, words[i]))
+      return words[i];
+  BT_AUTO_BUF wanted = {0};
+  for (size_t i = 0; words[i]; i++)
+    bt_buf_addf(&wanted, "%s%s", i == 0 ? "" : words[i + 1] ? ", " : " or ", words[i]);
+  bt_xberth_wrong(load, n, BT_PLACE_KEY(place, key), wanted.data);
+  return words[0];
+}
+
+void bt_xberth_flag(struct bt_load *load, struct bt_yaml *map, const char *key, bool otherwise, const struct bt_place *place) {
+  const struct bt_yaml *n = bt_yaml_get(map, key);
+  bool v = otherwise;
+  if (n && !bt_value_bool(n, &v))
+    bt_xberth_wrong(load, n, BT_PLACE_KEY(place, key), "true or false");
+  else
+    bt_xberth_set(map, key, bt_yaml_bool(v, n ? n->loc : map->loc));
 }
 
 static void port(struct bt_load *load, struct bt_yaml *map, const struct bt_place *place) {
@@ -193,7 +221,8 @@ static void update(struct bt_load *load, struct bt_yaml *xberth, const struct bt
 }
 
 void bt_compose_check_xberth(struct bt_load *load, struct bt_yaml *xberth, const char *service) {
-  static const char *const keys[] = {"probes", "job", "progress_deadline", "routes", "update", "update_interval", NULL}, *const kinds[] = {"readiness", "liveness", "startup", NULL};
+  static const char *const keys[] = {"probes", "job", "placement", "progress_deadline", "routes", "update", "update_interval", NULL},
+                           *const kinds[] = {"readiness", "liveness", "startup", NULL};
   struct bt_place top = {NULL, "", 0};
   const struct bt_place *of = BT_PLACE_KEY(BT_PLACE_KEY(&top, "services"), service);
   const struct bt_place *here = BT_PLACE_KEY(of, "x-berth"), *under = BT_PLACE_KEY(here, "probes");
@@ -202,6 +231,8 @@ void bt_compose_check_xberth(struct bt_load *load, struct bt_yaml *xberth, const
   struct bt_yaml *probes = bt_yaml_get(xberth, "probes"), *work = bt_yaml_get(xberth, "job");
   if (work)
     bt_xberth_job(load, work, BT_PLACE_KEY(here, "job"));
+  if (bt_yaml_get(xberth, "placement"))
+    bt_xberth_placement(load, bt_yaml_get(xberth, "placement"), BT_PLACE_KEY(here, "placement"));
   if (bt_yaml_get(xberth, "progress_deadline")) /* without it control takes the health check's times into account */
     bt_xberth_duration(load, xberth, "progress_deadline", 1000000000, "10m0s", here);
   if (bt_yaml_get(xberth, "routes"))

@@ -37,33 +37,6 @@ static void refuse_keys(const struct item *it, const char *const *keys, const ch
   }
 }
 
-/* One of the words of the list; the first one where absent. */
-static const char *word(const struct item *it, struct bt_yaml *map, const char *key, const char *const *words,
-                        const struct bt_place *place) {
-  const struct bt_yaml *n = bt_yaml_get(map, key);
-  if (!n) {
-    bt_xberth_set(map, key, bt_yaml_str(words[0], map->loc));
-    return words[0];
-  }
-  for (size_t i = 0; words[i]; i++)
-    if (n->kind == BT_YAML_STR && bt_streq(n->text, words[i]))
-      return words[i];
-  BT_AUTO_BUF wanted = {0};
-  for (size_t i = 0; words[i]; i++)
-    bt_buf_addf(&wanted, "%s%s", i == 0 ? "" : words[i + 1] ? ", " : " or ", words[i]);
-  bt_xberth_wrong(it->load, n, BT_PLACE_KEY(place, key), wanted.data);
-  return words[0];
-}
-
-static void flag(const struct item *it, struct bt_yaml *map, const char *key, bool otherwise, const struct bt_place *place) {
-  const struct bt_yaml *n = bt_yaml_get(map, key);
-  bool v = otherwise;
-  if (n && !bt_value_bool(n, &v))
-    bt_xberth_wrong(it->load, n, BT_PLACE_KEY(place, key), "true or false");
-  else
-    bt_xberth_set(map, key, bt_yaml_bool(v, n ? n->loc : map->loc));
-}
-
 /* ---------------------------------------------------------------- names */
 
 static bool label_ok(const char *s, size_t n) {
@@ -178,7 +151,7 @@ static void tls(const struct item *it) {
   if (!secret || secret->kind != BT_YAML_STR || !*secret->text)
     bt_xberth_wrong(it->load, secret ? secret : n, BT_PLACE_KEY(here, "secret"),
                     "the name of a secret of the file that holds certificate and key as PEM");
-  flag(it, n, "redirect", !it->tcp, here);
+  bt_xberth_flag(it->load, n, "redirect", !it->tcp, here);
 }
 
 static void sticky(const struct item *it) {
@@ -199,7 +172,7 @@ static void sticky(const struct item *it) {
   }
   if (!bt_xberth_only(it->load, n, here, keys))
     return;
-  bool cookies = bt_streq(word(it, n, "by", it->tcp ? address : both, here), "cookie");
+  bool cookies = bt_streq(bt_xberth_word(it->load, n, "by", it->tcp ? address : both, here), "cookie");
   struct bt_yaml *name = bt_yaml_get(n, "cookie");
   if (name && (!cookies || name->kind != BT_YAML_STR || !*name->text || strlen(name->text) > 40 ||
                strspn(name->text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-") != strlen(name->text)))
@@ -306,8 +279,8 @@ static void http_item(const struct item *it) {
     bt_yaml_push(list, bt_yaml_str("/", it->n->loc));
     bt_xberth_set(it->n, "paths", list);
   }
-  word(it, it->n, "scheme", schemes, it->place);
-  word(it, it->n, "client_address", ways, it->place);
+  bt_xberth_word(it->load, it->n, "scheme", schemes, it->place);
+  bt_xberth_word(it->load, it->n, "client_address", ways, it->place);
   maintenance(it);
 }
 
@@ -318,8 +291,8 @@ static void tcp_item(const struct item *it) {
   if (!bt_yaml_get(it->n, "listen"))
     tell(it, it->n, NULL, "needs \"listen\", the port of the machine that connections come to");
   bt_xberth_number(it->load, it->n, "listen", 1, 65535, -1, it->place);
-  flag(it, it->n, "accept_proxy", false, it->place);
-  word(it, it->n, "client_address", ways, it->place);
+  bt_xberth_flag(it->load, it->n, "accept_proxy", false, it->place);
+  bt_xberth_word(it->load, it->n, "client_address", ways, it->place);
 }
 
 static void share(const struct item *it) {
@@ -336,7 +309,7 @@ static void route(struct bt_load *load, struct bt_yaml *n, const struct bt_place
   struct item it = {load, n, place, false};
   if (!bt_xberth_only(load, n, place, keys))
     return;
-  it.tcp = bt_streq(word(&it, n, "protocol", protocols, place), "tcp");
+  it.tcp = bt_streq(bt_xberth_word(load, n, "protocol", protocols, place), "tcp");
   if (!bt_yaml_get(n, "port"))
     tell(&it, n, NULL, "needs \"port\", the port inside the container");
   bt_xberth_number(load, n, "port", 1, 65535, -1, place);

@@ -175,6 +175,7 @@ static void read_resources(struct bt_service *s, const json_t *deploy) {
     s->limits.cpus = read_cpus(s->json, "cpus");
   if (!s->limits.memory)
     s->limits.memory = bt_service_size(s->json, "mem_limit");
+  s->limits.pids = BT_MAX(0, bt_json_int(limits, "pids", bt_json_int(s->json, "pids_limit", 0)));
 }
 
 static char *co_service(const json_t *json, const char *key) {
@@ -210,6 +211,9 @@ static int read_all(struct bt_service *s, struct bt_err **err) {
   if (read_auto_update(s, err))
     return -1;
   read_resources(s, deploy);
+  if (bt_devices_parse(s->name, s->json, &s->devices, err) ||
+      bt_placement_parse(s->name, bt_json_obj(bt_json_obj(s->json, "x-berth"), "placement"), bt_json_obj(deploy, "placement"), &s->placement, err))
+    return -1;
   bt_service_read_grants(s);
   bt_service_read_volumes(s);
   bt_service_read_networks(s);
@@ -266,6 +270,8 @@ static void free_lists(struct bt_service *s) {
   bt_vec_free(&s->networks);
   bt_vec_free(&s->volumes_from);
   bt_strs_free(&s->constraints);
+  bt_devices_free(&s->devices);
+  bt_placement_free(&s->placement);
   bt_routes_free(&s->routes);
 }
 

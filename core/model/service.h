@@ -10,7 +10,9 @@
 
 #include "base/err.h"
 #include "base/vec.h"
+#include "model/device.h"
 #include "model/job.h"
+#include "model/placement.h"
 #include "model/route.h"
 
 enum bt_mode { BT_MODE_REPLICATED, BT_MODE_GLOBAL, BT_MODE_REPLICATED_JOB, BT_MODE_GLOBAL_JOB };
@@ -74,6 +76,7 @@ struct bt_volumes_from {
 struct bt_resources {
   double cpus;
   int64_t memory;
+  int64_t pids; /* of limits only */
 };
 
 struct bt_service {
@@ -106,7 +109,9 @@ struct bt_service {
   BT_VEC(struct bt_net_use) networks;
   BT_VEC(struct bt_volumes_from) volumes_from;
   struct bt_routes routes;    /* x-berth.routes */
+  struct bt_devices devices;  /* deploy.resources.reservations.devices and generic_resources, gpus */
   struct bt_strs constraints; /* deploy.placement.constraints */
+  struct bt_placement placement; /* x-berth.placement, deploy.placement.preferences */
   int max_per_node;           /* deploy.placement.max_replicas_per_node; 0: any number */
 };
 

@@ -84,6 +84,10 @@ def job(**more):
     return {"job": {"schedule": "@daily", **more}}
 
 
+def placement(**more):
+    return {"placement": more}
+
+
 ten = {"tcp": {"port": 10}}
 odd_words = [[], {}, 7, "", "a b", "a\nb", 'a"b', "ä", "%41", "a'b", "\\", "/", "//", "/a//b", "/a/", "a", "*", "*.a", "a.*", "-a", "A.b", "a" * 64, "a" * 63, True, None]
 durations = ["10s", "1m30s", "0.5s", "99ms", "2d", "1w", "abc", "-1s", "", 0, 5, "5", "25h", "1h1", None, [], {}]
@@ -118,6 +122,21 @@ cases += [job(**{key: d}) for key in ("starting_deadline", "active_deadline") fo
 cases += [job(**{key: n}) for key in ("successful_history_limit", "failed_history_limit") for n in (0, 100, 101, -1, "3", "x", 1.5)]
 cases += [{"progress_deadline": d} for d in ("1s", "10m", {}, "x")] + [route(timeouts={"idle": d}) for d in durations if d not in ("99ms", "-1s", "25h", "2d", "1w")]
 cases += [probe(**ten, start_period=d) for d in durations if d not in ("-1s", "25h", "2d", "1w")]
+cases += [{"placement": {}}, {"placement": []}, placement(colour=1), placement(strategy="binpack"), placement(strategy="Spread"), placement(priority=-1000), placement(priority=1001)]
+cases += [placement(priority="-5"), placement(priority="x"), placement(gang="yes"), placement(gang="maybe"), placement(require="node.role == a"), placement(require=["node.role == a"] * 65)]
+rules = ["node.role==a", " node.labels.a.b/c != x y", "node.labels.k >= 5.15", "node.labels.k<3", "node.pool in (a, b)", "node.pool NOT IN (a)", "node.labels.x exists", "node.labels.x not exists",
+         "engine.labels.x == 1", "node.labels. == x", "colour == red", "node.role", "node.role ==", "node.role = a", "node.role in a", "node.role exists a", "node.role not == a", "", "node.role == ${R:-a}"]
+cases += [placement(require=[r]) for r in rules] + [placement(prefer=[{"rule": r}]) for r in rules[:3]] + [placement(require=[x]) for x in (5, None, {}, [])]
+cases += [placement(prefer=[p]) for p in ({}, {"weight": 5}, "node.role == a", {"rule": "node.role == a", "weight": -100}, {"rule": "node.role == a", "weight": 101}, {"rule": "node.role == a", "when": 1})]
+entries = [{}, {"app": "a"}, {"service": "web", "app": "a"}, {"namespace": "n"}, {"service": "s", "namespace": "n"}, {"service": "s", "namespace": "n", "app": "a"}, {"app": "A"}, {"app": ""}, {"app": "-a"}, {"app": 5},
+           {"app": "a" * 63}, {"app": "a" * 64}, {"app": "a", "topology": "node"}, {"app": "a", "topology": "node.labels.zone"}, {"app": "a", "topology": "node.hostname"}, {"app": "a", "topology": "zone"},
+           {"app": "a", "topology": "node.labels.a,node.labels.b"}, {"app": "a", "topology": None}, {"app": "a", "required": False}, {"app": "a", "required": "no", "weight": 100}, {"app": "a", "weight": 5},
+           {"app": "a", "required": True, "weight": 5}, {"app": "a", "required": False, "weight": 0}, {"app": "a", "required": "often"}, {"app": "a", "max_skew": 1}, "a", None]
+cases += [placement(**{key: [e]}) for key in ("affinity", "anti_affinity") for e in entries] + [placement(affinity={}), placement(anti_affinity=[{"app": f"a{i}"} for i in range(65)])]
+cases += [placement(spread=[e]) for e in ({}, {"topology": "node"}, {"topology": "node.pool"}, {"topology": "engine.labels.x", "max_skew": 1000}, {"topology": "node.pool", "max_skew": 0},
+                                          {"topology": "node.pool", "max_skew": 2, "required": "off"}, {"topology": "node.pool", "max_skew": 2, "required": True}, {"topology": "node.pool", "required": False}, {"over": "x"})]
+cases += [placement(tolerations=[e]) for e in ({}, {"key": "a/b.c-d_E"}, {"key": "*"}, {"key": "*", "value": "x"}, {"key": "a b"}, {"key": ""}, {"key": "a" * 129}, {"key": 5}, {"key": "a", "value": 5}, {"key": "a", "value": True},
+                                               {"key": "a", "value": ""}, {"key": "a", "value": None}, {"key": "a", "value": "x\ny"}, {"key": "a", "value": "x" * 129}, {"key": "a", "value": []}, {"key": "a", "effect": "x"})]
 
 jsonschema.Draft202012Validator.check_schema(schema)
 known, described = set(keys_of_loader()), set(keys_of_schema(schema["$defs"]))
