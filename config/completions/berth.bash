@@ -17,7 +17,7 @@ _berth() {
   done
   COMPREPLY=()
   case $verb in
-    "") COMPREPLY=($(compgen -W " up down scale restart rollback history follow unfollow sync config ls ps inspect logs exec top events why job secret route volume network image source node doctor plugin policy completion version help --host -H --namespace -n --help -h --version -V" -- "$cur")) ;;
+    "") COMPREPLY=($(compgen -W " up plan down scale restart rollback history follow unfollow sync config ls ps inspect logs exec top events why job secret route volume network image source node doctor plugin policy completion version help --host -H --namespace -n --help -h --version -V" -- "$cur")) ;;
     job) COMPREPLY=($(compgen -W " ls run" -- "$cur")) ;;
     secret) COMPREPLY=($(compgen -W " ls put rm" -- "$cur")) ;;
     route) COMPREPLY=($(compgen -W " ls" -- "$cur")) ;;
@@ -45,6 +45,24 @@ _berth() {
       esac
       if [[ $cur == -* ]]; then
         COMPREPLY=($(compgen -W " --file -f --project-name -p --env-file --profile --project-directory --compat --dry-run --detach -d --wait-timeout --build --no-build --force-recreate --scale --message -m --format --host -H --namespace -n --help -h --version -V" -- "$cur"))
+      else
+        :
+      fi ;;
+    "plan")
+      case $prev in
+        --file|-f) compopt -o filenames; COMPREPLY=($(compgen -f -- "$cur")); return ;;
+        --project-name|-p) COMPREPLY=($(compgen -W "$({ berth ls -q; } 2>/dev/null)" -- "$cur")); return ;;
+        --env-file) compopt -o filenames; COMPREPLY=($(compgen -f -- "$cur")); return ;;
+        --profile) :; return ;;
+        --project-directory) compopt -o filenames; COMPREPLY=($(compgen -d -- "$cur")); return ;;
+        --compat) COMPREPLY=($(compgen -W "refuse warn" -- "$cur")); return ;;
+        --scale) :; return ;;
+        --format) COMPREPLY=($(compgen -W "table json" -- "$cur")); return ;;
+        --host|-H) :; return ;;
+        --namespace|-n) :; return ;;
+      esac
+      if [[ $cur == -* ]]; then
+        COMPREPLY=($(compgen -W " --file -f --project-name -p --env-file --profile --project-directory --compat --force-recreate --scale --format --host -H --namespace -n --help -h --version -V" -- "$cur"))
       else
         :
       fi ;;

@@ -1,6 +1,7 @@
 # Completions of berth(1) for fish; made by "berth completion fish".
 complete -c berth -f
 complete -c berth -n __fish_use_subcommand -a up -d 'Deploy the Compose file and watch it come up'
+complete -c berth -n __fish_use_subcommand -a plan -d 'Show what "berth up" would change, and where it would run'
 complete -c berth -n __fish_use_subcommand -a down -d 'Stop an app and remove its containers and networks'
 complete -c berth -n __fish_use_subcommand -a scale -d 'Run so many instances of a service'
 complete -c berth -n __fish_use_subcommand -a restart -d 'Stop and start instances'
@@ -51,6 +52,15 @@ complete -c berth -n '__fish_seen_subcommand_from up' -l force-recreate -d 'new 
 complete -c berth -n '__fish_seen_subcommand_from up' -l scale -d 'so many instances, whatever the file says' -x
 complete -c berth -n '__fish_seen_subcommand_from up' -l message -s m -d 'what the change is for, kept in the history' -x
 complete -c berth -n '__fish_seen_subcommand_from up' -l format -d 'how to print' -xa 'table json'
+complete -c berth -n '__fish_seen_subcommand_from plan' -l file -s f -d 'Compose file; several are merged in order' -rF
+complete -c berth -n '__fish_seen_subcommand_from plan' -l project-name -s p -d 'app, instead of the current folder\'s project' -xa '(begin; berth ls -q; end 2>/dev/null)'
+complete -c berth -n '__fish_seen_subcommand_from plan' -l env-file -d 'variables for the file, instead of .env' -rF
+complete -c berth -n '__fish_seen_subcommand_from plan' -l profile -d 'services of this profile as well; "*" means all' -x
+complete -c berth -n '__fish_seen_subcommand_from plan' -l project-directory -d 'what relative paths mean, instead of the first file\'s folder' -xa '(__fish_complete_directories)'
+complete -c berth -n '__fish_seen_subcommand_from plan' -l compat -d 'what to do with attributes that Berth does not have (refuse)' -xa 'refuse warn'
+complete -c berth -n '__fish_seen_subcommand_from plan' -l force-recreate -d 'new instances even where nothing changed'
+complete -c berth -n '__fish_seen_subcommand_from plan' -l scale -d 'so many instances, whatever the file says' -x
+complete -c berth -n '__fish_seen_subcommand_from plan' -l format -d 'how to print' -xa 'table json'
 complete -c berth -n '__fish_seen_subcommand_from down' -l file -s f -d 'Compose file; several are merged in order' -rF
 complete -c berth -n '__fish_seen_subcommand_from down' -l project-name -s p -d 'app, instead of the current folder\'s project' -xa '(begin; berth ls -q; end 2>/dev/null)'
 complete -c berth -n '__fish_seen_subcommand_from down' -l volumes -s v -d 'remove its named volumes as well: their data is lost'

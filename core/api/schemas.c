@@ -214,6 +214,7 @@ static const struct member members[] = {
     {"ApplyResult", "changed", "boolean", "False: nothing was to be done"},
     {"ApplyResult", "plan", "array", "Actions: action, kind, name, reason, changes, instances"},
     {"ApplyResult", "warnings", "array", "Of policies and of the plan"},
+    {"ApplyResult", "forecast", "object?", "Of a dry run: services (instances, unplaced, rule, nodes, reason, mend) and nodes (reserved before and after)"},
     {"ApplyResult", "diagnostics", "[Diagnostic]", "Of the Compose files"},
     {"ConfigResult", "name", "!string", "Project"},
     {"ConfigResult", "model", "!object", "Canonical Compose model"},

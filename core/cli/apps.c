@@ -43,14 +43,17 @@ static int wait_ms(const struct bt_args *args, long long *out, struct bt_err **e
   return 0;
 }
 
-static int show_dry_run(const json_t *result) {
+bool bt_apps_dry(const struct bt_args *args) { return bt_args_has(args, "dry-run") || bt_streq(args->verb->name, "plan"); }
+
+static int show_dry_run(const json_t *result, int code) {
   BT_AUTO_BUF out = {0};
   size_t changes = bt_plan_print(bt_json_arr(result, "plan"), true, bt_out_fancy(STDOUT_FILENO), &out);
   bt_plan_policies(bt_json_arr(result, "policy_changes"), bt_out_fancy(STDOUT_FILENO), &out);
+  bt_plan_forecast(bt_json_obj(result, "forecast"), bt_out_fancy(STDOUT_FILENO), &out);
   bt_out_write(STDOUT_FILENO, &out);
   bt_cli_say("%s: %zu change%s. A dry run: nothing was done.\n", bt_json_str_or(result, "app", ""), changes,
              changes == 1 ? "" : "s");
-  return 0;
+  return code;
 }
 
 int bt_apps_follow(struct bt_cli *cli, const json_t *result, struct bt_err **err) {
@@ -59,12 +62,13 @@ int bt_apps_follow(struct bt_cli *cli, const json_t *result, struct bt_err **err
   print_warnings(result);
   if (wait_ms(&cli->args, &timeout, err))
     return -1;
+  int code = bt_streq(cli->args.verb->name, "plan") && bt_plan_unplaced(bt_json_obj(result, "forecast")) ? bt_code_exit(BT_EXHAUSTED) : 0;
   if (cli->json) {
     bt_out_json(result);
-    return 0;
+    return code;
   }
-  if (bt_args_has(&cli->args, "dry-run"))
-    return show_dry_run(result);
+  if (bt_apps_dry(&cli->args))
+    return show_dry_run(result, code);
   BT_AUTO_BUF out = {0};
   size_t changes = bt_plan_print(bt_json_arr(result, "plan"), false, bt_out_fancy(STDOUT_FILENO), &out);
   if (changes)

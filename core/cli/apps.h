@@ -8,4 +8,7 @@
  * until it is up (unless --detach). Returns the exit code. */
 int bt_apps_follow(struct bt_cli *cli, const json_t *result, struct bt_err **err) BT_CHECK;
 
+/* Whether nothing is to be done: --dry-run, or the verb is "plan". */
+bool bt_apps_dry(const struct bt_args *args);
+
 #endif

@@ -90,3 +90,70 @@ size_t bt_plan_print(const json_t *plan, bool all, bool fancy, struct bt_buf *ou
   }
   return changing;
 }
+
+/* ---- where it would go ---- */
+
+static void add_place(const json_t *service, bool fancy, struct bt_buf *out) {
+  BT_AUTO_BUF line = {0};
+  const char *node;
+  json_t *n;
+  size_t i = 0;
+  bt_buf_addf(&line, "    %s:", bt_json_str_or(service, "service", ""));
+  json_object_foreach(bt_json_obj(service, "nodes"), node, n) bt_buf_addf(&line, "%s %lld on %s", i++ ? "," : "", (long long)json_integer_value(n), node);
+  if (i == 0)
+    return;
+  bt_buf_addf(&line, " (%s)", bt_json_str_or(service, "rule", ""));
+  bt_out_color(out, fancy, BT_DIM, line.data);
+  bt_buf_addc(out, '\n');
+}
+
+static void add_unplaced(const json_t *service, bool fancy, struct bt_buf *out) {
+  BT_AUTO_BUF line = {0};
+  long long unplaced = bt_json_int(service, "unplaced", 0), all = bt_json_int(service, "instances", 0);
+  if (unplaced == 0)
+    return;
+  bt_buf_addf(&line, "  ! %s: ", bt_json_str_or(service, "service", ""));
+  if (unplaced == all)
+    bt_buf_addf(&line, all == 1 ? "its instance has no place: " : "none of %lld instances has a place: ", all);
+  else
+    bt_buf_addf(&line, "%lld of %lld instances %s no place: ", unplaced, all, unplaced == 1 ? "has" : "have");
+  bt_out_clean(&line, bt_json_str_or(service, "reason", "?"));
+  bt_out_color(out, fancy, BT_RED, line.data);
+  bt_buf_addc(out, '\n');
+  if (bt_json_str(service, "mend")) {
+    bt_buf_adds(out, "    It would fit with ");
+    bt_out_clean(out, bt_json_str(service, "mend"));
+    bt_buf_addc(out, '\n');
+  }
+}
+
+static void add_node(const json_t *node, bool fancy, struct bt_buf *out) {
+  BT_AUTO_BUF line = {0};
+  const json_t *before = bt_json_obj(node, "before"), *after = bt_json_obj(node, "after");
+  if (json_equal(before, after))
+    return;
+  bt_buf_addf(&line, "    node %s: reserved cpus %.3g -> %.3g of %.3g, memory %lld -> %lld of %lld MiB", bt_json_str_or(node, "node", ""),
+              bt_json_num(before, "cpus", 0), bt_json_num(after, "cpus", 0), bt_json_num(node, "cpus", 0),
+              (long long)bt_json_int(before, "memory", 0) >> 20, (long long)bt_json_int(after, "memory", 0) >> 20,
+              (long long)bt_json_int(node, "memory", 0) >> 20);
+  bt_out_color(out, fancy, BT_DIM, line.data);
+  bt_buf_addc(out, '\n');
+}
+
+void bt_plan_forecast(const json_t *forecast, bool fancy, struct bt_buf *out) {
+  const json_t *services = bt_json_arr(forecast, "services"), *nodes = bt_json_arr(forecast, "nodes");
+  size_t i;
+  json_t *item;
+  if (json_array_size(nodes) > 1)
+    json_array_foreach(services, i, item) add_place(item, fancy, out);
+  json_array_foreach(nodes, i, item) add_node(item, fancy, out);
+  json_array_foreach(services, i, item) add_unplaced(item, fancy, out);
+}
+
+long long bt_plan_unplaced(const json_t *forecast) {
+  long long n = 0;
+  size_t i;
+  json_t *item;
+  json_array_foreach(bt_json_arr(forecast, "services"), i, item) n += bt_json_int(item, "unplaced", 0);
+  return n;
+}

@@ -13,4 +13,10 @@ size_t bt_plan_print(const json_t *plan, bool all, bool fancy, struct bt_buf *ou
 /* One line per change that a policy made to the app (policy_changes of an apply's result): which policy, where, from what to what. */
 void bt_plan_policies(const json_t *changes, bool fancy, struct bt_buf *out);
 
+/* Where the steps would go, and what would be reserved where (forecast of a dry run's result). Of one node only what does not fit and what is
+ * reserved is said. NULL: nothing. */
+void bt_plan_forecast(const json_t *forecast, bool fancy, struct bt_buf *out);
+/* How many instances have no place in it. */
+long long bt_plan_unplaced(const json_t *forecast);
+
 #endif

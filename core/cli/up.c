@@ -58,7 +58,7 @@ static int apply(struct bt_cli *cli, const struct bt_project *project, struct bt
   BT_AUTO_FREE char *path = bt_cli_path(cli, "apps", NULL);
   BT_AUTO_BUF url = {0};
   bt_buf_adds(&url, path);
-  if (bt_args_has(&cli->args, "dry-run"))
+  if (bt_apps_dry(&cli->args))
     bt_url_query(&url, "dryRun", "true");
   if (!document || bt_cli_connect(cli, err) ||
       bt_conn_call(cli->conn, "POST", url.data, document, apply_timeout_ms, &result, err))

@@ -40,6 +40,11 @@ static const struct bt_option up_options[] = {
     {"force-recreate", 0, BT_OPT_FLAG, NULL, "new instances even where nothing changed", BT_COMPLETE_NONE},
     {"scale", 0, BT_OPT_LIST, "SERVICE=N", "so many instances, whatever the file says", BT_COMPLETE_NONE},
     MESSAGE, FORMAT, {NULL}};
+static const struct bt_option plan_options[] = {
+    FILES, PROJECT, LOADING,
+    {"force-recreate", 0, BT_OPT_FLAG, NULL, "new instances even where nothing changed", BT_COMPLETE_NONE},
+    {"scale", 0, BT_OPT_LIST, "SERVICE=N", "so many instances, whatever the file says", BT_COMPLETE_NONE},
+    FORMAT, {NULL}};
 static const struct bt_option ls_options[] = {EVERYWHERE, {NULL}};
 static const struct bt_option ps_options[] = {FILES, PROJECT, ALL, EVERYWHERE, {NULL}};
 static const struct bt_option project_options[] = {FILES, PROJECT, {NULL}};
@@ -133,6 +138,10 @@ const struct bt_verb bt_verbs[] = {
      "The exit code is 0 only when every instance is ready: running, and healthy where it has a health check. Ctrl-C stops "
      "watching; the server goes on.",
      up_options, 0, 0, BT_COMPLETE_NONE, .run = bt_verb_up},
+    {"plan", APPS, "", "Show what \"berth up\" would change, and where it would run",
+     "For each service the nodes and the rule that chose them; what would be reserved on each node, before and after; and what has no place, with the "
+     "smallest change that would make one. Nothing is changed. The exit code is 7 where something has no place.",
+     plan_options, 0, 0, BT_COMPLETE_NONE, .run = bt_verb_up},
     {"down", APPS, "[APP]", "Stop an app and remove its containers and networks", NULL, down_options, 0, 1, BT_COMPLETE_APP,
      .run = bt_verb_down},
     {"scale", APPS, "SERVICE=N...", "Run so many instances of a service", NULL, scale_options, 1, -1, BT_COMPLETE_OBJECT,

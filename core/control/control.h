@@ -61,6 +61,7 @@ enum bt_input_kind {
  *   "configs/NAME": {"data" (base64), "fingerprint", "size"}}. if_match: expected app revision or null.
  *   zones: {name: TZif in base64} of the time zones that its schedules name.
  *   An app has 2,000 services and publishes 10,000 ports at the most.
+ *   A dry run has a forecast beside the plan: see draft.h.
  *   plan: [{"action": "create"|"update"|"scale"|"remove"|"keep", "kind": "service"|"network"|"volume"|"secret"|"config", "name",
  *           "reason": sentence, "changes": [{"path","from","to"}], "instances": n}]
  * app.rollback  {namespace, app, to: revision or null (the one before), message}  as app.apply

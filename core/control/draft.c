@@ -84,6 +84,11 @@ static int check_constraints(const struct ctl_rev *rev, struct bt_err **err) {
     for (size_t i = 0; i < s->constraints.len; i++)
       if (bt_rule_check(s->constraints.items[i], true, err))
         return bt_err_wrap(err, "service %s", s->name);
+    if (s->reserved.memory > BT_FLEET_MAX)
+      return bt_err_set(err, BT_INVALID, "service %s reserves %lld GiB of memory; that is more than any machine has", s->name,
+                        (long long)(s->reserved.memory >> 30));
+    if (s->reserved.cpus > (double)BT_FLEET_MAX / 1000)
+      return bt_err_set(err, BT_INVALID, "service %s reserves %g cpus; that is more than any machine has", s->name, s->reserved.cpus);
     if (ctl_check_name("service", s->name, NULL))
       return bt_err_set(err, BT_INVALID, "service \"%.80s\": a name has at most %d of a-z, 0-9, _ and -", s->name, CTL_ID_LEN);
   }
@@ -247,6 +252,8 @@ static void add_warnings(json_t *result, const struct ctl_rev *rev) {
 void ctl_draft_finish(struct bt_control *c, struct ctl_draft *d, const struct bt_request *request, json_t *plan_steal) {
   json_t *result = ctl_apply_result(d->app, d->rev->number, true, plan_steal);
   add_warnings(result, d->rev);
+  if (request->dry_run)
+    bt_json_set(result, "forecast", ctl_forecast(d, plan_steal));
   if (request->dry_run)
     ctl_draft_drop(d);
   else

@@ -27,6 +27,10 @@ void ctl_draft_origin(struct ctl_draft *d, const json_t *args);
 /* Reads and checks the model; steals it either way. text: the same as text where it is at hand, else NULL. */
 int ctl_draft_model(struct ctl_draft *d, json_t *model_steal, const char *text, struct bt_err **err) BT_CHECK;
 json_t *ctl_draft_plan(const struct ctl_draft *d, bool recreate); /* new reference */
+/* {"services": [{"service","instances","unplaced","rule","nodes": {node: instances},"reason","mend"}], "nodes": [{"node","cpus","memory","before":
+ * {"cpus","memory"},"after"}]}: where the steps of a plan would go now, and what would be reserved then. Changes nothing. Image downloads and
+ * dependencies are not looked at. */
+json_t *ctl_forecast(const struct ctl_draft *d, const json_t *plan); /* forecast.c; new reference */
 json_t *ctl_apply_result(const struct ctl_app *app, int revision, bool changed, json_t *plan_steal);
 /* Makes the revision. Takes the draft. */
 struct ctl_rev *ctl_draft_commit(struct ctl_draft *d);

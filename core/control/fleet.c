@@ -94,6 +94,10 @@ static int read_rules(const struct bt_service *s, struct shape_parts *p, struct 
 }
 
 /* What reserves nothing cannot be packed: it is spread. */
+static enum bt_strategy strategy_of(const struct bt_service *s) {
+  return s->reserved.cpus > 0 || s->reserved.memory > 0 ? BT_BINPACK : BT_SPREAD;
+}
+
 static struct bt_need need_of(struct ctl_spec *spec, const struct shape_parts *p) {
   const struct bt_service *s = spec->service;
   const struct ctl_app *app = spec->rev->app;
@@ -111,7 +115,7 @@ static struct bt_need need_of(struct ctl_spec *spec, const struct shape_parts *p
                          .tag = spec};
   need.request[BT_DIM_CPU] = s->reserved.cpus > 0 ? (int64_t)ceil(BT_MIN(s->reserved.cpus, 1e12) * 1000 - 1e-6) : 0;
   need.request[BT_DIM_MEMORY] = BT_MAX(s->reserved.memory, 0);
-  need.strategy = need.request[BT_DIM_CPU] || need.request[BT_DIM_MEMORY] ? BT_BINPACK : BT_SPREAD;
+  need.strategy = strategy_of(s);
   return need;
 }
 
@@ -178,6 +182,15 @@ struct ctl_node *ctl_fleet_place(struct ctl_inst *inst) {
     return bt_map_get(c->nodes, bt_fleet_node_name(c->fleet, bt_fleet_node_of(c->fleet, inst->seat)));
   inst->seat = BT_FLEET_NONE;
   return NULL;
+}
+
+size_t ctl_fleet_try(struct ctl_spec *spec, size_t n, uint32_t *out) {
+  return shape_of(spec, NULL) ? 0 : bt_fleet_place(spec->rev->app->control->fleet, spec->shape, n, out);
+}
+
+const char *ctl_fleet_rule(const struct ctl_spec *spec) {
+  return strategy_of(spec->service) == BT_BINPACK ? "binpack: the first nodes that have room, evenly used up"
+                                                  : "spread: the nodes with fewest of it, then the emptiest";
 }
 
 void ctl_fleet_why(struct ctl_spec *spec, struct bt_buf *why, struct bt_buf *mend) {

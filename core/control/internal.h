@@ -321,6 +321,10 @@ struct ctl_node *ctl_fleet_place(struct ctl_inst *inst);
 /* Holds its place, or gives it back, as it is: it holds one while it has a node and has not ended for good. */
 void ctl_fleet_hold(struct ctl_inst *inst);
 void ctl_fleet_release(struct ctl_inst *inst);
+/* Takes up to n places for instances that are none yet; returns how many. The caller removes them from the fleet within the step. */
+size_t ctl_fleet_try(struct ctl_spec *spec, size_t n, uint32_t *out);
+/* The rule by which a node is chosen for the spec, in words: a literal. */
+const char *ctl_fleet_rule(const struct ctl_spec *spec);
 /* Why there is no place for a further instance of the spec, and what would mend it ("" where nothing small would). */
 void ctl_fleet_why(struct ctl_spec *spec, struct bt_buf *why, struct bt_buf *mend);
 void ctl_fleet_forget(struct ctl_spec *spec);

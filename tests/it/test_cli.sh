@@ -51,6 +51,16 @@ succeeds "a dry run says what would be done" berth up --dry-run
 like "$out" 'create service web' "with its services"
 like "$out" 'nothing was done' "and does nothing"
 is "$(berth ls -q)" "" "no app was made"
+succeeds "a plan says the same" berth plan
+like "$out" 'create service web' "with its services"
+sed 's/deploy: {/deploy: {resources: {reservations: {memory: 90t}}, /' compose.yaml >huge.yaml
+fails "a plan of what has no place" 7 berth plan -f huge.yaml
+like "$out" 'web: none of 2 instances has a place: .* lacks memory: it asks for' "says why"
+like "$out" 'It would fit with .* more memory on' "and what would mend it"
+sed 's/memory: 90t/memory: 900t/' huge.yaml >absurd.yaml
+fails "a plan of what no machine has" 2 berth plan -f absurd.yaml
+like "$out" 'service web reserves 921600 GiB of memory; that is more than any machine has' "says so"
+is "$(berth plan -f huge.yaml --format json 2>/dev/null | jq -r '.forecast.services[] | select(.unplaced > 0) | .service')" "web" "for programs as well"
 
 succeeds "up" timeout 90 berth up
 like "$out" 'web.*running \(healthy\)' "a line per change of an instance"

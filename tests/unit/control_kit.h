@@ -18,6 +18,7 @@ struct kit {
   int64_t now;
   int64_t set; /* by so much the wall clock was set; kit_start: 0 */
   uint64_t requests;
+  const char *node; /* that kit_node speaks for; NULL: n1 */
 };
 
 static inline void kit_start(struct kit *k) {
@@ -94,7 +95,7 @@ static inline void kit_node(struct kit *k, const char *message) {
     if (*p == '\'')
       *p = '"';
   BT_AUTO_JSON o = kit_json(text);
-  kit_step(k, (struct bt_input){.kind = BT_IN_NODE, .node = "n1", .message = o});
+  kit_step(k, (struct bt_input){.kind = BT_IN_NODE, .node = k->node ? k->node : "n1", .message = o});
 }
 
 static inline void kit_hello(struct kit *k) {

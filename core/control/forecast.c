@@ -1,0 +1,123 @@
+/* Where what a draft wants would go, tried on the planner's own fleet within the step and taken back at once. */
+#include "config.h"
+
+#include "control/draft.h"
+
+struct trial {
+  struct bt_control *c;
+  BT_VEC(uint32_t) placed;          /* in the fleet, by the trial */
+  BT_VEC(struct ctl_inst *) lifted; /* that would go, and hold nothing while it lasts */
+};
+
+static void lift(struct trial *t, struct ctl_service *service) {
+  bt_vec_each(&service->insts, inst) {
+    if ((*inst)->seat == BT_FLEET_NONE)
+      continue;
+    ctl_fleet_release(*inst);
+    bt_vec_push(&t->lifted, *inst);
+  }
+}
+
+static int kept(const struct ctl_service *service) {
+  int n = 0;
+  bt_vec_each(&service->insts, inst) n += !(*inst)->leaving && (*inst)->seat != BT_FLEET_NONE;
+  return n;
+}
+
+/* How many places a step of the plan asks for. What an update replaces goes first, unless its order says otherwise. */
+static int wanted(struct trial *t, const struct ctl_draft *d, const struct ctl_spec *spec, const char *action) {
+  struct ctl_service *service = ctl_service_find(d->app, spec->service->name);
+  int replicas = spec->service->replicas;
+  if (!service || bt_streq(action, "create"))
+    return replicas;
+  if (bt_streq(action, "scale"))
+    return replicas - kept(service);
+  if (spec->service->update.order != BT_START_FIRST || bt_service_exclusive(spec->service))
+    lift(t, service);
+  return replicas;
+}
+
+static json_t *by_node(const struct trial *t, size_t from) {
+  json_t *nodes = json_object();
+  for (size_t i = from; i < t->placed.len; i++) {
+    const char *name = bt_fleet_node_name(t->c->fleet, bt_fleet_node_of(t->c->fleet, t->placed.items[i]));
+    bt_json_set_int(nodes, name, bt_json_int(nodes, name, 0) + 1);
+  }
+  return nodes;
+}
+
+static json_t *try_service(struct trial *t, struct ctl_spec *spec, int n) {
+  size_t from = t->placed.len;
+  BT_AUTO_FREE uint32_t *out = bt_newn(uint32_t, (size_t)n + 1);
+  BT_AUTO_BUF why = {0}, mend = {0};
+  size_t got = ctl_fleet_try(spec, (size_t)n, out);
+  for (size_t i = 0; i < got; i++)
+    bt_vec_push(&t->placed, out[i]);
+  json_t *o = json_object();
+  bt_json_set_str(o, "service", spec->service->name);
+  bt_json_set_int(o, "instances", n);
+  bt_json_set_int(o, "unplaced", n - (int)got);
+  bt_json_set_str(o, "rule", ctl_fleet_rule(spec));
+  bt_json_set(o, "nodes", by_node(t, from));
+  if ((int)got < n) {
+    ctl_fleet_why(spec, &why, &mend);
+    bt_json_set_str(o, "reason", why.data);
+    bt_json_set_str(o, "mend", mend.len ? mend.data : NULL);
+  }
+  return o;
+}
+
+static json_t *reserved(const struct ctl_node *node, const struct bt_control *c) {
+  return json_pack("{s:f, s:I}", "cpus", (double)bt_fleet_node_used(c->fleet, node->number, BT_DIM_CPU) / 1000, "memory",
+                   (json_int_t)bt_fleet_node_used(c->fleet, node->number, BT_DIM_MEMORY));
+}
+
+static json_t *capacity_before(const struct bt_control *c) {
+  json_t *nodes = json_array();
+  for (struct bt_map_iter it = bt_map_iter(c->nodes); bt_map_next(&it);) {
+    const struct ctl_node *node = it.value;
+    json_t *o = json_object();
+    bt_json_set_str(o, "node", node->name);
+    bt_json_set(o, "cpus", json_real(bt_json_num(node->info, "cpus", 0)));
+    bt_json_set_int(o, "memory", bt_json_int(node->info, "memory", 0));
+    bt_json_set(o, "before", reserved(node, c));
+    json_array_append_new(nodes, o);
+  }
+  return nodes;
+}
+
+static void capacity_after(const struct bt_control *c, const json_t *nodes) {
+  size_t i;
+  json_t *o;
+  json_array_foreach(nodes, i, o) bt_json_set(o, "after", reserved(bt_map_get(c->nodes, bt_json_str(o, "node")), c));
+}
+
+json_t *ctl_forecast(const struct ctl_draft *d, const json_t *plan) {
+  struct trial t = {.c = d->app->control};
+  json_t *services = json_array(), *nodes = capacity_before(t.c);
+  size_t i;
+  json_t *step;
+  json_array_foreach(plan, i, step) { /* room is made by what goes before it is asked for */
+    struct ctl_service *gone = bt_streq(bt_json_str(step, "action"), "remove") && bt_streq(bt_json_str(step, "kind"), "service")
+                                   ? ctl_service_find(d->app, bt_json_str_or(step, "name", ""))
+                                   : NULL;
+    if (gone)
+      lift(&t, gone);
+  }
+  json_array_foreach(plan, i, step) {
+    const char *action = bt_json_str_or(step, "action", "");
+    struct ctl_spec *spec = bt_streq(bt_json_str(step, "kind"), "service") ? ctl_spec_find(d->rev, bt_json_str_or(step, "name", "")) : NULL;
+    int n = !spec || bt_streq(action, "keep") || bt_streq(action, "remove") ? 0 : wanted(&t, d, spec, action);
+    if (n > 0)
+      json_array_append_new(services, try_service(&t, spec, n));
+  }
+  capacity_after(t.c, nodes);
+  bt_vec_each(&t.placed, inst) bt_fleet_remove(t.c->fleet, *inst);
+  bt_vec_each(&t.lifted, inst) ctl_fleet_hold(*inst);
+  bt_vec_free(&t.placed);
+  bt_vec_free(&t.lifted);
+  json_t *forecast = json_object();
+  bt_json_set(forecast, "services", services);
+  bt_json_set(forecast, "nodes", nodes);
+  return forecast;
+}

@@ -1,0 +1,101 @@
+/* Control and the planner: who goes where, who waits and why, and what a dry run foretells. */
+#include "config.h"
+
+#include "control_shop.h"
+
+#define PLACED(res) ",'deploy':{'replicas':3,'resources':{'reservations':{" res "}}}"
+
+static void second_node(struct kit *k, const char *labels) {
+  BT_AUTO_FREE char *text = bt_asprintf("{'type':'hello','node':{'name':'n2','cpus':4,'memory':8000000000,'os':'linux','arch':'arm64','labels':%s},"
+                                        "'instances':[]}", labels);
+  k->node = "n2";
+  kit_node(k, text);
+  k->node = NULL;
+}
+
+static long on_node(struct kit *k, const char *node) {
+  BT_AUTO_JSON list = kit_list(k, "instances", NULL);
+  long n = 0;
+  size_t i;
+  json_t *o;
+  json_array_foreach(list, i, o) n += bt_streq(bt_json_str(o, "node"), node);
+  return n;
+}
+
+static void test_forecast(void) {
+  struct kit k = fresh();
+  ok(apply(&k, APP(WEB(PLACED("'cpus':'1'")))), "three of one cpu each on a node of four");
+  is_int(on_node(&k, "n1"), 3, "they are there");
+  const struct bt_reply *reply = kit_request(&k, "app.apply", APP(WEB(PLACED("'cpus':'1'")) "," DB(",'deploy':{'replicas':2,'resources':{'reservations':{'cpus':'0.75'}}}")), true);
+  ok(reply && reply->code == BT_OK, "a dry run with two more of 0.75");
+  const json_t *forecast = bt_json_obj(reply->result, "forecast"), *db = json_array_get(bt_json_arr(forecast, "services"), 0);
+  is_int(json_array_size(bt_json_arr(forecast, "services")), 1, "what stays is not foretold");
+  is_str(bt_json_str(db, "service"), "db", "the new one is");
+  is_int(bt_json_int(db, "unplaced", 0), 1, "one of two has no place");
+  is_str(bt_json_str(db, "reason"), "n1 lacks cpu: it asks for 0.75, and 0.25 is left", "and why");
+  is_str(bt_json_str(db, "mend"), "0.5 more cpu on n1, or a reservation of at most 0.25", "and what would mend it");
+  is_int(bt_json_int(bt_json_obj(db, "nodes"), "n1", 0), 1, "the other goes to n1");
+  const json_t *node = json_array_get(bt_json_arr(forecast, "nodes"), 0);
+  is_int((long long)(bt_json_num(bt_json_obj(node, "before"), "cpus", 0) * 100), 300, "reserved before");
+  is_int((long long)(bt_json_num(bt_json_obj(node, "after"), "cpus", 0) * 100), 375, "and after");
+  reply = kit_request(&k, "app.apply", APP(WEB(",'environment':{'A':'1'},'deploy':{'replicas':4,'resources':{'reservations':{'cpus':'1'}}}")), true);
+  const json_t *web = json_array_get(bt_json_arr(bt_json_obj(reply->result, "forecast"), "services"), 0);
+  is_int(bt_json_int(web, "unplaced", -1), 0, "what an update replaces makes room for it");
+  BT_AUTO_JSON list = kit_list(&k, "nodes", NULL);
+  is_int((long long)bt_json_num(json_array_get(list, 0), "cpus_reserved", 0), 3, "a dry run reserves nothing");
+  kit_end(&k);
+}
+
+static void test_two_nodes(void) {
+  struct kit k = fresh();
+  second_node(&k, "{'zone':'b'}");
+  ok(apply(&k, APP(WEB(PLACED("'cpus':'1.5'")))), "three of 1.5 cpus");
+  is_int(on_node(&k, "n1") + on_node(&k, "n2"), 3, "all have a place");
+  ok(on_node(&k, "n1") > 0 && on_node(&k, "n2") > 0, "on two nodes of four cpus each");
+  ok(apply(&k, APP(WEB(PLACED("'cpus':'1.5'")) "," DB(",'deploy':{'placement':{'constraints':['node.labels.zone == b']}}"))), "and one by its label");
+  is_int(on_node(&k, "n1") + on_node(&k, "n2"), 4, "which is there, too");
+  BT_AUTO_FREE char *id = id_of(&k, "db", 0);
+  BT_AUTO_JSON list = kit_list(&k, "instances", NULL);
+  size_t i;
+  json_t *o;
+  json_array_foreach(list, i, o) if (bt_streq(bt_json_str(o, "instance"), id)) is_str(bt_json_str(o, "node"), "n2", "on the node with the label");
+  ok(apply(&k, APP(WEB(PLACED("'cpus':'1.5'")) "," DB(",'deploy':{'placement':{'constraints':['node.labels.zone == c']}}"))), "a label that none has");
+  kit_all_run(&k);
+  list = (json_decref(list), kit_list(&k, "instances", NULL));
+  const char *reason = NULL;
+  json_array_foreach(list, i, o) if (bt_streq(bt_json_str(o, "service"), "db") && !bt_json_str(o, "node")) reason = bt_json_str(o, "reason");
+  if (reason)
+    ok(strstr(reason, "none of 2 nodes has a place") && strstr(reason, "node.labels.zone = c on n1, which has room"), "why it waits: %s", reason);
+  kit_end(&k);
+}
+
+static void test_ports_by_address(void) {
+  struct kit k = fresh();
+#define AT(ip) "'mode':'host','target':1,'published':'80','protocol':'tcp'" ip
+  ok(apply(&k, APP(WEB(",'ports':[{" AT(",'host_ip':'127.0.0.1'") "}]") "," DB(",'ports':[{" AT(",'host_ip':'127.0.0.2'") "}]"))), "one port on two addresses");
+  is_int(on_node(&k, "n1"), 2, "both have a place");
+  kit_end(&k);
+}
+
+/* A job that has ended holds nothing. */
+static void test_ended(void) {
+  struct kit k = fresh();
+  ok(apply(&k, APP("'once':{'image':'job:1','restart':'no','networks':{'default':null},'deploy':{'mode':'replicated-job','resources':{'reservations':{'cpus':'4'}}}}")), "a job of all four cpus");
+  report_one(&k, "once", "running", true, 0);
+  BT_AUTO_JSON list = kit_list(&k, "nodes", NULL);
+  is_int((long long)bt_json_num(json_array_get(list, 0), "cpus_reserved", 0), 4, "it holds them");
+  BT_AUTO_FREE char *id = id_of(&k, "once", 0);
+  BT_AUTO_FREE char *m = bt_asprintf("{'type':'report','instance':'%s','state':'exited','exit_code':0,'final':true,'started_ms':1}", id);
+  kit_node(&k, m);
+  list = (json_decref(list), kit_list(&k, "nodes", NULL));
+  is_int((long long)bt_json_num(json_array_get(list, 0), "cpus_reserved", 0), 0, "until it has ended");
+  kit_end(&k);
+}
+
+int main(void) {
+  test_forecast();
+  test_two_nodes();
+  test_ports_by_address();
+  test_ended();
+  return done_testing();
+}
