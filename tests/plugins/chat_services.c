@@ -188,6 +188,13 @@ static void use_kv(struct berth_instance *self) {
   done(self, json);
 }
 
+/* Adds a route that takes requests without a token. */
+static void use_route(struct berth_instance *self, const char *path) {
+  struct berth_route r = {.size = sizeof r, .method = "POST", .path = path, .summary = "", .open = true, .handle = on_route, .arg = self};
+  berth_handle route = self->routes->add(self->host, &r);
+  done(self, route ? "{\"route\":true}" : "{\"route\":false}");
+}
+
 static void send(struct berth_instance *self, berth_op op, const struct berth_chat_send *request) {
   const char *what = request->text, *arg = request->channel;
   self->op = op;
@@ -220,6 +227,8 @@ static void send(struct berth_instance *self, berth_op op, const struct berth_ch
     done(self, NULL);
   } else if (strcmp(what, "query") == 0)
     self->query->get(self->host, arg, on_query, self);
+  else if (strcmp(what, "route") == 0)
+    use_route(self, arg);
   else if (strcmp(what, "config") == 0)
     done(self, self->config);
   else if (strcmp(what, "reloads") == 0)

@@ -164,6 +164,22 @@ static void test_routes_service(void) {
   ok(silent.times == 1 && silent.code == BT_CANCELLED, "until the plug-in stops");
 }
 
+/* What comes to /hooks/<entry> proves itself with that entry's secret, so nobody else may hear it, not even while the entry is away. */
+static void test_hooks_are_the_entrys(void) {
+  struct bt_plugin_route route;
+  gives("route", "/hooks/s", "{\"route\":true}");
+  gives("route", "/hooks/s/push", "{\"route\":true}");
+  gives("route", "/hooks/s/*", "{\"route\":true}");
+  gives("route", "/hooks/other", "{\"route\":false}");
+  gives("route", "/hooks/sx", "{\"route\":false}");
+  gives("route", "/hooks/*", "{\"route\":false}");
+  gives("route", "/hooks", "{\"route\":false}");
+  gives("route", "/*", "{\"route\":true}");
+  ok(bt_plugins_route(T.plugins, "POST", "/hooks/s/any", &route, NULL) && route.open, "its own hooks come to it");
+  ok(!bt_plugins_route(T.plugins, "POST", "/hooks/other", &route, NULL), "others' do not, though its prefix is /");
+  ok(bt_plugins_route(T.plugins, "POST", "/elsewhere", &route, NULL), "what else is under that does");
+}
+
 /* ---------------------------------------------------------------- configuration */
 
 static void test_config(void) {
@@ -242,6 +258,7 @@ int main(void) {
      "metrics of plug-ins and about them");
   test_past();
   test_routes_service();
+  test_hooks_are_the_entrys();
   test_config();
   test_secret_changes();
   load_config("{\"room\":\"r\",\"password\":{\"secret\":\"pw\"}}");

@@ -51,6 +51,23 @@ static struct route *route_next(struct route_iter *it) {
   }
 }
 
+static const char hooks[] = "/hooks";
+
+static bool is_hook(const char *path) {
+  return strncmp(path, hooks, sizeof hooks - 1) == 0 && (!path[sizeof hooks - 1] || path[sizeof hooks - 1] == '/');
+}
+
+/* A webhook proves itself with a secret of the entry that it is named after, so what is under /hooks is that entry's alone: else another
+ * plug-in could hear it while the entry is away. */
+static bool others_hook(const struct bt_plugin *entry, const char *path) {
+  const char *name = bt_plugin_name(entry);
+  size_t n = strlen(name);
+  if (!is_hook(path))
+    return false;
+  const char *rest = path + sizeof hooks - 1;
+  return rest[0] != '/' || strncmp(rest + 1, name, n) != 0 || (rest[1 + n] && rest[1 + n] != '/');
+}
+
 static bool path_ok(const char *path) {
   const char *star = strchr(path, '*');
   if (path[0] != '/' || strlen(path) > 256 || strchr(path, '?') || strchr(path, '#') || strchr(path, ' '))
@@ -73,6 +90,11 @@ static berth_handle routes_add(const struct berth_host *host, const struct berth
   if (!entry || !r.method || !r.path || !r.handle || !path_ok(r.path))
     return 0;
   const struct bt_plugin_server *server = entry->plugins->server;
+  if (others_hook(entry, r.path)) {
+    bt_complain(host, "the route %.16s %.200s is not its own: what is under /hooks is named after the entry, so /hooks/%s would be", r.method,
+                r.path, bt_plugin_name(entry));
+    return 0;
+  }
   if (taken(entry->plugins, r.method, r.path) || server->path_reserved(server->arg, r.method, r.path)) {
     bt_complain(host, "the route %.16s %.200s is taken", r.method, r.path);
     return 0;
@@ -104,7 +126,10 @@ const struct berth_host_routes bt_service_routes = {
 
 /* ---------------------------------------------------------------- the server's side */
 
+/* A prefix that begins above /hooks does not reach into it. */
 static bool matches(const struct route *r, const char *path) {
+  if (is_hook(path) && !is_hook(r->path))
+    return false;
   return r->prefix ? strncmp(r->path, path, r->prefix) == 0 : strcmp(r->path, path) == 0;
 }
 

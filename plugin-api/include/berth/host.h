@@ -250,8 +250,9 @@ struct berth_route_request {
 struct berth_route {
   size_t size;
   const char *method;               /* "GET", "POST" */
-  const char *path;                 /* exact: "/metrics"; or under a prefix: "/hooks/github/" followed by a star. Exact goes
-                                       before prefix, the longer prefix before the shorter */
+  const char *path;                 /* exact: "/metrics"; or under a prefix: "/files/" followed by a star. Exact goes before
+                                       prefix, the longer prefix before the shorter. Webhooks come to "/hooks/<name>", the name
+                                       of the entry (host->name), or below it: of /hooks an entry gets nothing else */
   const char *summary;              /* for the OpenAPI document */
   bool open;                        /* true: no API token is asked for (the plug-in proves the caller itself) */
   /* Answer with routes->reply exactly once, at any time within 30 s; then the host answers 504. */
