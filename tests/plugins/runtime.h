@@ -234,7 +234,7 @@ static void rt_cleanup_objects(void) {
      DOCKER "rmi -f $i; done >/dev/null 2>&1", R.socket, R.label, R.socket, R.full, R.socket);
 }
 
-static int rt_finish(void) {
+__attribute__((unused)) static int rt_finish(void) {
   test_free_server();
   if (engine_there(R.socket))
     rt_cleanup_objects();
