@@ -20,10 +20,9 @@ static struct {
   void (*on_message)(void *arg, const struct bt_message *message);
   berth_handle handles[n_handles];
   size_t n, open; /* open: ends that are owed to the plug-in */
-  struct bt_buf bytes;
 } F;
 
-/* ---------------------------------------------------------------- a link */
+/* ---------------------------------------------------------------- a link: what is sent is looked at by nobody here */
 
 static bool next_line(struct bt_message *m) {
   if (F.at >= F.limit)
@@ -45,9 +44,8 @@ struct bt_link *bt_link_new(const struct bt_link_setup *setup) {
 }
 
 size_t bt_link_send(struct bt_link *link, json_t *head_steal, const void *bytes, size_t len) {
-  (void)link;
-  F.bytes.len = 0;
-  bt_wire_put(&F.bytes, head_steal, bytes, len);
+  (void)link, (void)bytes;
+  json_decref(head_steal);
   return len;
 }
 
@@ -103,9 +101,9 @@ static bool told_data(void *arg, const void *data, size_t len) {
   return sum(data, len) % 3 != 0; /* now and then it pauses */
 }
 static ssize_t told_read(void *arg, void *buf, size_t room) {
-  (void)arg;
-  memset(buf, 'b', room / 2);
-  return F.limit - F.at > 100 ? -1 : F.limit - F.at > 50 ? (ssize_t)room / 2 : 0;
+  (void)arg, (void)room;
+  memset(buf, 'b', 100);
+  return F.limit - F.at > 100 ? -1 : F.limit - F.at > 50 ? 100 : 0;
 }
 static void told_done(void *arg, enum berth_code code, const char *message, int status, const char *body, size_t len) {
   (void)status;
