@@ -25,7 +25,7 @@ _berth() {
     network) COMPREPLY=($(compgen -W " ls rm" -- "$cur")) ;;
     image) COMPREPLY=($(compgen -W " prune" -- "$cur")) ;;
     source) COMPREPLY=($(compgen -W " ls inspect" -- "$cur")) ;;
-    node) COMPREPLY=($(compgen -W " ls inspect" -- "$cur")) ;;
+    node) COMPREPLY=($(compgen -W " cordon uncordon ls inspect" -- "$cur")) ;;
     plugin) COMPREPLY=($(compgen -W " ls new" -- "$cur")) ;;
     policy) COMPREPLY=($(compgen -W " ls test" -- "$cur")) ;;
     "up")
@@ -449,6 +449,28 @@ _berth() {
         COMPREPLY=($(compgen -W " --format --host -H --namespace -n --help -h --version -V" -- "$cur"))
       else
         COMPREPLY=($(compgen -W "$({ berth ls -q; } 2>/dev/null)" -- "$cur"))
+      fi ;;
+    "node cordon")
+      case $prev in
+        --format) COMPREPLY=($(compgen -W "table json" -- "$cur")); return ;;
+        --host|-H) :; return ;;
+        --namespace|-n) :; return ;;
+      esac
+      if [[ $cur == -* ]]; then
+        COMPREPLY=($(compgen -W " --format --host -H --namespace -n --help -h --version -V" -- "$cur"))
+      else
+        COMPREPLY=($(compgen -W "$({ berth node ls -q; } 2>/dev/null)" -- "$cur"))
+      fi ;;
+    "node uncordon")
+      case $prev in
+        --format) COMPREPLY=($(compgen -W "table json" -- "$cur")); return ;;
+        --host|-H) :; return ;;
+        --namespace|-n) :; return ;;
+      esac
+      if [[ $cur == -* ]]; then
+        COMPREPLY=($(compgen -W " --format --host -H --namespace -n --help -h --version -V" -- "$cur"))
+      else
+        COMPREPLY=($(compgen -W "$({ berth node ls -q; } 2>/dev/null)" -- "$cur"))
       fi ;;
     "node ls")
       case $prev in

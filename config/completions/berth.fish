@@ -227,6 +227,12 @@ complete -c berth -n '__fish_seen_subcommand_from source; and __fish_seen_subcom
 complete -c berth -n '__fish_seen_subcommand_from source; and test (count (commandline -opc)) -eq 2' -a inspect -d 'Print all that is known of an app\'s repository as JSON'
 complete -c berth -n '__fish_seen_subcommand_from source; and __fish_seen_subcommand_from inspect' -l format -d 'JSON is what is printed' -x
 complete -c berth -n '__fish_seen_subcommand_from source; and __fish_seen_subcommand_from inspect' -xa '(begin; berth ls -q; end 2>/dev/null)'
+complete -c berth -n '__fish_seen_subcommand_from node; and test (count (commandline -opc)) -eq 2' -a cordon -d 'Let nodes take no new instances; they run on'
+complete -c berth -n '__fish_seen_subcommand_from node; and __fish_seen_subcommand_from cordon' -l format -d 'how to print' -xa 'table json'
+complete -c berth -n '__fish_seen_subcommand_from node; and __fish_seen_subcommand_from cordon' -xa '(begin; berth node ls -q; end 2>/dev/null)'
+complete -c berth -n '__fish_seen_subcommand_from node; and test (count (commandline -opc)) -eq 2' -a uncordon -d 'Let nodes take instances again'
+complete -c berth -n '__fish_seen_subcommand_from node; and __fish_seen_subcommand_from uncordon' -l format -d 'how to print' -xa 'table json'
+complete -c berth -n '__fish_seen_subcommand_from node; and __fish_seen_subcommand_from uncordon' -xa '(begin; berth node ls -q; end 2>/dev/null)'
 complete -c berth -n '__fish_seen_subcommand_from node; and test (count (commandline -opc)) -eq 2' -a ls -d 'List nodes'
 complete -c berth -n '__fish_seen_subcommand_from node; and __fish_seen_subcommand_from ls' -l format -d 'how to print' -xa 'table json'
 complete -c berth -n '__fish_seen_subcommand_from node; and __fish_seen_subcommand_from ls' -l quiet -s q -d 'names only, one a line'

@@ -117,6 +117,16 @@ static void get_nodes(struct bt_api *api, struct bt_exchange *x) { bt_reply_list
 
 static void get_node(struct bt_api *api, struct bt_exchange *x) { bt_reply_one(api, x, "nodes", NULL, x->params[0]); }
 
+static void cordon(struct bt_api *api, struct bt_exchange *x, bool on) {
+  json_t *args = json_object();
+  bt_json_set_str(args, "node", x->params[0]);
+  bt_json_set_bool(args, "cordoned", on);
+  bt_api_write(api, x, "node.cordon", args, false, NULL);
+}
+
+static void post_cordon(struct bt_api *api, struct bt_exchange *x) { cordon(api, x, true); }
+static void post_uncordon(struct bt_api *api, struct bt_exchange *x) { cordon(api, x, false); }
+
 static void get_namespaces(struct bt_api *api, struct bt_exchange *x) { bt_reply_list(api, x, "namespaces", NULL, NULL); }
 
 /* ---------------------------------------------------------------- images */
@@ -155,6 +165,10 @@ static const struct bt_route routes[] = {
      .response = "[PolicyTest]", .handle = test_policies},
     {.method = "GET", .pattern = "/v1/nodes", .summary = "Nodes", .query = paging, .response = "[Node]", .handle = get_nodes},
     {.method = "GET", .pattern = "/v1/nodes/{node}", .summary = "A node", .response = "Node", .handle = get_node},
+    {.method = "POST", .pattern = "/v1/nodes/{node}/cordon", .summary = "Let a node take no new instances; it runs on", .response = "Cordon",
+     .handle = post_cordon},
+    {.method = "POST", .pattern = "/v1/nodes/{node}/uncordon", .summary = "Let a node take instances again", .response = "Cordon",
+     .handle = post_uncordon},
     {.method = "GET", .pattern = "/v1/namespaces", .summary = "Namespaces", .query = paging, .response = "[Namespace]",
      .handle = get_namespaces},
     {.method = "POST", .pattern = "/v1/images/prune", .summary = "Remove images that no container uses", .response = "Any",

@@ -62,6 +62,8 @@ BT_VERB(plugin_ls);
 BT_VERB(plugin_new);
 BT_VERB(policy_ls);
 BT_VERB(policy_test);
+BT_VERB(node_cordon);
+BT_VERB(node_uncordon);
 BT_VERB(node_ls);
 BT_VERB(node_inspect);
 BT_VERB(secret_ls);

@@ -207,6 +207,28 @@ int bt_verb_secret_rm(struct bt_cli *cli, struct bt_err **err) { return bt_cli_d
 int bt_verb_volume_rm(struct bt_cli *cli, struct bt_err **err) { return bt_cli_delete_each(cli, "volumes", "removed", err); }
 int bt_verb_network_rm(struct bt_cli *cli, struct bt_err **err) { return bt_cli_delete_each(cli, "networks", "removed", err); }
 
+/* POST to nodes/NODE/what for each; JSON: an array of what was answered. */
+static int cordon_each(struct bt_cli *cli, const char *what, const char *said, struct bt_err **err) {
+  int rc = bt_cli_connect(cli, err);
+  BT_AUTO_JSON done = json_array();
+  for (size_t i = 0; rc == 0 && i < cli->args.rest.len; i++) {
+    const char *name = cli->args.rest.items[i];
+    json_t *result = NULL;
+    BT_AUTO_FREE char *path = bt_url_path("nodes", name, what, NULL);
+    rc = bt_conn_call(cli->conn, "POST", path, NULL, 0, &result, err);
+    if (rc == 0 && !cli->json)
+      bt_cli_say("%s %s%s\n", name, bt_json_bool(result, "changed", false) ? "" : "already ", said);
+    if (rc == 0)
+      json_array_append_new(done, result);
+  }
+  if (cli->json && (rc == 0 || json_array_size(done)))
+    bt_out_json(done);
+  return rc;
+}
+
+int bt_verb_node_cordon(struct bt_cli *cli, struct bt_err **err) { return cordon_each(cli, "cordon", "takes no new instances; it runs on", err); }
+int bt_verb_node_uncordon(struct bt_cli *cli, struct bt_err **err) { return cordon_each(cli, "uncordon", "takes new instances", err); }
+
 int bt_verb_image_prune(struct bt_cli *cli, struct bt_err **err) {
   BT_AUTO_JSON result = NULL;
   char freed[32];

@@ -71,6 +71,7 @@ enum bt_input_kind {
  * instance.restart {namespace, instance}                                          {instance}
  * secret.put    {namespace, name, sealed, fingerprint, size}                      {name, changed}; rolls services that use it
  * secret.delete {namespace, name}      CONFLICT where in use                      {}
+ * node.cordon   {node, cordoned: bool}  it takes no new instances, and runs on      {node, cordoned, changed}
  * volume.delete {namespace, name}      CONFLICT where in use                      {}
  * network.delete{namespace, name}      CONFLICT where in use                      {}
  * source.put    {namespace, app, source: as model/source.h has it}                {app, changed, source}

@@ -38,7 +38,8 @@ void ctl_fleet_node(struct bt_control *c, struct ctl_node *node) {
   add_attr(&attrs, "", "node.role", bt_json_str_or(labels, "role", "worker"));
   add_attr(&attrs, "", "node.platform.os", bt_json_str_or(node->info, "os", "linux"));
   add_attr(&attrs, "", "node.platform.arch", bt_json_str_or(node->info, "arch", ""));
-  struct bt_fleet_node as = {.name = node->name, .attrs = attrs.v.items, .nattrs = attrs.v.len, .open = node->connected && node->ready};
+  struct bt_fleet_node as = {.name = node->name, .attrs = attrs.v.items, .nattrs = attrs.v.len, .open = node->connected && node->ready && !node->cordoned,
+                             .closed = node->cordoned ? "is cordoned" : NULL};
   for (int d = 0; d < BT_FLEET_DIMS; d++)
     as.room[d] = UNKNOWN_ROOM;
   if (cpus > 0)

@@ -215,7 +215,8 @@ json_t *ctl_res_json(const struct ctl_res *res) {
 json_t *ctl_node_json(const struct ctl_node *node) {
   json_t *o = json_copy(node->info);
   bt_json_set_str(o, "node", node->name);
-  bt_json_set_str(o, "status", !node->connected ? "disconnected" : node->ready ? "ready" : "unavailable");
+  bt_json_set_str(o, "status", !node->connected ? "disconnected" : !node->ready ? "unavailable" : node->cordoned ? "cordoned" : "ready");
+  bt_json_set_bool(o, "cordoned", node->cordoned);
   set_or_null(o, "message", node->message);
   return o;
 }

@@ -210,6 +210,7 @@ struct ctl_node {
   char *name;
   json_t *info; /* of hello */
   bool connected, ready, unsaved;
+  bool cordoned; /* a person said: no new instances */
   char *message;
   uint32_t number; /* in the fleet */
   int instances;
@@ -525,6 +526,7 @@ void ctl_reply(struct bt_control *c, uint64_t request, json_t *result_steal);
 void ctl_reply_err(struct bt_control *c, uint64_t request, enum bt_code code, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 void ctl_node_message(struct bt_control *c, const char *node, const json_t *message);
+void ctl_node_cordon(struct bt_control *c, const struct bt_request *request);
 void ctl_node_down(struct bt_control *c, const char *node);
 void ctl_reconcile(struct ctl_app *app);
 void ctl_event(struct bt_control *c, const char *severity, const char *type, const char *ns, const char *app, const char *subject,

@@ -87,7 +87,8 @@ static int load_node(struct bt_control *c, const char *key, const json_t *o) {
   struct ctl_node *node = ctl_node_get(c, key);
   json_decref(node->info);
   node->info = json_deep_copy(o);
-  static const char *const own[] = {"node", "status", "message"};
+  static const char *const own[] = {"node", "status", "message", "cordoned"};
+  node->cordoned = bt_json_bool(o, "cordoned", false);
   for (size_t i = 0; i < BT_COUNT(own); i++)
     json_object_del(node->info, own[i]);
   ctl_fleet_node(c, node);

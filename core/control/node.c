@@ -256,6 +256,31 @@ static void node_status(struct bt_control *c, const char *name, const json_t *m)
     ctl_dirty(it.value);
 }
 
+void ctl_node_cordon(struct bt_control *c, const struct bt_request *request) {
+  const char *name = bt_json_str_or(request->args, "node", "");
+  bool on = bt_json_bool(request->args, "cordoned", true);
+  struct ctl_node *node = bt_map_get(c->nodes, name);
+  if (!node) {
+    ctl_reply_err(c, request->id, BT_NOT_FOUND, "there is no node %.80s; see: berth node ls", name);
+    return;
+  }
+  bool changed = node->cordoned != on;
+  if (changed && !request->dry_run) {
+    node->cordoned = on;
+    ctl_fleet_node(c, node);
+    save(c, node);
+    ctl_event(c, "info", on ? "node.cordoned" : "node.uncordoned", NULL, NULL, name, NULL, "%s %s", request->actor,
+              on ? "cordons the node: it takes no new instances, and runs on" : "lets the node take instances again");
+    for (struct bt_map_iter it = bt_map_iter(c->apps); !on && bt_map_next(&it);)
+      ctl_dirty(it.value);
+  }
+  json_t *result = json_object();
+  bt_json_set_str(result, "node", name);
+  bt_json_set_bool(result, "cordoned", on);
+  bt_json_set_bool(result, "changed", changed);
+  ctl_reply(c, request->id, result);
+}
+
 void ctl_node_message(struct bt_control *c, const char *node, const json_t *m) {
   const char *type = bt_json_str_or(m, "type", "");
   if (bt_streq(type, "hello"))

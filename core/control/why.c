@@ -245,11 +245,12 @@ static json_t *why_resource(const struct bt_control *c, const struct ctl_res *re
 
 static json_t *why_node(const struct ctl_node *node, const char *object, int64_t now_ms) {
   struct answer a = answer_start(object, "node", now_ms);
-  const char *is = !node->connected ? "not connected" : node->ready ? "ready" : "unavailable";
+  const char *is = !node->connected ? "not connected" : !node->ready ? "unavailable" : node->cordoned ? "cordoned: it takes no new instances, and runs on" : "ready";
   BT_AUTO_FREE char *summary = bt_asprintf("node %s is %s with %d instance%s%s%s", node->name, is, node->instances, node->instances == 1 ? "" : "s", node->message ? ": " : "",
                                            node->message ? node->message : "");
-  add_reason(&a, summary, 0, node->ready ? "ready" : "unavailable");
-  return answer_end(&a, summary, node->ready ? NULL : "see what the engine says: berth doctor");
+  add_reason(&a, summary, 0, !node->ready ? "unavailable" : node->cordoned ? "cordoned" : "ready");
+  BT_AUTO_FREE char *open = bt_asprintf("to let it take instances again: berth node uncordon %s", node->name);
+  return answer_end(&a, summary, !node->ready ? "see what the engine says: berth doctor" : node->cordoned ? open : NULL);
 }
 
 static json_t *why_route(const struct bt_control *c, const char *ns, const char *name, const char *object, int64_t now_ms) {

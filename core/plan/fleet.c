@@ -217,6 +217,7 @@ uint32_t bt_fleet_node_set(struct bt_fleet *f, const struct bt_fleet_node *want)
   }
   memcpy(node->room, want->room, sizeof node->room);
   node->open = want->open;
+  node->closed = want->closed ? fl_intern(f, want->closed) : NULL;
   fl_freed(f, n);
   node_moved(f, n);
   fl_layers_node(f, n);

@@ -58,7 +58,8 @@ struct bt_fleet_node {
   const struct bt_taint *taints;
   size_t ntaints;
   int64_t room[BT_FLEET_DIMS]; /* what may be reserved: after the system's reserve and the pool's overcommit */
-  bool open;                   /* takes new instances: ready, and not cordoned */
+  bool open;                   /* takes new instances */
+  const char *closed;          /* why it does not, for a person ("is cordoned"); NULL: it is not ready */
 };
 /* Adds a node, or changes the one of that name; its instances stay. Returns its number, which never changes. */
 uint32_t bt_fleet_node_set(struct bt_fleet *fleet, const struct bt_fleet_node *node);

@@ -51,6 +51,7 @@ struct fl_node {
   struct bt_attr *attrs; /* strings are interned */
   struct bt_taint *taints;
   uint32_t nattrs, ntaints, class, pos, head, count;
+  const char *closed; /* interned */
   bool open, uncounted; /* its instances are not in the domains' counts: its labels changed */
   int64_t room[BT_FLEET_DIMS], used[BT_FLEET_DIMS];
 };

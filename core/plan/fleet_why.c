@@ -200,7 +200,7 @@ static void by_room(const struct bt_fleet *f, const struct fl_shape *s, const st
 
 struct report {
   struct reasons reasons;
-  size_t nodes, closed;
+  size_t nodes, unready;
   const char *name; /* of the last */
   uint32_t roomiest;  /* node that lacks least and has no other obstacle */
   struct obstacle nearest;
@@ -215,7 +215,7 @@ static void look(struct bt_fleet *f, struct fl_shape *s, uint32_t n, struct repo
   const struct fl_node *node = &f->nodes.items[n];
   struct obstacle o = {.closed = !node->open};
   r->nodes++;
-  r->closed += !node->open;
+  r->unready += !node->open && !node->closed;
   r->name = node->name;
   by_names(s, node, &o);
   by_class(f, s, node, &o);
@@ -223,7 +223,7 @@ static void look(struct bt_fleet *f, struct fl_shape *s, uint32_t n, struct repo
   by_skew(f, s, node, &o);
   by_room(f, s, node, &o);
   if (o.closed)
-    count(&r->reasons, "closed to new instances");
+    count(&r->reasons, node->closed ? node->closed : "is not ready");
   else if (o.others > 0)
     count(&r->reasons, o.text);
   else if (o.dim < BT_FLEET_DIMS) {
@@ -285,7 +285,7 @@ void bt_fleet_why(struct bt_fleet *f, uint32_t shape, struct bt_buf *why, struct
   for (uint32_t n = 0; n < f->nodes.len; n++)
     if (f->nodes.items[n].name)
       look(f, s, n, &r);
-  if (r.nodes == r.closed) {
+  if (r.nodes == r.unready) {
     bt_buf_adds(why, "no node is ready");
     bt_vec_free(&r.reasons.v);
     return;

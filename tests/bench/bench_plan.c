@@ -169,8 +169,8 @@ static void verify_zones(struct world *w, const struct bt_need **of, uint32_t zo
 }
 
 static const char *verify(struct world *w, uint32_t zones) {
-  const struct bt_need **of = (const struct bt_need **)bt_newn(void *, w->insts.len + 1);
-  const struct bt_need **by = (const struct bt_need **)bt_newn(void *, 1 << 16);
+  const struct bt_need **of = bt_calloc(w->insts.len + 1, sizeof *of);
+  const struct bt_need **by = bt_calloc(1 << 16, sizeof *by);
   for (size_t i = 0; i < w->insts.len; i++) {
     uint32_t shape = bt_fleet_shape_of(w->fleet, w->insts.items[i]);
     if (!by[shape])

@@ -94,6 +94,12 @@ like "$out" 'is in use by .*berth down' "and how it comes free"
 like "$(berth why web)" "$app/web" "why"
 like "$(berth history)" 'deployed' "history"
 like "$(berth node ls)" 'ready' "node ls"
+node=$(berth node ls -q)
+succeeds "a node is cordoned" berth node cordon "$node"
+like "$(berth node ls)" 'cordoned' "which its status says"
+like "$(berth why "node/$node")" "berth node uncordon $node" "and why says the way back"
+is "$(berth node uncordon "$node" --format json | jq -c '.[0] | [.cordoned, .changed]')" '[false,true]' "it takes instances again"
+fails "a node that is not there" 3 berth node cordon nope
 like "$(berth volume ls)" "${app}_data" "volume ls"
 like "$(berth network ls)" "${app}_default" "network ls"
 like "$(berth plugin ls)" 'runtime-docker.*ok' "plugin ls"

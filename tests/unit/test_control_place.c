@@ -92,7 +92,29 @@ static void test_ended(void) {
   kit_end(&k);
 }
 
+static void test_cordon(void) {
+  struct kit k = fresh();
+  ok(apply(&k, APP(WEB(",'deploy':{'replicas':1}"))), "one instance");
+  const struct bt_reply *reply = kit_request(&k, "node.cordon", "{'node':'n1','cordoned':true}", false);
+  ok(reply && reply->code == BT_OK && bt_json_bool(reply->result, "changed", false), "the node is cordoned");
+  reply = kit_request(&k, "node.cordon", "{'node':'n1','cordoned':true}", false);
+  ok(reply && reply->code == BT_OK && !bt_json_bool(reply->result, "changed", true), "and then it is so already");
+  refused(&k, "node.cordon", "{'node':'nope'}", BT_NOT_FOUND, "there is no node nope");
+  kit_reload(&k);
+  kit_hello_again(&k);
+  BT_AUTO_JSON list = kit_list(&k, "nodes", NULL);
+  is_str(bt_json_str(json_array_get(list, 0), "status"), "cordoned", "also after the server's restart");
+  is_int(on_node(&k, "n1"), 1, "what runs there runs on");
+  ok(apply(&k, APP(WEB(",'deploy':{'replicas':1}") "," DB(""))), "one more");
+  is_int(on_node(&k, "n1"), 1, "has no place");
+  reason_is(&k, "db", "n1 is cordoned. It would fit with n1 taking instances again");
+  kit_request(&k, "node.cordon", "{'node':'n1','cordoned':false}", false);
+  is_int(on_node(&k, "n1"), 2, "until the node takes instances again");
+  kit_end(&k);
+}
+
 int main(void) {
+  test_cordon();
   test_forecast();
   test_two_nodes();
   test_ports_by_address();
