@@ -2,11 +2,12 @@
 
 #include <strings.h>
 
+/* What is no text is left out: the host refuses it before. */
 static void globs_read(const json_t *list, struct cw_globs *out) {
   size_t i;
   json_t *item;
   out->items = pu_calloc(json_array_size(list), sizeof *out->items);
-  json_array_foreach(list, i, item) out->items[out->n++] = pu_strdup(json_string_value(item));
+  json_array_foreach(list, i, item) if (json_is_string(item)) out->items[out->n++] = pu_strdup(json_string_value(item));
 }
 
 static void globs_free(struct cw_globs *g) {
