@@ -5,11 +5,14 @@
 #include <stdio.h>
 
 #include "base/buf.h"
+#include "base/json.h"
 #include "base/mem.h"
 #include "base/nearest.h"
+#include "compose/short.h"
 #include "compose/support.h"
 #include "compose/values.h"
 #include "compose/xberth.h"
+#include "model/route.h"
 
 enum { MAX_ROUTES = 32, MAX_NAMES = 64, MAX_HOST = 253, MAX_PATH = 200, MAX_BODY = 12 * 1024, MAX_CIDRS = 64 };
 
@@ -144,8 +147,10 @@ static void tls(const struct item *it) {
     struct bt_yaml *map = bt_yaml_new(BT_YAML_MAP, n->loc);
     bt_xberth_set(map, "secret", bt_yaml_str(n->text, n->loc));
     bt_node_become(n, map);
+  } else if (n->kind != BT_YAML_MAP) {
+    bt_xberth_wrong(it->load, n, here, "a secret's name or a mapping");
   }
-  if (!bt_xberth_only(it->load, n, here, keys))
+  if (n->kind != BT_YAML_MAP || !bt_xberth_only(it->load, n, here, keys))
     return;
   const struct bt_yaml *secret = bt_yaml_get(n, "secret");
   if (!secret || secret->kind != BT_YAML_STR || !*secret->text)
@@ -216,18 +221,28 @@ static void rate_limit(const struct item *it) {
   bt_xberth_duration(it->load, n, "period", 1000000000, "1s", here);
 }
 
+/* "10.0.0.1", "10.0.0.0/8", "fd00::/8". */
+static bool is_network(const char *text) {
+  const char *slash = strchr(text, '/');
+  BT_AUTO_FREE char *address = bt_strndup(text, slash ? (size_t)(slash - text) : strlen(text));
+  long long bits;
+  return bt_is_ip(address) && (!slash || bt_parse_i64(slash + 1, 0, strchr(address, ':') ? 128 : 32, &bits));
+}
+
 static void allow(const struct item *it, struct bt_yaml *maintenance, const struct bt_place *place) {
   struct bt_yaml *n = bt_yaml_get(maintenance, "allow");
   const struct bt_place *here = BT_PLACE_KEY(place, "allow");
   if (!n)
     return;
-  bool good = n->kind == BT_YAML_SEQ && n->seq.len <= MAX_CIDRS;
-  for (size_t i = 0; good && i < n->seq.len; i++) {
-    const char *text = n->seq.items[i]->kind == BT_YAML_STR ? n->seq.items[i]->text : "";
-    good = *text && strlen(text) < 50 && strspn(text, "0123456789abcdefABCDEF.:/") == strlen(text);
-  }
-  if (!good)
+  if (n->kind != BT_YAML_SEQ || n->seq.len > MAX_CIDRS) {
     bt_xberth_wrong(it->load, n, here, "a list of up to 64 addresses or networks, such as 10.0.0.0/8");
+    return;
+  }
+  for (size_t i = 0; i < n->seq.len; i++) {
+    const struct bt_yaml *one = n->seq.items[i];
+    if (one->kind != BT_YAML_STR || !is_network(one->text))
+      bt_xberth_wrong(it->load, one, BT_PLACE_ITEM(here, i), "an address or a network such as 10.0.0.0/8");
+  }
 }
 
 static void one_line(const struct item *it, struct bt_yaml *map, const char *key, const char *otherwise, const struct bt_place *place) {
@@ -325,6 +340,35 @@ static void route(struct bt_load *load, struct bt_yaml *n, const struct bt_place
   rate_limit(&it);
 }
 
+/* A request that both items mean, or NULL; the caller frees. */
+static char *means_both(const struct bt_yaml *a, const struct bt_yaml *b) {
+  BT_AUTO_ERR err = NULL;
+  struct bt_routes one = {0}, other = {0};
+  BT_AUTO_JSON first = json_pack("[o]", bt_yaml_json(a));
+  BT_AUTO_JSON second = json_pack("[o]", bt_yaml_json(b));
+  char *both = bt_routes_parse("", first, &one, &err) == 0 && bt_routes_parse("", second, &other, &err) == 0
+                   ? bt_route_overlap(&one.items[0], &other.items[0])
+                   : NULL;
+  bt_routes_free(&one);
+  bt_routes_free(&other);
+  return both;
+}
+
+/* Two items of one service that mean the same request: only one could be. Where an item is wrong in itself nothing is compared. */
+static void clashes(struct bt_load *load, const struct bt_yaml *routes, const struct bt_place *place) {
+  if (load->diags->errors)
+    return;
+  for (size_t i = 1; i < routes->seq.len; i++)
+    for (size_t j = 0; j < i; j++) {
+      BT_AUTO_FREE char *both = means_both(routes->seq.items[i], routes->seq.items[j]);
+      if (!both)
+        continue;
+      BT_AUTO_FREE char *where = bt_place_text(BT_PLACE_ITEM(place, i));
+      bt_diag_error(load->diags, routes->seq.items[i]->loc, "%s means %s, as routes[%zu] does; keep one of them", where, both, j);
+      break;
+    }
+}
+
 void bt_xberth_routes(struct bt_load *load, struct bt_yaml *routes, const struct bt_place *place) {
   if (routes->kind != BT_YAML_SEQ || routes->seq.len > MAX_ROUTES) {
     bt_xberth_wrong(load, routes, place, "a list of at most 32 routes");
@@ -332,6 +376,7 @@ void bt_xberth_routes(struct bt_load *load, struct bt_yaml *routes, const struct
   }
   for (size_t i = 0; i < routes->seq.len; i++)
     route(load, routes->seq.items[i], BT_PLACE_ITEM(place, i));
+  clashes(load, routes, place);
 }
 
 void bt_xberth_route_secrets(const struct bt_yaml *service, void (*found)(void *arg, const struct bt_yaml *name), void *arg) {

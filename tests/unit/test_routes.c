@@ -56,7 +56,14 @@ static void test_errors(void) {
   says(A "        - {port: 1, sticky: {by: cookie, lifetime: 5m}}\n", "sticky.lifetime must be left out with by: cookie");
   says(A "        - {port: 1, sticky: {cookie: \"a;b\"}}\n", "sticky.cookie must be a cookie's name");
   says(A "        - {port: 1, rate_limit: {period: 1s}}\n", "rate_limit.requests must be there");
-  says(A "        - {port: 1, maintenance: {allow: [everybody]}}\n", "maintenance.allow must be a list of up to 64 addresses or networks");
+  says(A "        - {port: 1, maintenance: {allow: [everybody]}}\n", "maintenance.allow[0] must be an address or a network");
+  says(A "        - {port: 1, maintenance: {allow: [10.0.0.0/8, 300.0.0.1]}}\n", "/p/c.yaml:6:55: error: services.a.x-berth.routes[0].maintenance.allow[1] must be an address or a network such as 10.0.0.0/8, not \"300.0.0.1\"");
+  says(A "        - {port: 1, maintenance: {allow: [10.0.0.0/33]}}\n", "allow[0] must be an address");
+  says(A "        - {port: 1, maintenance: {allow: [\"::1/129\"]}}\n", "allow[0] must be an address");
+  says(A "        - {port: 1, maintenance: {allow: [\"10.0.0.0/\"]}}\n", "allow[0] must be an address");
+  says(A "        - {port: 1, tls: true}\n", "routes[0].tls must be a secret's name or a mapping");
+  says(A "        - {hosts: [b.example, a.example], port: 1}\n        - {hosts: A.example, port: 2}\n",
+       "/p/c.yaml:7:11: error: services.a.x-berth.routes[1] means a.example/, as routes[0] does; keep one of them");
   says(A "        - {port: 1, client_address: telepathy}\n", "client_address must be header, proxy-v1, proxy-v2 or none");
   says(A "        - {port: 1, tls: nosuch}\n", "services.a refers to secret \"nosuch\", which is not defined");
   says(A "        - {port: 1, colour: red}\n", "routes[0].colour is not known");
