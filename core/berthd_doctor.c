@@ -70,6 +70,41 @@ static void check_policies(struct bt_daemon *d, json_t *report) {
     bt_finding_add(report, "policies", "in force", text, "ok", NULL);
 }
 
+/* One row for all things of a kind: how many of them are well, and the first that is not. */
+static void check_things(json_t *report, const char *element, const char *declared, const char *mend, const json_t *things,
+                         const char *(*wrong)(const json_t *thing), const char *name) {
+  size_t i, bad = 0;
+  json_t *thing, *first = NULL;
+  json_array_foreach(things, i, thing) {
+    if (!wrong(thing))
+      continue;
+    first = bad++ ? first : thing;
+  }
+  if (!json_array_size(things))
+    return;
+  BT_AUTO_FREE char *found = first ? bt_asprintf("%zu of %zu are not: %s of app %s: %s", bad, json_array_size(things), bt_json_str_or(first, name, "?"),
+                                                 bt_json_str_or(first, "app", "?"), wrong(first))
+                                   : bt_asprintf("%zu of %zu", json_array_size(things), json_array_size(things));
+  bt_finding_add(report, element, declared, found, first ? "warning" : "ok", first ? mend : NULL);
+}
+
+static const char *route_wrong(const json_t *route) {
+  const char *state = bt_json_str(route, "state");
+  return bt_streq(state, "refused") || bt_streq(state, "unserved") ? bt_json_str_or(route, "message", "it is not served") : NULL;
+}
+
+static const char *source_wrong(const json_t *source) {
+  return bt_streq(bt_json_str(source, "state"), "failed") ? bt_json_str_or(source, "error", "it failed") : NULL;
+}
+
+static void check_apps(struct bt_daemon *d, json_t *report) {
+  BT_AUTO_JSON routes = bt_daemon_list(d, "routes", 0);
+  BT_AUTO_JSON sources = bt_daemon_list(d, "sources", 0);
+  check_things(report, "routes", "all are served", "\"berth route ls\" names them all, \"berth why route/NAME\" what mends one", routes, route_wrong, "route");
+  check_things(report, "repositories", "all are followed", "\"berth source ls\" names them all; push a commit that mends it, or \"berth sync APP\"",
+               sources, source_wrong, "repository");
+}
+
 static void check_loop(struct bt_daemon *d, json_t *report) {
   struct bt_loop_stats loop;
   bt_loop_stats(d->loop, &loop);
@@ -195,6 +230,7 @@ static void probed(void *arg, json_t *probes_steal) {
     BT_AUTO_JSON products = products_of(doctor->d, probes);
     BT_AUTO_JSON table = bt_plugins_table(doctor->d->plugins, products);
     json_array_extend(doctor->report, table);
+    check_apps(doctor->d, doctor->report);
     check_policies(doctor->d, doctor->report);
     check_loop(doctor->d, doctor->report);
   }

@@ -204,9 +204,12 @@ like "$(row secure.example/ .message)" "HAProxy refuses it: .*(certificate|PEM)"
 is "$(get shop.example /) $(secure other.example other.example /)" "web api" "all others are served"
 like "$(berth events)" "route secure.example/ is not served" "an event says so"
 like "$(berth why route/secure.example/)" "refuses it" "and why"
+like "$(berth doctor --format json | jq -r '.[] | select(.element == "routes") | .verdict + ": " + .found')" \
+  "^warning: 1 of [0-9]+ are not: secure.example/ of app $it: HAProxy refuses it" "the doctor knows"
 cp shop.example.crt good.pem && cat shop.example.key >>good.pem && cp good.pem shop.example.pem
 timeout 60 berth up >/dev/null 2>&1
 ok "$(wait_for 10 eval '[ "$(row secure.example/ .state)" = serving ]'; echo $?)" "mended, it is served again"
+is "$(berth doctor --format json | jq -r '.[] | select(.element == "routes") | .verdict')" ok "and the doctor content"
 python3 -m http.server --bind 127.0.0.1 "$taken" >/dev/null 2>&1 &
 server=$!
 wait_for 5 eval "curl -s -o /dev/null http://127.0.0.1:$taken/"

@@ -163,6 +163,8 @@ push "a mistake"
 fails "a wrong file is refused" 2 timeout 60 berth sync "$app"
 like "$out" "nosuch" "with a sentence"
 ok "$(state_is failed; echo $?)" "the source says so"
+like "$(berth doctor --format json | jq -r '.[] | select(.element == "repositories") | .verdict + ": " + .found')" \
+  "^warning: 1 of 1 are not: .* of app $app: " "and the doctor"
 is "$(source_of .applied)" "$good" "the app stays at the good commit"
 ok "$(wait_for 10 eval '[[ "$(statuses "$(head_of)")" == *failure* ]]'; echo $?)" "and the host is told of the failure"
 
