@@ -85,6 +85,7 @@ struct bt_toleration {
   const char *key;   /* NULL: every taint */
   const char *value; /* NULL: any */
 };
+/* A hard anti-affinity also keeps the others away, as far as they are of the same namespace. */
 struct bt_affinity {
   bool anti, hard;
   enum bt_scope scope;

@@ -124,8 +124,8 @@ static void affinity(struct bt_fleet *f, uint32_t shape, const struct bt_affinit
     tie(f, s, &s->wants, &s->zwants, t);
   else
     tie(f, s, &s->bars, &s->zbars, t);
-  if (!a->hard || !a->anti)
-    return;
+  if (!a->hard || !a->anti || !bt_streq(a->namespace_, s->namespace_))
+    return; /* who shuns another namespace keeps away, but keeps nobody away */
   snprintf(repel, sizeof repel, "!%s", target);
   uint32_t away = fl_mark_get(f, repel, topo);
   leaves(f, shape, away);

@@ -85,7 +85,7 @@ static inline bool naive_bears(const struct naive *w, const struct bt_need *need
   }
   for (size_t i = 0; i < o->naffinities; i++) {
     const struct bt_affinity *a = &o->affinities[i];
-    if (a->anti && a->hard && naive_speaks_of(a, need) && naive_same_domain(node, on, a->topology))
+    if (a->anti && a->hard && bt_streq(o->namespace_, need->namespace_) && naive_speaks_of(a, need) && naive_same_domain(node, on, a->topology))
       return false;
   }
   for (size_t i = 0; on == node && i < need->nalone; i++)

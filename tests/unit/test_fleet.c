@@ -183,7 +183,7 @@ static const char *const names[] = {"m0", "m1", "m2", "m3", "m4", "m5", "m6", "m
 static void random_need(struct need_store *n, int i) {
   struct bt_need *need = &n->need;
   snprintf(n->service, sizeof n->service, "s%d", i / 2);
-  *need = (struct bt_need){.namespace_ = "n", .app = i % 3 ? "x" : "y", .service = n->service, .priority = (int)rnd(3)};
+  *need = (struct bt_need){.namespace_ = i % 5 == 4 ? "other" : "n", .app = i % 3 ? "x" : "y", .service = n->service, .priority = (int)rnd(3)};
   need->request[BT_DIM_CPU] = rnd(4) * 500;
   need->request[BT_DIM_MEMORY] = rnd(4);
   need->strategy = rnd(3) ? BT_BINPACK : BT_SPREAD;
