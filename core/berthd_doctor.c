@@ -34,6 +34,9 @@ static void check_engine(struct bt_daemon *d, json_t *report) {
       bt_asprintf("%s %s, API %s, %s", bt_json_str_or(info, "name", "engine"), bt_json_str_or(info, "version", "?"),
                   bt_json_str_or(info, "api_version", "?"), bt_json_str_or(info, "platform", "?"));
   bt_finding_add(report, "engine", "answers", text, "ok", NULL);
+  if (bt_agent_feature(d->agent, "rehearsal"))
+    bt_finding_add(report, "engine", "runs containers", "this is a rehearsal: it only pretends, and nothing really runs", "warning",
+                   "where apps are to serve, name a runtime plug-in that runs them under plugins: in berthd.yaml");
 }
 
 static void check_state(struct bt_daemon *d, json_t *report) {

@@ -41,6 +41,7 @@ void bt_agent_tune(struct bt_agent *agent, const struct bt_agent_options *option
 void bt_agent_message(struct bt_agent *agent, const json_t *message);
 void bt_agent_hello(struct bt_agent *agent);  /* says hello again: the server forgot what it knew */
 const json_t *bt_agent_info(const struct bt_agent *agent); /* of the runtime (berth_runtime.info); NULL before it answered */
+bool bt_agent_feature(const struct bt_agent *agent, const char *feature); /* does the runtime's info name it? */
 bool bt_agent_connected(const struct bt_agent *agent);
 
 #endif

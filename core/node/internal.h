@@ -125,7 +125,6 @@ struct bt_agent {
 
 /* ---- agent.c ---- */
 struct bt_plugin *bt_agent_runtime(struct bt_agent *agent); /* NULL where no runtime plug-in runs */
-bool bt_agent_feature(const struct bt_agent *agent, const char *feature);
 /* Starts a runtime method; the macro hides entry and table. call is a struct bt_plugin_call, which gets the agent as its owner.
  * Gives the op. */
 #define bt_agent_call(agent, method, call, ...)                                                             \

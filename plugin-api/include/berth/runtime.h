@@ -134,7 +134,7 @@ struct berth_runtime {
   size_t size;
   /* {"name": "docker", "version", "api_version", "os", "arch", "platform": "linux/amd64", "kernel", "cpus": 2 (double),
    *  "memory": bytes, "cgroup": "1"|"2", "root_dir", "rootless": bool, "features": ["healthcheck.start_interval", "annotations",
-   *  "volume.subpath", "gpus", …]} */
+   *  "volume.subpath", "gpus", "rehearsal" (it only pretends: nothing really runs), …]} */
   void (*info)(struct berth_instance *self, berth_op op);
 
   /* {"id": "sha256:…", "digests": ["repo@sha256:…"], "tags": [], "size", "platform", "created"}; NOT_FOUND */
