@@ -124,8 +124,13 @@ static int check_ports(const struct ctl_rev *rev, struct bt_err **err) {
   struct uses uses = {0};
   for (struct bt_map_iter it = bt_map_iter(rev->app->control->apps); bt_map_next(&it);) {
     const struct ctl_app *app = it.value;
-    if (app != rev->app && app->target && app->state != CTL_APP_REMOVING)
+    if (app == rev->app || app->state == CTL_APP_REMOVING)
+      continue;
+    const struct ctl_rev *next = ctl_rev_next(app);
+    if (app->target)
       add_uses(&uses, app->target);
+    if (next)
+      add_uses(&uses, next);
   }
   size_t others = uses.v.len;
   add_uses(&uses, rev);

@@ -378,6 +378,9 @@ int ctl_health_of(const char *name);
 /* ---- revision.c ---- */
 struct ctl_rev *ctl_rev_find(const struct ctl_app *app, int number);
 struct ctl_rev *ctl_rev_latest(const struct ctl_app *app);
+/* What was accepted and is not rolled out yet, since its images are still asked for; NULL: nothing. What it claims of the machine (ports,
+ * routes) is the app's already: else two that come in the same moment get the same. */
+struct ctl_rev *ctl_rev_next(const struct ctl_app *app);
 struct ctl_rev *ctl_rev_new(struct ctl_app *app, int number);
 /* Parses the model into specs where that was not done; -1 where it is not valid. */
 int ctl_rev_load(struct ctl_rev *rev, struct bt_err **err) BT_CHECK;

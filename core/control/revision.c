@@ -10,6 +10,11 @@ struct ctl_rev *ctl_rev_find(const struct ctl_app *app, int number) {
 
 struct ctl_rev *ctl_rev_latest(const struct ctl_app *app) { return app->revs.len ? app->revs.items[app->revs.len - 1] : NULL; }
 
+struct ctl_rev *ctl_rev_next(const struct ctl_app *app) {
+  struct ctl_rev *latest = ctl_rev_latest(app);
+  return latest && latest != app->target && latest->state == CTL_REV_RESOLVING ? latest : NULL;
+}
+
 int bt_control_latest(const struct bt_control *c, const char *ns, const char *name) {
   const struct ctl_app *app = ctl_app_find(c, ns, name);
   const struct ctl_rev *latest = app ? ctl_rev_latest(app) : NULL;

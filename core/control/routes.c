@@ -158,7 +158,10 @@ int ctl_routes_check(const struct ctl_rev *rev, struct bt_err **err) {
       return -1;
     for (struct bt_map_iter it = bt_map_iter(rev->app->control->apps); bt_map_next(&it);) {
       const struct ctl_app *app = it.value;
-      if (app != rev->app && app->target && app->state != CTL_APP_REMOVING && check_against(rev, s, app->target, err))
+      if (app == rev->app || app->state == CTL_APP_REMOVING)
+        continue;
+      const struct ctl_rev *next = ctl_rev_next(app);
+      if ((app->target && check_against(rev, s, app->target, err)) || (next && check_against(rev, s, next, err)))
         return -1;
     }
   }

@@ -296,6 +296,21 @@ static void test_conflicts(void) {
   kit_end(&k);
 }
 
+/* Two that come in the same moment: while the first one's images are asked for, its routes are its already. */
+static void test_at_once(void) {
+  struct kit k;
+  kit_start(&k);
+  kit_hello(&k);
+  kit_request(&k, "app.apply", APP("shop", "x:1", "{" ROUTE ",'port':8080}"), false);
+  refused(&k, APP("other", "x:1", "{" ROUTE ",'port':1}"), "which is service web's of app shop");
+  kit_end(&k);
+  deploy(&k);
+  kit_request(&k, "app.apply", APP("shop", "x:2", "{'hosts':['new.example'],'paths':['/'],'protocol':'http','port':8080}"), false);
+  refused(&k, APP("other", "x:1", "{" ROUTE ",'port':1}"), "which is service web's of app shop");
+  refused(&k, APP("other", "x:1", "{'hosts':['new.example'],'paths':['/'],'protocol':'http','port':1}"), "which is service web's of app shop");
+  kit_end(&k);
+}
+
 /* A longer path or the whole name goes first: so no other tenant may have it. */
 static void test_tenants(void) {
   struct kit k;
@@ -327,6 +342,7 @@ int main(void) {
   test_table();
   test_drain();
   test_conflicts();
+  test_at_once();
   test_common_host();
   test_tenants();
   return done_testing();
