@@ -111,14 +111,14 @@ static void test_images(void) {
 static void test_container(void) {
   char digest[128];
   loads("{" QUICK ",\"log_every\":\"10ms\",\"ready_after\":\"60ms\"}");
-  BT_AUTO_FREE char *none = create(SERVICE("shop", "1", "{}"), BT_NOT_FOUND);
+  free(create(SERVICE("shop", "1", "{}"), BT_NOT_FOUND));
   pull("web", digest);
   RT ev = {0};
   struct berth_runtime_list all = {.size = sizeof all, .label = "berth.app=shop"};
   rt_begin(&ev, events, &all);
   ok(rt_wait(&ev, rt_want_object, "connected", 2000), "events stand");
   BT_AUTO_FREE char *id = create(SERVICE("shop", "1", "{\"healthcheck\":{\"test\":[\"CMD\",\"true\"]}}"), BT_OK);
-  BT_AUTO_FREE char *twice = create(SERVICE("shop", "1", "{}"), BT_CONFLICT);
+  free(create(SERVICE("shop", "1", "{}"), BT_CONFLICT));
   seen_is(id, "state", "\"created\"");
   ok(begin(id) == BT_OK && begin(id) == BT_OK, "it starts, and starting what runs is fine");
   seen_is(id, "health", "\"starting\"");
