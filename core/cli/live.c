@@ -22,6 +22,8 @@ struct live {
   bool soon; /* ask again as soon as the answer at hand is there */
   int64_t begun_ms;
   json_t *instances;       /* object: id -> instance, of this app */
+  json_t *pages;           /* the same, of the pages of the list that is being read */
+  char *cursor;            /* of the next page; NULL: the first */
   json_t *revision;        /* NULL before it was read */
   struct bt_map *progress; /* id -> text */
   struct bt_map *shown;    /* id -> the line last printed, where lines are printed */
@@ -285,24 +287,42 @@ static void ask_next(struct live *live) {
   live->soon = false;
 }
 
+static void ask_instances(struct live *live);
+
+static void take_instances(struct live *live) {
+  const char *id;
+  void *next;
+  json_t *instance, *now = live->pages;
+  json_object_foreach_safe(live->instances, next, id, instance) if (!json_object_get(now, id)) set_instance(live, id, NULL);
+  json_object_foreach(now, id, instance) live->wide = BT_MAX(live->wide, strlen(id));
+  json_object_foreach(now, id, instance) set_instance(live, id, instance);
+}
+
+static void forget_pages(struct live *live) {
+  json_object_clear(live->pages);
+  bt_str_set(&live->cursor, NULL);
+}
+
 static void got_instances(void *arg, const json_t *answer, struct bt_err *err) {
   struct live *live = arg;
   if (live->done || err) {
+    forget_pages(live);
     if (!live->done)
       ask_next(live);
     return;
   }
-  const json_t *items = json_is_array(answer) ? answer : bt_json_arr(answer, "items");
-  BT_AUTO_JSON now = json_object();
   size_t i;
   json_t *instance;
-  json_array_foreach(items, i, instance) if (of_app(live, instance))
-      json_object_set(now, bt_json_str_or(instance, "instance", ""), instance);
-  const char *id;
-  void *next;
-  json_object_foreach_safe(live->instances, next, id, instance) if (!json_object_get(now, id)) set_instance(live, id, NULL);
-  json_object_foreach(now, id, instance) live->wide = BT_MAX(live->wide, strlen(id));
-  json_object_foreach(now, id, instance) set_instance(live, id, instance);
+  json_array_foreach(json_is_array(answer) ? answer : bt_json_arr(answer, "items"), i, instance) if (of_app(live, instance))
+      json_object_set(live->pages, bt_json_str_or(instance, "instance", ""), instance);
+  const char *next = json_is_object(answer) ? bt_json_str(answer, "next") : NULL;
+  if (next && !bt_streq(next, live->cursor)) { /* else a broken server has us ask for ever */
+    bt_str_set(&live->cursor, next);
+    ask_instances(live);
+    return;
+  }
+  take_instances(live);
+  forget_pages(live);
   judge(live); /* after the instances, so that what is shown last is how it ended */
   ask_next(live);
 }
@@ -313,6 +333,7 @@ static void ask_instances(struct live *live) {
   bt_buf_adds(&url, path);
   bt_url_query(&url, "app", live->options->app);
   bt_url_query(&url, "limit", "5000");
+  bt_url_query(&url, "cursor", live->cursor);
   bt_conn_send(live->cli->conn, "GET", url.data, NULL, 0, got_instances, live);
 }
 
@@ -457,6 +478,7 @@ static int follow(struct live *live, struct bt_err **err) {
   live->begun_ms = bt_clock_mono_ms();
   live->fancy = bt_out_fancy(STDOUT_FILENO);
   live->instances = json_object();
+  live->pages = json_object();
   live->progress = bt_map_new(free);
   live->shown = bt_map_new(free);
   begin(live);
@@ -472,6 +494,8 @@ static int follow(struct live *live, struct bt_err **err) {
   bt_map_free(&live->progress);
   bt_map_free(&live->shown);
   json_decref(live->instances);
+  json_decref(live->pages);
+  free(live->cursor);
   json_decref(live->revision);
   return live->exit_code < 0 ? bt_err_move(err, live->err) : live->exit_code;
 }
