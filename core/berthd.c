@@ -94,7 +94,7 @@ static int check_all(const struct bt_config *config) {
   fputs(text, stderr);
   if (diags.errors)
     return 2;
-  printf("%s is fine: %zu plug-ins\n", config->file ? config->file : "the default configuration", n);
+  printf("%s is fine: %zu plug-in%s\n", config->file ? config->file : "the default configuration", n, n == 1 ? "" : "s");
   return 0;
 }
 

@@ -7,6 +7,7 @@
 
 #include "api/admit.h"
 #include "api/follow_files.h"
+#include "api/follow_model.h"
 #include "api/follow_trees.h"
 #include "base/json.h"
 #include "base/mem.h"
@@ -50,13 +51,27 @@ static void sync_end(struct sync *s, enum bt_code code, const char *message) {
 /* The commit is known, but did not come to anything. */
 static void sync_fail(struct sync *s, enum bt_code code, const char *message) {
   json_t *problem = json_object();
+  BT_AUTO_FREE char *words = bt_follow_words(message ? message : "");
   bt_json_set_str(problem, "code", bt_code_name(code));
-  bt_json_set_str(problem, "message", message);
+  bt_json_set_str(problem, "message", words);
   bt_json_set(s->answer, "error", problem);
   sync_end(s, BT_OK, "");
 }
 
 /* ---------------------------------------------------------------- through the admission */
+
+/* The same diagnostics with the files' paths in the repository; new reference. */
+static json_t *inner_places(const json_t *diagnostics) {
+  json_t *list = json_deep_copy(diagnostics), *one;
+  size_t i;
+  json_array_foreach(list, i, one) {
+    const char *inner = bt_follow_inner(bt_json_str(one, "file"));
+    BT_AUTO_FREE char *file = inner && *inner ? bt_strdup(inner) : NULL;
+    if (file)
+      bt_json_set_str(one, "file", file);
+  }
+  return list;
+}
 
 static void admitted(void *arg, int status, const char *body, size_t len) {
   struct sync *s = arg;
@@ -69,7 +84,7 @@ static void admitted(void *arg, int status, const char *body, size_t len) {
     return;
   }
   if (bt_json_arr(answer, "diagnostics"))
-    bt_json_set(s->answer, "diagnostics", json_incref(bt_json_arr(answer, "diagnostics")));
+    bt_json_set(s->answer, "diagnostics", inner_places(bt_json_arr(answer, "diagnostics")));
   sync_fail(s, bt_code_from_name(bt_json_str_or(answer, "code", "internal")), bt_json_str_or(answer, "detail", "it was refused"));
 }
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "api/follow_files.h"
+#include "base/buf.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/mem.h"
@@ -18,6 +19,19 @@ const char *bt_follow_inner(const char *path) {
   if (!path || strncmp(path, BT_FOLLOW_ROOT, n) != 0 || (path[n] && path[n] != '/'))
     return NULL;
   return path[n] ? path + n + 1 : path + n;
+}
+
+char *bt_follow_words(const char *text) {
+  static const char root[] = BT_FOLLOW_ROOT "/";
+  struct bt_buf out = {0};
+  for (const char *p = text; *p;) {
+    bool begins = p == text || strchr(" \"'(\n", p[-1]);
+    size_t skip = begins && strncmp(p, root, sizeof root - 1) == 0 ? sizeof root - 1 : 0;
+    if (!skip)
+      bt_buf_add(&out, p, 1);
+    p += skip ? skip : 1;
+  }
+  return bt_buf_steal(&out);
 }
 
 static const char *shown(const char *inner) { return *inner ? inner : "the repository's root"; }

@@ -10,6 +10,8 @@
 
 /* "/repository/a/b" -> "a/b", the root -> ""; NULL where it is outside. Borrowed. */
 const char *bt_follow_inner(const char *path);
+/* A sentence whose paths are those of the repository: "/repository/a.yaml:1:2: …" -> "a.yaml:1:2: …"; the caller frees. */
+char *bt_follow_words(const char *text);
 
 /* {path: {"for": sentence, "kind": "folder", "file" or "any"}} of a model whose paths are under BT_FOLLOW_ROOT. places: {service: {"file",
  * "line"}}. New reference, or NULL with BT_UNSUPPORTED or BT_INVALID. */

@@ -140,8 +140,8 @@ static void read_plugin(struct reader *r, const struct bt_yaml *entry) {
   const char *name = plugin_text(r, entry, "name");
   bool command = bt_yaml_get(entry, "command") != NULL;
   if ((plugin != NULL) + (path != NULL) + command != 1) {
-    bt_diag_error(r->diags, entry->loc, "a plug-in needs either \"plugin\" (its name) or \"path\" (its file)%s",
-                  plugin && path ? ", not both" : command ? ", or \"command\", and one of them only" : "");
+    bt_diag_error(r->diags, entry->loc, "a plug-in needs one of \"plugin\" (its name), \"path\" (its file) and \"command\" (a program)%s",
+                  plugin || path || command ? ", and one only" : "");
     return;
   }
   if (command && !name) {

@@ -19,7 +19,7 @@ host_pid=$!
 git_port=$((10000 + $$ * 16 % 9000))
 git daemon --base-path="$repos" --export-all --listen=127.0.0.1 --port=$git_port --reuseaddr "$repos" 2>/dev/null &
 daemon_pid=$!
-trap 'kill $host_pid $daemon_pid ${sshd_pid:-} 2>/dev/null; it_cleanup' EXIT
+trap 'rc=$?; kill $host_pid $daemon_pid ${sshd_pid:-} 2>/dev/null; (exit $rc); it_cleanup' EXIT
 wait_for 10 test -s "$it_dir/host.port"
 port=$(cat "$it_dir/host.port")
 secret=0123456789abcdef-$it
@@ -161,7 +161,7 @@ good=$(head_of)
 echo "services: {web: {image: \"$image\", nosuch: 1}}" >shop/deploy/compose.yaml
 push "a mistake"
 fails "a wrong file is refused" 2 timeout 60 berth sync "$app"
-like "$out" "nosuch" "with a sentence"
+like "$out" "^berth: deploy/compose.yaml:1:[0-9]+: .*nosuch" "with a sentence that has its place in the repository"
 ok "$(state_is failed; echo $?)" "the source says so"
 like "$(berth doctor --format json | jq -r '.[] | select(.element == "repositories") | .verdict + ": " + .found')" \
   "^warning: 1 of 1 are not: .* of app $app: " "and the doctor"

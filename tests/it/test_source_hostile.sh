@@ -34,7 +34,7 @@ if [ -x "$sshd" ]; then
   sshd_pid=$!
 fi
 silent_pid=
-trap '[ -z "$silent_pid" ] || kill "$silent_pid" 2>/dev/null; [ -z "$sshd_pid" ] || kill "$sshd_pid" 2>/dev/null; it_cleanup' EXIT
+trap 'rc=$?; [ -z "$silent_pid" ] || kill "$silent_pid" 2>/dev/null; [ -z "$sshd_pid" ] || kill "$sshd_pid" 2>/dev/null; (exit $rc); it_cleanup' EXIT
 known="[127.0.0.1]:$ssh_port $(cut -d' ' -f1,2 "$it_dir/host_key.pub")"
 entry() { # KEY KNOWN-HOSTS GIT
   echo "  - plugin: scm-git

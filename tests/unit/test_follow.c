@@ -211,11 +211,25 @@ static void test_place(void) {
   is_str(bt_json_str(build, "context"), dir, "the context is a folder of this machine");
 }
 
+static void words(const char *text, const char *want) {
+  BT_AUTO_FREE char *got = bt_follow_words(text);
+  is_str(got, want, want);
+}
+
+/* Nobody has a folder /repository: places are told as they are in the repository. */
+static void test_words(void) {
+  words("/repository/deploy/compose.yaml:5:5: error: x", "deploy/compose.yaml:5:5: error: x");
+  words("x: cannot open /repository/a: \"/repository/b\"", "x: cannot open a: \"b\"");
+  words("https://host/repository/a and /repositoryx", "https://host/repository/a and /repositoryx");
+  words("", "");
+}
+
 int main(void) {
   if (!mkdtemp(dir))
     return 1;
   test_harm();
   test_good();
+  test_words();
   test_collect();
   test_needs();
   test_place();
