@@ -23,7 +23,10 @@ check() {
 
 shopt -s nullglob
 for plugin in "$build"/plugins/*/.libs/*.so; do
-  check "$(basename "$plugin" .so)" "$plugin" &
+  name=$(basename "$plugin" .so)
+  strict=()
+  [ "$name" != runtime-sim ] || strict=(--strict) # it has no product to blame
+  check "$name" "${strict[@]}" "$plugin" &
 done
 # The examples in other languages: a program, a script.
 check chat-notify --strict --config '{"file": "@DIR@/notices", "url": "http://chat.example/hook"}' \
