@@ -126,11 +126,9 @@ static int check_ports(const struct ctl_rev *rev, struct bt_err **err) {
     const struct ctl_app *app = it.value;
     if (app == rev->app || app->state == CTL_APP_REMOVING)
       continue;
-    const struct ctl_rev *next = ctl_rev_next(app);
-    if (app->target)
-      add_uses(&uses, app->target);
-    if (next)
-      add_uses(&uses, next);
+    const struct ctl_rev *claims[CTL_CLAIMS];
+    for (size_t i = 0, n = ctl_rev_claims(app, claims); i < n; i++)
+      add_uses(&uses, claims[i]);
   }
   size_t others = uses.v.len;
   add_uses(&uses, rev);

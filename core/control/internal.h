@@ -378,9 +378,10 @@ int ctl_health_of(const char *name);
 /* ---- revision.c ---- */
 struct ctl_rev *ctl_rev_find(const struct ctl_app *app, int number);
 struct ctl_rev *ctl_rev_latest(const struct ctl_app *app);
-/* What was accepted and is not rolled out yet, since its images are still asked for; NULL: nothing. What it claims of the machine (ports,
- * routes) is the app's already: else two that come in the same moment get the same. */
-struct ctl_rev *ctl_rev_next(const struct ctl_app *app);
+/* The revisions whose claims of the machine (ports, routes) are the app's: what it runs; what was accepted while its images are still asked for, else
+ * two that come in the same moment get the same; and while a rollout goes on, what it may go back to. Returns how many. */
+enum { CTL_CLAIMS = 3 };
+size_t ctl_rev_claims(const struct ctl_app *app, const struct ctl_rev *out[CTL_CLAIMS]);
 struct ctl_rev *ctl_rev_new(struct ctl_app *app, int number);
 /* Parses the model into specs where that was not done; -1 where it is not valid. */
 int ctl_rev_load(struct ctl_rev *rev, struct bt_err **err) BT_CHECK;

@@ -10,9 +10,17 @@ struct ctl_rev *ctl_rev_find(const struct ctl_app *app, int number) {
 
 struct ctl_rev *ctl_rev_latest(const struct ctl_app *app) { return app->revs.len ? app->revs.items[app->revs.len - 1] : NULL; }
 
-struct ctl_rev *ctl_rev_next(const struct ctl_app *app) {
-  struct ctl_rev *latest = ctl_rev_latest(app);
-  return latest && latest != app->target && latest->state == CTL_REV_RESOLVING ? latest : NULL;
+size_t ctl_rev_claims(const struct ctl_app *app, const struct ctl_rev *out[CTL_CLAIMS]) {
+  const struct ctl_rev *latest = ctl_rev_latest(app);
+  struct ctl_rev *stable = app->target && app->target->state == CTL_REV_ROLLING ? ctl_rev_find(app, app->stable) : NULL;
+  size_t n = 0;
+  if (app->target)
+    out[n++] = app->target;
+  if (latest && latest != app->target && latest->state == CTL_REV_RESOLVING)
+    out[n++] = latest;
+  if (stable && stable != app->target && ctl_rev_load(stable, NULL) == 0)
+    out[n++] = stable;
+  return n;
 }
 
 int bt_control_latest(const struct bt_control *c, const char *ns, const char *name) {

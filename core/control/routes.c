@@ -160,9 +160,10 @@ int ctl_routes_check(const struct ctl_rev *rev, struct bt_err **err) {
       const struct ctl_app *app = it.value;
       if (app == rev->app || app->state == CTL_APP_REMOVING)
         continue;
-      const struct ctl_rev *next = ctl_rev_next(app);
-      if ((app->target && check_against(rev, s, app->target, err)) || (next && check_against(rev, s, next, err)))
-        return -1;
+      const struct ctl_rev *claims[CTL_CLAIMS];
+      for (size_t i = 0, n = ctl_rev_claims(app, claims); i < n; i++)
+        if (check_against(rev, s, claims[i], err))
+          return -1;
     }
   }
   return 0;

@@ -311,6 +311,27 @@ static void test_at_once(void) {
   kit_end(&k);
 }
 
+/* While a rollout goes on, what it may go back to is still the app's. */
+static void test_while_rolling(void) {
+  struct kit k;
+  deploy(&k);
+  for (int i = 0; i < 5; i++) {
+    kit_all_run(&k);
+    kit_tick(&k, 5000);
+  }
+  kit_request(&k, "app.apply", APP("shop", "x:2", "{'hosts':['new.example'],'paths':['/'],'protocol':'http','port':8080}"), false);
+  kit_resolve(&k, "bb");
+  refused(&k, APP("other", "x:1", "{" ROUTE ",'port':1}"), "which is service web's of app shop");
+  for (int i = 0; i < 10; i++) {
+    kit_all_run(&k);
+    kit_all_leave(&k);
+    kit_tick(&k, 20000);
+  }
+  const struct bt_reply *reply = kit_request(&k, "app.apply", APP("other", "x:1", "{" ROUTE ",'port':1}"), false);
+  ok(reply && reply->code == BT_OK, "when it stands, the route is free");
+  kit_end(&k);
+}
+
 /* A longer path or the whole name goes first: so no other tenant may have it. */
 static void test_tenants(void) {
   struct kit k;
@@ -343,6 +364,7 @@ int main(void) {
   test_drain();
   test_conflicts();
   test_at_once();
+  test_while_rolling();
   test_common_host();
   test_tenants();
   return done_testing();
