@@ -178,6 +178,16 @@ static void read_resources(struct bt_service *s, const json_t *deploy) {
   s->limits.pids = BT_MAX(0, bt_json_int(limits, "pids", bt_json_int(s->json, "pids_limit", 0)));
 }
 
+/* What is read, and not acted on yet, is refused rather than taken and forgotten. */
+static int refuse_placement(const struct bt_service *s, struct bt_err **err) {
+  static const char *const keys[] = {"strategy", "require", "prefer", "affinity", "anti_affinity", "spread", "tolerations", "priority", "gang"};
+  const json_t *placement = bt_json_obj(bt_json_obj(s->json, "x-berth"), "placement");
+  for (size_t i = 0; i < BT_COUNT(keys); i++)
+    if (json_object_get(placement, keys[i]))
+      return bt_err_set(err, BT_INVALID, "service %s: x-berth.placement.%s is not yet acted on by this server; remove it", s->name, keys[i]);
+  return 0;
+}
+
 static char *co_service(const json_t *json, const char *key) {
   const char *text = bt_json_str(json, key);
   return bt_starts(text, "service:") ? bt_strdup(text + 8) : NULL;
@@ -212,7 +222,8 @@ static int read_all(struct bt_service *s, struct bt_err **err) {
     return -1;
   read_resources(s, deploy);
   if (bt_devices_parse(s->name, s->json, &s->devices, err) ||
-      bt_placement_parse(s->name, bt_json_obj(bt_json_obj(s->json, "x-berth"), "placement"), bt_json_obj(deploy, "placement"), &s->placement, err))
+      bt_placement_parse(s->name, bt_json_obj(bt_json_obj(s->json, "x-berth"), "placement"), bt_json_obj(deploy, "placement"), &s->placement, err) ||
+      refuse_placement(s, err))
     return -1;
   bt_service_read_grants(s);
   bt_service_read_volumes(s);

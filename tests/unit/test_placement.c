@@ -5,6 +5,20 @@
 #include "model/service.h"
 #include "tap.h"
 
+/* As the service would be read if the server acted on placement. */
+static int read(json_t *o, struct bt_service **out, struct bt_err **err) {
+  BT_AUTO_JSON xberth = json_incref(json_object_get(o, "x-berth"));
+  json_object_del(o, "x-berth");
+  if (bt_service_parse("web", o, out, err))
+    return -1;
+  json_object_set(o, "x-berth", xberth);
+  bt_placement_free(&(*out)->placement);
+  int rc = bt_placement_parse("web", bt_json_obj(xberth, "placement"), bt_json_obj(bt_json_obj(o, "deploy"), "placement"), &(*out)->placement, err);
+  if (rc)
+    bt_service_free(out);
+  return rc;
+}
+
 /* ' stands for " in the texts. */
 static struct bt_service *parse(const char *text, char **complaint) {
   BT_AUTO_FREE char *copy = bt_strdup(text);
@@ -15,7 +29,7 @@ static struct bt_service *parse(const char *text, char **complaint) {
   BT_AUTO_ERR err = NULL;
   struct bt_service *s = NULL;
   BT_ASSERT(o);
-  int rc = bt_service_parse("web", o, &s, &err);
+  int rc = read(o, &s, &err);
   BT_ASSERT((rc == 0) == (s != NULL));
   if (rc && !complaint)
     printf("# %s\n", bt_err_message(err));
@@ -99,6 +113,14 @@ static void test_refusals(void) {
   refused(OWN("'tolerations':[{'value':'x'}]"), "service web: x-berth.placement.tolerations[0] must be of a taint's key");
 }
 
+static void test_not_yet(void) {
+  BT_AUTO_JSON o = json_pack("{s:s, s:{s:{s:i}}}", "image", "a", "x-berth", "placement", "priority", 5);
+  BT_AUTO_ERR err = NULL;
+  struct bt_service *s = NULL;
+  is_int(bt_service_parse("web", o, &s, &err), -1, "what is not acted on is refused");
+  is_str(bt_err_message(err), "service web: x-berth.placement.priority is not yet acted on by this server; remove it", "by name");
+}
+
 #define RESOURCES(r) "{'image':'a','deploy':{'resources':{'reservations':{" r "}}}}"
 
 static void test_devices(void) {
@@ -125,6 +147,7 @@ static void test_devices(void) {
 
 int main(void) {
   test_nothing();
+  test_not_yet();
   test_placement();
   test_preferences();
   test_refusals();
