@@ -71,14 +71,25 @@ static void port_marks(const struct bt_port *port, struct bt_strs *marks, struct
   bt_strs_add(bars, all);
 }
 
+/* What a need borrows for the call. */
 struct shape_parts {
   BT_VEC(struct bt_rule) rules;
+  size_t parsed; /* of the rules: those that are not borrowed from the service */
+  BT_VEC(struct bt_prefer) prefers;
+  BT_VEC(struct bt_affinity) affinities;
+  BT_VEC(struct bt_spread) spreads;
+  BT_VEC(struct bt_toleration) tolerations;
   struct bt_strs marks, bars;
 };
 
 static void parts_free(struct shape_parts *p) {
-  bt_vec_each(&p->rules, rule) bt_rule_free(rule);
+  for (size_t i = 0; i < p->parsed; i++)
+    bt_rule_free(&p->rules.items[i]);
   bt_vec_free(&p->rules);
+  bt_vec_free(&p->prefers);
+  bt_vec_free(&p->affinities);
+  bt_vec_free(&p->spreads);
+  bt_vec_free(&p->tolerations);
   bt_strs_free(&p->marks);
   bt_strs_free(&p->bars);
 }
@@ -88,14 +99,38 @@ static int read_rules(const struct bt_service *s, struct shape_parts *p, struct 
     struct bt_rule rule;
     int rc = bt_rule_parse(s->constraints.items[i], true, &rule, err);
     bt_vec_push(&p->rules, rule);
+    p->parsed++;
     if (rc)
       return -1;
   }
   return 0;
 }
 
-/* What reserves nothing cannot be packed: it is spread. */
+static struct bt_affinity affinity_of(const struct ctl_app *app, const struct bt_placement_affinity *a) {
+  return (struct bt_affinity){.anti = a->anti,
+                              .hard = a->hard,
+                              .scope = a->service ? BT_SCOPE_SERVICE : a->app ? BT_SCOPE_APP : BT_SCOPE_NAMESPACE,
+                              .namespace_ = a->namespace_ ? a->namespace_ : app->ns,
+                              .app = a->app ? a->app : app->name,
+                              .service = a->service,
+                              .topology = a->topology,
+                              .weight = a->weight};
+}
+
+/* What the app says of its places, after the constraints. */
+static void read_placement(const struct ctl_spec *spec, struct shape_parts *p) {
+  const struct bt_placement *said = &spec->service->placement;
+  bt_vec_each(&said->rules, rule) bt_vec_push(&p->rules, *rule);
+  bt_vec_each(&said->prefers, f) bt_vec_push(&p->prefers, ((struct bt_prefer){f->rule, f->weight}));
+  bt_vec_each(&said->affinities, a) bt_vec_push(&p->affinities, affinity_of(spec->rev->app, a));
+  bt_vec_each(&said->spreads, s) bt_vec_push(&p->spreads, ((struct bt_spread){s->topology, s->max_skew, s->hard}));
+  bt_vec_each(&said->tolerations, t) bt_vec_push(&p->tolerations, ((struct bt_toleration){t->key, t->value}));
+}
+
+/* What reserves nothing cannot be packed: it is spread, unless the app says otherwise. */
 static enum bt_strategy strategy_of(const struct bt_service *s) {
+  if (s->placement.strategy)
+    return bt_streq(s->placement.strategy, "spread") ? BT_SPREAD : BT_BINPACK;
   return s->reserved.cpus > 0 || s->reserved.memory > 0 ? BT_BINPACK : BT_SPREAD;
 }
 
@@ -108,6 +143,14 @@ static struct bt_need need_of(struct ctl_spec *spec, const struct shape_parts *p
                          .generation = spec->hash,
                          .rules = p->rules.items,
                          .nrules = p->rules.len,
+                         .prefers = p->prefers.items,
+                         .nprefers = p->prefers.len,
+                         .affinities = p->affinities.items,
+                         .naffinities = p->affinities.len,
+                         .spreads = p->spreads.items,
+                         .nspreads = p->spreads.len,
+                         .tolerations = p->tolerations.items,
+                         .ntolerations = p->tolerations.len,
                          .max_per_node = s->max_per_node,
                          .marks = (const char *const *)p->marks.items,
                          .nmarks = p->marks.len,
@@ -125,6 +168,7 @@ static int shape_of(struct ctl_spec *spec, struct bt_err **err) {
     return 0;
   struct shape_parts parts = {0};
   int rc = read_rules(spec->service, &parts, err);
+  read_placement(spec, &parts);
   bt_vec_each(&spec->service->ports, port) if (!port->ingress && port->published != 0 && port->published == port->published_end)
       port_marks(port, &parts.marks, &parts.bars);
   struct bt_need need = need_of(spec, &parts);

@@ -180,7 +180,7 @@ static void read_resources(struct bt_service *s, const json_t *deploy) {
 
 /* What is read, and not acted on yet, is refused rather than taken and forgotten. */
 static int refuse_placement(const struct bt_service *s, struct bt_err **err) {
-  static const char *const keys[] = {"strategy", "require", "prefer", "affinity", "anti_affinity", "spread", "tolerations", "priority", "gang"};
+  static const char *const keys[] = {"priority", "gang"};
   const json_t *placement = bt_json_obj(bt_json_obj(s->json, "x-berth"), "placement");
   for (size_t i = 0; i < BT_COUNT(keys); i++)
     if (json_object_get(placement, keys[i]))

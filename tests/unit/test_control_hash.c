@@ -116,7 +116,7 @@ static void test_announced(void) {
 static void test_placement(void) {
   struct kit k = running(BOTH(""));
   BT_AUTO_FREE char *id = of(&k, "db", "instance");
-  up(&k, BOTH(",'deploy':{'placement':{'constraints':['node.role != x'],'preferences':[{'spread':'node.labels.zone'}]}},'x-berth':{'placement':{}}"));
+  up(&k, BOTH(",'deploy':{'placement':{'constraints':['node.role != x'],'preferences':[{'spread':'node.labels.zone'}]}},'x-berth':{'placement':{'strategy':'spread','prefer':[{'rule':'node.role == x'}],'tolerations':[{'key':'a'}]}}"));
   BT_AUTO_FREE char *now = of(&k, "db", "instance");
   is_str(now, id, "what placement says replaces nothing");
   hash_is(&k, "db", "07028687cb6484f9e1d8e7e2842dd6bf", "the hash is the one it was");

@@ -113,7 +113,30 @@ static void test_cordon(void) {
   kit_end(&k);
 }
 
+#define SAYS(more, placement) ",'deploy':{'replicas':" more "},'x-berth':{'placement':{" placement "}}"
+#define CPU(n) n ",'resources':{'reservations':{'cpus':'1'}}"
+
+static void places(const char *args, long n1, long n2, const char *name) {
+  struct kit k = fresh();
+  second_node(&k, "{'zone':'b'}");
+  ok(apply(&k, args), "%s", name);
+  is_int(on_node(&k, "n1"), n1, "so many on n1");
+  is_int(on_node(&k, "n2"), n2, "so many on n2");
+  kit_end(&k);
+}
+
+static void test_placement(void) {
+  places(APP(WEB(SAYS("3", "'require':['node.labels.zone in (a, b)']"))), 0, 3, "a rule that Compose lacks");
+  places(APP(WEB(SAYS("2", "'prefer':[{'rule':'node.labels.zone exists','weight':100}],'strategy':'binpack'"))), 0, 2, "a rule that is preferred");
+  places(APP(WEB(SAYS(CPU("2"), "'strategy':'spread'"))), 1, 1, "spread");
+  places(APP(WEB(SAYS("3", "'anti_affinity':[{'service':'web'}]"))), 1, 1, "apart from itself: the third has no place");
+  places(APP(WEB(SAYS("1", "'require':['node.labels.zone == b']")) "," DB(SAYS("2", "'affinity':[{'service':'web'}]"))), 0, 3, "beside another service");
+  places(APP(WEB(SAYS("1", "'require':['node.labels.zone == b']")) "," DB(SAYS("2", "'anti_affinity':[{'app':'shop'}]"))), 1, 1, "apart from its app, itself as well");
+  places(APP(WEB(SAYS("2", "'spread':[{'topology':'node.labels.zone'}]"))), 0, 2, "over zones: a node without one is in none");
+}
+
 int main(void) {
+  test_placement();
   test_cordon();
   test_forecast();
   test_two_nodes();
