@@ -301,8 +301,7 @@ void rd_context_write(struct rd_context *c) {
   if (dir < 0) {
     fail(c, strerror(errno), c->folder);
   } else {
-    archive_write_set_format_pax_restricted(w.tar);
-    archive_write_set_options(w.tar, "hdrcharset=BINARY"); /* names are bytes, whatever the server's locale is */
+    archive_write_set_format_gnutar(w.tar); /* names are bytes, whatever the server's locale is; pax would convert them */
     archive_write_set_bytes_per_block(w.tar, 65536);
     archive_write_set_bytes_in_last_block(w.tar, 512);
     archive_write_open(w.tar, &w, NULL, tar_write, NULL);

@@ -193,7 +193,8 @@ static void test_outside(void) {
   BT_AUTO_JSON before = listed();
   pid_t pid = (pid_t)bt_json_int(before, "pid", 0);
   ok(pid > 0 && pid != getpid() && !strcmp(bt_json_str(before, "isolation"), "process"), "it has a process");
-  kill(pid, SIGKILL);
+  if (pid > 0) /* 0 would be this test and its like */
+    kill(pid, SIGKILL);
   ok(test_wait(bt_plugin_status(bad) == BT_PLUGIN_RESTARTING), "which somebody kills");
   ok(test_wait(bt_plugin_status(bad) == BT_PLUGIN_OK), "and which comes again");
   BT_AUTO_JSON after = listed();
