@@ -89,6 +89,7 @@ struct berth_instance {
   bool reloaded;        /* since the waiters' calls */
   int attempts;         /* starts in a row that failed */
   struct lbh_waiter *waiters;
+  struct lbh_asked *asked;     /* probes that ask the program for its version */
   struct lbh_drain *drains;
   berth_op watch;       /* of the method events; 0: none */
 

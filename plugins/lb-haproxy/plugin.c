@@ -71,17 +71,31 @@ static void answer_probe(struct berth_instance *self, berth_op op, bool failing,
 }
 
 /* Nothing is to be served yet: whether what would serve it is there, and in which version, is told by the program itself. */
-struct asked {
+struct lbh_asked {
   struct berth_instance *self;
-  berth_op op;
+  struct lbh_asked *next;
+  berth_op op; /* 0: nobody waits for it any more */
 };
+
+static void forget_asked(struct lbh_asked *a) {
+  for (struct lbh_asked **at = &a->self->asked; *at; at = &(*at)->next)
+    if (*at == a) {
+      *at = a->next;
+      break;
+    }
+  free(a);
+}
 
 static const char idle[] = "nothing is to be served, so it does not run";
 
 /* "HAProxy version 2.6.12-1 2023/…", "HA-Proxy version 1.8…". */
 static void on_version(void *arg, int status, const char *out, size_t out_len, const char *err, size_t err_len) {
-  struct asked *a = arg;
+  struct lbh_asked *a = arg;
   (void)err, (void)err_len;
+  if (!a->op) {
+    forget_asked(a);
+    return;
+  }
   static const char before[] = "roxy version ";
   PU_AUTO_FREE said = pu_strndup(out, out_len);
   char *version = strstr(said, before);
@@ -94,19 +108,20 @@ static void on_version(void *arg, int status, const char *out, size_t out_len, c
                                       a->self->settings.program, status);
     answer_probe(a->self, a->op, true, detail, NULL);
   }
-  free(a);
+  forget_asked(a);
 }
 
 static void ask_program(struct berth_instance *self, berth_op op) {
   const char *argv[] = {self->settings.program, "-v", NULL};
   static const char *env[] = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", NULL};
-  struct asked *a = pu_new(struct asked);
-  *a = (struct asked){self, op};
+  struct lbh_asked *a = pu_new(struct lbh_asked);
+  *a = (struct lbh_asked){self, self->asked, op};
+  self->asked = a;
   struct berth_child_request request = {
       .size = sizeof request, .argv = argv, .env = env, .timeout_ms = 4000, .max_output = 65536, .done = on_version, .arg = a};
   if (self->child->spawn(self->host, &request))
     return;
-  free(a);
+  forget_asked(a);
   PU_AUTO_FREE detail = pu_asprintf("%s is not on the server's machine: install it (apt-get install haproxy), or name it as program",
                                     self->settings.program);
   answer_probe(self, op, true, detail, NULL);
@@ -126,6 +141,12 @@ static void cancel(struct berth_instance *self, berth_op op) {
     self->ops->finish(self->host, op, BERTH_CANCELLED, "the caller gave up", NULL);
     return;
   }
+  for (struct lbh_asked *a = self->asked; a; a = a->next)
+    if (a->op == op) {
+      a->op = 0;
+      self->ops->finish(self->host, op, BERTH_CANCELLED, "the caller gave up", NULL);
+      return;
+    }
   for (struct lbh_waiter **at = &self->waiters; *at; at = &(*at)->next) {
     struct lbh_waiter *w = *at;
     if (w->op != op)

@@ -618,6 +618,7 @@ while [ ! -f undo.end ]; do
   low=$((n < low ? n : low)) high=$((n > high ? n : high))
 done
 took=$(((${EPOCHREALTIME/./} - begun) / 1000))
+wait_for 10 eval '[ "$(commands undo)" = "3 1000" ]' # the last old one may still be on its way
 is "$(cat undo.end) $(commands undo)" "0 3 1000" "a rollback"
 is "$low $high" "3 4" "goes after rollback_config: start-first, one at a time"
 ok $((took < 2000)) "with its delay ($took ms)"

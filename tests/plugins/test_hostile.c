@@ -152,7 +152,8 @@ static int unseen(const char *self) {
   if (unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
       mount("proc", "/proc", "proc", 0, "hidepid=4") != 0 || prctl(PR_CAPBSET_DROP, CAP_SYS_PTRACE, 0, 0, 0) != 0)
     return skipped;
-  freopen("/dev/null", "w", stdout);
+  if (!freopen("/dev/null", "w", stdout))
+    return skipped;
   execl(self, self, "unseen", NULL);
   return skipped;
 }
