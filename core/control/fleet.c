@@ -195,7 +195,8 @@ void ctl_fleet_release(struct ctl_inst *inst) {
 void ctl_fleet_hold(struct ctl_inst *inst) {
   struct bt_control *c = inst->service->app->control;
   const struct ctl_node *node = inst->node ? bt_map_get(c->nodes, inst->node) : NULL;
-  if (!node || inst->ended)
+  bool over = inst->ended && bt_service_is_job(inst->spec->service); /* what is no job may be started again where it is */
+  if (!node || over)
     ctl_fleet_release(inst);
   else if (inst->seat == BT_FLEET_NONE && shape_of(inst->spec, NULL) == 0)
     inst->seat = bt_fleet_seat(c->fleet, inst->spec->shape, node->number);

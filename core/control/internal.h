@@ -80,7 +80,7 @@ struct ctl_inst {
   struct ctl_spec *spec;
   char *id;
   char *node;      /* interned; NULL: not assigned */
-  uint32_t seat;   /* in the fleet; BT_FLEET_NONE: it holds nothing there (it has no node, or has ended) */
+  uint32_t seat;   /* in the fleet; BT_FLEET_NONE: it holds nothing there (it has no node, or is a job's attempt that ended) */
   int slot, revision, attempt, gen, run; /* run: of a job that recurs, else 0; gen: restart generation of its service that it has */
   int exit_code, restarts, failures;
   int failures_before; /* of the runs before it was asked to restart */
@@ -319,7 +319,7 @@ struct bt_control {
 void ctl_fleet_node(struct bt_control *c, struct ctl_node *node);    /* tells the planner what the node is and has now */
 /* Finds a node for an instance that has none, and takes the place; NULL: there is none. */
 struct ctl_node *ctl_fleet_place(struct ctl_inst *inst);
-/* Holds its place, or gives it back, as it is: it holds one while it has a node and has not ended for good. */
+/* Holds its place, or gives it back, as it is: it holds one while it has a node, and until a job's attempt has ended. */
 void ctl_fleet_hold(struct ctl_inst *inst);
 void ctl_fleet_release(struct ctl_inst *inst);
 /* Takes up to n places for instances that are none yet; returns how many. The caller removes them from the fleet within the step. */

@@ -77,6 +77,24 @@ static void test_ports_by_address(void) {
   kit_end(&k);
 }
 
+/* What is no job may be started again where it was: it keeps its port (found by the simulator). */
+static void test_ended_service(void) {
+  struct kit k = fresh();
+  ok(apply(&k, APP("'web':{'image':'web:1','restart':'no','networks':{'default':null},'ports':[{'mode':'host','target':1,'published':'80','protocol':'tcp'}],'deploy':{'replicas':2}}")),
+     "two that want one port");
+  is_int(on_node(&k, "n1"), 1, "one has it");
+  BT_AUTO_JSON list = kit_list(&k, "instances", NULL);
+  const char *id = NULL;
+  size_t i;
+  json_t *o;
+  json_array_foreach(list, i, o) if (bt_json_str(o, "node")) id = bt_json_str(o, "instance");
+  BT_AUTO_FREE char *m = bt_asprintf("{'type':'report','instance':'%s','state':'exited','exit_code':1,'final':true,'started_ms':1}", id);
+  kit_node(&k, m);
+  kit_tick(&k, 1000);
+  is_int(on_node(&k, "n1"), 1, "and keeps it when it has ended");
+  kit_end(&k);
+}
+
 /* A job that has ended holds nothing. */
 static void test_ended(void) {
   struct kit k = fresh();
@@ -141,6 +159,7 @@ int main(void) {
   test_forecast();
   test_two_nodes();
   test_ports_by_address();
+  test_ended_service();
   test_ended();
   return done_testing();
 }
