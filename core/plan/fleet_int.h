@@ -25,7 +25,7 @@ struct fl_mark {
   uint32_t topo, refs;
   bool wanted; /* some shape may only be where it is */
   int64_t total;
-  uint16_t **chunks;
+  uint32_t **chunks;
   size_t nchunks;
   BT_VEC(uint32_t) domains; /* counts */
   BT_VEC(struct fl_watch *) watches;

@@ -90,11 +90,11 @@ void fl_mark_put(struct bt_fleet *f, uint32_t m) {
 
 uint32_t fl_mark_on(const struct bt_fleet *f, uint32_t m, uint32_t n) {
   const struct fl_mark *mark = &f->marks.items[m];
-  const uint16_t *chunk = n / FL_CHUNK < mark->nchunks ? mark->chunks[n / FL_CHUNK] : NULL;
+  const uint32_t *chunk = n / FL_CHUNK < mark->nchunks ? mark->chunks[n / FL_CHUNK] : NULL;
   return chunk ? chunk[n % FL_CHUNK] : 0;
 }
 
-static uint16_t *count_at(struct fl_mark *mark, uint32_t n) {
+static uint32_t *count_at(struct fl_mark *mark, uint32_t n) {
   size_t chunk = n / FL_CHUNK;
   if (chunk >= mark->nchunks) {
     size_t len = BT_MAX(chunk + 1, mark->nchunks * 2);
@@ -103,15 +103,13 @@ static uint16_t *count_at(struct fl_mark *mark, uint32_t n) {
     mark->nchunks = len;
   }
   if (!mark->chunks[chunk])
-    mark->chunks[chunk] = bt_newn(uint16_t, FL_CHUNK);
+    mark->chunks[chunk] = bt_newn(uint32_t, FL_CHUNK);
   return &mark->chunks[chunk][n % FL_CHUNK];
 }
 
 static void add_on_node(struct bt_fleet *f, struct fl_mark *mark, uint32_t n, int delta) {
-  uint16_t *count = count_at(mark, n);
-  uint32_t was = *count, is = (uint32_t)((int)was + delta);
-  BT_ASSERT(is <= UINT16_MAX);
-  *count = (uint16_t)is;
+  uint32_t *count = count_at(mark, n), was = *count, is = was + (uint32_t)delta;
+  *count = is;
   bt_vec_each(&mark->watches, w) {
     uint32_t min = (*w)->min;
     if (!f->dirty && (was >= min) != (is >= min))

@@ -247,7 +247,7 @@ static uint32_t pick(struct bt_fleet *f, struct fl_shape *s) {
 /* How many go there at once. */
 static uint32_t at_once(const struct bt_fleet *f, const struct fl_shape *s, uint32_t n, size_t wanted) {
   const struct fl_node *node = &f->nodes.items[n];
-  int64_t most = BT_MIN((int64_t)BT_MIN(wanted, (size_t)UINT16_MAX), (int64_t)UINT16_MAX);
+  int64_t most = (int64_t)BT_MIN(wanted, (size_t)INT32_MAX);
   if (s->single)
     return 1;
   for (uint32_t d = 0; d < fl_ndims(f); d++)

@@ -61,6 +61,21 @@ static void test_binpack_and_spread(void) {
   bt_fleet_free(&f);
 }
 
+/* What reserves nothing is limited by nothing: a node must bear any number of it. */
+static void test_very_many(void) {
+  enum { MANY = 70000 };
+  struct bt_fleet *f = bt_fleet_new();
+  uint32_t *out = bt_newn(uint32_t, MANY);
+  NODE("a", 1000);
+  uint32_t s = shape_of(f, &(struct bt_need){.namespace_ = "n", .app = "x", .service = "many", .strategy = BT_SPREAD});
+  is_int(bt_fleet_place(f, s, MANY, out), MANY, "seventy thousand on one node");
+  for (size_t i = 0; i < MANY; i++)
+    bt_fleet_remove(f, out[i]);
+  is_int(bt_fleet_instances(f), 0, "and away again");
+  free(out);
+  bt_fleet_free(&f);
+}
+
 static void test_gang_and_global(void) {
   struct bt_fleet *f = bt_fleet_new();
   uint32_t out[8];
@@ -334,6 +349,7 @@ static void test_random(void) {
 
 int main(void) {
   test_binpack_and_spread();
+  test_very_many();
   test_gang_and_global();
   test_words();
   test_one_node();
