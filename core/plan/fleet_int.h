@@ -99,7 +99,7 @@ struct fl_service {
 
 struct fl_shape {
   char *namespace_, *app, *service;
-  const char *targets[3]; /* by scope: how affinities speak of it; interned */
+  char *targets[3]; /* by scope: how affinities speak of it */
   struct fl_service *of;
   int priority;
   enum bt_strategy strategy;
@@ -109,6 +109,7 @@ struct fl_shape {
   BT_VEC(struct bt_prefer) prefers;
   struct bt_toleration *tolerations;
   size_t ntolerations;
+  struct bt_strs texts; /* of the tolerations */
   void *tag;
   BT_VEC(uint32_t) marks;
   struct fl_ties bars, wants, soft;    /* per node */

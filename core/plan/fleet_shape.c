@@ -67,10 +67,10 @@ static void target_text(char *out, size_t size, enum bt_scope scope, const char 
 
 #define TARGET_MAX 256
 static bool is_target(const struct fl_shape *s, const char *target) {
-  return s->targets[0] == target || s->targets[1] == target || s->targets[2] == target;
+  return bt_streq(s->targets[0], target) || bt_streq(s->targets[1], target) || bt_streq(s->targets[2], target);
 }
 
-/* Calls it for each shape that such an affinity speaks of. target is interned. */
+/* Calls it for each shape that such an affinity speaks of. */
 static void each_target(struct bt_fleet *f, const char *target, void (*call)(struct bt_fleet *, uint32_t, uint32_t), uint32_t mark) {
   const struct fl_service *of = target[0] == 's' ? bt_map_get(f->services, target + 2) : NULL;
   if (of) {
@@ -114,9 +114,8 @@ static void affinity(struct bt_fleet *f, uint32_t shape, const struct bt_affinit
   struct fl_shape *s = f->shapes.items[shape];
   char target[TARGET_MAX], repel[TARGET_MAX + 1];
   target_text(target, sizeof target, a->scope, a->namespace_, a->app, a->service);
-  const char *name = fl_intern(f, target);
-  uint32_t topo = fl_topo_get(f, a->topology), mark = fl_mark_get(f, name, topo);
-  each_target(f, name, leave, mark);
+  uint32_t topo = fl_topo_get(f, a->topology), mark = fl_mark_get(f, target, topo);
+  each_target(f, target, leave, mark);
   struct fl_tie t = {.mark = mark, .min = 1, .weight = a->anti ? -a->weight : a->weight};
   if (!a->hard)
     tie(f, s, &s->soft, &s->zsoft, t);
@@ -129,7 +128,7 @@ static void affinity(struct bt_fleet *f, uint32_t shape, const struct bt_affinit
   snprintf(repel, sizeof repel, "!%s", target);
   uint32_t away = fl_mark_get(f, repel, topo);
   leaves(f, shape, away);
-  each_target(f, name, bar, away); /* itself too, where it is its own target: that says the same again */
+  each_target(f, target, bar, away); /* itself too, where it is its own target: that says the same again */
 }
 
 /* The mark of all instances of the shape's service. */
@@ -223,6 +222,14 @@ static uint32_t number_new(struct bt_fleet *f, struct fl_shape *s) {
   return (uint32_t)f->shapes.len - 1;
 }
 
+/* A copy that lives as long as the shape; NULL of NULL. */
+static const char *own(struct fl_shape *s, const char *text) {
+  if (!text)
+    return NULL;
+  bt_strs_add(&s->texts, text);
+  return s->texts.items[s->texts.len - 1];
+}
+
 static struct fl_shape *copy_need(struct bt_fleet *f, const struct bt_need *need) {
   struct fl_shape *s = bt_new(struct fl_shape);
   *s = (struct fl_shape){.namespace_ = bt_strdup(need->namespace_ ? need->namespace_ : ""),
@@ -237,7 +244,7 @@ static struct fl_shape *copy_need(struct bt_fleet *f, const struct bt_need *need
   for (int scope = 0; scope < 3; scope++) {
     char target[TARGET_MAX];
     target_text(target, sizeof target, (enum bt_scope)scope, s->namespace_, s->app, s->service);
-    s->targets[scope] = fl_intern(f, target);
+    s->targets[scope] = bt_strdup(target);
   }
   for (size_t i = 0; i < need->nrules; i++) {
     struct bt_rule copy = rule_copy(f, &need->rules[i]);
@@ -251,7 +258,7 @@ static struct fl_shape *copy_need(struct bt_fleet *f, const struct bt_need *need
   s->tolerations = bt_newn(struct bt_toleration, need->ntolerations + 1);
   for (size_t i = 0; i < need->ntolerations; i++) {
     const struct bt_toleration *t = &need->tolerations[i];
-    s->tolerations[i] = (struct bt_toleration){t->key ? fl_intern(f, t->key) : NULL, t->value ? fl_intern(f, t->value) : NULL};
+    s->tolerations[i] = (struct bt_toleration){own(s, t->key), own(s, t->value)};
   }
   return s;
 }
@@ -361,6 +368,9 @@ void fl_shape_free(struct fl_shape *s) {
   bt_vec_free(&s->verdicts);
   bt_fit_set_free(&s->only);
   bt_fit_set_free(&s->never);
+  bt_strs_free(&s->texts);
+  for (int scope = 0; scope < 3; scope++)
+    free(s->targets[scope]);
   free(s->tolerations);
   free(s->namespace_);
   free(s->app);
