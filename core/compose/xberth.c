@@ -1,4 +1,4 @@
-/* x-berth of a service: probes, progress_deadline, update (the rest stands in xberth_job.c, xberth_placement.c and xberth_routes.c). Checked key by key and completed in place, so that what runs them reads plain values:
+/* x-berth of a service: probes, progress_deadline, update (the rest stands in xberth_disruption.c, xberth_job.c, xberth_placement.c and xberth_routes.c). Checked key by key and completed in place, so that what runs them reads plain values:
  * durations as Go prints them, numbers as numbers, commands as lists. */
 #include "config.h"
 
@@ -22,7 +22,7 @@ const char *const bt_xberth_keys[] = {
     "maintenance.body", "maintenance.retry_after", "maintenance.allow", "accept_proxy", "client_address", "update", "update_interval",
     "placement", "placement.strategy", "placement.require", "placement.prefer", "prefer.rule", "placement.affinity", "placement.anti_affinity", "affinity.service",
     "affinity.app", "affinity.namespace", "affinity.topology", "affinity.required", "placement.spread", "spread.max_skew", "placement.tolerations", "tolerations.key",
-    "tolerations.value", "placement.priority", "placement.gang", NULL};
+    "tolerations.value", "placement.priority", "placement.gang", "disruption", "disruption.max_unavailable", "disruption.min_available", NULL};
 
 void bt_xberth_wrong(struct bt_load *load, const struct bt_yaml *n, const struct bt_place *place, const char *wanted) {
   BT_AUTO_FREE char *where = bt_place_text(place);
@@ -221,7 +221,7 @@ static void update(struct bt_load *load, struct bt_yaml *xberth, const struct bt
 }
 
 void bt_compose_check_xberth(struct bt_load *load, struct bt_yaml *xberth, const char *service) {
-  static const char *const keys[] = {"probes", "job", "placement", "progress_deadline", "routes", "update", "update_interval", NULL},
+  static const char *const keys[] = {"probes", "job", "placement", "disruption", "progress_deadline", "routes", "update", "update_interval", NULL},
                            *const kinds[] = {"readiness", "liveness", "startup", NULL};
   struct bt_place top = {NULL, "", 0};
   const struct bt_place *of = BT_PLACE_KEY(BT_PLACE_KEY(&top, "services"), service);
@@ -233,6 +233,8 @@ void bt_compose_check_xberth(struct bt_load *load, struct bt_yaml *xberth, const
     bt_xberth_job(load, work, BT_PLACE_KEY(here, "job"));
   if (bt_yaml_get(xberth, "placement"))
     bt_xberth_placement(load, bt_yaml_get(xberth, "placement"), BT_PLACE_KEY(here, "placement"));
+  if (bt_yaml_get(xberth, "disruption"))
+    bt_xberth_disruption(load, bt_yaml_get(xberth, "disruption"), BT_PLACE_KEY(here, "disruption"));
   if (bt_yaml_get(xberth, "progress_deadline")) /* without it control takes the health check's times into account */
     bt_xberth_duration(load, xberth, "progress_deadline", 1000000000, "10m0s", here);
   if (bt_yaml_get(xberth, "routes"))

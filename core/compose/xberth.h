@@ -1,4 +1,4 @@
-/* Between the files that check x-berth (xberth.c, xberth_job.c, xberth_placement.c, xberth_routes.c): how a wrong value is told, and values that are checked and
+/* Between the files that check x-berth (xberth.c, xberth_disruption.c, xberth_job.c, xberth_placement.c, xberth_routes.c): how a wrong value is told, and values that are checked and
  * completed in place. Inside the Compose room only. */
 #ifndef BT_COMPOSE_XBERTH_H
 #define BT_COMPOSE_XBERTH_H
@@ -22,6 +22,9 @@ void bt_xberth_duration(struct bt_load *load, struct bt_yaml *map, const char *k
 /* One of the words of the list, which ends with NULL; the first one where absent. */
 const char *bt_xberth_word(struct bt_load *load, struct bt_yaml *map, const char *key, const char *const *words, const struct bt_place *place);
 void bt_xberth_flag(struct bt_load *load, struct bt_yaml *map, const char *key, bool otherwise, const struct bt_place *place);
+
+/* xberth_disruption.c: checks and completes x-berth.disruption of a service in place. */
+void bt_xberth_disruption(struct bt_load *load, struct bt_yaml *disruption, const struct bt_place *place);
 
 /* xberth_job.c: checks and completes x-berth.job of a service in place. */
 void bt_xberth_job(struct bt_load *load, struct bt_yaml *job, const struct bt_place *place);

@@ -19,6 +19,13 @@ const char *ctl_fleet_rule(const struct ctl_spec *spec);
 void ctl_fleet_why(struct ctl_spec *spec, struct bt_buf *why, struct bt_buf *mend);
 void ctl_fleet_forget(struct ctl_spec *spec);
 
+/* ---- budget.c ---- */
+/* How many instances of the service that serve may go now for others' needs (drain, rebalancing, preemption); INT32_MAX: any number. Linear in
+ * its instances. Whoever takes some asks again before the next. */
+int ctl_budget(const struct ctl_service *service);
+/* Tells the planner (bt_fleet_budget) so; each look at an app does it for its services. */
+void ctl_budget_tell(const struct ctl_service *service);
+
 /* ---- tables.c ---- */
 struct ctl_app *ctl_app_find(const struct bt_control *c, const char *ns, const char *name);
 struct ctl_app *ctl_app_new(struct bt_control *c, const char *ns, const char *name);

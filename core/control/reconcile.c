@@ -406,6 +406,7 @@ static void reconcile_service(struct ctl_service *service) {
   if (service->moved && service->roll.state == BT_RO_DONE)
     follow_restarts(service->app, service);
   ctl_place_pending(service);
+  ctl_budget_tell(service);
 }
 
 void ctl_reconcile(struct ctl_app *app) {

@@ -223,7 +223,7 @@ static int read_all(struct bt_service *s, struct bt_err **err) {
   read_resources(s, deploy);
   if (bt_devices_parse(s->name, s->json, &s->devices, err) ||
       bt_placement_parse(s->name, bt_json_obj(bt_json_obj(s->json, "x-berth"), "placement"), bt_json_obj(deploy, "placement"), &s->placement, err) ||
-      refuse_placement(s, err))
+      refuse_placement(s, err) || bt_disruption_parse(s->name, bt_json_obj(bt_json_obj(s->json, "x-berth"), "disruption"), &s->disruption, err))
     return -1;
   bt_service_read_grants(s);
   bt_service_read_volumes(s);

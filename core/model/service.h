@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include "base/vec.h"
 #include "model/device.h"
+#include "model/disruption.h"
 #include "model/job.h"
 #include "model/placement.h"
 #include "model/route.h"
@@ -111,6 +112,7 @@ struct bt_service {
   struct bt_routes routes;    /* x-berth.routes */
   struct bt_devices devices;  /* deploy.resources.reservations.devices and generic_resources, gpus */
   struct bt_strs constraints; /* deploy.placement.constraints */
+  struct bt_disruption disruption; /* x-berth.disruption */
   struct bt_placement placement; /* x-berth.placement, deploy.placement.preferences */
   int max_per_node;           /* deploy.placement.max_replicas_per_node; 0: any number */
 };

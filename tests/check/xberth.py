@@ -137,6 +137,8 @@ cases += [placement(spread=[e]) for e in ({}, {"topology": "node"}, {"topology":
                                           {"topology": "node.pool", "max_skew": 2, "required": "off"}, {"topology": "node.pool", "max_skew": 2, "required": True}, {"topology": "node.pool", "required": False}, {"over": "x"})]
 cases += [placement(tolerations=[e]) for e in ({}, {"key": "a/b.c-d_E"}, {"key": "*"}, {"key": "*", "value": "x"}, {"key": "a b"}, {"key": ""}, {"key": "a" * 129}, {"key": 5}, {"key": "a", "value": 5}, {"key": "a", "value": True},
                                                {"key": "a", "value": ""}, {"key": "a", "value": None}, {"key": "a", "value": "x\ny"}, {"key": "a", "value": "x" * 129}, {"key": "a", "value": []}, {"key": "a", "effect": "x"})]
+cases += [{"disruption": d} for d in ({}, [], None, {"x": 1})] + [{"disruption": {key: v}} for key in ("max_unavailable", "min_available") for v in
+          (0, 1, 100000, 100001, -1, "3", "x", "", 1.5, "0%", "25%", "100%", "101%", "-5%", "2.5%", "%", "5 %", "0025%", "${N:-5}", None, [])]
 
 jsonschema.Draft202012Validator.check_schema(schema)
 known, described = set(keys_of_loader()), set(keys_of_schema(schema["$defs"]))
