@@ -321,11 +321,13 @@ static int open_state(struct bt_daemon *d, struct bt_err **err) {
       bt_store_sqlite_open(d->config->state.path, d->loop, on_health, d, &d->store, err) < 0)
     return -1;
   d->feed = bt_feed_new((size_t)d->config->history.events);
+  BT_AUTO_JSON settings = bt_config_settings(d->config);
   struct bt_executor_options options = {.loop = d->loop,
                                         .store = d->store,
                                         .feed = d->feed,
                                         .control = {.keep_revisions = (int)d->config->history.revisions,
-                                                    .keep_events = (int)d->config->history.events},
+                                                    .keep_events = (int)d->config->history.events,
+                                                    .settings = settings},
                                         .send = to_node,
                                         .call = make_call,
                                         .routes = to_balancer,
@@ -363,10 +365,18 @@ static void policies_reloaded(void *arg) {
   free(job);
 }
 
+static void settings_taken(void *arg, enum bt_code code, const char *message, const json_t *result) {
+  (void)arg;
+  (void)result;
+  if (code != BT_OK)
+    bt_error("berthd", "pools and scheduling stay as they were: %s; reload again", message ? message : bt_code_name(code));
+}
+
 void bt_daemon_reload(struct bt_daemon *d) {
   struct policy_job *job = bt_new(struct policy_job);
   *job = (struct policy_job){d->policy, policy_limits(d->config), bt_strdup(d->config->policies.dir)};
   bt_pool_run(d->pool, "reload the policies", reload_policies, policies_reloaded, job);
+  bt_executor_write(d->executor, "settings.put", bt_config_settings(d->config), "system", false, settings_taken, NULL);
   tune_agent(d);
   load_plugins(d);
   bt_daemon_doctor_soon(d);

@@ -55,6 +55,7 @@ static const struct member members[] = {
     {"Node", "status", "!string", "ready, cordoned, unavailable or disconnected"},
     {"Node", "cordoned", "boolean", "It takes no new instances; it runs on"},
     {"Node", "message", "string?", "Why it is not ready"},
+    {"Node", "pool", "!string", "The pool that it is of; \"default\" where it is in none of berthd.yaml"},
     {"Node", "cpus", "number", "Processors"},
     {"Node", "memory", "integer", "Bytes"},
     {"Node", "labels", "{}", "Labels"},

@@ -244,7 +244,7 @@ int bt_verb_history(struct bt_cli *cli, struct bt_err **err) {
 
 int bt_verb_node_ls(struct bt_cli *cli, struct bt_err **err) {
   static const struct bt_column columns[] = {
-      {"NODE", "node", BT_CELL_TEXT},         {"STATUS", "status", BT_CELL_STATE}, {"RUNTIME", "runtime", BT_CELL_TEXT},
+      {"NODE", "node", BT_CELL_TEXT},         {"STATUS", "status", BT_CELL_STATE}, {"POOL", "pool", BT_CELL_TEXT}, {"RUNTIME", "runtime", BT_CELL_TEXT},
       {"VERSION", "runtime_version", BT_CELL_TEXT}, {"CPUS", "cpus", BT_CELL_TEXT}, {"MEMORY", "memory", BT_CELL_BYTES},
       {"INSTANCES", "instances", BT_CELL_TEXT}, {"MESSAGE", "message", BT_CELL_TEXT}, {NULL, NULL, BT_CELL_TEXT}};
   return list(cli, "/v1/nodes", columns, "node", err);

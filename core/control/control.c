@@ -25,6 +25,7 @@ struct bt_control *bt_control_new(const struct bt_control_options *options) {
   c->instances = bt_map_new(NULL);
   c->nodes = bt_map_new(ctl_node_free);
   c->fleet = bt_fleet_new();
+  ctl_settings_take(c, options->settings);
   c->resources = bt_map_new(ctl_res_free);
   c->contents = bt_map_new(ctl_content_free);
   c->sources = bt_map_new(ctl_source_free);
@@ -54,6 +55,7 @@ void bt_control_free(struct bt_control **control) {
   for (size_t i = 0; i < BT_COUNT(maps); i++)
     bt_map_free(maps[i]);
   bt_fleet_free(&c->fleet);
+  ctl_settings_free(c);
   bt_vec_free(&c->hashing);
   ctl_events_free(c);
   json_decref(c->lb);

@@ -29,6 +29,7 @@ struct bt_control_options {
   int keep_revisions;        /* per app; 0: 20 */
   int keep_events;           /* 0: 10,000 */
   int64_t skew_ms;           /* what the wall clock has more than now_ms, for times that are loaded */
+  const json_t *settings;    /* the operator's, as bt_config_settings gives them; kept. NULL: the defaults */
 };
 
 struct bt_control *bt_control_new(const struct bt_control_options *options);
@@ -38,8 +39,8 @@ int bt_control_load(struct bt_control *control, const char *kind, const char *ke
                     struct bt_err **err) BT_CHECK;
 /* After the last load: the store's revision. */
 void bt_control_loaded(struct bt_control *control, uint64_t revision);
-/* Which nodes are connected is not in the store: takes it over from a control that is about to go. */
-void bt_control_carry_nodes(struct bt_control *c, const struct bt_control *from);
+/* Which nodes are connected, and the settings in force, are not in the store: takes them over from a control that is about to go. */
+void bt_control_carry(struct bt_control *c, const struct bt_control *from);
 
 enum bt_input_kind {
   BT_IN_START,     /* the daemon is up: resume what was going on */
@@ -85,6 +86,7 @@ enum bt_input_kind {
  * image.pushed  {repository}         a registry told of a push                    {matched: n}
  * event.add     {type, severity, namespace, app, subject, message, data}          {}
  * kv.put        {plugin, key, value (base64) or null}                             {}
+ * settings.put  {pools, scheduling}: as bt_config_settings gives them; the server's own, at a reload  {}; kept in memory
  * lb.report     {plugin, status: "ok"|"failing"|"absent", message, refused: {route: sentence}}  {}; kept in memory, becomes events
  * All names are checked: [a-z0-9][a-z0-9_-]{0,62}. A dry run answers with the plan and changes nothing. */
 struct bt_request {

@@ -375,7 +375,7 @@ static void forget_refused(void *arg) {
     ex->control = old;
     return;
   }
-  bt_control_carry_nodes(ex->control, old);
+  bt_control_carry(ex->control, old);
   bt_control_free(&old);
   ex->ahead = false;
   answer_forgotten(ex);
@@ -415,6 +415,7 @@ int bt_executor_new(const struct bt_executor_options *options, struct bt_executo
     bt_executor_free(&ex);
     return -1;
   }
+  ex->o.control.settings = NULL; /* borrowed until here; the next control takes them over from this one */
   bt_feed_read_from(ex->o.feed, read_stored, ex);
   bt_feed_start(ex->o.feed, bt_control_revision(ex->control));
   *out = ex;

@@ -29,24 +29,73 @@ static void add_labels(struct attrs *a, json_t *labels) {
   }
 }
 
-void ctl_fleet_node(struct bt_control *c, struct ctl_node *node) {
+static struct attrs attrs_of(const struct ctl_node *node) {
   json_t *labels = bt_json_obj(node->info, "labels");
   struct attrs attrs = {0};
-  double cpus = bt_json_num(node->info, "cpus", 0);
-  int64_t memory = bt_json_int(node->info, "memory", 0);
   add_labels(&attrs, labels);
   add_attr(&attrs, "", "node.role", bt_json_str_or(labels, "role", "worker"));
   add_attr(&attrs, "", "node.platform.os", bt_json_str_or(node->info, "os", "linux"));
   add_attr(&attrs, "", "node.platform.arch", bt_json_str_or(node->info, "arch", ""));
-  struct bt_fleet_node as = {.name = node->name, .attrs = attrs.v.items, .nattrs = attrs.v.len, .open = node->connected && node->ready && !node->cordoned,
-                             .closed = node->cordoned ? "is cordoned" : NULL};
+  return attrs;
+}
+
+struct asked {
+  const struct attrs *attrs;
+  const char *name;
+};
+
+static const char *attr_value(void *arg, const char *key) {
+  const struct asked *a = arg;
+  if (bt_streq(key, "node.id") || bt_streq(key, "node.hostname"))
+    return a->name;
+  bt_vec_each(&a->attrs->v, attr) if (bt_streq(attr->key, key)) return attr->value;
+  return NULL;
+}
+
+static const struct bt_pool *pool_by(const struct bt_control *c, const struct ctl_node *node, const struct attrs *attrs) {
+  return bt_pools_find(&c->pools, attr_value, &(struct asked){attrs, node->name});
+}
+
+const struct bt_pool *ctl_fleet_pool(const struct bt_control *c, const struct ctl_node *node) {
+  struct attrs attrs = attrs_of(node);
+  const struct bt_pool *pool = pool_by(c, node, &attrs);
+  bt_vec_free(&attrs.v);
+  bt_strs_free(&attrs.keys);
+  return pool;
+}
+
+/* What may be reserved of what is there. */
+static int64_t room_of(int64_t there, int64_t reserve, double times) {
+  double room = (double)BT_MAX(there - reserve, 0) * times;
+  return room < (double)UNKNOWN_ROOM ? (int64_t)room : UNKNOWN_ROOM;
+}
+
+static void set_room(const struct ctl_node *node, const struct bt_pool *pool, int64_t room[BT_FLEET_DIMS]) {
+  double cpus = bt_json_num(node->info, "cpus", 0);
+  int64_t memory = bt_json_int(node->info, "memory", 0);
   for (int d = 0; d < BT_FLEET_DIMS; d++)
-    as.room[d] = UNKNOWN_ROOM;
+    room[d] = UNKNOWN_ROOM;
   if (cpus > 0)
-    as.room[BT_DIM_CPU] = (int64_t)(cpus * 1000);
+    room[BT_DIM_CPU] = room_of((int64_t)(cpus * 1000), pool ? pool->reserve_cpu : 0, pool ? pool->over_cpus : 1);
   if (memory > 0)
-    as.room[BT_DIM_MEMORY] = memory;
+    room[BT_DIM_MEMORY] = room_of(memory, pool ? pool->reserve_memory : 0, pool ? pool->over_memory : 1);
+}
+
+void ctl_fleet_node(struct bt_control *c, struct ctl_node *node) {
+  struct attrs attrs = attrs_of(node);
+  const struct bt_pool *pool = pool_by(c, node, &attrs);
+  BT_VEC(struct bt_taint) taints = {0};
+  for (size_t i = 0; pool && i < pool->taints.len; i++) {
+    const struct bt_pool_taint *t = &pool->taints.items[i];
+    bt_vec_push(&taints, ((struct bt_taint){t->key, t->value, t->prefer_not ? BT_TAINT_PREFER_NOT : BT_TAINT_NO_SCHEDULE}));
+  }
+  add_attr(&attrs, "", "node.pool", pool ? pool->name : "default");
+  struct bt_fleet_node as = {.name = node->name, .attrs = attrs.v.items, .nattrs = attrs.v.len, .taints = taints.items, .ntaints = taints.len,
+                             .open = node->connected && node->ready && !node->cordoned,
+                             .closed = node->cordoned ? "is cordoned" : NULL};
+  set_room(node, pool, as.room);
   node->number = bt_fleet_node_set(c->fleet, &as);
+  bt_vec_free(&taints);
   bt_vec_free(&attrs.v);
   bt_strs_free(&attrs.keys);
 }
@@ -106,6 +155,18 @@ static int read_rules(const struct bt_service *s, struct shape_parts *p, struct 
   return 0;
 }
 
+/* Pools that are for other namespaces are none for this one. */
+static void keep_off_pools(const struct bt_control *c, const char *ns, struct shape_parts *p) {
+  struct bt_rule rule = {.op = BT_RULE_NOT_IN};
+  bt_vec_each(&c->pools, pool) if (pool->namespaces.len && !bt_strs_has(&pool->namespaces, ns)) bt_strs_add(&rule.values, pool->name);
+  if (!rule.values.len)
+    return;
+  rule.key = bt_strdup("node.pool");
+  rule.text = bt_asprintf("node.pool not in (pools of other namespaces)");
+  bt_vec_push(&p->rules, rule);
+  p->parsed++;
+}
+
 static struct bt_affinity affinity_of(const struct ctl_app *app, const struct bt_placement_affinity *a) {
   return (struct bt_affinity){.anti = a->anti,
                               .hard = a->hard,
@@ -127,10 +188,13 @@ static void read_placement(const struct ctl_spec *spec, struct shape_parts *p) {
   bt_vec_each(&said->tolerations, t) bt_vec_push(&p->tolerations, ((struct bt_toleration){t->key, t->value}));
 }
 
-/* What reserves nothing cannot be packed: it is spread, unless the app says otherwise. */
-static enum bt_strategy strategy_of(const struct bt_service *s) {
-  if (s->placement.strategy)
-    return bt_streq(s->placement.strategy, "spread") ? BT_SPREAD : BT_BINPACK;
+/* What reserves nothing cannot be packed: it is spread, unless the app or the operator says otherwise. */
+static enum bt_strategy strategy_of(const struct ctl_spec *spec) {
+  const struct bt_service *s = spec->service;
+  const struct bt_control *c = spec->rev->app->control;
+  const char *said = s->placement.strategy ? s->placement.strategy : c->scheduling.strategy;
+  if (said)
+    return bt_streq(said, "spread") ? BT_SPREAD : BT_BINPACK;
   return s->reserved.cpus > 0 || s->reserved.memory > 0 ? BT_BINPACK : BT_SPREAD;
 }
 
@@ -159,7 +223,7 @@ static struct bt_need need_of(struct ctl_spec *spec, const struct shape_parts *p
                          .tag = spec};
   need.request[BT_DIM_CPU] = s->reserved.cpus > 0 ? (int64_t)ceil(BT_MIN(s->reserved.cpus, 1e12) * 1000 - 1e-6) : 0;
   need.request[BT_DIM_MEMORY] = BT_MAX(s->reserved.memory, 0);
-  need.strategy = strategy_of(s);
+  need.strategy = strategy_of(spec);
   return need;
 }
 
@@ -168,6 +232,7 @@ static int shape_of(struct ctl_spec *spec, struct bt_err **err) {
     return 0;
   struct shape_parts parts = {0};
   int rc = read_rules(spec->service, &parts, err);
+  keep_off_pools(spec->rev->app->control, spec->rev->app->ns, &parts);
   read_placement(spec, &parts);
   bt_vec_each(&spec->service->ports, port) if (!port->ingress && port->published != 0 && port->published == port->published_end)
       port_marks(port, &parts.marks, &parts.bars);
@@ -181,6 +246,19 @@ static int shape_of(struct ctl_spec *spec, struct bt_err **err) {
 void ctl_fleet_forget(struct ctl_spec *spec) {
   if (spec->shape != BT_FLEET_NONE)
     (void)bt_fleet_shape_drop(spec->rev->app->control->fleet, spec->shape); /* with instances only where all of it ends */
+}
+
+void ctl_fleet_renew(struct bt_control *c) {
+  for (struct bt_map_iter it = bt_map_iter(c->instances); bt_map_next(&it);)
+    ctl_fleet_release(it.value);
+  for (struct bt_map_iter it = bt_map_iter(c->apps); bt_map_next(&it);) {
+    bt_vec_each(&((struct ctl_app *)it.value)->revs, rev) bt_vec_each(&(*rev)->specs, spec) {
+      ctl_fleet_forget(*spec);
+      (*spec)->shape = BT_FLEET_NONE;
+    }
+  }
+  for (struct bt_map_iter it = bt_map_iter(c->instances); bt_map_next(&it);)
+    ctl_fleet_hold(it.value);
 }
 
 /* ---- instances ---- */
@@ -235,7 +313,7 @@ size_t ctl_fleet_try(struct ctl_spec *spec, size_t n, uint32_t *out) {
 }
 
 const char *ctl_fleet_rule(const struct ctl_spec *spec) {
-  return strategy_of(spec->service) == BT_BINPACK ? "binpack: the first nodes that have room, evenly used up"
+  return strategy_of(spec) == BT_BINPACK ? "binpack: the first nodes that have room, evenly used up"
                                                   : "spread: the nodes with fewest of it, then the emptiest";
 }
 

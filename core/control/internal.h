@@ -4,8 +4,16 @@
 
 #include "control/tables.h"
 
+/* ---- settings.c: what berthd.yaml says of pools and scheduling ---- */
+void ctl_settings_take(struct bt_control *c, const json_t *settings); /* at the start, when there is nothing yet */
+void ctl_settings_put(struct bt_control *c, const struct bt_request *request);
+void ctl_settings_free(struct bt_control *c);
+
 /* ---- fleet.c ---- */
+/* The rules changed by which instances choose nodes: all shapes are made anew, and everyone keeps the place there is. Linear in instances. */
+void ctl_fleet_renew(struct bt_control *c);
 void ctl_fleet_node(struct bt_control *c, struct ctl_node *node);    /* tells the planner what the node is and has now */
+const struct bt_pool *ctl_fleet_pool(const struct bt_control *c, const struct ctl_node *node); /* NULL: of none */
 /* Finds a node for an instance that has none, and takes the place; NULL: there is none. */
 struct ctl_node *ctl_fleet_place(struct ctl_inst *inst);
 /* Holds its place, or gives it back, as it is: it holds one while it has a node, and until a job's attempt has ended. */

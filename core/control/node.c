@@ -306,7 +306,8 @@ void ctl_node_down(struct bt_control *c, const char *name) {
   ctl_event(c, "warning", "node.disconnected", NULL, NULL, name, NULL, "the connection to node %s ended; its containers run on", name);
 }
 
-void bt_control_carry_nodes(struct bt_control *c, const struct bt_control *from) {
+void bt_control_carry(struct bt_control *c, const struct bt_control *from) {
+  ctl_settings_take(c, from->settings);
   for (struct bt_map_iter it = bt_map_iter(from->nodes); bt_map_next(&it);) {
     const struct ctl_node *was = it.value;
     struct ctl_node *node = bt_map_get(c->nodes, it.key);
@@ -317,4 +318,5 @@ void bt_control_carry_nodes(struct bt_control *c, const struct bt_control *from)
     ctl_fleet_node(c, node);
     bt_str_set(&node->message, was->message);
   }
+  ctl_fleet_renew(c);
 }

@@ -11,6 +11,8 @@
 #include "base/map.h"
 #include "base/vec.h"
 #include "control/control.h"
+#include "model/pool.h"
+#include "model/scheduling.h"
 #include "model/service.h"
 #include "model/status.h"
 #include "plan/deps.h"
@@ -284,6 +286,9 @@ struct bt_control {
   struct bt_map *apps;      /* key -> ctl_app */
   struct bt_map *instances; /* "ns/id"... id -> ctl_inst (not owned) */
   struct bt_map *nodes;     /* name -> ctl_node */
+  json_t *settings;         /* the operator's: see settings.c */
+  struct bt_pools pools;
+  struct bt_scheduling scheduling;
   struct bt_fleet *fleet;   /* nodes and who is where, as the planner sees them: see fleet.c */
   struct bt_map *resources; /* "network/ns/name", "volume/ns/name" -> ctl_res */
   struct bt_map *contents;  /* id -> ctl_content */

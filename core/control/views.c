@@ -171,6 +171,8 @@ static json_t *res_json(const struct bt_control *c, const struct ctl_res *res) {
 
 static json_t *node_json(const struct bt_control *c, const struct ctl_node *node) {
   json_t *o = ctl_node_json(node);
+  const struct bt_pool *pool = ctl_fleet_pool(c, node);
+  bt_json_set_str(o, "pool", pool ? pool->name : "default");
   bt_json_set_int(o, "instances", node->instances);
   bt_json_set(o, "cpus_reserved", json_real((double)bt_fleet_node_used(c->fleet, node->number, BT_DIM_CPU) / 1000));
   bt_json_set_int(o, "memory_reserved", bt_fleet_node_used(c->fleet, node->number, BT_DIM_MEMORY));

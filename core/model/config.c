@@ -19,6 +19,8 @@ static void set_defaults(struct bt_config *c) {
     const char *why;
     if (f->def)
       BT_ASSERT(bt_field_read(f, f->def, c, &why));
+    else if (f->type == BT_FIELD_SECTION)
+      *(json_t **)bt_field_at(f, c) = bt_field_section(f)->read(NULL, NULL);
   }
 }
 
@@ -215,8 +217,16 @@ static void read_null(struct reader *r, const struct bt_field *f) {
   }
 }
 
+static void read_part(struct reader *r, const struct bt_field *f, const struct bt_yaml *n) {
+  json_t **at = bt_field_at(f, r->config);
+  json_decref(*at);
+  *at = bt_field_section(f)->read(n, r->diags);
+}
+
 static void read_field(struct reader *r, const struct bt_field *f, const struct bt_yaml *n) {
-  if (n->kind == BT_YAML_NULL)
+  if (f->type == BT_FIELD_SECTION)
+    read_part(r, f, n);
+  else if (n->kind == BT_YAML_NULL)
     read_null(r, f);
   else if (f->type == BT_FIELD_LABELS)
     read_labels(r, f, n);
@@ -383,6 +393,8 @@ void bt_config_free(struct bt_config **config) {
     const struct bt_field *f = &bt_config_fields[i];
     if (f->type == BT_FIELD_STRING || f->type == BT_FIELD_PATH || f->type == BT_FIELD_LISTEN)
       free(*(char **)bt_field_at(f, c));
+    else if (f->type == BT_FIELD_SECTION)
+      json_decref(*(json_t **)bt_field_at(f, c));
   }
   free(c->api.tcp.host);
   bt_yaml_free(&c->tree);
@@ -404,6 +416,16 @@ static bool same_field(const struct bt_field *f, const struct bt_config *a, cons
   BT_AUTO_JSON old = bt_field_json(f, a);
   BT_AUTO_JSON now = bt_field_json(f, b);
   return bt_json_equal(old, now) && (f->type != BT_FIELD_PLUGINS || same_plugins(a, b));
+}
+
+json_t *bt_config_settings(const struct bt_config *config) {
+  json_t *settings = json_object();
+  for (size_t i = 0; i < bt_config_nfields; i++) {
+    const struct bt_field *f = &bt_config_fields[i];
+    if (f->type == BT_FIELD_SECTION)
+      bt_json_set(settings, f->path, bt_field_json(f, config));
+  }
+  return settings;
 }
 
 void bt_config_diff(const struct bt_config *old, const struct bt_config *now, struct bt_strs *live, struct bt_strs *fixed) {

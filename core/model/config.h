@@ -78,6 +78,11 @@ struct bt_config {
     int64_t revisions;
     int64_t events;
   } history;
+  /* Sections that are the control core's, in canonical JSON; never NULL in a configuration. */
+  struct {
+    json_t *pools;      /* model/pool.h */
+    json_t *scheduling; /* model/scheduling.h */
+  } settings;
   BT_VEC(struct bt_config_plugin) plugins;
 };
 
@@ -94,6 +99,8 @@ void bt_config_diff(const struct bt_config *old, const struct bt_config *now, st
 /* Takes over the live fields of now into running and leaves all others as they are. */
 void bt_config_adopt(struct bt_config *running, struct bt_config *now);
 
+/* The settings as control takes them: {"pools", "scheduling"}. New reference. */
+json_t *bt_config_settings(const struct bt_config *config);
 /* The effective configuration as JSON in the file's own shape, defaults included. New reference. Plug-ins' config is left
  * out, since it may hold secrets. */
 json_t *bt_config_json(const struct bt_config *config);

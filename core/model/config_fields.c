@@ -9,6 +9,8 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/size.h"
+#include "model/pool.h"
+#include "model/scheduling.h"
 
 #define AT(member) offsetof(struct bt_config, member)
 
@@ -61,9 +63,25 @@ const struct bt_field bt_config_fields[] = {
      "Revisions kept per app for a rollback."},
     {"history.events", BT_FIELD_INT, AT(history.events), "10000", NULL, 100, 10000000, false,
      "Events kept for readers that resume after a gap."},
+    {"pools", BT_FIELD_SECTION, AT(settings.pools), NULL, NULL, 0, 0, true,
+     "Pools of nodes: who is in them, what is kept back or overcommitted there, who is kept away."},
+    {"scheduling", BT_FIELD_SECTION, AT(settings.scheduling), NULL, NULL, 0, 0, true,
+     "How the server places, as far as no app says otherwise."},
     {"plugins", BT_FIELD_PLUGINS, AT(plugins), NULL, NULL, 0, 0, true,
      "The plug-ins to load, in order."},
 };
+
+static const struct bt_field_section sections[] = {
+    {"pools", bt_pools_read, bt_pools_schema},
+    {"scheduling", bt_scheduling_read, bt_scheduling_schema},
+};
+
+const struct bt_field_section *bt_field_section(const struct bt_field *f) {
+  for (size_t i = 0; i < BT_COUNT(sections); i++)
+    if (bt_streq(sections[i].path, f->path))
+      return &sections[i];
+  return NULL;
+}
 const size_t bt_config_nfields = BT_COUNT(bt_config_fields);
 
 const char *bt_field_choice(const struct bt_field *f, size_t n, size_t *len) {
@@ -165,6 +183,7 @@ bool bt_field_read(const struct bt_field *f, const char *text, struct bt_config 
   case BT_FIELD_LISTEN:
     return read_listen(config, text);
   case BT_FIELD_LABELS:
+  case BT_FIELD_SECTION:
   case BT_FIELD_PLUGINS:
     return false;
   default:
@@ -184,6 +203,7 @@ const char *bt_field_wants(const struct bt_field *f) {
   case BT_FIELD_MODE: return "octal permissions such as 0660";
   case BT_FIELD_LABELS: return "a mapping of names to text";
   case BT_FIELD_LISTEN: return "an address and a port such as 127.0.0.1:7171, or null";
+  case BT_FIELD_SECTION: return "a section";
   case BT_FIELD_PLUGINS: return "a sequence of plug-ins";
   }
   return "";
@@ -231,6 +251,8 @@ json_t *bt_field_json(const struct bt_field *f, const struct bt_config *config) 
   }
   case BT_FIELD_LABELS:
     return labels_json(*(struct bt_map *const *)at);
+  case BT_FIELD_SECTION:
+    return json_incref(*(json_t *const *)at);
   case BT_FIELD_PLUGINS:
     return plugins_json(config);
   default:

@@ -17,6 +17,7 @@ enum bt_field_type {
   BT_FIELD_MODE,
   BT_FIELD_LABELS,
   BT_FIELD_LISTEN,
+  BT_FIELD_SECTION,
   BT_FIELD_PLUGINS
 };
 
@@ -33,6 +34,14 @@ struct bt_field {
 
 extern const struct bt_field bt_config_fields[];
 extern const size_t bt_config_nfields;
+
+/* How a field of BT_FIELD_SECTION is read: into canonical JSON (new reference), errors to diags; and its schema. */
+struct bt_field_section {
+  const char *path;
+  json_t *(*read)(const struct bt_yaml *section, struct bt_diags *diags);
+  json_t *(*schema)(void);
+};
+const struct bt_field_section *bt_field_section(const struct bt_field *f);
 
 /* Reads one scalar's text into the field. false where it does not fit; then *why (static text) says what would. */
 bool bt_field_read(const struct bt_field *f, const char *text, struct bt_config *config, const char **why);

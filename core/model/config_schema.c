@@ -66,6 +66,8 @@ static json_t *type_schema(const struct bt_field *f) {
   case BT_FIELD_LABELS:
     return json_pack("{s:[s,s],s:{s:[s,s,s]}}", "type", "object", "null", "additionalProperties", "type", "string", "number",
                      "boolean");
+  case BT_FIELD_SECTION:
+    return bt_field_section(f)->schema();
   case BT_FIELD_PLUGINS:
     return plugins_schema();
   default:

@@ -151,6 +151,31 @@ static void test_reload(void) {
   is_int(bt_yaml_get(running->plugins.items[0].config_tree, "x")->integer, 2, "with their places");
 }
 
+static void test_pools(void) {
+  BT_AUTO_FREE char *got = NULL;
+  BT_AUTO_CONFIG c = parse("pools:\n- name: gpu\n  match: [\"node.labels.gpu == true\"]\n  taints: [{key: gpu, value: a100, effect: no-schedule}]\n"
+                           "  reserve: {cpus: 0.5, memory: 1GiB}\n  overcommit: {cpus: 4}\n  namespaces: [team-a]\nscheduling: {strategy: spread}\n",
+                           &got);
+  is_str(got, "", "a pool with everything");
+  BT_AUTO_JSON settings = c ? bt_config_settings(c) : NULL;
+  BT_AUTO_FREE char *text = settings ? bt_json_text(settings) : NULL;
+  is_str(text, "{\"pools\":[{\"name\":\"gpu\",\"match\":[\"node.labels.gpu == true\"],\"namespaces\":[\"team-a\"],"
+               "\"taints\":[{\"key\":\"gpu\",\"value\":\"a100\",\"effect\":\"no-schedule\"}],\"reserve\":{\"cpus\":0.5,\"memory\":1073741824},"
+               "\"overcommit\":{\"cpus\":4}}],\"scheduling\":{\"strategy\":\"spread\"}}", "as control takes it");
+  refused("pools: {}", "/etc/berth/berthd.yaml:1:8: error: pools must be a list of at most 256 pools\n", "no list");
+  refused("pools: [{match: []}]", "/etc/berth/berthd.yaml:1:9: error: a pool needs a \"name\"\n", "no name");
+  refused("pools:\n- {name: a}\n- {name: a}\n", "/etc/berth/berthd.yaml:3:10: error: a second pool is named \"a\"\n", "one name twice");
+  refused("pools:\n- {name: a, mach: []}\n", "/etc/berth/berthd.yaml:2:13: error: \"mach\" of a pool is not known; did you mean \"match\"?\n", "a slip");
+  refused("pools:\n- {name: a, overcommit: {cpus: 1e9}}\n",
+          "/etc/berth/berthd.yaml:2:32: error: \"cpus\" of a pool's overcommit must be a number from 0.1 to 100\n", "absurd");
+  refused("pools:\n- {name: a, match: [\"node.pool == b\"]}\n",
+          "/etc/berth/berthd.yaml:2:21: error: a pool cannot match by node.pool: a node has that of its pool\n", "a pool by pools");
+  refused("pools:\n- {name: default}\n",
+          "/etc/berth/berthd.yaml:2:10: error: \"default\" cannot be a pool's name: a-z, 0-9, _ and - are, at most 63; \"default\" is the pool of nodes that are in no other\n",
+          "the name of those in none");
+  refused("scheduling: {strategy: best}", "/etc/berth/berthd.yaml:1:24: error: \"strategy\" of scheduling must be one of binpack|spread\n", "no strategy");
+}
+
 /* The commented reference names every field, and says the defaults. */
 static void test_reference(void) {
   BT_AUTO_FREE char *path = bt_asprintf("%s/config/berthd.yaml", getenv("srcdir") ? getenv("srcdir") : ".");
@@ -195,6 +220,7 @@ static void test_page(void) {
 
 int main(void) {
   test_sizes();
+  test_pools();
   test_nearest();
   test_defaults();
   test_values();

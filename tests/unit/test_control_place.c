@@ -69,6 +69,44 @@ static void test_two_nodes(void) {
   kit_end(&k);
 }
 
+static const char *pool_of(struct kit *k, const char *node) {
+  static char pool[64];
+  BT_AUTO_JSON list = kit_list(k, "nodes", NULL);
+  size_t i;
+  json_t *o;
+  *pool = '\0';
+  json_array_foreach(list, i, o) if (bt_streq(bt_json_str(o, "node"), node)) snprintf(pool, sizeof pool, "%s", bt_json_str_or(o, "pool", ""));
+  return pool;
+}
+
+#define POOLS(more) "{'pools':[{'name':'big','match':['node.labels.zone == b']" more "}],'scheduling':{}}"
+static void test_pools(void) {
+  struct kit k = fresh();
+  second_node(&k, "{'zone':'b'}");
+  is_str(pool_of(&k, "n2"), "default", "no pools");
+  kit_request(&k, "settings.put", POOLS(",'taints':[{'key':'big','value':'1','effect':'no-schedule'}]"), false);
+  is_str(pool_of(&k, "n2"), "big", "a pool by a label");
+  is_str(pool_of(&k, "n1"), "default", "the other is in none");
+  ok(apply(&k, APP(WEB(PLACED("'cpus':'1.5'")))), "three of 1.5 cpus");
+  is_int(on_node(&k, "n2"), 0, "the taint keeps them away");
+  kit_request(&k, "settings.put", POOLS(",'overcommit':{'cpus':2},'reserve':{'cpus':1}"), false);
+  is_int(on_node(&k, "n1"), 2, "what runs stays");
+  is_int(on_node(&k, "n2"), 1, "the third, which was kept away, has a place");
+  ok(apply(&k, APP(WEB(PLACED("'cpus':'1.5'")) "," DB(",'deploy':{'replicas':4,'resources':{'reservations':{'cpus':'1'}},'placement':{'constraints':['node.labels.zone == b']}}"))),
+     "four of one cpu beside a reserve of one, twice of what is left");
+  is_int(on_node(&k, "n2"), 5, "have a place on four cpus");
+  kit_end(&k);
+  k = fresh();
+  second_node(&k, "{'zone':'b'}");
+  kit_request(&k, "settings.put", POOLS(",'namespaces':['others']"), false);
+  ok(apply(&k, APP(DB(",'deploy':{'replicas':1,'placement':{'constraints':['node.labels.zone == b']}}"))), "a dedicated pool");
+  is_int(on_node(&k, "n2"), 0, "takes nobody else");
+  kit_request(&k, "settings.put", POOLS(",'namespaces':['others','default']"), false);
+  kit_tick(&k, 1000);
+  is_int(on_node(&k, "n2"), 1, "until it is named");
+  kit_end(&k);
+}
+
 static void test_ports_by_address(void) {
   struct kit k = fresh();
 #define AT(ip) "'mode':'host','target':1,'published':'80','protocol':'tcp'" ip
@@ -158,6 +196,7 @@ int main(void) {
   test_cordon();
   test_forecast();
   test_two_nodes();
+  test_pools();
   test_ports_by_address();
   test_ended_service();
   test_ended();
