@@ -39,11 +39,7 @@ void bt_fleet_free(struct bt_fleet **fleet) {
   fl_layers_drop(f);
   bt_vec_each(&f->shapes, s) fl_shape_free(*s);
   bt_vec_each(&f->marks, m) fl_mark_free(m);
-  bt_vec_each(&f->topos, t) {
-    free(t->text);
-    bt_strs_free(&t->keys);
-    bt_map_free(&t->domains);
-  }
+  bt_vec_each(&f->topos, t) fl_topo_free(t);
   classes_clear(f);
   bt_vec_each(&f->nodes, n) {
     free(n->name);
@@ -64,6 +60,7 @@ void bt_fleet_free(struct bt_fleet **fleet) {
   bt_vec_free(&f->class_order);
   bt_vec_free(&f->at);
   bt_vec_free(&f->topos);
+  bt_vec_free(&f->free_topos);
   bt_vec_free(&f->marks);
   bt_vec_free(&f->free_marks);
   bt_vec_free(&f->shapes);
@@ -85,10 +82,22 @@ const char *fl_intern(struct bt_fleet *f, const char *text) {
 }
 
 void fl_key(struct bt_fleet *f, const char *key) {
-  if (bt_map_get(f->keys, key))
+  uintptr_t refs = (uintptr_t)bt_map_get(f->keys, key);
+  bt_map_set(f->keys, key, (void *)(refs + 1));
+  if (refs == 0)
+    f->dirty = f->reclass = true;
+}
+
+/* Classes stay as they are until they are made anew for another reason. */
+void fl_key_put(struct bt_fleet *f, const char *key) {
+  uintptr_t refs = (uintptr_t)bt_map_get(f->keys, key);
+  BT_ASSERT(refs > 0);
+  if (refs > 1) {
+    bt_map_set(f->keys, key, (void *)(refs - 1));
     return;
-  bt_map_set(f->keys, key, f);
-  f->dirty = f->reclass = true;
+  }
+  bt_map_del(f->keys, key);
+  f->reclass = true;
 }
 
 void bt_fleet_judged(struct bt_fleet *f, bt_fleet_judge *judge, void *arg) {
@@ -98,12 +107,24 @@ void bt_fleet_judged(struct bt_fleet *f, bt_fleet_judge *judge, void *arg) {
   f->epoch++;
 }
 
+int bt_fleet_dims(const struct bt_fleet *f) { return (int)fl_ndims(f); }
+
+const char *bt_fleet_dim_name(const struct bt_fleet *f, int dim) {
+  static const char *const names[] = {"cpu", "memory", "disk", "pids"};
+  return dim < BT_DIM_FIXED ? names[dim] : f->dims.items[dim - BT_DIM_FIXED];
+}
+
+int bt_fleet_dim_find(const struct bt_fleet *f, const char *name) {
+  for (int d = 0; d < bt_fleet_dims(f); d++)
+    if (bt_streq(bt_fleet_dim_name(f, d), name))
+      return d;
+  return -1;
+}
+
 int bt_fleet_dim(struct bt_fleet *f, const char *name) {
-  for (size_t i = 0; i < f->dims.len; i++)
-    if (bt_streq(f->dims.items[i], name))
-      return BT_DIM_FIXED + (int)i;
-  if (fl_ndims(f) == BT_FLEET_DIMS)
-    return -1;
+  int known = bt_fleet_dim_find(f, name);
+  if (known >= 0 || fl_ndims(f) == BT_FLEET_DIMS)
+    return known;
   bt_vec_push(&f->dims, bt_strdup(name));
   f->dirty = true;
   return (int)fl_ndims(f) - 1;
@@ -265,6 +286,7 @@ int64_t bt_fleet_node_free(const struct bt_fleet *f, uint32_t n, int dim) { retu
 int64_t bt_fleet_node_used(const struct bt_fleet *f, uint32_t n, int dim) { return f->nodes.items[n].used[dim]; }
 size_t bt_fleet_nodes(const struct bt_fleet *f) { return f->nodes.len; }
 size_t bt_fleet_instances(const struct bt_fleet *f) { return f->live; }
+size_t bt_fleet_spoken(const struct bt_fleet *f) { return bt_map_len(f->keys) + bt_map_len(f->topos_by); }
 uint64_t bt_fleet_epoch(const struct bt_fleet *f) { return f->epoch; }
 
 /* ---- classes and positions ---- */

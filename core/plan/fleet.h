@@ -39,6 +39,9 @@ void bt_fleet_free(struct bt_fleet **fleet);
 void bt_fleet_judged(struct bt_fleet *fleet, bt_fleet_judge *judge, void *arg); /* NULL: none; forgets earlier verdicts */
 /* The dimension of this name, made where it is new; -1 where there are BT_FLEET_DIMS already. */
 int bt_fleet_dim(struct bt_fleet *fleet, const char *name);
+int bt_fleet_dim_find(const struct bt_fleet *fleet, const char *name); /* -1 where there is none */
+int bt_fleet_dims(const struct bt_fleet *fleet);                       /* numbers of dimensions are below this */
+const char *bt_fleet_dim_name(const struct bt_fleet *fleet, int dim);
 
 /* ---- nodes ---- */
 
@@ -74,6 +77,11 @@ int64_t bt_fleet_node_free(const struct bt_fleet *fleet, uint32_t node, int dim)
 int64_t bt_fleet_node_used(const struct bt_fleet *fleet, uint32_t node, int dim);
 /* Puts a mark of the caller's on a node or takes it away: "image:sha256:…", "volume:ns/data". */
 void bt_fleet_node_mark(struct bt_fleet *fleet, uint32_t node, const char *mark, bool there);
+/* Puts one more of it there, or takes one away: of a mark that instances leave too, and that is counted. */
+void bt_fleet_node_tally(struct bt_fleet *fleet, uint32_t node, const char *mark, bool more);
+uint32_t bt_fleet_node_has(const struct bt_fleet *fleet, uint32_t node, const char *mark); /* how many times */
+/* How many names of labels rules and topologies are about, and how many topologies there are: what nobody speaks of is forgotten. */
+size_t bt_fleet_spoken(const struct bt_fleet *fleet);
 
 /* ---- shapes ---- */
 
@@ -129,6 +137,8 @@ struct bt_need {
   size_t nbars;
   const char *const *wants; /* marks that its node must have */
   size_t nwants;
+  const char *const *follows; /* marks that its node must have as soon as any node has them: "volume:ns/data" */
+  size_t nfollows;
   const char *const *likes; /* marks that its node should have, the most wished for first */
   size_t nlikes;
   void *tag; /* the caller's */
@@ -137,6 +147,8 @@ struct bt_need {
 int bt_fleet_shape_new(struct bt_fleet *fleet, const struct bt_need *need, uint32_t *out, struct bt_err **err) BT_CHECK;
 /* -1 where it has instances. */
 int bt_fleet_shape_drop(struct bt_fleet *fleet, uint32_t shape);
+/* Changes what each of its instances asks for, those that are there too: a dimension that came up late. Linear in instances. */
+void bt_fleet_shape_ask(struct bt_fleet *fleet, uint32_t shape, int dim, int64_t amount);
 void *bt_fleet_shape_tag(const struct bt_fleet *fleet, uint32_t shape);
 size_t bt_fleet_shape_count(const struct bt_fleet *fleet, uint32_t shape); /* its instances */
 

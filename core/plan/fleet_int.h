@@ -23,7 +23,8 @@ struct fl_watch {
 struct fl_mark {
   char *name;
   uint32_t topo, refs;
-  bool wanted; /* some shape may only be where it is */
+  bool wanted;   /* some shape may only be where it is */
+  bool followed; /* or only there, as soon as it is anywhere */
   int64_t total;
   uint32_t **chunks;
   size_t nchunks;
@@ -35,7 +36,8 @@ struct fl_mark {
 struct fl_topo {
   char *text;
   struct bt_strs keys;
-  struct bt_map *domains; /* values -> number + 1 */
+  struct bt_map *domains; /* values -> number + 1; NULL: the number is free */
+  uint32_t refs;          /* marks that are about it */
 };
 
 /* Nodes that no rule can tell apart: positions lo to hi. */
@@ -113,6 +115,7 @@ struct fl_shape {
   void *tag;
   BT_VEC(uint32_t) marks;
   struct fl_ties bars, wants, soft;    /* per node */
+  struct fl_ties follows;              /* per node: wanted as soon as any node has the mark */
   struct fl_ties zbars, zwants, zsoft; /* per domain */
   BT_VEC(struct fl_skew) skews;
   struct fl_watch *level;  /* of strategy spread: nodes that have as many of its service as the emptiest may get */
@@ -130,6 +133,7 @@ struct fl_shape {
     const struct bt_fit_set **items;
     size_t len, cap;
   } out, in;
+  size_t always; /* of "in": what follows stand behind these */
   /* Where nothing depends on others: groups before "skip", and in that one positions before "from", have no place, as far as was
    * heard of the first "seen" positions that came free. */
   size_t skip;
@@ -154,6 +158,7 @@ struct bt_fleet {
   BT_VEC(struct fl_class) classes;
   BT_VEC(uint32_t) class_order, at; /* classes as they lie; node at a position */
   BT_VEC(struct fl_topo) topos;
+  BT_VEC(uint32_t) free_topos;
   BT_VEC(struct fl_mark) marks;
   BT_VEC(uint32_t) free_marks;
   BT_VEC(struct fl_shape *) shapes;
@@ -177,14 +182,16 @@ static inline uint32_t fl_ndims(const struct bt_fleet *f) { return BT_DIM_FIXED 
 /* fleet.c */
 void fl_ensure(struct bt_fleet *f); /* positions, classes and sets are as nodes and keys are */
 const char *fl_intern(struct bt_fleet *f, const char *text);
-void fl_key(struct bt_fleet *f, const char *key); /* nodes that differ in it are of different classes */
+void fl_key(struct bt_fleet *f, const char *key);     /* nodes that differ in it are of different classes, as long as it is not */
+void fl_key_put(struct bt_fleet *f, const char *key); /* given back as often */
 const char *fl_attr(const struct fl_node *node, const char *key);
 void fl_amounts(const struct bt_fleet *f, const struct fl_node *node, const int64_t *extra, int64_t *out);
 void fl_freed(struct bt_fleet *f, uint32_t node); /* it may take what it did not before */
 uint32_t fl_sit(struct bt_fleet *f, uint32_t shape, uint32_t node, uint32_t n, uint32_t *out); /* n instances at once */
 
 /* fleet_mark.c */
-uint32_t fl_topo_get(struct bt_fleet *f, const char *text);
+uint32_t fl_topo_get(struct bt_fleet *f, const char *text); /* lives as long as marks about it: the caller gets one at once */
+void fl_topo_free(struct fl_topo *topo);
 uint32_t fl_topo_domain(struct bt_fleet *f, uint32_t topo, const struct fl_node *node);
 uint32_t fl_mark_get(struct bt_fleet *f, const char *name, uint32_t topo); /* takes a reference */
 void fl_mark_put(struct bt_fleet *f, uint32_t mark);                       /* gives it back */
@@ -197,12 +204,13 @@ void fl_mark_free(struct fl_mark *mark);
 
 /* fleet_shape.c */
 void fl_shape_groups(struct bt_fleet *f, struct fl_shape *s); /* makes them where classes changed */
-void fl_shape_free(struct fl_shape *s);
+void fl_shape_free(struct fl_shape *s); /* its memory alone */
 /* Why a class is refused, in words; its score where it is not. */
 int fl_judge(struct bt_fleet *f, struct fl_shape *s, const struct fl_class *class, char *why, size_t size);
 
 /* fleet_place.c */
 void fl_place_prepare(struct bt_fleet *f, struct fl_shape *s); /* after its groups were made */
+void fl_follow(const struct bt_fleet *f, struct fl_shape *s);  /* before each search: what it follows is somewhere, or is not yet */
 /* Which groups may be used now, and how good they are: g->now, g->out. */
 void fl_groups_score(const struct bt_fleet *f, struct fl_shape *s);
 struct fl_group *fl_group_best(struct fl_shape *s); /* the best that is not out; NULL: none */

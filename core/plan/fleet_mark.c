@@ -16,16 +16,42 @@ uint32_t fl_topo_get(struct bt_fleet *f, const char *text) {
     bt_strs_add(&topo.keys, key);
     fl_key(f, key);
   }
-  bt_vec_push(&f->topos, topo);
-  bt_map_set(f->topos_by, text, (void *)(uintptr_t)(f->topos.len - 1));
+  uint32_t t = (uint32_t)f->topos.len;
+  if (f->free_topos.len) {
+    t = f->free_topos.items[--f->free_topos.len];
+    f->topos.items[t] = topo;
+  } else {
+    bt_vec_push(&f->topos, topo);
+  }
+  bt_map_set(f->topos_by, text, (void *)(uintptr_t)t);
   f->dirty = true;
-  return (uint32_t)f->topos.len - 1;
+  return t;
 }
 
-/* A node without the label is in no domain. */
+void fl_topo_free(struct fl_topo *topo) {
+  free(topo->text);
+  bt_strs_free(&topo->keys);
+  bt_map_free(&topo->domains);
+  *topo = (struct fl_topo){0};
+}
+
+/* Tenants choose the names of labels: what no mark is about any more is forgotten. */
+static void topo_put(struct bt_fleet *f, uint32_t t) {
+  struct fl_topo *topo = &f->topos.items[t];
+  if (t == 0 || --topo->refs > 0)
+    return;
+  bt_vec_each(&topo->keys, key) fl_key_put(f, *key);
+  bt_map_del(f->topos_by, topo->text);
+  fl_topo_free(topo);
+  bt_vec_push(&f->free_topos, t);
+}
+
+/* A node without the label is in no domain. Of a number that is free: none is. */
 uint32_t fl_topo_domain(struct bt_fleet *f, uint32_t t, const struct fl_node *node) {
   struct fl_topo *topo = &f->topos.items[t];
   BT_AUTO_BUF text = {0};
+  if (!topo->domains)
+    return BT_FLEET_NONE;
   for (size_t i = 0; i < topo->keys.len; i++) {
     const char *value = fl_attr(node, topo->keys.items[i]);
     if (!value)
@@ -60,6 +86,7 @@ uint32_t fl_mark_get(struct bt_fleet *f, const char *name, uint32_t topo) {
     bt_vec_push(&f->marks, ((struct fl_mark){0}));
   }
   f->marks.items[m] = (struct fl_mark){.name = bt_strdup(name), .topo = topo, .refs = 1};
+  f->topos.items[topo].refs++;
   bt_map_set(f->marks_by, key, (void *)((uintptr_t)m + 1));
   return m;
 }
@@ -84,6 +111,7 @@ void fl_mark_put(struct bt_fleet *f, uint32_t m) {
     return;
   BT_AUTO_FREE char *key = mark_key(mark->name, mark->topo);
   bt_map_del(f->marks_by, key);
+  topo_put(f, mark->topo);
   fl_mark_free(mark);
   bt_vec_push(&f->free_marks, m);
 }
@@ -135,6 +163,8 @@ void fl_mark_add(struct bt_fleet *f, uint32_t m, uint32_t n, int delta) {
   mark->total += delta;
   if (none && delta > 0 && mark->wanted)
     fl_freed(f, n); /* who wants the mark has a chance now */
+  if (mark->total == 0 && mark->followed)
+    f->epoch++; /* who followed it may go anywhere */
 }
 
 void bt_fleet_node_mark(struct bt_fleet *f, uint32_t node, const char *name, bool there) {
@@ -150,6 +180,27 @@ void bt_fleet_node_mark(struct bt_fleet *f, uint32_t node, const char *name, boo
     fl_mark_put(f, m);
     fl_mark_put(f, m);
   }
+}
+
+void bt_fleet_node_tally(struct bt_fleet *f, uint32_t node, const char *name, bool more) {
+  uint32_t m = fl_mark_get(f, name, 0);
+  if (!more && fl_mark_on(f, m, node) == 0) {
+    fl_mark_put(f, m);
+    return;
+  }
+  fl_ensure(f);
+  fl_mark_add(f, m, node, more ? 1 : -1); /* each time it is there keeps one reference */
+  if (more)
+    return;
+  fl_freed(f, node);
+  fl_mark_put(f, m);
+  fl_mark_put(f, m);
+}
+
+uint32_t bt_fleet_node_has(const struct bt_fleet *f, uint32_t node, const char *name) {
+  BT_AUTO_FREE char *key = mark_key(name, 0);
+  uintptr_t known = (uintptr_t)bt_map_get(f->marks_by, key);
+  return known ? fl_mark_on(f, (uint32_t)(known - 1), node) : 0;
 }
 
 /* ---- watches ---- */

@@ -40,6 +40,7 @@ void fl_place_prepare(struct bt_fleet *f, struct fl_shape *s) {
   bool own = mark_own(s, &s->soft);
   own = mark_own(s, &s->zsoft) || own;
   own = mark_own(s, &s->zbars) || own;
+  own = mark_own(s, &s->follows) || own;
   s->single = own || s->skews.len > 0 || s->level;
   if (s->soft.len)
     qsort(s->soft.items, s->soft.len, sizeof *s->soft.items, heavier);
@@ -52,6 +53,18 @@ void fl_place_prepare(struct bt_fleet *f, struct fl_shape *s) {
     bt_vec_push(&s->in, &s->only);
   bt_vec_each(&s->bars, t) bt_vec_push(&s->out, &t->watch->set);
   bt_vec_each(&s->wants, t) bt_vec_push(&s->in, &t->watch->set);
+  s->always = s->in.len;
+}
+
+void fl_follow(const struct bt_fleet *f, struct fl_shape *s) {
+  if (s->follows.len == 0)
+    return;
+  s->in.len = s->always;
+  bt_vec_each(&s->follows, t) {
+    if (f->marks.items[t->mark].total > 0)
+      bt_vec_push(&s->in, &t->watch->set);
+  }
+  s->skip = s->from = 0;
 }
 
 /* ---- groups ---- */
@@ -81,6 +94,7 @@ static uint32_t least_in(const struct bt_fleet *f, const struct fl_shape *s, con
 }
 
 void fl_groups_score(const struct bt_fleet *f, struct fl_shape *s) {
+  fl_follow(f, s);
   bt_vec_each(&s->groups, g) {
     g->now = g->score;
     g->out = s->terms.len && !usable(f, s, g);
@@ -238,6 +252,7 @@ static uint32_t leveled(struct bt_fleet *f, struct fl_shape *s) {
 static uint32_t pick(struct bt_fleet *f, struct fl_shape *s) {
   if (s->full == f->epoch)
     return BT_FLEET_NONE;
+  fl_follow(f, s);
   uint32_t pos = s->level ? leveled(f, s) : among_groups(f, s);
   if (pos == BT_FIT_NONE && s->skews.len == 0) /* a further one elsewhere can make room for one that spreads */
     s->full = f->epoch;
@@ -306,6 +321,7 @@ size_t bt_fleet_place_global(struct bt_fleet *f, uint32_t shape, uint32_t *out) 
   for (uint32_t i = s->head; i != BT_FLEET_NONE; i = f->insts.items[i].shape_next)
     bt_fit_set_put(&taken, f->nodes.items[f->insts.items[i].node].pos, true);
   size_t base = s->out.len;
+  fl_follow(f, s);
   bt_vec_push(&s->out, &taken);
   for (size_t g = 0; g < s->groups.len; g++) {
     const struct fl_group *group = &s->groups.items[g];

@@ -25,8 +25,10 @@ static void tie(struct bt_fleet *f, struct fl_shape *s, struct fl_ties *near, st
   else
     t.term = term_of(s, topo);
   bt_vec_push(topo == 0 ? near : far, t);
-  if (near == &s->wants)
+  if (near == &s->wants || near == &s->follows)
     f->marks.items[t.mark].wanted = true;
+  if (near == &s->follows)
+    f->marks.items[t.mark].followed = true;
   s->gen = 0;
 }
 
@@ -99,7 +101,7 @@ static void leave(struct bt_fleet *f, uint32_t shape, uint32_t mark) {
 static void meet_others(struct bt_fleet *f, uint32_t shape) {
   struct fl_shape *s = f->shapes.items[shape];
   for (uint32_t topo = 0; topo < f->topos.len; topo++)
-    for (int scope = 0; scope < 3; scope++) {
+    for (int scope = 0; scope < 3 && (topo == 0 || f->topos.items[topo].refs > 0); scope++) {
       char key[TARGET_MAX + 16];
       snprintf(key, sizeof key, "%u %s", topo, s->targets[scope]);
       if (bt_map_get(f->marks_by, key))
@@ -184,6 +186,8 @@ static void ties(struct bt_fleet *f, uint32_t shape, const struct bt_need *need)
     tie(f, s, &s->bars, &s->zbars, (struct fl_tie){.mark = fl_mark_get(f, need->bars[i], 0), .min = 1});
   for (size_t i = 0; i < need->nwants; i++)
     tie(f, s, &s->wants, &s->zwants, (struct fl_tie){.mark = fl_mark_get(f, need->wants[i], 0), .min = 1});
+  for (size_t i = 0; i < need->nfollows; i++)
+    tie(f, s, &s->follows, &s->zwants, (struct fl_tie){.mark = fl_mark_get(f, need->follows[i], 0), .min = 1});
   for (size_t i = 0; i < need->nlikes; i++)
     tie(f, s, &s->soft, &s->zsoft, (struct fl_tie){.mark = fl_mark_get(f, need->likes[i], 0), .min = 1, .weight = 1});
   if (need->max_per_node > 0)
@@ -301,6 +305,14 @@ int bt_fleet_shape_new(struct bt_fleet *f, const struct bt_need *need, uint32_t 
   return 0;
 }
 
+static void keys_put(struct bt_fleet *f, const struct fl_shape *s) {
+  bt_vec_each(&s->rules, r) fl_key_put(f, r->key);
+  bt_vec_each(&s->prefers, p) {
+    if (!bt_rule_names_node(&p->rule))
+      fl_key_put(f, p->rule.key);
+  }
+}
+
 static void ties_put(struct bt_fleet *f, struct fl_ties *ties) {
   bt_vec_each(ties, t) {
     if (t->watch)
@@ -314,7 +326,7 @@ int bt_fleet_shape_drop(struct bt_fleet *f, uint32_t shape) {
   struct fl_shape *s = f->shapes.items[shape];
   if (s->head != BT_FLEET_NONE)
     return -1;
-  struct fl_ties *all[] = {&s->bars, &s->wants, &s->soft, &s->zbars, &s->zwants, &s->zsoft};
+  struct fl_ties *all[] = {&s->bars, &s->wants, &s->follows, &s->soft, &s->zbars, &s->zwants, &s->zsoft};
   for (size_t i = 0; i < BT_COUNT(all); i++)
     ties_put(f, all[i]);
   bt_vec_each(&s->skews, k) fl_mark_put(f, k->mark);
@@ -333,6 +345,7 @@ int bt_fleet_shape_drop(struct bt_fleet *f, uint32_t shape) {
     bt_vec_free(&s->of->shapes);
     free(bt_map_take(f->services, key));
   }
+  keys_put(f, s);
   fl_shape_free(s);
   f->shapes.items[shape] = NULL;
   bt_vec_push(&f->free_shapes, shape);
@@ -352,7 +365,7 @@ void fl_shape_free(struct fl_shape *s) {
   bt_vec_each(&s->rules, r) bt_rule_free(r);
   bt_vec_each(&s->names, r) bt_rule_free(r);
   bt_vec_each(&s->prefers, p) bt_rule_free(&p->rule);
-  struct fl_ties *all[] = {&s->bars, &s->wants, &s->soft, &s->zbars, &s->zwants, &s->zsoft};
+  struct fl_ties *all[] = {&s->bars, &s->wants, &s->follows, &s->soft, &s->zbars, &s->zwants, &s->zsoft};
   for (size_t i = 0; i < BT_COUNT(all); i++)
     bt_vec_free(all[i]);
   bt_vec_free(&s->groups);
@@ -376,6 +389,21 @@ void fl_shape_free(struct fl_shape *s) {
   free(s->app);
   free(s->service);
   free(s);
+}
+
+void bt_fleet_shape_ask(struct bt_fleet *f, uint32_t shape, int dim, int64_t amount) {
+  struct fl_shape *s = f->shapes.items[shape];
+  BT_ASSERT(amount >= 0 && amount <= BT_FLEET_MAX);
+  int64_t more = amount - s->need[dim];
+  if (more == 0)
+    return;
+  for (uint32_t i = s->head; i != BT_FLEET_NONE; i = f->insts.items[i].shape_next)
+    f->nodes.items[f->insts.items[i].node].used[dim] += more;
+  s->need[dim] = amount;
+  smaller(f, s);
+  s->gen = 0;
+  f->dirty = true; /* rare: what is free on many nodes changed */
+  f->epoch++;
 }
 
 void *bt_fleet_shape_tag(const struct bt_fleet *f, uint32_t shape) { return f->shapes.items[shape]->tag; }

@@ -9,11 +9,6 @@
 
 /* ---- amounts in words ---- */
 
-static const char *dim_name(const struct bt_fleet *f, uint32_t d) {
-  static const char *const names[] = {"cpu", "memory", "disk", "pids"};
-  return d < BT_DIM_FIXED ? names[d] : f->dims.items[d - BT_DIM_FIXED];
-}
-
 static const char *amount(uint32_t d, int64_t v, char *out, size_t size) {
   if (d == BT_DIM_CPU)
     snprintf(out, size, "%.3g", (double)v / 1000);
@@ -69,6 +64,8 @@ static const char *mark_words(const struct fl_mark *m, char *out, size_t size) {
     snprintf(out, size, "an instance of namespace %.100s", name + 2);
   else if (bt_starts(name, "port:"))
     snprintf(out, size, "port %.100s", name + 5);
+  else if (bt_starts(name, "volume:"))
+    snprintf(out, size, "volume %.100s", name + 7);
   else
     snprintf(out, size, "%.100s", name);
   return out;
@@ -124,6 +121,14 @@ static const char *holder(const struct bt_fleet *f, uint32_t mark, uint32_t n) {
   return "somebody else";
 }
 
+/* The first node that has it. */
+static const char *whereabouts(const struct bt_fleet *f, uint32_t mark) {
+  for (uint32_t n = 0; n < f->nodes.len; n++)
+    if (f->nodes.items[n].name && fl_mark_on(f, mark, n) > 0)
+      return f->nodes.items[n].name;
+  return "another node";
+}
+
 static void by_marks(struct bt_fleet *f, const struct fl_shape *s, uint32_t n, struct obstacle *o) {
   const struct fl_node *node = &f->nodes.items[n];
   char text[240], words[160];
@@ -143,6 +148,13 @@ static void by_marks(struct bt_fleet *f, const struct fl_shape *s, uint32_t n, s
   bt_vec_each(&s->wants, t) {
     if (fl_mark_on(f, t->mark, n) == 0) {
       snprintf(text, sizeof text, "lacks %s, which it must be beside", mark_words(&f->marks.items[t->mark], words, sizeof words));
+      obstruct(o, text);
+    }
+  }
+  bt_vec_each(&s->follows, t) {
+    const struct fl_mark *m = &f->marks.items[t->mark];
+    if (m->total > 0 && fl_mark_on(f, t->mark, n) == 0) {
+      snprintf(text, sizeof text, "has no %s, which is on %s", mark_words(m, words, sizeof words), whereabouts(f, t->mark));
       obstruct(o, text);
     }
   }
@@ -247,7 +259,7 @@ static void say_mend(struct bt_fleet *f, const struct fl_shape *s, const struct 
   char lack[40], less[40];
   if (r->roomiest != BT_FLEET_NONE) {
     uint32_t d = r->nearest.dim;
-    bt_buf_addf(mend, "%s more %s on %s", amount(d, r->nearest.lack, lack, sizeof lack), dim_name(f, d), f->nodes.items[r->roomiest].name);
+    bt_buf_addf(mend, "%s more %s on %s", amount(d, r->nearest.lack, lack, sizeof lack), bt_fleet_dim_name(f, (int)d), f->nodes.items[r->roomiest].name);
     if (s->need[d] > r->nearest.lack)
       bt_buf_addf(mend, ", or a reservation of at most %s", amount(d, s->need[d] - r->nearest.lack, less, sizeof less));
   }
@@ -264,14 +276,14 @@ static void say_room(struct bt_fleet *f, const struct fl_shape *s, const struct 
   char need[40], most[40];
   for (uint32_t d = 0; r->nodes == 1 && d < fl_ndims(f); d++)
     if (r->lacking[d])
-      bt_buf_addf(why, "%slacks %s: it asks for %s, and %s is left", (*said)++ ? ", " : "", dim_name(f, d), amount(d, s->need[d], need, sizeof need),
+      bt_buf_addf(why, "%slacks %s: it asks for %s, and %s is left", (*said)++ ? ", " : "", bt_fleet_dim_name(f, (int)d), amount(d, s->need[d], need, sizeof need),
                   amount(d, r->most[d], most, sizeof most));
   if (r->nodes == 1)
     return;
   for (uint32_t d = 0; d < fl_ndims(f); d++)
     if (r->lacking[d])
       bt_buf_addf(why, "%s%zu %s %s (it asks for %s; most is on %s, %s)", (*said)++ ? ", " : "", r->lacking[d],
-                  r->lacking[d] == 1 ? "lacks" : "lack", dim_name(f, d), amount(d, s->need[d], need, sizeof need),
+                  r->lacking[d] == 1 ? "lacks" : "lack", bt_fleet_dim_name(f, (int)d), amount(d, s->need[d], need, sizeof need),
                   f->nodes.items[r->most_on[d]].name, amount(d, r->most[d], most, sizeof most));
 }
 

@@ -97,6 +97,19 @@ static inline bool naive_bears(const struct naive *w, const struct bt_need *need
   return true;
 }
 
+/* Where the mark is anywhere, it is on this node. */
+static inline bool naive_follows(const struct naive *w, const struct naive_node *node, const char *mark, uint32_t self) {
+  bool any = false;
+  for (size_t i = 0; i < w->insts.len; i++) {
+    if (w->insts.items[i].number == self || !naive_leaves(w->needs.items[w->insts.items[i].need], mark))
+      continue;
+    any = true;
+    if (w->insts.items[i].node == node->number)
+      return true;
+  }
+  return !any;
+}
+
 static inline bool naive_wanted(const struct naive *w, const struct bt_need *need, const struct naive_node *node, const struct bt_affinity *a,
                                 uint32_t self) {
   bool any = false;
@@ -160,6 +173,9 @@ static inline bool naive_may(const struct naive *w, const struct bt_need *need, 
       return false;
   for (size_t i = 0; i < need->naffinities; i++)
     if (need->affinities[i].hard && !need->affinities[i].anti && !naive_wanted(w, need, node, &need->affinities[i], self))
+      return false;
+  for (size_t i = 0; i < need->nfollows; i++)
+    if (!naive_follows(w, node, need->follows[i], self))
       return false;
   for (size_t i = 0; i < need->nspreads; i++)
     if (!naive_in_skew(w, need, node, &need->spreads[i], self))

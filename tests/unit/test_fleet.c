@@ -61,6 +61,61 @@ static void test_binpack_and_spread(void) {
   bt_fleet_free(&f);
 }
 
+/* What was placed first says where the others go, as long as anything is there. */
+static void test_follow(void) {
+  struct bt_fleet *f = bt_fleet_new();
+  NODE("a", 1000);
+  NODE("b", 1000);
+  const char *volume[] = {"volume:n/data"};
+  uint32_t spread = shape_of(f, &(struct bt_need){.namespace_ = "n", .app = "x", .service = "db", .request = {400}, .strategy = BT_SPREAD, .marks = volume,
+                                                  .nmarks = 1, .follows = volume, .nfollows = 1});
+  uint32_t out[4];
+  is_int(bt_fleet_place(f, spread, 4, out), 2, "all go where the first is, as far as there is room, although they are to be spread");
+  ok(bt_fleet_node_of(f, out[0]) == bt_fleet_node_of(f, out[1]), "on one node");
+  BT_AUTO_BUF why = {0};
+  bt_fleet_why(f, spread, &why, NULL);
+  ok(strstr(why.data, "1 lacks cpu (it asks for 0.4; most is on a, 0.2)") && strstr(why.data, "1 has no volume n/data, which is on a"), "why: %s", why.data);
+  bt_fleet_remove(f, out[0]);
+  bt_fleet_remove(f, out[1]);
+  uint32_t b = bt_fleet_node_find(f, "b");
+  bt_fleet_node_mark(f, b, "volume:n/data", true);
+  is_str(place_one(f, spread), "b", "what the caller says is there counts as well");
+  is_int(bt_fleet_node_has(f, b, "volume:n/data"), 2, "twice by now");
+  bt_fleet_node_tally(f, b, "port:tcp/80", true);
+  bt_fleet_node_tally(f, b, "port:tcp/80", true);
+  bt_fleet_node_tally(f, b, "port:tcp/80", false);
+  is_int(bt_fleet_node_has(f, b, "port:tcp/80"), 1, "a mark is counted");
+  bt_fleet_node_tally(f, b, "port:tcp/80", false);
+  bt_fleet_node_tally(f, b, "port:tcp/80", false);
+  is_int(bt_fleet_node_has(f, b, "port:tcp/80"), 0, "and never below nothing");
+  bt_fleet_free(&f);
+}
+
+/* Tenants choose names of labels as they like: they are not kept for ever. */
+static void test_names_of_labels(void) {
+  struct bt_fleet *f = bt_fleet_new();
+  NODE("a", 1000, ATTRS({"node.labels.zone", "z"}));
+  for (int i = 0; i < 3000; i++) {
+    char key[40], text[60];
+    snprintf(key, sizeof key, "node.labels.k%d", i);
+    snprintf(text, sizeof text, "%s != x", key);
+    struct bt_rule r = rule(text);
+    struct bt_prefer prefers[] = {{r, 1}};
+    struct bt_affinity near = {.hard = true, .anti = true, .scope = BT_SCOPE_APP, .namespace_ = "n", .app = "x", .topology = key};
+    struct bt_spread even = {key, 1, false};
+    uint32_t s = shape_of(f, &(struct bt_need){.namespace_ = "n", .app = "x", .service = "s", .rules = &r, .nrules = 1, .prefers = prefers, .nprefers = 1,
+                                               .affinities = &near, .naffinities = 1, .spreads = &even, .nspreads = 1});
+    if (i % 100 == 0 && !bt_streq(place_one(f, s), "a"))
+      ok(false, "it is placed, round %d", i);
+    else if (i % 100 == 0)
+      bt_fleet_remove(f, 0);
+    (void)bt_fleet_shape_drop(f, s);
+    bt_rule_free(&r);
+  }
+  is_int(bt_fleet_spoken(f), 0, "nobody speaks of any label");
+  bt_fleet_free(&f);
+}
+
 /* What reserves nothing is limited by nothing: a node must bear any number of it. */
 static void test_very_many(void) {
   enum { MANY = 70000 };
@@ -189,12 +244,15 @@ struct need_store {
   struct bt_toleration tolerations[1];
   struct bt_affinity affinities[2];
   struct bt_spread spreads[1];
-  const char *alone[1];
+  const char *alone[1], *volume[1];
 };
 
 static const char *const zones[] = {"z0", "z1", "z2", "z3"};
 static const char *const names[] = {"m0", "m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8", "m9"};
 
+static const char *const topologies[] = {"node.labels.zone", "node.labels.kernel", NULL, NULL};
+
+/* A rule of it is to be freed by the caller. */
 static void random_need(struct need_store *n, int i) {
   struct bt_need *need = &n->need;
   snprintf(n->service, sizeof n->service, "s%d", i / 2);
@@ -225,18 +283,28 @@ static void random_need(struct need_store *n, int i) {
                                             .namespace_ = "n",
                                             .app = rnd(2) ? "x" : "y",
                                             .service = rnd(2) ? "s1" : "s2",
-                                            .topology = rnd(2) ? "node.labels.zone" : NULL,
+                                            .topology = topologies[rnd(BT_COUNT(topologies))],
                                             .weight = 10};
   if (rnd(5) == 0) {
-    n->spreads[0] = (struct bt_spread){"node.labels.zone", 1 + (int)rnd(2), rnd(2) == 0};
+    n->spreads[0] = (struct bt_spread){topologies[rnd(2)], 1 + (int)rnd(2), rnd(2) == 0};
     need->spreads = n->spreads;
     need->nspreads = 1;
+  }
+  if (rnd(6) == 0) {
+    n->volume[0] = rnd(2) ? "volume:n/a" : "volume:n/b";
+    need->marks = need->follows = n->volume;
+    need->nmarks = need->nfollows = 1;
   }
   if (rnd(6) == 0) {
     n->alone[0] = rnd(2) ? "port:tcp/80" : "port:tcp/443";
     need->alone = n->alone;
     need->nalone = 1;
   }
+}
+
+static void need_free(struct need_store *n) {
+  if (n->need.nrules)
+    bt_rule_free(&n->rules[0]);
 }
 
 static struct bt_attr attrs[POOL][3];
@@ -299,8 +367,16 @@ static void one_step(struct round *r) {
     forget(&r->w, i);
   } else if (what == 6) {
     uint32_t k = rnd(NEEDS);
-    if (r->have[k] && bt_fleet_shape_drop(r->fleet, r->shapes[k]) == 0)
-      r->have[k] = false;
+    if (r->have[k] && bt_fleet_shape_drop(r->fleet, r->shapes[k]) == 0) {
+      r->have[k] = false; /* and its number, its topologies and its keys are another's */
+      need_free(&r->store[k]);
+      random_need(&r->store[k], (int)k);
+    }
+  } else if (what == 8 && rnd(4) == 0) {
+    uint32_t k = rnd(NEEDS);
+    r->store[k].need.request[BT_DIM_CPU] = rnd(4) * 500;
+    if (r->have[k])
+      bt_fleet_shape_ask(r->fleet, r->shapes[k], BT_DIM_CPU, r->store[k].need.request[BT_DIM_CPU]);
   } else if (what == 7 && r->w.nodes.len) {
     uint32_t n = rnd((uint32_t)r->w.nodes.len);
     if (r->w.nodes.items[n].there) {
@@ -325,10 +401,18 @@ static const char *one_round(uint64_t with) {
     one_step(&r);
   if (bt_fleet_instances(r.fleet) != r.w.insts.len && !r.wrong)
     r.wrong = "the numbers of instances differ";
+  while (r.w.insts.len) {
+    bt_fleet_remove(r.fleet, r.w.insts.items[0].number);
+    forget(&r.w, 0);
+  }
+  for (int i = 0; i < NEEDS; i++)
+    if (r.have[i])
+      (void)bt_fleet_shape_drop(r.fleet, r.shapes[i]);
+  if (bt_fleet_spoken(r.fleet) > 0 && !r.wrong)
+    r.wrong = "names of labels are kept that nobody speaks of";
   bt_fleet_free(&r.fleet);
   for (int i = 0; i < NEEDS; i++)
-    if (r.store[i].need.nrules)
-      bt_rule_free(&r.store[i].rules[0]);
+    need_free(&r.store[i]);
   free(r.store);
   bt_vec_free(&r.w.nodes);
   bt_vec_free(&r.w.needs);
@@ -350,6 +434,8 @@ static void test_random(void) {
 int main(void) {
   test_binpack_and_spread();
   test_very_many();
+  test_follow();
+  test_names_of_labels();
   test_gang_and_global();
   test_words();
   test_one_node();
