@@ -47,10 +47,11 @@ static bool in_rollout(const struct pass *p) {
   return p->progress->state == BT_RO_UPDATING || p->progress->state == BT_RO_FRESH || p->progress->state == BT_RO_FAILED;
 }
 
-/* Why an instance counts as failed now, or NULL. */
+/* Why an instance counts as failed now, or NULL. What an update found in place, of the wanted spec already, is judged as a first instance is:
+ * nobody touches it, but the update waits for it. */
 static const char *strike_reason(struct pass *p, const struct bt_rollout_inst *i) {
-  bool fresh = p->progress->state != BT_RO_UPDATING;
-  if (i->done || (!fresh && i->begun_ms < p->progress->started_ms) || !in_rollout(p))
+  bool fresh = p->progress->state != BT_RO_UPDATING || i->begun_ms < p->progress->started_ms;
+  if (i->done || !in_rollout(p))
     return NULL;
   if (!fresh && i->ready_ms && p->in->now_ms > i->ready_ms + p->in->update->monitor_ms)
     return NULL;

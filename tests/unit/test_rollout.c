@@ -258,6 +258,22 @@ static void test_failures(void) {
   bt_rollout_out_free(&w.out);
 }
 
+/* An update finds that some of its slots hold the wanted spec already: what fails in them is not for ever waited for. */
+static void test_failure_from_before(void) {
+  struct world w = running(2);
+  w.insts[0].current = w.insts[1].current = true;
+  w.insts[0].ready = false;
+  w.insts[0].ready_ms = 0;
+  w.roll = (struct bt_rollout){.state = BT_RO_UPDATING, .total = 2, .started_ms = w.now};
+  w.insts[0].failures = 2;
+  step(&w);
+  ok(w.roll.state == BT_RO_UPDATING && w.out.actions.len == 0, "what was begun before an update may stumble, as a first instance");
+  w.insts[0].failures = 3;
+  step(&w);
+  ok(count(&w, BT_ROLL_STRIKE) == 1 && w.roll.state == BT_RO_PAUSED, "three times in a row is a failure there, too");
+  bt_rollout_out_free(&w.out);
+}
+
 static void test_gate(void) {
   struct world w = running(1);
   w.gate_closed = true;
@@ -345,6 +361,7 @@ int main(void) {
   test_unchecked();
   test_failures();
   test_failure_start_first();
+  test_failure_from_before();
   test_gate();
   test_restart();
   test_jobs();
