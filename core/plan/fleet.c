@@ -2,6 +2,7 @@
 
 #include "plan/fleet_int.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 /* ---- life ---- */
@@ -171,9 +172,16 @@ void fl_freed(struct bt_fleet *f, uint32_t n) {
   f->freed[f->nfreed++ % FL_FREED] = f->nodes.items[n].pos;
 }
 
-static bool same_place(const struct fl_node *have, const struct bt_fleet_node *want) {
+int64_t fl_seen(int dim, int64_t amount) {
+  return dim == BT_DIM_MEMORY || dim == BT_DIM_DISK ? amount - amount % BT_FLEET_GRAIN : amount;
+}
+
+static bool same_place(const struct bt_fleet *f, const struct fl_node *have, const struct bt_fleet_node *want) {
   if (have->nattrs != want->nattrs || have->ntaints != want->ntaints)
     return false;
+  for (int d = 0; f->judge && d < BT_FLEET_DIMS; d++)
+    if (fl_seen(d, have->room[d]) != fl_seen(d, want->room[d]))
+      return false;
   for (size_t i = 0; i < want->nattrs; i++)
     if (strcmp(have->attrs[i].key, want->attrs[i].key) != 0 || strcmp(have->attrs[i].value, want->attrs[i].value) != 0)
       return false;
@@ -227,7 +235,7 @@ uint32_t bt_fleet_node_set(struct bt_fleet *f, const struct bt_fleet_node *want)
   if (fresh)
     n = node_new(f, want->name);
   struct fl_node *node = &f->nodes.items[n];
-  if (fresh || !same_place(node, want)) {
+  if (fresh || !same_place(f, node, want)) {
     if (node->head != BT_FLEET_NONE && !node->uncounted) {
       fl_ensure(f);
       count_domains(f, n, -1);
@@ -297,6 +305,8 @@ static void describe(const struct bt_fleet *f, const struct fl_node *node, struc
   if (f->judge) {
     for (uint32_t i = 0; i < node->nattrs; i++)
       bt_buf_addf(out, "%s\1%s\2", node->attrs[i].key, node->attrs[i].value);
+    for (uint32_t d = 0; d < fl_ndims(f); d++)
+      bt_buf_addf(out, "%" PRId64 "\2", fl_seen((int)d, node->room[d]));
   } else {
     for (struct bt_map_iter it = bt_map_iter(f->keys); bt_map_next(&it);) {
       const char *value = fl_attr(node, it.key);
@@ -313,7 +323,7 @@ static void classify(struct bt_fleet *f) {
     classes_clear(f);
     bt_vec_each(&f->shapes, s) {
       if (*s)
-        (*s)->verdicts.len = 0;
+        fl_verdicts_forget(*s);
     }
     f->reclass = false;
   }

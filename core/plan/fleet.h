@@ -30,9 +30,12 @@ struct bt_fleet;
 /* The dimensions that are always there; further ones (devices, generic resources) by name with bt_fleet_dim. */
 enum { BT_DIM_CPU /* thousandths */, BT_DIM_MEMORY /* bytes */, BT_DIM_DISK /* bytes */, BT_DIM_PIDS, BT_DIM_FIXED };
 
-/* Asks an operator's policy about a shape on a node that stands for its class: false refuses it there, with a sentence; score: higher is better,
- * -1000 to 1000. tag: the shape's. */
-typedef bool bt_fleet_judge(void *arg, void *tag, const char *node, int *score, char *why, size_t size);
+struct bt_fleet_node;
+/* Asks an operator's policy about a shape on nodes of a class: false refuses it there, with a sentence that goes on from a node's name; score:
+ * higher is better, -1000 to 1000. tag: the shape's. Of the class only attrs, taints and room say something; of memory and disk whole
+ * BT_FLEET_GRAIN, so that machines of one make are one class. Asked once until the class or the judge changes. */
+typedef bool bt_fleet_judge(void *arg, void *tag, const struct bt_fleet_node *class, int *score, char *why, size_t size);
+#define BT_FLEET_GRAIN ((int64_t)64 << 20)
 
 struct bt_fleet *bt_fleet_new(void);
 void bt_fleet_free(struct bt_fleet **fleet);

@@ -9,7 +9,10 @@
 
 #define FL_DIMS BT_FIT_DIMS
 #define FL_CHUNK 64 /* nodes whose counts of a mark lie together */
+#define FL_SCORE_MAX 30000 /* a verdict is a score, or below all scores: refused by a rule, or by the judge with one of a few sentences */
 #define FL_REFUSED INT16_MIN
+#define FL_TOLD (FL_REFUSED + 1)
+#define FL_TOLD_MAX 16
 #define FL_FREED 256
 
 /* Positions where a mark is at least "min" times. */
@@ -124,6 +127,7 @@ struct fl_shape {
   bool has_only, has_never;
   BT_VEC(uint32_t) terms; /* topologies its groups differ by */
   BT_VEC(int16_t) verdicts; /* by class */
+  struct bt_strs told;      /* what the judge said where it refused; FL_TOLD + i stands for it */
   BT_VEC(struct fl_group) groups;
   uint32_t *doms;          /* what dom of the groups points into */
   uint64_t gen;            /* of the classes that groups were made of */
@@ -205,8 +209,12 @@ void fl_mark_free(struct fl_mark *mark);
 /* fleet_shape.c */
 void fl_shape_groups(struct bt_fleet *f, struct fl_shape *s); /* makes them where classes changed */
 void fl_shape_free(struct fl_shape *s); /* its memory alone */
-/* Why a class is refused, in words; its score where it is not. */
-int fl_judge(struct bt_fleet *f, struct fl_shape *s, const struct fl_class *class, char *why, size_t size);
+static inline bool fl_refused(int verdict) { return verdict < -FL_SCORE_MAX; }
+/* Whether a class is refused, and why, in words. Its groups are made. */
+bool fl_refusal(struct bt_fleet *f, struct fl_shape *s, uint32_t class, char *why, size_t size);
+void fl_verdicts_forget(struct fl_shape *s);
+/* What a judge may see of an amount. */
+int64_t fl_seen(int dim, int64_t amount);
 
 /* fleet_place.c */
 void fl_place_prepare(struct bt_fleet *f, struct fl_shape *s); /* after its groups were made */

@@ -5,7 +5,6 @@
 #include <stdio.h>
 
 #define PREFER_NOT_WEIGHT 100
-#define SCORE_MAX 30000
 
 /* ---- ties to marks ---- */
 
@@ -379,6 +378,7 @@ void fl_shape_free(struct fl_shape *s) {
   bt_vec_free(&s->in);
   bt_vec_free(&s->terms);
   bt_vec_free(&s->verdicts);
+  bt_strs_free(&s->told);
   bt_fit_set_free(&s->only);
   bt_fit_set_free(&s->never);
   bt_strs_free(&s->texts);
@@ -420,9 +420,9 @@ static bool tolerates(const struct fl_shape *s, const struct bt_taint *taint) {
   return false;
 }
 
-int fl_judge(struct bt_fleet *f, struct fl_shape *s, const struct fl_class *class, char *why, size_t size) {
-  const struct fl_node *node = &f->nodes.items[class->like];
-  int score = 0, asked = 0;
+/* The score that taints, rules and wishes give, or FL_REFUSED with why. */
+static int by_rules(const struct fl_shape *s, const struct fl_node *node, char *why, size_t size) {
+  int score = 0;
   for (uint32_t i = 0; i < node->ntaints; i++) {
     const struct bt_taint *t = &node->taints[i];
     if (tolerates(s, t))
@@ -441,9 +441,48 @@ int fl_judge(struct bt_fleet *f, struct fl_shape *s, const struct fl_class *clas
     }
   }
   bt_vec_each(&s->prefers, p) score += bt_rule_holds(&p->rule, fl_attr(node, p->rule.key)) ? p->weight : 0;
-  if (f->judge && !f->judge(f->judge_arg, s->tag, node->name, &asked, why, size))
-    return FL_REFUSED;
-  return BT_MAX(-SCORE_MAX, BT_MIN(SCORE_MAX, score + BT_MAX(-1000, BT_MIN(1000, asked))));
+  return BT_MAX(-FL_SCORE_MAX, BT_MIN(FL_SCORE_MAX, score));
+}
+
+/* Keeps a sentence of the judge's, and returns the verdict that stands for it. */
+static int tell(struct fl_shape *s, const char *why) {
+  size_t i = 0;
+  while (i < s->told.len && !bt_streq(s->told.items[i], why))
+    i++;
+  if (i == FL_TOLD_MAX)
+    return FL_TOLD + FL_TOLD_MAX; /* refused, for a reason that is told of none */
+  if (i == s->told.len)
+    bt_strs_add(&s->told, why);
+  return FL_TOLD + (int)i;
+}
+
+static int judge(const struct bt_fleet *f, struct fl_shape *s, const struct fl_node *node, int score) {
+  char why[240] = "is refused by a policy";
+  int asked = 0;
+  struct bt_fleet_node class = {.attrs = node->attrs, .nattrs = node->nattrs, .taints = node->taints, .ntaints = node->ntaints};
+  for (int d = 0; d < BT_FLEET_DIMS; d++)
+    class.room[d] = fl_seen(d, node->room[d]);
+  if (!f->judge(f->judge_arg, s->tag, &class, &asked, why, sizeof why))
+    return tell(s, why);
+  return BT_MAX(-FL_SCORE_MAX, BT_MIN(FL_SCORE_MAX, score + BT_MAX(-1000, BT_MIN(1000, asked))));
+}
+
+bool fl_refusal(struct bt_fleet *f, struct fl_shape *s, uint32_t class, char *why, size_t size) {
+  int said = s->verdicts.items[class];
+  if (!fl_refused(said))
+    return false;
+  if (said == FL_REFUSED)
+    by_rules(s, &f->nodes.items[f->classes.items[class].like], why, size);
+  else if (said - FL_TOLD < (int)s->told.len)
+    snprintf(why, size, "%s", s->told.items[said - FL_TOLD]);
+  else
+    snprintf(why, size, "is refused by a policy");
+  return true;
+}
+
+void fl_verdicts_forget(struct fl_shape *s) {
+  s->verdicts.len = 0;
+  bt_strs_free(&s->told);
 }
 
 static int verdict(struct bt_fleet *f, struct fl_shape *s, uint32_t c) {
@@ -451,8 +490,11 @@ static int verdict(struct bt_fleet *f, struct fl_shape *s, uint32_t c) {
   const int16_t unknown = INT16_MAX;
   while (s->verdicts.len <= c)
     bt_vec_push(&s->verdicts, unknown);
-  if (s->verdicts.items[c] == unknown)
-    s->verdicts.items[c] = (int16_t)fl_judge(f, s, &f->classes.items[c], why, sizeof why);
+  if (s->verdicts.items[c] == unknown) {
+    const struct fl_node *node = &f->nodes.items[f->classes.items[c].like];
+    int said = by_rules(s, node, why, sizeof why);
+    s->verdicts.items[c] = (int16_t)(f->judge && !fl_refused(said) ? judge(f, s, node, said) : said);
+  }
   return s->verdicts.items[c];
 }
 
@@ -551,7 +593,7 @@ void fl_shape_groups(struct bt_fleet *f, struct fl_shape *s) {
     int score = verdict(f, s, c);
     for (size_t t = 0; t < terms; t++)
       dom[t] = class->dom.items[s->terms.items[t]];
-    if (score != FL_REFUSED && in_domains(s, dom) && any_named(s, class))
+    if (!fl_refused(score) && in_domains(s, dom) && any_named(s, class))
       entries[n++] = (struct entry){score, c, class->lo, class->hi, dom};
   }
   qsort_r(entries, n, sizeof *entries, compare_entries, &terms);

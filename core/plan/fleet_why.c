@@ -88,8 +88,7 @@ static void by_names(const struct fl_shape *s, const struct fl_node *node, struc
 
 static void by_class(struct bt_fleet *f, struct fl_shape *s, const struct fl_node *node, struct obstacle *o) {
   char text[240];
-  const struct fl_class *class = &f->classes.items[node->class];
-  if (fl_judge(f, s, class, text, sizeof text) != FL_REFUSED)
+  if (!fl_refusal(f, s, node->class, text, sizeof text))
     return;
   obstruct(o, text);
   int broken = 0;

@@ -210,6 +210,60 @@ static void test_one_node(void) {
   bt_fleet_free(&f);
 }
 
+/* ---- a judge ---- */
+
+struct judge {
+  int asked;
+  const char *zone; /* that it refuses; NULL: none */
+};
+
+static bool judge(void *arg, void *tag, const struct bt_fleet_node *class, int *score, char *why, size_t size) {
+  struct judge *j = arg;
+  const char *zone = "", *rack = "";
+  j->asked++;
+  for (size_t i = 0; i < class->nattrs; i++) {
+    zone = strcmp(class->attrs[i].key, "node.labels.zone") == 0 ? class->attrs[i].value : zone;
+    rack = strcmp(class->attrs[i].key, "node.labels.rack") == 0 ? class->attrs[i].value : rack;
+  }
+  snprintf(why, size, "is refused in %s by %s", rack, (const char *)tag);
+  *score = class->room[BT_DIM_CPU] == 4000 ? 10 : 0;
+  return !j->zone || strcmp(zone, j->zone) != 0;
+}
+
+static void test_judge(void) {
+  struct bt_fleet *f = bt_fleet_new();
+  struct judge j = {.zone = "east"};
+  BT_AUTO_BUF why = {0}, mend = {0};
+  char names[40][2][16];
+  for (int i = 0; i < 40; i++) {
+    snprintf(names[i][0], 16, "n%d", i);
+    snprintf(names[i][1], 16, "r%d", i % 20);
+    NODE(names[i][0], 1000, ATTRS({"node.labels.zone", "east"}, {"node.labels.rack", names[i][1]}));
+  }
+  NODE("w", 1000, ATTRS({"node.labels.zone", "west"}));
+  NODE("v", 4000, ATTRS({"node.labels.zone", "west"}));
+  bt_fleet_judged(f, judge, &j);
+  uint32_t s = shape_of(f, &(struct bt_need){.namespace_ = "n", .app = "x", .service = "web", .request = {1000}, .tag = (char *)(uintptr_t)"no-east.lua:3"});
+  is_str(place_one(f, s), "v", "what it prefers comes first");
+  is_int(j.asked, 22, "it is asked once for each class, and what nodes have makes classes");
+  uint32_t out[8];
+  is_int(bt_fleet_place(f, s, 8, out), 4, "and where it refuses none is placed");
+  bt_fleet_why(f, s, &why, &mend);
+  ok(strstr(why.data, "2 is refused in r0 by no-east.lua:3") != NULL, "its sentence is the reason: %s", why.data);
+  ok(strstr(why.data, "and 9 other reasons") != NULL, "of which sixteen are kept: %s", why.data);
+  is_int(j.asked, 22, "it is not asked again for that");
+  NODE("w", 2000, ATTRS({"node.labels.zone", "west"}));
+  bt_fleet_place(f, s, 1, out);
+  is_int(j.asked, 23, "a node that has more now is of another class");
+  j.zone = NULL;
+  ok(place_one(f, s) == NULL, "its verdicts last");
+  bt_fleet_judged(f, judge, &j);
+  ok(place_one(f, s) != NULL, "until it changes");
+  bt_fleet_judged(f, NULL, NULL);
+  ok(place_one(f, s) != NULL, "and it can be taken away");
+  bt_fleet_free(&f);
+}
+
 static void test_preempt(void) {
   struct bt_fleet *f = bt_fleet_new();
   uint32_t out[8], node;
@@ -439,6 +493,7 @@ int main(void) {
   test_gang_and_global();
   test_words();
   test_one_node();
+  test_judge();
   test_preempt();
   test_random();
   return done_testing();
