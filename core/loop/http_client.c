@@ -246,15 +246,29 @@ void bt_http_free(struct bt_http **phttp) {
   free(http);
 }
 
-static void copy_headers(struct bt_http_call *call, const struct bt_http_request *rq) {
-  for (size_t i = 0; i < rq->nheaders; i++) {
-    const char *name = rq->headers[i].name, *value = rq->headers[i].value;
-    if (!*name || name[strcspn(name, "\r\n: ")] || value[strcspn(value, "\r\n")]) {
-      bt_http_call_fail(call, BT_INVALID, "a header of the request holds a line break or an empty name");
-      continue;
-    }
-    bt_vec_push(&call->request_headers, ((struct bt_http_header){bt_strdup(name), bt_strdup(value)}));
+bool bt_http_token_ok(const char *text) {
+  size_t len = strspn(text, "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ");
+  return len > 0 && !text[len];
+}
+
+bool bt_http_headers_ok(const struct bt_http_pair *headers, size_t n) {
+  for (size_t i = 0; i < n; i++) {
+    if (!bt_http_token_ok(headers[i].name))
+      return false;
+    for (const unsigned char *c = (const unsigned char *)headers[i].value; *c; c++)
+      if ((*c < ' ' && *c != '\t') || *c == 0x7f)
+        return false;
   }
+  return true;
+}
+
+static void copy_headers(struct bt_http_call *call, const struct bt_http_request *rq) {
+  if (!bt_http_token_ok(call->method) || !bt_http_headers_ok(rq->headers, rq->nheaders)) {
+    bt_http_call_fail(call, BT_INVALID, BT_HTTP_BAD_HEAD);
+    return;
+  }
+  for (size_t i = 0; i < rq->nheaders; i++)
+    bt_vec_push(&call->request_headers, ((struct bt_http_header){bt_strdup(rq->headers[i].name), bt_strdup(rq->headers[i].value)}));
 }
 
 struct bt_http_call *bt_http_request(struct bt_http *http, const struct bt_http_request *rq) {

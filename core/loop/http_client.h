@@ -22,6 +22,11 @@ struct bt_http_pair {
   const char *value;
 };
 
+/* Whether HTTP allows them (RFC 9110, 5.1, 5.5, 9.1): names and methods are tokens, values have no control characters but tabs. What is
+ * not is refused before it is sent (BT_INVALID). */
+bool bt_http_token_ok(const char *text);
+bool bt_http_headers_ok(const struct bt_http_pair *headers, size_t n);
+
 /* Members as in berth_http_request (plugin-api/include/berth/host.h): the plug-in host passes them through. */
 struct bt_http_request {
   const char *method, *url, *unix_socket;

@@ -10,6 +10,8 @@
 
 struct evdns_base;
 
+#define BT_HTTP_BAD_HEAD "the request's method or one of its headers has characters that HTTP does not allow there"
+
 struct bt_http_tunnels {
   struct bt_loop *loop;
   struct evdns_base *dns; /* made with the first host name that is no address */

@@ -399,19 +399,16 @@ static void on_deadline(void *arg) { tunnel_fail(arg, BT_DEADLINE, "no answer wi
 
 /* ---------------------------------------------------------------- the request */
 
-static int add_line(struct bt_http_tunnel *t, const char *name, const char *value) {
-  if (!*name || name[strcspn(name, "\r\n: ")] || value[strcspn(value, "\r\n")])
-    return set_error(t, BT_INVALID, "a header of the request holds a line break or an empty name");
-  bt_buf_addf(&t->request, "%s: %s\r\n", name, value);
-  return 0;
-}
-
 static void write_request(struct bt_http_tunnel *t, const struct bt_http_upgrade *up, const char *target,
                           const char *authority) {
-  bt_buf_addf(&t->request, "%s %s HTTP/1.1\r\nHost: %s\r\n", up->method ? up->method : "GET", target, authority);
+  const char *method = up->method ? up->method : "GET";
+  if (!bt_http_token_ok(method) || !bt_http_headers_ok(up->headers, up->nheaders)) {
+    set_error(t, BT_INVALID, BT_HTTP_BAD_HEAD);
+    return;
+  }
+  bt_buf_addf(&t->request, "%s %s HTTP/1.1\r\nHost: %s\r\n", method, target, authority);
   for (size_t i = 0; i < up->nheaders; i++)
-    if (add_line(t, up->headers[i].name, up->headers[i].value) < 0)
-      return;
+    bt_buf_addf(&t->request, "%s: %s\r\n", up->headers[i].name, up->headers[i].value);
   if (up->body || bt_streq(up->method, "POST"))
     bt_buf_addf(&t->request, "Content-Length: %zu\r\n", up->body ? up->body_len : (size_t)0);
   bt_buf_adds(&t->request, "\r\n");

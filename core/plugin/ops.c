@@ -7,7 +7,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
-#include "loop/loop.h"
+#include "loop/http_client.h"
 #include "plugin/complain.h"
 #include "plugin/internal.h"
 #include "plugin/remote.h"
@@ -332,7 +332,8 @@ static void deliver_reply(struct bt_plugins *plugins, struct bt_op *op, const st
     return;
   op->answered = true;
   bt_loop_enter(plugins->loop, "plugin/reply");
-  op->route_done(op->call.arg, BT_OK, "", m->number, m->headers, m->nheaders, m->data, m->len);
+  bool fine = bt_http_headers_ok((const struct bt_http_pair *)m->headers, m->nheaders); /* else it could write a second answer */
+  op->route_done(op->call.arg, fine ? BT_OK : BT_INTERNAL, fine ? "" : "the plug-in's answer has a bad header", m->number, m->headers, m->nheaders, m->data, m->len);
   bt_loop_leave(plugins->loop);
 }
 
@@ -540,7 +541,7 @@ static struct berth_pair *copy_headers(const struct berth_pair *headers, size_t 
 void bt_ops_reply(const struct berth_host *host, berth_op op, int status, const struct berth_pair *headers, size_t nheaders,
                   const void *body, size_t len) {
   struct bt_op_message *m = message_new(op, MESSAGE_REPLY);
-  m->number = status >= 100 && status <= 599 ? status : 500;
+  m->number = status >= 200 && status <= 599 ? status : 500;
   m->headers = copy_headers(headers, nheaders);
   m->nheaders = nheaders;
   m->data = len ? bt_memdup(body, len) : NULL;

@@ -135,6 +135,8 @@ static void on_route(void *arg, berth_op reply, const struct berth_route_request
   struct berth_pair header = {"content-type", "text/plain"};
   if (strcmp(request->path, "/test/silent") == 0)
     return;
+  if (strcmp(request->path, "/test/split") == 0)
+    header.name = "x\r\nset-cookie";
   self->routes->reply(self->host, reply, 200, &header, 1, request->path, strlen(request->path));
   if (strcmp(request->path, "/test/twice") == 0)
     self->routes->reply(self->host, reply, 201, NULL, 0, NULL, 0);

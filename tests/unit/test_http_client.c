@@ -205,6 +205,16 @@ static void test_failures(void) {
   const struct bt_http_pair bad = {"X", "a\r\nY: b"};
   r = fetch("/echo", (struct bt_http_request){.headers = &bad, .nheaders = 1});
   is_int(r.code, BT_INVALID, "no line break in a header");
+  static const struct bt_http_pair worse[] = {{"X", "a\x01"}, {"X", "\x7f"}, {"", "a"}, {"X:", "a"}, {"X Y", "a"}, {"X\t", "a"}, {"X\nY", "a"}};
+  for (size_t i = 0; i < BT_COUNT(worse); i++) {
+    r = fetch("/echo", (struct bt_http_request){.headers = &worse[i], .nheaders = 1});
+    ok(r.code == BT_INVALID, "nor what else is no header: %zu", i);
+  }
+  const struct bt_http_pair tabbed = {"X", "a\tb"};
+  r = fetch("/echo", (struct bt_http_request){.headers = &tabbed, .nheaders = 1});
+  is_int(r.code, BT_OK, "a tab is fine");
+  r = fetch("/echo", (struct bt_http_request){.method = "GET /other HTTP/1.1\r\nX: y\r\n\r\nGET"});
+  is_int(r.code, BT_INVALID, "a method is one word");
   struct result c = {0};
   bt_http_cancel(begin(&c, "/hang", (struct bt_http_request){0}));
   is_int(c.done, 0, "done does not come from inside cancel");

@@ -180,6 +180,8 @@ static void test_tunnels(void) {
   evconnlistener_free(l);
   struct tun u = tunnel("http://127.0.0.1:1/", "GET");
   ok(u.closes == 1 && u.code == BT_UNAVAILABLE, "nobody listens");
+  u = tunnel("http://127.0.0.1:1/", "GET /other HTTP/1.1\r\n\r\nGET");
+  ok(u.closes == 1 && u.code == BT_INVALID, "a method is one word");
 }
 
 static void test_shutdown(void) {

@@ -156,6 +156,10 @@ static void test_routes_service(void) {
   ok(run_until(&r.done, 1000) && r.status == 200 && !strcmp(r.body, "/test/twice"), "but then");
   run_for(5);
   is_int(r.times, 1, "a second reply is dropped");
+  struct reply split = {0};
+  request.path = "/test/split";
+  bt_plugins_route_call(&route, &request, replied, &split);
+  ok(run_until(&split.done, 1000) && split.code == BT_INTERNAL, "a header with a line break is no answer");
   request.path = "/test/silent";
   bt_plugins_route_call(&route, &request, replied, &silent);
   run_for(5);
