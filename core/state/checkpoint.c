@@ -14,6 +14,7 @@ enum { worth = 1000, worth_least = 16, rest = 128, far_too_long = 16384 };
 
 struct bt_checkpointer {
   pthread_t thread;
+  bool threaded;
   pthread_mutex_t lock;
   pthread_cond_t wake, idle;
   struct bt_db *db;
@@ -61,16 +62,22 @@ static void *thread_main(void *arg) {
   return NULL;
 }
 
-int bt_checkpointer_new(const char *path, struct bt_checkpointer **out, struct bt_err **err) {
+void bt_checkpointer_turn(struct bt_checkpointer *c) {
+  if (!c->threaded && c->asked)
+    one_pass(c, c->epoch);
+}
+
+int bt_checkpointer_new(const char *path, bool threaded, struct bt_checkpointer **out, struct bt_err **err) {
   struct bt_db *db = NULL;
   if (bt_db_attach(path, &db, err) < 0)
     return -1;
   struct bt_checkpointer *c = bt_new(struct bt_checkpointer);
   c->db = db;
+  c->threaded = threaded;
   pthread_mutex_init(&c->lock, NULL);
   pthread_cond_init(&c->wake, NULL);
   pthread_cond_init(&c->idle, NULL);
-  int failed = pthread_create(&c->thread, NULL, thread_main, c);
+  int failed = threaded ? pthread_create(&c->thread, NULL, thread_main, c) : 0;
   if (failed) {
     bt_db_close(&c->db, true);
     free(c);
@@ -88,7 +95,8 @@ void bt_checkpointer_free(struct bt_checkpointer **pc, bool in_doubt) {
   c->stop = true;
   pthread_cond_signal(&c->wake);
   pthread_mutex_unlock(&c->lock);
-  pthread_join(c->thread, NULL);
+  if (c->threaded)
+    pthread_join(c->thread, NULL);
   bt_db_close(&c->db, in_doubt || c->outcome == BT_DB_DOUBT);
   pthread_cond_destroy(&c->wake);
   pthread_cond_destroy(&c->idle);
@@ -111,7 +119,7 @@ static bool writers_turn(struct bt_checkpointer *c, int frames) {
     c->finished = false;
   }
   c->seen = frames;
-  while (c->asked && frames - c->copied >= far_too_long)
+  while (c->threaded && c->asked && frames - c->copied >= far_too_long)
     pthread_cond_wait(&c->idle, &c->lock);
   int left = frames - c->copied;
   if (c->asked || (left < worth_now(c) && (c->finished || !c->copied)))

@@ -9,7 +9,10 @@
 
 struct bt_checkpointer;
 
-int bt_checkpointer_new(const char *path, struct bt_checkpointer **out, struct bt_err **err) BT_CHECK;
+/* threaded false: no thread; bt_checkpointer_turn does its work. */
+int bt_checkpointer_new(const char *path, bool threaded, struct bt_checkpointer **out, struct bt_err **err) BT_CHECK;
+/* Without a thread: makes the copy that was asked for, if any. */
+void bt_checkpointer_turn(struct bt_checkpointer *checkpointer);
 /* Ends the thread and its connection; in_doubt as in bt_db_close. */
 void bt_checkpointer_free(struct bt_checkpointer **checkpointer, bool in_doubt);
 

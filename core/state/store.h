@@ -61,6 +61,13 @@ struct bt_store_stats {
  * (may be NULL) is called on the loop when the health changes. A newer schema than ours is refused with a sentence. */
 int bt_store_sqlite_open(const char *path, struct bt_loop *loop, void (*on_health)(void *arg, enum bt_store_health health),
                          void *arg, struct bt_store **out, struct bt_err **err) BT_CHECK;
+/* As bt_store_sqlite_open, but without threads: what they do is done in the caller's turns, so that a simulator decides when, and
+ * the same seed gives the same run. */
+int bt_store_sqlite_open_stepped(const char *path, struct bt_loop *loop, void (*on_health)(void *arg, enum bt_store_health health), void *arg,
+                                 struct bt_store **out, struct bt_err **err) BT_CHECK;
+/* One turn: writes what waits, tries a full disk again, copies the log back. False where there was nothing to do. Of stores that are
+ * opened stepped only. */
+bool bt_store_sqlite_turn(struct bt_store *store);
 void bt_store_sqlite_stats(struct bt_store *store, struct bt_store_stats *out);
 
 #endif

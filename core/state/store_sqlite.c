@@ -35,6 +35,7 @@ struct jobs {
 struct store {
   struct bt_store base; /* first: the caller's handle */
   pthread_t thread;
+  bool threaded; /* else the caller's turns do the writer's work */
   pthread_mutex_t lock;
   pthread_cond_t wake;
   pthread_mutex_t db_lock; /* whoever uses db: the writer, and load */
@@ -229,13 +230,14 @@ static void gather(struct store *s, struct jobs *run) {
   }
 }
 
-/* Under the lock. True where a probe is due: the disk was full, and the loop knows it, so that no change that was made
- * upon a refused one can slip in. */
+/* Under the lock. The disk was full, and the loop knows it, so that no change that was made upon a refused one can slip in. */
+static bool full_and_told(const struct store *s) { return s->health == BT_STORE_FULL && s->shown == BT_STORE_FULL && !s->ended.head; }
+
+/* Under the lock. True where a probe is due. */
 static bool wait_for_work(struct store *s) {
   bool due = false;
   while (!s->queued.head && !s->stop && !due) {
-    bool full = s->health == BT_STORE_FULL && s->shown == BT_STORE_FULL && !s->ended.head;
-    if (!full) {
+    if (!full_and_told(s)) {
       pthread_cond_wait(&s->wake, &s->lock);
       continue;
     }
@@ -250,23 +252,27 @@ static bool wait_for_work(struct store *s) {
   return due;
 }
 
-static void *writer_main(void *arg) {
-  struct store *s = arg;
-  for (;;) {
-    struct jobs run = {0};
-    pthread_mutex_lock(&s->lock);
-    bool due = wait_for_work(s);
-    gather(s, &run);
-    bool stop = s->stop;
-    pthread_mutex_unlock(&s->lock);
-    if (due)
-      probe(s);
-    if (run.head)
-      run_jobs(s, &run);
-    else if (stop)
-      return NULL;
+/* One turn of the writer; wait: until there is something to do, or the end has come. False where there was nothing to do. */
+static bool work(struct store *s, bool wait) {
+  struct jobs run = {0};
+  pthread_mutex_lock(&s->lock);
+  bool due = wait ? wait_for_work(s) : !s->queued.head && full_and_told(s);
+  gather(s, &run);
+  pthread_mutex_unlock(&s->lock);
+  bool any = due || run.head;
+  if (due)
+    probe(s);
+  if (run.head)
+    run_jobs(s, &run);
+  if (any)
     checkpoint(s);
+  return any;
+}
+
+static void *writer_main(void *arg) {
+  while (work(arg, true)) {
   }
+  return NULL;
 }
 
 /* ---- the loop's thread ---- */
@@ -371,7 +377,11 @@ static void sqlite_close(struct bt_store *base) {
   s->stop = true;
   pthread_cond_signal(&s->wake);
   pthread_mutex_unlock(&s->lock);
-  pthread_join(s->thread, NULL);
+  if (s->threaded)
+    pthread_join(s->thread, NULL);
+  else
+    while (work(s, true)) {
+    }
   show_health(s);
   while (!deliver(s, max_delivered)) {
   }
@@ -404,7 +414,7 @@ static void init_sync(struct store *s) {
 
 static int open_files(struct store *s, const char *path, struct bt_err **err) {
   enum bt_db_outcome outcome;
-  if (bt_db_open(path, &s->db, &outcome, err) < 0 || bt_checkpointer_new(path, &s->checkpointer, err) < 0)
+  if (bt_db_open(path, &s->db, &outcome, err) < 0 || bt_checkpointer_new(path, s->threaded, &s->checkpointer, err) < 0)
     return -1;
   s->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (s->fd < 0)
@@ -419,10 +429,11 @@ static int open_files(struct store *s, const char *path, struct bt_err **err) {
   return 0;
 }
 
-int bt_store_sqlite_open(const char *path, struct bt_loop *loop, void (*on_health)(void *arg, enum bt_store_health health),
-                         void *arg, struct bt_store **out, struct bt_err **err) {
+static int store_open(const char *path, bool threaded, struct bt_loop *loop, void (*on_health)(void *arg, enum bt_store_health health), void *arg,
+                      struct store **out, struct bt_err **err) {
   struct store *s = bt_new(struct store);
   s->base.ops = &sqlite_ops;
+  s->threaded = threaded;
   s->fd = -1;
   s->on_health = on_health;
   s->arg = arg;
@@ -432,6 +443,15 @@ int bt_store_sqlite_open(const char *path, struct bt_loop *loop, void (*on_healt
     return -1;
   }
   s->watch = bt_watch_new(loop, "state/ended", s->fd, BT_WATCH_READ, on_ring, s);
+  *out = s;
+  return 0;
+}
+
+int bt_store_sqlite_open(const char *path, struct bt_loop *loop, void (*on_health)(void *arg, enum bt_store_health health),
+                         void *arg, struct bt_store **out, struct bt_err **err) {
+  struct store *s = NULL;
+  if (store_open(path, true, loop, on_health, arg, &s, err) < 0)
+    return -1;
   int failed = pthread_create(&s->thread, NULL, writer_main, s);
   if (failed) {
     store_free(s);
@@ -439,4 +459,19 @@ int bt_store_sqlite_open(const char *path, struct bt_loop *loop, void (*on_healt
   }
   *out = &s->base;
   return 0;
+}
+
+int bt_store_sqlite_open_stepped(const char *path, struct bt_loop *loop, void (*on_health)(void *arg, enum bt_store_health health), void *arg,
+                                 struct bt_store **out, struct bt_err **err) {
+  struct store *s = NULL;
+  if (store_open(path, false, loop, on_health, arg, &s, err) < 0)
+    return -1;
+  *out = &s->base;
+  return 0;
+}
+
+bool bt_store_sqlite_turn(struct bt_store *base) {
+  struct store *s = store_of(base);
+  bt_checkpointer_turn(s->checkpointer);
+  return work(s, false);
 }

@@ -132,6 +132,29 @@ static char *contents(struct bt_store *store, uint64_t *revision) {
 
 /* ---- plain days ---- */
 
+/* Without threads nothing is written before the caller's turn, and what is closed is written. */
+static void test_stepped(void) {
+  BT_AUTO_FREE char *path = db_in("stepped");
+  BT_AUTO_ERR err = NULL;
+  struct acks acks = {.want = 10}; /* no loop runs that could be stopped */
+  uint64_t revision = 99;
+  struct bt_store *store = NULL;
+  BT_ASSERT(bt_store_sqlite_open_stepped(path, loop, NULL, NULL, &store, &err) == 0);
+  ok(!bt_store_sqlite_turn(store), "stepped: nothing to do at first");
+  put(store, &acks, 1, "a", "1");
+  BT_AUTO_FREE char *none = contents(store, &revision);
+  is_str(none, "", "stepped: nothing is written by itself");
+  ok(bt_store_sqlite_turn(store), "stepped: a turn");
+  BT_AUTO_FREE char *one = contents(store, &revision);
+  is_str(one, "app:a=1 ", "stepped: writes it");
+  put(store, &acks, 2, "b", "2");
+  store->ops->close(store);
+  store = open_store(path);
+  BT_AUTO_FREE char *both = contents(store, &revision);
+  ok(revision == 2 && bt_streq(both, "app:a=1 app:b=2 "), "stepped: closing writes the rest");
+  store->ops->close(store);
+}
+
 static void test_plain(void) {
   BT_AUTO_FREE char *path = db_in("plain");
   struct acks acks = {0};
@@ -575,6 +598,7 @@ int main(void) {
   test_kill(); /* forks: while this process has one thread */
   guard = bt_timer_new(loop, "test/guard", on_guard, NULL);
   test_plain();
+  test_stepped();
   test_group();
   test_log_stays_short();
   test_refused();
