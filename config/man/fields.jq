@@ -11,6 +11,8 @@ def item($path):
 def fields($path):
   (.properties // {}) | to_entries[] | .key as $k | .value
   | if .properties then fields($path + [$k])
+    elif (.additionalProperties | type) == "object" and .additionalProperties.properties then
+      item($path + [$k]), (.additionalProperties | fields($path + [$k, "NAME"]))
     elif .type == "array" or ((.type | type) == "array" and (.type | index("array"))) then
       item($path + [$k]), ((.items // {}) | fields($path + [$k + "[]"]))
     else item($path + [$k]) end;

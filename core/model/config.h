@@ -81,6 +81,7 @@ struct bt_config {
   /* Sections that are the control core's, in canonical JSON; never NULL in a configuration. */
   struct {
     json_t *pools;      /* model/pool.h */
+    json_t *namespaces; /* model/quota.h */
     json_t *scheduling; /* model/scheduling.h */
   } settings;
   BT_VEC(struct bt_config_plugin) plugins;
@@ -99,7 +100,7 @@ void bt_config_diff(const struct bt_config *old, const struct bt_config *now, st
 /* Takes over the live fields of now into running and leaves all others as they are. */
 void bt_config_adopt(struct bt_config *running, struct bt_config *now);
 
-/* The settings as control takes them: {"pools", "scheduling"}. New reference. */
+/* The settings as control takes them: {"pools", "namespaces", "scheduling"}. New reference. */
 json_t *bt_config_settings(const struct bt_config *config);
 /* The effective configuration as JSON in the file's own shape, defaults included. New reference. Plug-ins' config is left
  * out, since it may hold secrets. */

@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "base/size.h"
 #include "model/pool.h"
+#include "model/quota.h"
 #include "model/scheduling.h"
 
 #define AT(member) offsetof(struct bt_config, member)
@@ -65,6 +66,8 @@ const struct bt_field bt_config_fields[] = {
      "Events kept for readers that resume after a gap."},
     {"pools", BT_FIELD_SECTION, AT(settings.pools), NULL, NULL, 0, 0, true,
      "Pools of nodes: who is in them, what is kept back or overcommitted there, who is kept away."},
+    {"namespaces", BT_FIELD_SECTION, AT(settings.namespaces), NULL, NULL, 0, 0, true,
+     "Namespaces: who is within whom, what each may use, how large its instances are. Those that are not named have no limits."},
     {"scheduling", BT_FIELD_SECTION, AT(settings.scheduling), NULL, NULL, 0, 0, true,
      "How the server places, as far as no app says otherwise."},
     {"plugins", BT_FIELD_PLUGINS, AT(plugins), NULL, NULL, 0, 0, true,
@@ -73,6 +76,7 @@ const struct bt_field bt_config_fields[] = {
 
 static const struct bt_field_section sections[] = {
     {"pools", bt_pools_read, bt_pools_schema},
+    {"namespaces", bt_namespaces_read, bt_namespaces_schema},
     {"scheduling", bt_scheduling_read, bt_scheduling_schema},
 };
 

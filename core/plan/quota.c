@@ -52,11 +52,6 @@ void bt_quota_most(struct bt_quota_amounts *a, const struct bt_quota_amounts *b)
 
 int64_t bt_quota_int(bt_quota_sum sum) { return sum > INT64_MAX ? INT64_MAX : sum < INT64_MIN ? INT64_MIN : (int64_t)sum; }
 
-const char *bt_quota_name(enum bt_quota_dim dim) {
-  static const char *const names[BT_QUOTA_DIMS] = {"cpus", "memory", "instances", "volumes", "devices", "routes"};
-  return names[dim];
-}
-
 /* Exact where it is short, else rounded: people compare it with what they wrote. */
 static void memory_words(int64_t n, char buf[64]) {
   static const char *const units[] = {"bytes", "KiB", "MiB", "GiB", "TiB", "PiB"};
@@ -124,8 +119,8 @@ static int check_rules(const struct bt_quota_rule *rules, size_t n, struct bt_er
       const struct bt_quota_rule *up = bt_map_get(parents, at->parent);
       if (!up)
         return bt_err_set(err, BT_INVALID, "namespace %s has the parent %s, which is not among the namespaces", at->name, at->parent);
-      if (level + 1 >= BT_QUOTA_DEEPEST)
-        return bt_err_set(err, BT_INVALID, "the parents of namespace %s go in a circle, or deeper than %d levels", rules[i].name, BT_QUOTA_DEEPEST);
+      if (level + 1 >= BT_NAMESPACES_DEEPEST)
+        return bt_err_set(err, BT_INVALID, "the parents of namespace %s go in a circle, or deeper than %d levels", rules[i].name, BT_NAMESPACES_DEEPEST);
       at = up;
     }
   }

@@ -15,18 +15,7 @@
 
 #include "base/err.h"
 #include "base/map.h"
-
-enum bt_quota_dim {
-  BT_QUOTA_CPUS /* thousandths */,
-  BT_QUOTA_MEMORY /* bytes */,
-  BT_QUOTA_INSTANCES,
-  BT_QUOTA_VOLUMES,
-  BT_QUOTA_DEVICES,
-  BT_QUOTA_ROUTES,
-  BT_QUOTA_DIMS
-};
-#define BT_QUOTA_NO_LIMIT (-1)
-#define BT_QUOTA_DEEPEST 16 /* levels of namespaces */
+#include "model/quota.h"
 
 struct bt_quota_amounts {
   int64_t n[BT_QUOTA_DIMS];
@@ -56,7 +45,7 @@ struct bt_quota;
 struct bt_quota *bt_quota_new(void);
 void bt_quota_free(struct bt_quota **quota);
 /* Takes the limits in place of all earlier ones; namespaces without a rule have neither limits nor a parent. -1 with BT_INVALID, and nothing
- * changed, where a parent has no rule, or parents go in a circle or deeper than BT_QUOTA_DEEPEST. O(apps × levels). */
+ * changed, where a parent has no rule, or parents go in a circle or deeper than BT_NAMESPACES_DEEPEST. O(apps × levels). */
 int bt_quota_rules(struct bt_quota *quota, const struct bt_quota_rule *rules, size_t n, struct bt_err **err) BT_CHECK;
 
 struct bt_quota_space *bt_quota_space(const struct bt_quota *quota, const char *name); /* NULL: neither a rule nor an app names it */
@@ -91,7 +80,6 @@ bool bt_quota_over(const struct bt_quota_user *user, struct bt_quota_no *no);
 bool bt_quota_within(const struct bt_quota_space *space, const struct bt_quota_space *above); /* it is that one, or below it */
 
 int64_t bt_quota_int(bt_quota_sum sum); /* for readers: at most INT64_MAX */
-const char *bt_quota_name(enum bt_quota_dim dim); /* "cpus", …: as the configuration has it */
 /* "1.5 cpus", "512 MiB of memory", "3 instances". Returns buf. */
 char *bt_quota_words(enum bt_quota_dim dim, int64_t n, char buf[64]);
 

@@ -7,6 +7,7 @@
 #include "base/nearest.h"
 #include "base/size.h"
 #include "model/config_fields.h"
+#include "model/quota.h"
 #include "tap.h"
 
 static struct bt_config *parse(const char *text, char **complaints) {
@@ -161,7 +162,7 @@ static void test_pools(void) {
   BT_AUTO_FREE char *text = settings ? bt_json_text(settings) : NULL;
   is_str(text, "{\"pools\":[{\"name\":\"gpu\",\"match\":[\"node.labels.gpu == true\"],\"namespaces\":[\"team-a\"],"
                "\"taints\":[{\"key\":\"gpu\",\"value\":\"a100\",\"effect\":\"no-schedule\"}],\"reserve\":{\"cpus\":0.5,\"memory\":1073741824},"
-               "\"overcommit\":{\"cpus\":4}}],\"scheduling\":{\"strategy\":\"spread\"}}", "as control takes it");
+               "\"overcommit\":{\"cpus\":4}}],\"namespaces\":{},\"scheduling\":{\"strategy\":\"spread\"}}", "as control takes it");
   refused("pools: {}", "/etc/berth/berthd.yaml:1:8: error: pools must be a list of at most 256 pools\n", "no list");
   refused("pools: [{match: []}]", "/etc/berth/berthd.yaml:1:9: error: a pool needs a \"name\"\n", "no name");
   refused("pools:\n- {name: a}\n- {name: a}\n", "/etc/berth/berthd.yaml:3:10: error: a second pool is named \"a\"\n", "one name twice");
@@ -174,6 +175,44 @@ static void test_pools(void) {
           "/etc/berth/berthd.yaml:2:10: error: \"default\" cannot be a pool's name: a-z, 0-9, _ and - are, at most 63; \"default\" is the pool of nodes that are in no other\n",
           "the name of those in none");
   refused("scheduling: {strategy: best}", "/etc/berth/berthd.yaml:1:24: error: \"strategy\" of scheduling must be one of binpack|spread\n", "no strategy");
+}
+
+static void test_namespaces(void) {
+  BT_AUTO_FREE char *got = NULL;
+  BT_AUTO_CONFIG c = parse("namespaces:\n  org: {quota: {cpus: 8}}\n  team-a: {parent: org, weight: 2, priority: 500, quota: {cpus: 1.5, memory: 1GiB, instances: 3},\n"
+                           "    defaults: {cpus: 0.5}, range: {cpus: [0.1, 2], memory: [null, 1GiB]}}\n",
+                           &got);
+  is_str(got, "", "namespaces with everything");
+  BT_AUTO_FREE char *text = c ? bt_json_text(c->settings.namespaces) : NULL;
+  is_str(text, "{\"org\":{\"quota\":{\"cpus\":8},\"defaults\":{},\"range\":{}},\"team-a\":{\"parent\":\"org\",\"weight\":2,\"priority\":500,"
+               "\"quota\":{\"cpus\":1.5,\"memory\":1073741824,\"instances\":3},\"defaults\":{\"cpus\":0.5},"
+               "\"range\":{\"cpus\":[0.10000000000000001,2.0],\"memory\":[null,1073741824]}}}", "as control takes it");
+  struct bt_namespaces all = bt_namespaces_of(c ? c->settings.namespaces : NULL);
+  ok(all.len == 2 && all.items[1].limit[BT_QUOTA_CPUS] == 1500 && all.items[1].limit[BT_QUOTA_ROUTES] == BT_QUOTA_NO_LIMIT, "cpus are thousandths");
+  ok(all.len == 2 && all.items[1].least[BT_QUOTA_CPUS] == 100 && all.items[1].least[BT_QUOTA_MEMORY] == 0 && all.items[1].most[BT_QUOTA_MEMORY] == 1 << 30,
+     "ranges may have one end");
+  bt_namespaces_free(&all);
+  refused("namespaces: []", "/etc/berth/berthd.yaml:1:13: error: namespaces must be a mapping of at most 10000 names to their settings\n", "no mapping");
+  refused("namespaces:\n  a: {parent: b}\n  b: {parent: c}\n  c: {parent: a}\n",
+          "/etc/berth/berthd.yaml:2:15: error: the parents of namespace a go in a circle\n"
+          "/etc/berth/berthd.yaml:3:15: error: the parents of namespace b go in a circle\n"
+          "/etc/berth/berthd.yaml:4:15: error: the parents of namespace c go in a circle\n", "a circle");
+  refused("namespaces:\n  a: {parent: a}\n", "/etc/berth/berthd.yaml:2:15: error: the parents of namespace a go in a circle\n", "within itself");
+  refused("namespaces:\n  org: {}\n  a: {parent: orb}\n",
+          "/etc/berth/berthd.yaml:3:15: error: namespace a has the parent \"orb\", which is not among the namespaces; did you mean \"org\"?\n", "a slip");
+  refused("namespaces:\n  a: {quota: {memory: 9999999999g}}\n",
+          "/etc/berth/berthd.yaml:2:23: error: \"memory\" of a namespace's quota must be a size such as 512MiB\n", "more than fits");
+  refused("namespaces:\n  a: {quota: {instances: 1e30}}\n",
+          "/etc/berth/berthd.yaml:2:26: error: \"instances\" of a namespace's quota must be a whole number from 0 to 1000000000\n", "absurd");
+  refused("namespaces:\n  a: {range: {cpus: [2, 1]}}\n",
+          "/etc/berth/berthd.yaml:2:21: error: \"cpus\" of a namespace's range must be [least, most] such as [0.1, 4], with null for any\n", "turned round");
+  refused("namespaces:\n  a: {range: {cpus: [1, 2]}, defaults: {cpus: 4}}\n",
+          "/etc/berth/berthd.yaml:2:47: error: \"cpus\" of a namespace's defaults is outside of its range\n", "a default that is refused");
+  refused("namespaces:\n  A b: {}\n",
+          "/etc/berth/berthd.yaml:2:3: error: \"A b\" cannot be a namespace's name: a-z, 0-9, _ and - are, at most 63\n", "no name");
+  BT_AUTO_FREE char *warned = NULL;
+  BT_AUTO_CONFIG w = parse("namespaces:\n  org: {quota: {cpus: 8}}\n  a: {parent: org, quota: {cpus: 9}}\n", &warned);
+  ok(w && strstr(warned, "3:34: warning: the quota of cpus of namespace a is larger than that of its parent org"), "more than its parent has");
 }
 
 /* The commented reference names every field, and says the defaults. */
@@ -221,6 +260,7 @@ static void test_page(void) {
 int main(void) {
   test_sizes();
   test_pools();
+  test_namespaces();
   test_nearest();
   test_defaults();
   test_values();
