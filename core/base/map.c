@@ -10,15 +10,15 @@
 /* SipHash-2-4 under a key drawn once per process. */
 static unsigned char hash_key[crypto_shorthash_KEYBYTES];
 
-static unsigned keyed_hash(const void *p, size_t n) {
+uint32_t bt_map_hash(const void *p, size_t n) {
   unsigned char out[crypto_shorthash_BYTES];
   crypto_shorthash(out, p, n, hash_key);
-  unsigned v;
+  uint32_t v;
   memcpy(&v, out, sizeof v);
   return v;
 }
 
-#define HASH_FUNCTION(keyptr, keylen, hashv) ((hashv) = keyed_hash((keyptr), (keylen)))
+#define HASH_FUNCTION(keyptr, keylen, hashv) ((hashv) = bt_map_hash((keyptr), (keylen)))
 #define uthash_fatal(msg) abort()
 #include <uthash.h>
 

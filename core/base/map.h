@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct bt_map;
 
@@ -18,6 +19,7 @@ void bt_map_set(struct bt_map *map, const char *key, void *value);
 bool bt_map_del(struct bt_map *map, const char *key);
 void *bt_map_take(struct bt_map *map, const char *key); /* removes without freeing the value */
 size_t bt_map_len(const struct bt_map *map);
+uint32_t bt_map_hash(const void *p, size_t n); /* the keyed hash, for tables of one's own: differs from process to process */
 
 /* for (struct bt_map_iter it = bt_map_iter(m); bt_map_next(&it);) use(it.key, it.value); */
 struct bt_map_iter {

@@ -13,13 +13,14 @@ static void try_instance(struct ctl_inst *inst) {
       ctl_release(inst, "its job is tried again"); /* attempts are counted anew */
     return;
   }
-  if (inst->ended || inst->lasting) { /* at once: what was in the way may be mended */
+  if (inst->ended || ctl_seen(inst)->lasting) { /* at once: what was in the way may be mended */
     ctl_restart_inst(inst, "its rollout is tried again");
     return;
   }
   inst->struck = false;
   inst->begun_ms = now;
-  inst->failures_before = inst->failures;
+  if (inst->seen)
+    inst->seen->failures_before = inst->seen->failures;
   if (inst->assigned_ms)
     inst->assigned_ms = now;
   ctl_touch_inst(inst);

@@ -104,9 +104,9 @@ json_t *ctl_assignment(const struct ctl_inst *inst) {
   json_t *env = ctl_job_env(inst);
   if (env)
     bt_json_set(a, "environment", env);
-  bt_json_set_int(a, "restarts", inst->restarts);
-  bt_json_set_int(a, "failures", inst->failures);
-  bt_json_set_int(a, "next_start_ms", inst->next_start_ms);
+  bt_json_set_int(a, "restarts", ctl_seen(inst)->restarts);
+  bt_json_set_int(a, "failures", ctl_seen(inst)->failures);
+  bt_json_set_int(a, "next_start_ms", ctl_seen(inst)->next_start_ms);
   if (inst->ended)
     bt_json_set_bool(a, "ended", true);
   return a;

@@ -22,7 +22,7 @@ struct bt_control *bt_control_new(const struct bt_control_options *options) {
   c->skew_ms = llabs(options->skew_ms) >= SKEW_MS ? options->skew_ms : 0;
   c->keep_events = options->keep_events > 0 ? options->keep_events : 10000;
   c->apps = bt_map_new(ctl_app_free);
-  c->instances = bt_map_new(NULL);
+  c->words = bt_map_new(free);
   c->nodes = bt_map_new(ctl_node_free);
   c->fleet = bt_fleet_new();
   ctl_settings_take(c, options->settings);
@@ -51,9 +51,10 @@ void bt_control_free(struct bt_control **control) {
   bt_vec_free(&c->unsaved_insts);
   bt_vec_free(&c->unsaved_apps);
   bt_vec_free(&c->dirty_apps);
-  struct bt_map **maps[] = {&c->apps, &c->instances, &c->nodes, &c->resources, &c->contents, &c->sources, &c->kv, &c->asked, &c->drains, &c->zones};
+  struct bt_map **maps[] = {&c->apps, &c->words, &c->nodes, &c->resources, &c->contents, &c->sources, &c->kv, &c->asked, &c->drains, &c->zones};
   for (size_t i = 0; i < BT_COUNT(maps); i++)
     bt_map_free(maps[i]);
+  ctl_index_free(&c->instances);
   bt_fleet_free(&c->fleet);
   ctl_settings_free(c);
   bt_vec_free(&c->hashing);
@@ -89,7 +90,8 @@ void bt_effects_free(struct bt_effects *fx) {
 
 /* The clock was set back while the server was down: what it waits for must not come an hour late. The order of its times stays. */
 static void bring_back(struct ctl_inst *inst, int64_t now_ms) {
-  int64_t *times[] = {&inst->created_ms, &inst->assigned_ms, &inst->begun_ms, &inst->ready_ms, &inst->finished_ms}, ahead = 0;
+  struct ctl_seen none = {0}, *seen = inst->seen ? inst->seen : &none;
+  int64_t *times[] = {&inst->created_ms, &inst->assigned_ms, &inst->begun_ms, &seen->ready_ms, &seen->finished_ms}, ahead = 0;
   for (size_t i = 0; i < BT_COUNT(times); i++)
     ahead = BT_MAX(ahead, *times[i] - now_ms);
   for (size_t i = 0; i < BT_COUNT(times); i++)
@@ -101,8 +103,8 @@ static void bring_back(struct ctl_inst *inst, int64_t now_ms) {
 
 /* After a start: apps whose images were not all resolved ask again; every app is looked at. */
 static void start(struct bt_control *c) {
-  for (struct bt_map_iter it = bt_map_iter(c->instances); bt_map_next(&it);)
-    bring_back(it.value, c->now_ms);
+  for (struct ctl_insts it = ctl_insts(c); ctl_insts_next(&it);)
+    bring_back(it.inst, c->now_ms);
   /* Results of calls that an earlier control made must not be taken for results of ours. */
   c->call_seq = BT_MAX(c->call_seq, (uint64_t)c->now_ms << 12);
   for (struct bt_map_iter it = bt_map_iter(c->apps); bt_map_next(&it);) {

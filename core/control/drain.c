@@ -30,8 +30,8 @@ bool ctl_drain_begin(struct ctl_inst *inst) {
     return false;
   int64_t grace_ms = inst->spec->service->stop_grace_ms;
   inst->draining = true;
-  inst->drain_by_ms = app->control->now_ms + grace_ms + SLACK_MS;
-  ctl_wake(app, inst->drain_by_ms);
+  ctl_see(inst)->drain_by_ms = app->control->now_ms + grace_ms + SLACK_MS;
+  ctl_wake(app, inst->seen->drain_by_ms);
   ctl_touch_inst(inst);
   call_drain(inst, grace_ms);
   return true;
@@ -50,7 +50,7 @@ bool ctl_drain_done(struct bt_control *c, uint64_t call) {
   char key[24];
   snprintf(key, sizeof key, "%" PRIu64, call);
   BT_AUTO_FREE char *id = bt_map_take(c->drains, key);
-  struct ctl_inst *inst = id ? bt_map_get(c->instances, id) : NULL;
+  struct ctl_inst *inst = ctl_inst_find(c, id);
   if (inst && inst->draining)
     drained(inst);
   return id != NULL;
@@ -62,18 +62,18 @@ void ctl_drains_check(struct ctl_app *app) {
     return;
   bt_vec_each(&app->services, service) bt_vec_each(&(*service)->insts, i) {
     struct ctl_inst *inst = *i;
-    if (inst->draining && inst->drain_by_ms <= now)
+    if (inst->draining && ctl_seen(inst)->drain_by_ms <= now)
       drained(inst);
     else if (inst->draining)
-      ctl_wake(app, inst->drain_by_ms);
+      ctl_wake(app, ctl_seen(inst)->drain_by_ms);
   }
 }
 
 void ctl_drains_resume(struct bt_control *c) {
-  for (struct bt_map_iter it = bt_map_iter(c->instances); bt_map_next(&it);) {
-    struct ctl_inst *inst = it.value;
+  for (struct ctl_insts it = ctl_insts(c); ctl_insts_next(&it);) {
+    struct ctl_inst *inst = it.inst;
     inst->service->app->routed = inst->service->app->routed || inst->draining;
     if (inst->draining)
-      call_drain(inst, BT_MAX(0, inst->drain_by_ms - SLACK_MS - c->now_ms));
+      call_drain(inst, BT_MAX(0, ctl_seen(inst)->drain_by_ms - SLACK_MS - c->now_ms));
   }
 }

@@ -249,16 +249,16 @@ void ctl_fleet_forget(struct ctl_spec *spec) {
 }
 
 void ctl_fleet_renew(struct bt_control *c) {
-  for (struct bt_map_iter it = bt_map_iter(c->instances); bt_map_next(&it);)
-    ctl_fleet_release(it.value);
+  for (struct ctl_insts it = ctl_insts(c); ctl_insts_next(&it);)
+    ctl_fleet_release(it.inst);
   for (struct bt_map_iter it = bt_map_iter(c->apps); bt_map_next(&it);) {
     bt_vec_each(&((struct ctl_app *)it.value)->revs, rev) bt_vec_each(&(*rev)->specs, spec) {
       ctl_fleet_forget(*spec);
       (*spec)->shape = BT_FLEET_NONE;
     }
   }
-  for (struct bt_map_iter it = bt_map_iter(c->instances); bt_map_next(&it);)
-    ctl_fleet_hold(it.value);
+  for (struct ctl_insts it = ctl_insts(c); ctl_insts_next(&it);)
+    ctl_fleet_hold(it.inst);
 }
 
 /* ---- instances ---- */
@@ -272,7 +272,7 @@ void ctl_fleet_release(struct ctl_inst *inst) {
 
 void ctl_fleet_hold(struct ctl_inst *inst) {
   struct bt_control *c = inst->service->app->control;
-  const struct ctl_node *node = inst->node ? bt_map_get(c->nodes, inst->node) : NULL;
+  const struct ctl_node *node = inst->node;
   bool over = inst->ended && bt_service_is_job(inst->spec->service); /* what is no job may be started again where it is */
   if (!node || over)
     ctl_fleet_release(inst);
@@ -296,8 +296,8 @@ struct ctl_node *ctl_fleet_place(struct ctl_inst *inst) {
   if (shape_of(inst->spec, NULL))
     return NULL;
   if (partner && partner->node) {
-    struct ctl_node *node = bt_map_get(c->nodes, partner->node);
-    if (!node || !bt_fleet_may(c->fleet, inst->spec->shape, node->number))
+    struct ctl_node *node = partner->node;
+    if (!bt_fleet_may(c->fleet, inst->spec->shape, node->number))
       return NULL;
     inst->seat = bt_fleet_seat(c->fleet, inst->spec->shape, node->number);
     return node;

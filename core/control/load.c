@@ -135,38 +135,42 @@ static void load_numbers(struct ctl_inst *inst, const json_t *o) {
   inst->attempt = (int)bt_json_int(o, "attempt", 0);
   inst->gen = (int)bt_json_int(o, "generation", 0);
   inst->run = (int)bt_json_int(o, "run", 0);
-  inst->exit_code = (int)bt_json_int(o, "exit_code", 0);
-  inst->restarts = (int)bt_json_int(o, "restarts", 0);
-  inst->failures = (int)bt_json_int(o, "failures", 0);
-  inst->failures_before = (int)bt_json_int(o, "failures_before", 0);
   inst->ready = bt_json_bool(o, "ready", false);
-  inst->oom = bt_json_bool(o, "oom", false);
-  inst->lasting = bt_json_bool(o, "lasting", false);
   inst->leaving = bt_json_bool(o, "leaving", false);
   inst->struck = bt_json_bool(o, "struck", false);
   inst->restarting = bt_json_bool(o, "restarting", false);
   inst->ended = bt_json_bool(o, "ended", false);
   const struct bt_control *c = inst->service->app->control;
   inst->draining = bt_json_bool(o, "draining", false);
-  inst->drain_by_ms = ctl_from_wall(c, ctl_get_time(o, "drain_by"));
   inst->created_ms = ctl_from_wall(c, ctl_get_time(o, "created_at"));
   inst->assigned_ms = ctl_from_wall(c, ctl_get_time(o, "assigned_at"));
   inst->begun_ms = ctl_from_wall(c, ctl_get_time(o, "begun_at"));
-  inst->started_ms = ctl_get_time(o, "started_at");
-  inst->ready_ms = ctl_from_wall(c, ctl_get_time(o, "ready_at"));
-  inst->finished_ms = ctl_from_wall(c, ctl_get_time(o, "finished_at"));
-  inst->next_start_ms = ctl_get_time(o, "next_start");
 }
 
-static void load_texts(struct ctl_inst *inst, const json_t *o) {
-  bt_str_set(&inst->error, bt_json_str(o, "error"));
-  bt_str_set(&inst->reason, bt_json_str(o, "reason"));
-  bt_str_set(&inst->container_id, bt_json_str(o, "container_id"));
-  bt_str_set(&inst->image_id, bt_json_str(o, "image_id"));
-  bt_str_set(&inst->ip, bt_json_str(o, "ip"));
-  bt_str_set(&inst->co_network, bt_json_str(o, "co_network"));
+/* Of most nothing of it is known, and then it takes no room. */
+static void load_seen(struct bt_control *c, struct ctl_inst *inst, const json_t *o) {
   json_t *ports = bt_json_arr(o, "ports");
-  inst->ports = json_array_size(ports) ? json_deep_copy(ports) : NULL;
+  struct ctl_seen seen;
+  memset(&seen, 0, sizeof seen); /* all of it: it is compared */
+  bt_str_set(&seen.error, bt_json_str(o, "error"));
+  bt_str_set(&seen.container_id, bt_json_str(o, "container_id"));
+  ctl_word_set(c, &seen.image_id, bt_json_str(o, "image_id"));
+  bt_str_set(&seen.ip, bt_json_str(o, "ip"));
+  bt_str_set(&seen.co_network, bt_json_str(o, "co_network"));
+  seen.ports = json_array_size(ports) ? json_deep_copy(ports) : NULL;
+  seen.exit_code = (int)bt_json_int(o, "exit_code", 0);
+  seen.restarts = (int)bt_json_int(o, "restarts", 0);
+  seen.failures = (int)bt_json_int(o, "failures", 0);
+  seen.failures_before = (int)bt_json_int(o, "failures_before", 0);
+  seen.oom = bt_json_bool(o, "oom", false);
+  seen.lasting = bt_json_bool(o, "lasting", false);
+  seen.drain_by_ms = ctl_from_wall(c, ctl_get_time(o, "drain_by"));
+  seen.started_ms = ctl_get_time(o, "started_at");
+  seen.ready_ms = ctl_from_wall(c, ctl_get_time(o, "ready_at"));
+  seen.finished_ms = ctl_from_wall(c, ctl_get_time(o, "finished_at"));
+  seen.next_start_ms = ctl_get_time(o, "next_start");
+  if (memcmp(&seen, &ctl_nothing_seen, sizeof seen) != 0)
+    *ctl_see(inst) = seen;
 }
 
 /* The spec it was made of: the target's where the hash is the same, so that old revisions need not stay for it. */
@@ -195,7 +199,8 @@ static void load_instance(struct bt_control *c, const json_t *o) {
   ctl_spec_hash(spec);
   struct ctl_inst *inst = ctl_inst_attach(ctl_service_get(app, name), spec, id);
   load_numbers(inst, o);
-  load_texts(inst, o);
+  load_seen(c, inst, o);
+  ctl_word_set(c, &inst->reason, bt_json_str(o, "reason"));
   enum bt_state state = BT_ST_PENDING;
   bt_state_parse(bt_json_str(o, "state"), &state);
   inst->state = (uint8_t)state;

@@ -26,21 +26,29 @@ static bool set_text(char **dst, const char *text) {
     set_c_;                                   \
   })
 
-static bool set_ports(struct ctl_inst *inst, json_t *ports) {
+static bool set_ports(struct ctl_seen *seen, json_t *ports) {
   if (ports && json_array_size(ports) == 0)
     ports = NULL;
-  if ((!ports && !inst->ports) || (ports && inst->ports && json_equal(ports, inst->ports)))
+  if ((!ports && !seen->ports) || (ports && seen->ports && json_equal(ports, seen->ports)))
     return false;
-  json_decref(inst->ports);
-  inst->ports = ports ? json_deep_copy(ports) : NULL;
+  json_decref(seen->ports);
+  seen->ports = ports ? json_deep_copy(ports) : NULL;
   return true;
+}
+
+/* All instances of a service run the same image: its id is kept once. */
+static bool set_image(struct bt_control *c, struct ctl_seen *seen, const char *id) {
+  const char *want = id && *id ? id : NULL;
+  bool changed = !bt_streq(seen->image_id, want);
+  ctl_word_set(c, &seen->image_id, want);
+  return changed;
 }
 
 /* A restart was asked for and the node speaks of the run before: what it says of readiness is of yesterday. */
 static bool before_restart(struct ctl_inst *inst, const json_t *m, enum bt_state state) {
   if (!inst->restarting)
     return false;
-  bool same_run = bt_json_int(m, "started_ms", 0) == inst->started_ms;
+  bool same_run = bt_json_int(m, "started_ms", 0) == ctl_seen(inst)->started_ms;
   if (state == BT_ST_STOPPING || state == BT_ST_STARTING || (state == BT_ST_RUNNING && same_run))
     return true;
   inst->restarting = false;
@@ -49,20 +57,22 @@ static bool before_restart(struct ctl_inst *inst, const json_t *m, enum bt_state
 }
 
 static bool take_facts(struct ctl_inst *inst, const json_t *m) {
-  bool changed = set_text(&inst->container_id, bt_json_str(m, "container_id"));
-  changed |= set_text(&inst->image_id, bt_json_str(m, "image_id"));
-  changed |= set_text(&inst->error, bt_json_str(m, "error"));
-  changed |= set_text(&inst->ip, bt_json_str(m, "ip"));
-  changed |= set_value(inst->exit_code, bt_json_int(m, "exit_code", 0));
-  changed |= set_value(inst->lasting, bt_json_bool(m, "lasting", false));
-  changed |= set_value(inst->oom, bt_json_bool(m, "oom", false));
-  changed |= set_value(inst->restarts, bt_json_int(m, "restarts", 0));
-  changed |= set_value(inst->failures, bt_json_int(m, "failures", 0));
-  if (inst->failures < inst->failures_before)
-    inst->failures_before = 0; /* it was well for a while, and the node counts anew */
-  changed |= set_value(inst->next_start_ms, bt_json_int(m, "next_start_ms", 0));
-  changed |= set_value(inst->finished_ms, ctl_from_wall(inst->service->app->control, bt_json_int(m, "finished_ms", 0)));
-  return changed | set_ports(inst, bt_json_arr(m, "ports"));
+  struct bt_control *c = inst->service->app->control;
+  struct ctl_seen *seen = ctl_see(inst);
+  bool changed = set_text(&seen->container_id, bt_json_str(m, "container_id"));
+  changed |= set_image(c, seen, bt_json_str(m, "image_id"));
+  changed |= set_text(&seen->error, bt_json_str(m, "error"));
+  changed |= set_text(&seen->ip, bt_json_str(m, "ip"));
+  changed |= set_value(seen->exit_code, bt_json_int(m, "exit_code", 0));
+  changed |= set_value(seen->lasting, bt_json_bool(m, "lasting", false));
+  changed |= set_value(seen->oom, bt_json_bool(m, "oom", false));
+  changed |= set_value(seen->restarts, bt_json_int(m, "restarts", 0));
+  changed |= set_value(seen->failures, bt_json_int(m, "failures", 0));
+  if (seen->failures < seen->failures_before)
+    seen->failures_before = 0; /* it was well for a while, and the node counts anew */
+  changed |= set_value(seen->next_start_ms, bt_json_int(m, "next_start_ms", 0));
+  changed |= set_value(seen->finished_ms, ctl_from_wall(c, bt_json_int(m, "finished_ms", 0)));
+  return changed | set_ports(seen, bt_json_arr(m, "ports"));
 }
 
 static void tell(struct ctl_inst *inst, enum bt_state before, bool was_ready) {
@@ -74,10 +84,10 @@ static void tell(struct ctl_inst *inst, enum bt_state before, bool was_ready) {
     ctl_event(c, "info", "instance.ready", app->ns, app->name, inst->id, NULL, "%s is ready", inst->id);
   else if (inst->state == BT_ST_FAILED && before != BT_ST_FAILED)
     ctl_event(c, "error", "instance.failed", app->ns, app->name, inst->id, NULL, "%s failed: %s", inst->id,
-              inst->error ? inst->error : "no reason given");
+              ctl_seen(inst)->error ? inst->seen->error : "no reason given");
   else if (inst->state == BT_ST_EXITED && before != BT_ST_EXITED)
-    ctl_event(c, inst->exit_code ? "error" : "info", "instance.exited", app->ns, app->name, inst->id, NULL, "%s ended with exit code %d",
-              inst->id, inst->exit_code);
+    ctl_event(c, ctl_seen(inst)->exit_code ? "error" : "info", "instance.exited", app->ns, app->name, inst->id, NULL, "%s ended with exit code %d",
+              inst->id, ctl_seen(inst)->exit_code);
   else if (was_ready && !inst->ready && inst->state == BT_ST_RUNNING)
     ctl_event(c, "warning", "instance.unready", app->ns, app->name, inst->id, NULL, "%s is no longer ready", inst->id);
 }
@@ -94,23 +104,25 @@ static void take_report(struct ctl_inst *inst, const json_t *m) {
   changed |= set_value(inst->ready, ready);
   changed |= set_value(inst->health, ctl_health_of(bt_json_str(m, "health")));
   if (!inst->restarting)
-    changed |= set_value(inst->started_ms, bt_json_int(m, "started_ms", 0));
+    changed |= set_value(ctl_see(inst)->started_ms, bt_json_int(m, "started_ms", 0));
   changed |= set_value(inst->ended, (state == BT_ST_EXITED || state == BT_ST_FAILED) && bt_json_bool(m, "final", false));
   if (!changed)
     return;
   ctl_fleet_hold(inst);
   if (inst->ready)
-    bt_str_set(&inst->reason, NULL);
+    ctl_word_set(c, &inst->reason, NULL);
   if (inst->ready != was_ready)
-    inst->ready_ms = inst->ready ? c->now_ms : 0;
+    ctl_see(inst)->ready_ms = inst->ready ? c->now_ms : 0;
   ctl_touch_inst(inst);
   ctl_dirty(inst->service->app);
   tell(inst, before, was_ready);
 }
 
+static bool is_on(const struct ctl_inst *inst, const char *node) { return inst && inst->node && bt_streq(inst->node->name, node); }
+
 static void report(struct bt_control *c, const char *node, const json_t *m) {
-  struct ctl_inst *inst = bt_map_get(c->instances, bt_json_str_or(m, "instance", ""));
-  if (!inst || !bt_streq(inst->node, node))
+  struct ctl_inst *inst = ctl_inst_find(c, bt_json_str(m, "instance"));
+  if (!is_on(inst, node))
     return;
   if (bt_streq(bt_json_str(m, "state"), "removed"))
     ctl_inst_delete(inst);
@@ -120,9 +132,9 @@ static void report(struct bt_control *c, const char *node, const json_t *m) {
 
 /* The engine leaves something of the file out: that is told, not kept. */
 static void warning(struct bt_control *c, const char *node, const json_t *m) {
-  const struct ctl_inst *inst = bt_map_get(c->instances, bt_json_str_or(m, "instance", ""));
+  const struct ctl_inst *inst = ctl_inst_find(c, bt_json_str(m, "instance"));
   const char *text = bt_json_str(m, "text");
-  if (inst && text && bt_streq(inst->node, node))
+  if (text && is_on(inst, node))
     ctl_event(c, "warning", "instance.warning", inst->service->app->ns, inst->service->app->name, inst->id, NULL, "%s: %s", inst->id, text);
 }
 
@@ -148,13 +160,11 @@ static bool wanted(const struct ctl_inst *inst, const json_t *seen) {
   return !inst->leaving || !json_object_get(seen, inst->id);
 }
 
-static json_t *sync_message(struct bt_control *c, const char *node, const json_t *seen) {
+static json_t *sync_message(struct bt_control *c, const struct ctl_node *node, const json_t *seen) {
   json_t *m = message("sync"), *instances = json_array(), *networks = json_array(), *volumes = json_array();
-  for (struct bt_map_iter it = bt_map_iter(c->instances); bt_map_next(&it);) {
-    const struct ctl_inst *inst = it.value;
-    if (bt_streq(inst->node, node) && wanted(inst, seen))
+  for (const struct ctl_inst *inst = node->first; inst; inst = ctl_beside(inst))
+    if (wanted(inst, seen))
       json_array_append_new(instances, ctl_assignment(inst));
-  }
   for (struct bt_map_iter it = bt_map_iter(c->resources); bt_map_next(&it);) {
     const struct ctl_res *res = it.value;
     if (!res->dropping)
@@ -186,25 +196,24 @@ static void send_simple(struct bt_control *c, const char *node, const char *type
 }
 
 void ctl_send_release(struct ctl_inst *inst) {
-  send_simple(inst->service->app->control, inst->node, "release", inst->id, inst->reason ? inst->reason : "no longer wanted");
+  send_simple(inst->service->app->control, inst->node->name, "release", inst->id, inst->reason ? inst->reason : "no longer wanted");
 }
 
 void ctl_send_restart(struct ctl_inst *inst) {
-  send_simple(inst->service->app->control, inst->node, "restart", inst->id, NULL);
+  send_simple(inst->service->app->control, inst->node->name, "restart", inst->id, NULL);
 }
 
 /* After the sync: what was under way when the connection ended. */
-static void send_again(struct bt_control *c, const char *node) {
-  for (struct bt_map_iter it = bt_map_iter(c->instances); bt_map_next(&it);) {
-    struct ctl_inst *inst = it.value;
-    if (!bt_streq(inst->node, node) || inst->draining)
+static void send_again(struct bt_control *c, const struct ctl_node *node) {
+  for (struct ctl_inst *inst = node->first; inst; inst = ctl_beside(inst)) {
+    if (inst->draining)
       continue;
     if (inst->leaving)
       ctl_send_release(inst);
     else if (inst->restarting)
       ctl_send_restart(inst);
   }
-  ctl_res_send_drops(c, node);
+  ctl_res_send_drops(c, node->name);
 }
 
 static void save(struct bt_control *c, struct ctl_node *node) {
@@ -225,17 +234,14 @@ static void hello(struct bt_control *c, const char *name, const json_t *m) {
   save(c, node);
   if (!was)
     ctl_event(c, "info", "node.connected", NULL, NULL, name, NULL, "node %s is connected", name);
-  for (struct bt_map_iter it = bt_map_iter(c->instances); bt_map_next(&it);) {
-    struct ctl_inst *inst = it.value;
-    if (!bt_streq(inst->node, name))
-      continue;
+  for (struct ctl_inst *inst = node->first; inst; inst = ctl_beside(inst)) {
     /* What it does not name it may not know yet: the sync tells it, and it adopts the container or makes it again. */
     const json_t *item = json_object_get(seen, inst->id);
     if (item)
       take_report(inst, item);
   }
-  ctl_send(c, name, sync_message(c, name, seen));
-  send_again(c, name);
+  ctl_send(c, name, sync_message(c, node, seen));
+  send_again(c, node);
   for (struct bt_map_iter it = bt_map_iter(c->apps); bt_map_next(&it);)
     ctl_dirty(it.value);
 }

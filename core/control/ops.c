@@ -100,7 +100,7 @@ static void restart_app(struct bt_control *c, const struct bt_request *request) 
 
 static void restart_instance(struct bt_control *c, const struct bt_request *request) {
   const char *ns = bt_json_str_or(request->args, "namespace", "default"), *id = bt_json_str_or(request->args, "instance", "");
-  struct ctl_inst *inst = bt_map_get(c->instances, id);
+  struct ctl_inst *inst = ctl_inst_find(c, id);
   if (!inst || !bt_streq(inst->service->app->ns, ns)) {
     ctl_reply_err(c, request->id, BT_NOT_FOUND, "there is no instance %s in namespace %s", id, ns);
     return;

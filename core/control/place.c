@@ -17,9 +17,9 @@ static void count_inst(const struct ctl_inst *inst, struct bt_dep_facts *f) {
   bool done = ctl_inst_done(inst);
   f->completed += done;
   f->failed += inst->ended && !done;
-  f->failing += (inst->ended && !done) || (inst->struck && !inst->ready) || inst->failures >= FAILING;
+  f->failing += (inst->ended && !done) || (inst->struck && !inst->ready) || ctl_seen(inst)->failures >= FAILING;
   f->ready += inst->ready;
-  f->started += done || inst->state == BT_ST_RUNNING || (inst->started_ms > 0 && !inst->restarting);
+  f->started += done || inst->state == BT_ST_RUNNING || (ctl_seen(inst)->started_ms > 0 && !inst->restarting);
 }
 
 struct bt_dep_facts ctl_facts(const struct ctl_app *app, const char *name) {
@@ -58,7 +58,7 @@ bool ctl_gate_open(struct ctl_service *service, bool updates, char *why, size_t 
 static void stay_pending(struct ctl_inst *inst, const char *why) {
   if (bt_streq(inst->reason, why))
     return;
-  bt_str_set(&inst->reason, why);
+  ctl_word_set(inst->service->app->control, &inst->reason, why);
   ctl_touch_inst(inst);
 }
 
@@ -67,7 +67,7 @@ static bool partners_placed(const struct ctl_inst *inst, char *why, size_t size)
   const char *const with[] = {s->co_network, s->co_pid, s->co_ipc};
   for (size_t i = 0; i < BT_COUNT(with); i++) {
     const struct ctl_inst *partner = with[i] ? ctl_partner(inst, with[i]) : NULL;
-    if (!with[i] || (partner && partner->container_id))
+    if (!with[i] || (partner && ctl_seen(partner)->container_id))
       continue;
     snprintf(why, size, "waits for the container of %s, whose namespaces it shares", with[i]);
     return false;
@@ -81,8 +81,9 @@ static void assign(struct ctl_inst *inst, struct ctl_node *node) {
   ctl_inst_seat(inst, node); /* its place is taken already */
   inst->assigned_ms = c->now_ms;
   const struct ctl_inst *network = inst->spec->service->co_network ? ctl_partner(inst, inst->spec->service->co_network) : NULL;
-  bt_str_set(&inst->co_network, network ? network->id : NULL);
-  bt_str_set(&inst->reason, NULL);
+  if (network || inst->seen)
+    bt_str_set(&ctl_see(inst)->co_network, network ? network->id : NULL);
+  ctl_word_set(c, &inst->reason, NULL);
   ctl_touch_inst(inst);
   json_t *m = json_object();
   bt_json_set_str(m, "type", "assign");

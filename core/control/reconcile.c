@@ -10,10 +10,10 @@
 
 /* Whoever lives in another's network must be made anew when that other was replaced. */
 static bool partner_moved(const struct ctl_inst *inst) {
-  if (!inst->co_network)
+  if (!ctl_seen(inst)->co_network)
     return false;
   const struct ctl_inst *now = ctl_partner(inst, inst->spec->service->co_network);
-  return now && now->node && !bt_streq(now->id, inst->co_network);
+  return now && now->node && !bt_streq(now->id, inst->seen->co_network);
 }
 
 bool ctl_inst_current(const struct ctl_inst *inst) {
@@ -21,9 +21,10 @@ bool ctl_inst_current(const struct ctl_inst *inst) {
   return want && bt_streq(inst->spec->hash, want->hash) && !partner_moved(inst);
 }
 
-bool ctl_inst_done(const struct ctl_inst *inst) { return inst->ended && inst->state == BT_ST_EXITED && inst->exit_code == 0; }
+bool ctl_inst_done(const struct ctl_inst *inst) { return inst->ended && inst->state == BT_ST_EXITED && ctl_seen(inst)->exit_code == 0; }
 
 struct bt_rollout_inst ctl_inst_view(const struct ctl_inst *inst) {
+  const struct ctl_seen *seen = ctl_seen(inst);
   bool same = ctl_inst_current(inst), newest = inst->gen >= inst->service->gen;
   return (struct bt_rollout_inst){
       .slot = inst->slot,
@@ -33,15 +34,15 @@ struct bt_rollout_inst ctl_inst_view(const struct ctl_inst *inst) {
       .leaving = inst->leaving,
       .ready = inst->ready,
       .unhealthy = inst->health == 3,
-      .fell = !inst->restarting && (inst->state == BT_ST_EXITED || inst->state == BT_ST_FAILED) && inst->finished_ms >= inst->begun_ms,
+      .fell = !inst->restarting && (inst->state == BT_ST_EXITED || inst->state == BT_ST_FAILED) && seen->finished_ms >= inst->begun_ms,
       .done = ctl_inst_done(inst),
       .final = inst->ended && !ctl_inst_done(inst),
       .struck = inst->struck,
-      .lasting = inst->lasting && !inst->ready && !inst->restarting,
-      .failures = inst->failures - inst->failures_before,
+      .lasting = seen->lasting && !inst->ready && !inst->restarting,
+      .failures = seen->failures - seen->failures_before,
       .begun_ms = inst->begun_ms,
       .assigned_ms = inst->assigned_ms,
-      .ready_ms = inst->ready_ms,
+      .ready_ms = seen->ready_ms,
   };
 }
 
@@ -63,7 +64,7 @@ void ctl_release(struct ctl_inst *inst, const char *reason) {
     return;
   }
   inst->leaving = true;
-  bt_str_set(&inst->reason, reason);
+  ctl_word_set(inst->service->app->control, &inst->reason, reason);
   ctl_touch_inst(inst);
   if (!ctl_drain_begin(inst))
     ctl_send_release(inst);
@@ -73,8 +74,12 @@ void ctl_restart_inst(struct ctl_inst *inst, const char *reason) {
   int64_t now = inst->service->app->control->now_ms;
   inst->gen = inst->service->gen;
   inst->begun_ms = now;
-  inst->struck = inst->lasting = false;
-  inst->failures_before = inst->failures;
+  inst->struck = false;
+  if (inst->seen) {
+    inst->seen->lasting = false;
+    inst->seen->failures_before = inst->seen->failures;
+    inst->seen->ready_ms = 0;
+  }
   ctl_touch_inst(inst);
   if (!inst->node)
     return; /* it was not started yet */
@@ -82,10 +87,9 @@ void ctl_restart_inst(struct ctl_inst *inst, const char *reason) {
   inst->ready = false;
   inst->ended = false;
   ctl_fleet_hold(inst);
-  inst->ready_ms = 0;
   inst->assigned_ms = now;
   inst->state = BT_ST_STOPPING;
-  bt_str_set(&inst->reason, reason);
+  ctl_word_set(inst->service->app->control, &inst->reason, reason);
   if (!ctl_drain_begin(inst))
     ctl_send_restart(inst);
 }
@@ -100,8 +104,9 @@ static void strike(struct ctl_inst *inst, const char *reason) {
   const struct ctl_app *app = inst->service->app;
   inst->struck = true;
   ctl_touch_inst(inst);
-  const char *why = inst->error && bt_starts(inst->error, reason) ? "" : reason; /* said once */
-  BT_AUTO_FREE char *note = bt_asprintf("%s failed: %s%s%s", inst->id, inst->error ? inst->error : "", inst->error && *why ? "; " : "", why);
+  const char *error = ctl_seen(inst)->error;
+  const char *why = error && bt_starts(error, reason) ? "" : reason; /* said once */
+  BT_AUTO_FREE char *note = bt_asprintf("%s failed: %s%s%s", inst->id, error ? error : "", error && *why ? "; " : "", why);
   bt_str_set(&inst->service->note, note);
   ctl_event(app->control, "error", "rollout.instance-failed", app->ns, app->name, inst->id, NULL, "%s", note);
 }
@@ -290,7 +295,7 @@ static void follow_restarts(struct ctl_app *app, struct ctl_service *moved) {
       continue;
     service->gen++;
     /* What is not started yet is new enough, and a task that is done has no use for a restart. */
-    bt_vec_each(&service->insts, inst) if (!(*inst)->started_ms || ctl_inst_done(*inst)) {
+    bt_vec_each(&service->insts, inst) if (!ctl_seen(*inst)->started_ms || ctl_inst_done(*inst)) {
       (*inst)->gen = service->gen;
       ctl_touch_inst(*inst);
     }

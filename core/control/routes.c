@@ -43,11 +43,12 @@ static int port_of(const struct ctl_inst *inst, const struct bt_route *route) {
 
 /* Its container's own address; who lives on the machine's network, or in another's, is found there. */
 static const char *address_of(const struct ctl_inst *inst) {
-  if (inst->ip)
-    return inst->ip;
-  const struct ctl_inst *with = inst->co_network ? bt_map_get(inst->service->app->control->instances, inst->co_network) : NULL;
-  if (with && with->ip)
-    return with->ip;
+  const struct ctl_seen *seen = ctl_seen(inst);
+  if (seen->ip)
+    return seen->ip;
+  const struct ctl_inst *with = ctl_inst_find(inst->service->app->control, seen->co_network);
+  if (with && ctl_seen(with)->ip)
+    return with->seen->ip;
   return bt_streq(inst->spec->service->network_mode, "host") ? "127.0.0.1" : NULL;
 }
 

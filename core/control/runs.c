@@ -120,7 +120,7 @@ static void step_round(const struct round *r, struct bt_job_out *out) {
     views[n].current = r->run || (views[n].current && !inst->run); /* a run keeps the spec that it began with */
     insts[n] = inst;
     attempts[n] = inst->attempt;
-    finished[n++] = inst->finished_ms ? inst->finished_ms : inst->begun_ms;
+    finished[n++] = ctl_seen(inst)->finished_ms ? inst->seen->finished_ms : inst->begun_ms;
   }
   bt_jobs_step(
       &(struct bt_job_in){
@@ -254,8 +254,8 @@ static char *failure_words(const struct ctl_service *service, int run, const str
   const struct ctl_inst *worst = NULL;
   bt_vec_each(&service->insts, inst) if ((*inst)->run == run && (*inst)->ended && !ctl_inst_done(*inst)) worst = *inst;
   BT_AUTO_FREE char *how = !worst ? NULL
-                           : worst->error ? bt_asprintf(": %s: %s", worst->id, worst->error)
-                                          : bt_asprintf(": %s ended with exit code %d", worst->id, worst->exit_code);
+                           : ctl_seen(worst)->error ? bt_asprintf(": %s: %s", worst->id, ctl_seen(worst)->error)
+                                          : bt_asprintf(": %s ended with exit code %d", worst->id, ctl_seen(worst)->exit_code);
   return bt_asprintf("%d of %d completions failed and have no attempt left%s", out->failed, completions, how ? how : "");
 }
 

@@ -22,7 +22,7 @@ static char *stored_revision(const struct bt_control *c, const char *key) {
 /* "ns/id" */
 static json_t *stored_instance(const struct bt_control *c, const char *key) {
   const char *slash = strchr(key, '/');
-  const struct ctl_inst *inst = slash ? bt_map_get(c->instances, slash + 1) : NULL;
+  const struct ctl_inst *inst = slash ? ctl_inst_find(c, slash + 1) : NULL;
   return inst ? ctl_inst_json(inst) : NULL;
 }
 

@@ -25,11 +25,17 @@ struct ctl_app *ctl_app_new(struct bt_control *c, const char *ns, const char *na
 }
 
 static void inst_free(struct ctl_inst *inst) {
-  char **strings[] = {&inst->id, &inst->error, &inst->reason, &inst->container_id, &inst->image_id, &inst->ip,
-                      &inst->co_network};
-  for (size_t i = 0; i < BT_COUNT(strings); i++)
-    free(*strings[i]);
-  json_decref(inst->ports);
+  struct bt_control *c = inst->service->app->control;
+  struct ctl_seen *seen = inst->seen;
+  ctl_word_set(c, &inst->reason, NULL);
+  if (seen) {
+    char *const strings[] = {seen->error, seen->container_id, seen->ip, seen->co_network};
+    for (size_t i = 0; i < BT_COUNT(strings); i++)
+      free(strings[i]);
+    ctl_word_set(c, &seen->image_id, NULL);
+    json_decref(seen->ports);
+    free(seen);
+  }
   free(inst);
 }
 
@@ -151,14 +157,15 @@ static void instance_id(const struct ctl_service *service, int slot, uint64_t se
 
 struct ctl_inst *ctl_inst_attach(struct ctl_service *service, struct ctl_spec *spec, const char *id) {
   struct bt_control *c = service->app->control;
-  struct ctl_inst *inst = bt_new(struct ctl_inst);
+  size_t n = strlen(id) + 1;
+  struct ctl_inst *inst = bt_calloc(1, sizeof *inst + n);
   inst->service = service;
   inst->spec = spec;
-  inst->id = bt_strdup(id);
+  memcpy(inst->id, id, n);
   inst->seat = BT_FLEET_NONE;
   spec->rev->uses++;
   bt_vec_push(&service->insts, inst);
-  bt_map_set(c->instances, inst->id, inst);
+  ctl_index_add(&c->instances, inst);
   return inst;
 }
 
@@ -168,7 +175,7 @@ struct ctl_inst *ctl_inst_new(struct ctl_service *service, struct ctl_spec *spec
   do {
     bt_buf_truncate(&id, 0);
     instance_id(service, slot, c->instance_seq++, &id);
-  } while (bt_map_get(c->instances, id.data));
+  } while (ctl_inst_find(c, id.data));
   c->seq_unsaved = true;
   struct ctl_inst *inst = ctl_inst_attach(service, spec, id.data);
   inst->slot = slot;
@@ -180,11 +187,15 @@ struct ctl_inst *ctl_inst_new(struct ctl_service *service, struct ctl_spec *spec
 }
 
 static void unseat(struct ctl_inst *inst) {
-  struct ctl_node *node = inst->node ? bt_map_get(inst->service->app->control->nodes, inst->node) : NULL;
+  struct ctl_node *node = inst->node;
   if (!node)
     return;
   ctl_fleet_release(inst);
   node->instances--;
+  struct ctl_inst *next = inst->beside[0], *before = inst->beside[1];
+  *(before ? &before->beside[0] : &node->first) = next;
+  *(next ? &next->beside[1] : &node->last) = before;
+  inst->beside[0] = inst->beside[1] = NULL;
   inst->node = NULL;
 }
 
@@ -200,14 +211,17 @@ void ctl_inst_delete(struct ctl_inst *inst) {
   inst->spec->rev->uses--;
   BT_AUTO_FREE char *key = bt_asprintf("%s/%s", service->app->ns, inst->id);
   ctl_del(c, "instance", key);
-  bt_map_del(c->instances, inst->id);
+  ctl_index_drop(&c->instances, inst);
   ctl_dirty(service->app);
   inst_free(inst);
 }
 
 void ctl_inst_seat(struct ctl_inst *inst, struct ctl_node *node) {
-  inst->node = node->name;
+  inst->node = node;
   node->instances++;
+  inst->beside[1] = node->last;
+  *(node->last ? &node->last->beside[0] : &node->first) = inst;
+  node->last = inst;
   ctl_fleet_hold(inst);
 }
 

@@ -11,6 +11,7 @@
 #include "base/map.h"
 #include "base/vec.h"
 #include "control/control.h"
+#include "control/inst.h"
 #include "model/pool.h"
 #include "model/scheduling.h"
 #include "model/service.h"
@@ -75,32 +76,7 @@ struct ctl_rev {
   bool unsaved;
 };
 
-/* ---- instances ---- */
-
-struct ctl_inst {
-  struct ctl_service *service;
-  struct ctl_spec *spec;
-  char *id;
-  char *node;      /* interned; NULL: not assigned */
-  uint32_t seat;   /* in the fleet; BT_FLEET_NONE: it holds nothing there (it has no node, or is a job's attempt that ended) */
-  int slot, revision, attempt, gen, run; /* run: of a job that recurs, else 0; gen: restart generation of its service that it has */
-  int exit_code, restarts, failures;
-  int failures_before; /* of the runs before it was asked to restart */
-  uint8_t state; /* enum bt_state */
-  uint8_t health; /* 0 none, 1 starting, 2 healthy, 3 unhealthy */
-  bool ready, oom, leaving, struck, restarting, ended; /* ended: by the node's word it will not start again */
-  uint8_t lb; /* enum ctl_lb: what load balancers were told of it last */
-  bool draining; /* it leaves or restarts when its open requests are done, at drain_by_ms at the latest */
-  bool lasting; /* by the node's word its error stays until a person does something */
-  bool unsaved;
-  int64_t created_ms, assigned_ms, finished_ms, ready_ms, begun_ms, drain_by_ms; /* by control's own clock */
-  int64_t started_ms, next_start_ms;                                /* the node's wall clock: only shown and told apart */
-  char *error, *reason; /* reason: why it is pending or leaving */
-  char *container_id, *image_id, *ip;
-  json_t *ports; /* as reported; NULL: none */
-  char *co_network; /* instance whose network it shares; NULL */
-  uint64_t changed; /* revision of its last stored change */
-};
+/* ---- instances: struct ctl_inst is in inst.h ---- */
 
 /* As what an instance stands in its pools. */
 enum ctl_lb { CTL_LB_NONE, CTL_LB_READY, CTL_LB_DRAIN };
@@ -216,6 +192,7 @@ struct ctl_node {
   char *message;
   uint32_t number; /* in the fleet */
   int instances;
+  struct ctl_inst *first, *last; /* of its instances: inst.h */
 };
 
 /* ---- sources: apps that follow a repository ---- */
@@ -284,7 +261,8 @@ struct bt_control {
   int64_t skew_ms; /* what the wall clock has more */
   bool loaded;
   struct bt_map *apps;      /* key -> ctl_app */
-  struct bt_map *instances; /* "ns/id"... id -> ctl_inst (not owned) */
+  struct ctl_index instances; /* by id: inst.h */
+  struct bt_map *words;     /* texts that many have: inst.h */
   struct bt_map *nodes;     /* name -> ctl_node */
   json_t *settings;         /* the operator's: see settings.c */
   struct bt_pools pools;

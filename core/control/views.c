@@ -224,10 +224,10 @@ static void find_services(const struct bt_control *c, struct hits *h) {
 }
 
 static void find_instances(const struct bt_control *c, struct hits *h) {
-  for (struct bt_map_iter it = bt_map_iter(c->instances); bt_map_next(&it);) {
-    const struct ctl_inst *inst = it.value;
+  for (struct ctl_insts it = ctl_insts(c); ctl_insts_next(&it);) {
+    const struct ctl_inst *inst = it.inst;
     const struct ctl_app *app = inst->service->app;
-    if (want_app(h, app) && want(h->q->service, inst->service->name) && want(h->q->node, inst->node))
+    if (want_app(h, app) && want(h->q->service, inst->service->name) && want(h->q->node, inst->node ? inst->node->name : NULL))
       hit(h, inst, bt_asprintf("%s/%s/%08d/%s", app->key, inst->service->name, inst->slot, inst->id));
   }
 }
@@ -524,7 +524,7 @@ static const char *get_content(struct bt_control *c, bool config, const char *ns
 
 static const void *find_one(const struct bt_control *c, enum kind kind, const char *ns, const char *name) {
   if (kind == K_INSTANCES) {
-    const struct ctl_inst *inst = bt_map_get(c->instances, name);
+    const struct ctl_inst *inst = ctl_inst_find(c, name);
     return inst && bt_streq(inst->service->app->ns, ns) ? inst : NULL;
   }
   if (kind == K_NODES)

@@ -39,38 +39,39 @@ static void add_reason(struct answer *a, const char *text, int64_t since_ms, con
 static int64_t since(const struct ctl_inst *inst) {
   const struct bt_control *c = inst->service->app->control;
   if (inst->ready)
-    return ctl_to_wall(c, inst->ready_ms);
+    return ctl_to_wall(c, ctl_seen(inst)->ready_ms);
   if (inst->state == BT_ST_EXITED || inst->state == BT_ST_FAILED)
-    return ctl_to_wall(c, inst->finished_ms);
+    return ctl_to_wall(c, ctl_seen(inst)->finished_ms);
   if (inst->state == BT_ST_RUNNING)
-    return inst->started_ms;
+    return ctl_seen(inst)->started_ms;
   return ctl_to_wall(c, inst->assigned_ms ? inst->assigned_ms : inst->created_ms);
 }
 
 static void explain(const struct ctl_inst *inst, int64_t now_ms, struct bt_explain *out) {
   static const char *const healths[] = {"", "starting", "healthy", "unhealthy"};
   const struct bt_service *s = inst->spec->service;
+  const struct ctl_seen *seen = ctl_seen(inst);
   struct bt_explain_inst facts = {
       .id = inst->id,
-      .node = inst->node,
+      .node = inst->node ? inst->node->name : NULL,
       .reason = inst->reason,
-      .error = inst->error,
+      .error = seen->error,
       .health = healths[inst->health],
       .restart = s->restart.condition,
       .state = (enum bt_state)inst->state,
       .ready = inst->ready,
       .leaving = inst->leaving,
       .ended = inst->ended,
-      .oom = inst->oom,
+      .oom = seen->oom,
       .restarting = inst->restarting,
       .job = bt_service_is_job(s),
       .healthcheck = s->healthcheck,
       .readiness = s->readiness,
-      .exit_code = inst->exit_code,
-      .restarts = inst->restarts,
-      .failures = inst->failures,
+      .exit_code = seen->exit_code,
+      .restarts = seen->restarts,
+      .failures = seen->failures,
       .since_ms = since(inst),
-      .next_start_ms = inst->next_start_ms,
+      .next_start_ms = seen->next_start_ms,
   };
   bt_explain_instance(&facts, now_ms, out);
 }
@@ -83,7 +84,7 @@ static json_t *why_instance(const struct ctl_inst *inst, const char *object, int
   if (inst->struck && inst->service->note)
     add_reason(&a, inst->service->note, 0, "counted-as-failed");
   if (inst->node) {
-    BT_AUTO_FREE char *where = bt_asprintf("it is on %s, which met its constraints and had room when it was placed", inst->node);
+    BT_AUTO_FREE char *where = bt_asprintf("it is on %s, which met its constraints and had room when it was placed", inst->node->name);
     add_reason(&a, where, ctl_to_wall(inst->service->app->control, inst->assigned_ms), "placed");
   }
   json_t *o = answer_end(&a, e.text.data, e.next);
@@ -311,7 +312,7 @@ json_t *bt_control_why(struct bt_control *c, const char *ns, const char *object,
   if (slash) {
     found = why_with_slash(c, ns, object, slash, now_ms);
   } else {
-    const struct ctl_inst *inst = bt_map_get(c->instances, object);
+    const struct ctl_inst *inst = ctl_inst_find(c, object);
     const struct ctl_app *app = ctl_app_find(c, ns, object);
     if (inst && bt_streq(inst->service->app->ns, ns))
       found = why_instance(inst, object, now_ms);

@@ -25,7 +25,7 @@ static size_t heap(void) {
 }
 
 static void report_all(const char *state, bool ready) {
-  for (size_t i = 0, n = bt_map_len(k.c->instances); i < n; i++) {
+  for (size_t i = 0, n = ctl_inst_count(k.c); i < n; i++) {
     const struct ctl_app *app = bt_map_get(k.c->apps, "default/big");
     kit_report(&k, app->services.items[0]->insts.items[i]->id, state, ready, 0);
     if (i % 8 == 0)

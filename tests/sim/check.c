@@ -18,7 +18,7 @@ static void check_service(struct sim *s, const struct ctl_service *service) {
   bool job = service->spec && bt_service_is_job(service->spec->service);
   for (size_t i = 0; i < service->insts.len; i++) {
     const struct ctl_inst *inst = service->insts.items[i];
-    if (bt_map_get(s->c->instances, inst->id) != inst)
+    if (ctl_inst_find(s->c, inst->id) != inst)
       sim_bad(s, "%s is not in the index", inst->id);
     int in_slot = 0;
     for (size_t j = 0; j < service->insts.len; j++) {
@@ -69,8 +69,8 @@ void sim_check(struct sim *s) {
     if (app->target && !app->target->model)
       sim_bad(s, "%s rolls out a revision that is not loaded", app->name);
   }
-  if (instances != bt_map_len(s->c->instances))
-    sim_bad(s, "the index of instances has %zu, the services have %zu", bt_map_len(s->c->instances), instances);
+  if (instances != ctl_inst_count(s->c))
+    sim_bad(s, "the index of instances has %zu, the services have %zu", ctl_inst_count(s->c), instances);
 }
 
 /* ---- of messages ---- */
@@ -86,7 +86,7 @@ static bool condition_holds(const struct ctl_app *app, const struct bt_depend *d
 void sim_check_send(struct sim *s, const json_t *m) {
   if (!bt_streq(bt_json_str(m, "type"), "assign"))
     return;
-  const struct ctl_inst *inst = bt_map_get(s->c->instances, bt_json_str_or(bt_json_obj(m, "instance"), "instance", ""));
+  const struct ctl_inst *inst = ctl_inst_find(s->c, bt_json_str_or(bt_json_obj(m, "instance"), "instance", ""));
   if (!inst) {
     sim_bad(s, "an instance is assigned that is not in the tables");
     return;
@@ -168,7 +168,7 @@ void sim_check_settled(struct sim *s, bool all_well) {
   for (struct bt_map_iter it = bt_map_iter(s->c->apps); bt_map_next(&it);)
     check_app(s, it.value, all_well);
   for (struct bt_map_iter it = bt_map_iter(s->boxes); bt_map_next(&it);)
-    if (!bt_map_get(s->c->instances, it.key))
+    if (!ctl_inst_find(s->c, it.key))
       sim_bad(s, "%s is an orphan on the node", it.key);
 }
 

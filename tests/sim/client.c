@@ -164,11 +164,11 @@ static json_t *scale_args(struct sim *s) {
 }
 
 static void instance_restart(struct sim *s) {
-  size_t n = bt_map_len(s->c->instances), skip = n ? sim_rand(s, n) : 0;
-  for (struct bt_map_iter it = bt_map_iter(s->c->instances); bt_map_next(&it);)
+  size_t n = ctl_inst_count(s->c), skip = n ? sim_rand(s, n) : 0;
+  for (struct ctl_insts it = ctl_insts(s->c); ctl_insts_next(&it);)
     if (skip-- == 0) {
       json_t *args = json_object();
-      bt_json_set_str(args, "instance", it.key);
+      bt_json_set_str(args, "instance", it.inst->id);
       sim_request(s, "instance.restart", args);
       return;
     }

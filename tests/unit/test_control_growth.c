@@ -79,9 +79,9 @@ static void settle(struct run *r, int phase) {
 
 static void report_all(struct run *r, int phase, const char *state) {
   BT_VEC(char *) ids = {0};
-  for (struct bt_map_iter it = bt_map_iter(r->k.c->instances); bt_map_next(&it);)
-    if (((const struct ctl_inst *)it.value)->node)
-      bt_vec_push(&ids, bt_strdup(it.key));
+  for (struct ctl_insts it = ctl_insts(r->k.c); ctl_insts_next(&it);)
+    if (it.inst->node)
+      bt_vec_push(&ids, bt_strdup(it.inst->id));
   bt_vec_each(&ids, id) {
     BT_AUTO_JSON m = json_pack("{ss,ss,ss,sb,ss,ss,si,sI,sb}", "type", "report", "instance", *id, "state", state, "ready",
                                (int)bt_streq(state, "running"), "health", "", "container_id", *id, "exit_code", 0, "started_ms",
@@ -108,16 +108,16 @@ static void life(struct run *r, int n) {
   apply(r, 4, n, "2");
   resolve(r, 4);
   settle(r, 4);
-  is_int(bt_map_len(r->k.c->instances), n, "as many instances as services");
+  is_int(ctl_inst_count(r->k.c), n, "as many instances as services");
   BT_AUTO_JSON args = json_pack("{ss}", "app", "big");
   struct bt_request request = {.id = ++r->k.requests, .op = "app.remove", .args = args, .actor = "tester"};
   step(r, 5, (struct bt_input){.kind = BT_IN_REQUEST, .request = &request});
   settle(r, 5);
-  for (int i = 0; i < 10 && bt_map_len(r->k.c->instances) > 0; i++) {
+  for (int i = 0; i < 10 && ctl_inst_count(r->k.c) > 0; i++) {
     report_all(r, 5, "removed");
     settle(r, 5);
   }
-  is_int(bt_map_len(r->k.c->instances), 0, "all gone");
+  is_int(ctl_inst_count(r->k.c), 0, "all gone");
   kit_end(&r->k);
 }
 
