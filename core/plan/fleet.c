@@ -68,6 +68,7 @@ void bt_fleet_free(struct bt_fleet **fleet) {
   bt_vec_free(&f->free_shapes);
   bt_vec_free(&f->insts);
   bt_vec_free(&f->layers);
+  bt_vec_free(&f->going);
   struct bt_map **maps[] = {&f->strings, &f->names, &f->keys, &f->classes_by, &f->marks_by, &f->topos_by, &f->services};
   for (size_t i = 0; i < BT_COUNT(maps); i++)
     bt_map_free(maps[i]);
@@ -454,6 +455,7 @@ uint32_t bt_fleet_seat(struct bt_fleet *f, uint32_t shape, uint32_t node) {
 
 void bt_fleet_remove(struct bt_fleet *f, uint32_t i) {
   fl_ensure(f);
+  bt_fleet_going(f, i, false);
   struct fl_inst *inst = &f->insts.items[i];
   struct fl_shape *s = f->shapes.items[inst->shape];
   struct fl_node *node = &f->nodes.items[inst->node];

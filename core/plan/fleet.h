@@ -117,7 +117,9 @@ struct bt_prefer {
 /* What instances of a class need; everything is borrowed for the call. */
 struct bt_need {
   const char *namespace_, *app, *service;
-  int priority;
+  int priority;  /* among those of its namespace */
+  int discount;  /* by so much lower it is as other namespaces see it */
+  bool confined; /* it pushes nobody of another namespace out */
   enum bt_strategy strategy;
   int64_t request[BT_FLEET_DIMS];
   const struct bt_rule *rules;
@@ -181,10 +183,28 @@ uint64_t bt_fleet_epoch(const struct bt_fleet *fleet);
 /* How many instances of a service may be taken away now by others' needs now; by default all. The caller says it anew when
  * some went or came. */
 void bt_fleet_budget(struct bt_fleet *fleet, const char *namespace_, const char *app, const char *service, uint32_t may_go);
+/* An instance is on its way out, or holds its place for somebody who will have it later: for those of higher priority its place is as good as
+ * free, whatever its service's budget says, and it is none of their victims. Until it is removed, or taken back. */
+void bt_fleet_going(struct bt_fleet *fleet, uint32_t instance, bool going);
 /* The node where an instance of the shape does the least harm: only instances of lower priority go, none beyond its service's budget; the
  * highest priority among them is as low as can be, and they are as few as can be, of the nodes looked at. Writes the instances that must go
- * (at most max) and returns how many, with the node; 0 where there is no such node. Changes nothing. */
+ * (at most max) and returns how many, with the node: none must go where what is going already suffices. The node is BT_FLEET_NONE where there
+ * is none. Changes nothing. */
 size_t bt_fleet_victims(struct bt_fleet *fleet, uint32_t shape, uint32_t *node, uint32_t *out, size_t max);
+
+/* ---- waiting (fleet_wait.c) ---- */
+
+const int64_t *bt_fleet_shape_need(const struct bt_fleet *fleet, uint32_t shape); /* by dimension; borrowed */
+/* What all nodes together may reserve; 0 in a dimension that some node does not tell. Linear in nodes. */
+void bt_fleet_total(const struct bt_fleet *fleet, double total[BT_FLEET_DIMS]);
+/* Calls for every shape that has instances. */
+typedef void bt_fleet_use(void *arg, const char *namespace_, const int64_t need[BT_FLEET_DIMS], size_t n);
+void bt_fleet_each_use(const struct bt_fleet *fleet, bt_fleet_use *use, void *arg);
+/* Whether instances of a shape (by its tag) will end by themselves. */
+typedef bool bt_fleet_ends(void *arg, void *tag);
+/* The open node where an instance of the shape, which has no place, will have one when those have ended that will: the one that lacks least
+ * now. BT_FLEET_NONE: none. Linear in nodes and in instances that will end. */
+uint32_t bt_fleet_await(struct bt_fleet *fleet, uint32_t shape, bt_fleet_ends *ends, void *arg);
 
 /* ---- reasons (fleet_why.c) ---- */
 

@@ -56,6 +56,7 @@ struct fl_node {
   struct bt_attr *attrs; /* strings are interned */
   struct bt_taint *taints;
   uint32_t nattrs, ntaints, class, pos, head, count;
+  uint32_t going; /* of its instances */
   const char *closed; /* interned */
   bool open, uncounted; /* its instances are not in the domains' counts: its labels changed */
   int64_t room[BT_FLEET_DIMS], used[BT_FLEET_DIMS];
@@ -106,7 +107,8 @@ struct fl_shape {
   char *namespace_, *app, *service;
   char *targets[3]; /* by scope: how affinities speak of it */
   struct fl_service *of;
-  int priority;
+  int priority, discount;
+  bool confined;
   enum bt_strategy strategy;
   int64_t need[FL_DIMS];
   BT_VEC(struct bt_rule) rules;
@@ -146,9 +148,16 @@ struct fl_shape {
   uint32_t head, count;
 };
 
-/* What is free, and what would be where all of lower priority went. */
+/* Who pushes others out. */
+struct fl_asker {
+  const char *ns; /* NULL: namespaces make no difference */
+  int priority, outward;
+  bool confined;
+};
+/* What is free, and what would be where all that may go for somebody went. */
 struct fl_layer {
-  int priority;
+  struct fl_asker asker; /* its ns is the copy here */
+  char *ns;
   struct bt_fit fit;
   int64_t (*extra)[BT_FLEET_DIMS]; /* by node */
   uint64_t used;
@@ -175,7 +184,10 @@ struct bt_fleet {
   uint32_t freed[FL_FREED]; /* positions that came free, the last ones; nfreed: how many there were */
   uint64_t nfreed;
   int64_t smallest[BT_FLEET_DIMS]; /* the smallest request there is, of those that ask for any */
+  BT_VEC(uint64_t) going; /* instances that are, by bits */
+  size_t ngoing;
   bool dirty, reclass, headroom;
+  bool discounted; /* some shape is lower to other namespaces than to its own */
   uint64_t gen, epoch, ticket;
   bt_fleet_judge *judge;
   void *judge_arg;
@@ -225,6 +237,7 @@ struct fl_group *fl_group_best(struct fl_shape *s); /* the best that is not out;
 void fl_level_reset(struct bt_fleet *f, struct fl_shape *s, uint32_t min);
 
 /* fleet_preempt.c */
+bool fl_going(const struct bt_fleet *f, uint32_t inst);
 void fl_layers_moved(struct bt_fleet *f, const struct fl_shape *s, uint32_t node, int64_t n); /* instances came (n > 0) or went */
 void fl_layers_node(struct bt_fleet *f, uint32_t node);  /* its room or openness changed */
 void fl_layers_drop(struct bt_fleet *f);                 /* positions changed */

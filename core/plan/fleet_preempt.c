@@ -7,10 +7,32 @@
 #define TRIED 64        /* nodes that are looked at where budgets forbid */
 #define CANDIDATES 1024 /* instances of a node that are looked at */
 
-/* ---- layers ---- */
+/* ---- who is lower than whom ---- */
 
-/* Whether instances of it may go for such a priority. */
-static bool goes(const struct fl_shape *s, int priority) { return s->priority < priority && s->of->may_go > 0; }
+static bool is_own(const struct fl_shape *s, const struct fl_asker *a) { return !a->ns || strcmp(s->namespace_, a->ns) == 0; }
+
+/* Its priority as the asker sees it. */
+static int seen(const struct fl_shape *s, const struct fl_asker *a) { return is_own(s, a) ? s->priority : s->priority - s->discount; }
+
+static bool lower(const struct fl_shape *s, const struct fl_asker *a) {
+  if (is_own(s, a))
+    return s->priority < a->priority;
+  return !a->confined && s->priority - s->discount < a->outward;
+}
+
+/* Whether those of its instances that are not on their way out may go for the asker. */
+static bool goes(const struct fl_shape *s, const struct fl_asker *a) { return s->of->may_go > 0 && lower(s, a); }
+
+static struct fl_asker asker_of(const struct bt_fleet *f, const struct fl_shape *s) {
+  bool apart = s->confined || f->discounted;
+  return (struct fl_asker){apart ? s->namespace_ : NULL, s->priority, s->priority - s->discount, s->confined};
+}
+
+static bool same_asker(const struct fl_asker *a, const struct fl_asker *b) {
+  return a->priority == b->priority && a->outward == b->outward && a->confined == b->confined && bt_streq(a->ns, b->ns);
+}
+
+/* ---- layers ---- */
 
 static void put_node(struct bt_fleet *f, struct fl_layer *l, uint32_t n) {
   int64_t amounts[FL_DIMS];
@@ -25,7 +47,7 @@ static void add_extra(const struct bt_fleet *f, struct fl_layer *l, const struct
 
 void fl_layers_moved(struct bt_fleet *f, const struct fl_shape *s, uint32_t n, int64_t count) {
   bt_vec_each(&f->layers, l) {
-    if (goes(s, l->priority))
+    if (goes(s, &l->asker))
       add_extra(f, l, s, n, count);
     put_node(f, l, n);
   }
@@ -40,6 +62,7 @@ void fl_layers_node(struct bt_fleet *f, uint32_t n) {
 static void layer_free(struct fl_layer *l) {
   bt_fit_free(&l->fit);
   free(l->extra);
+  free(l->ns);
 }
 
 void fl_layers_drop(struct bt_fleet *f) {
@@ -47,11 +70,23 @@ void fl_layers_drop(struct bt_fleet *f) {
   f->layers.len = 0;
 }
 
-static struct fl_layer *layer(struct bt_fleet *f, int priority) {
+static void layer_fill(struct bt_fleet *f, struct fl_layer *l) {
+  for (uint32_t i = 0; i < f->insts.len; i++) {
+    const struct fl_inst *inst = &f->insts.items[i];
+    const struct fl_shape *s = inst->node == BT_FLEET_NONE ? NULL : f->shapes.items[inst->shape];
+    if (s && lower(s, &l->asker) && (s->of->may_go > 0 || fl_going(f, i)))
+      add_extra(f, l, s, inst->node, 1);
+  }
+  for (uint32_t n = 0; n < f->nodes.len; n++)
+    if (f->nodes.items[n].name)
+      put_node(f, l, n);
+}
+
+static struct fl_layer *layer(struct bt_fleet *f, const struct fl_asker *asker) {
   size_t oldest = 0;
   for (size_t i = 0; i < f->layers.len; i++) {
     struct fl_layer *l = &f->layers.items[i];
-    if (l->priority == priority) {
+    if (same_asker(&l->asker, asker)) {
       l->used = ++f->ticket;
       return l;
     }
@@ -62,17 +97,20 @@ static struct fl_layer *layer(struct bt_fleet *f, int priority) {
     layer_free(&f->layers.items[oldest]);
     bt_vec_remove(&f->layers, oldest);
   }
-  struct fl_layer l = {.priority = priority, .used = ++f->ticket, .extra = bt_calloc(f->nodes.len + 1, sizeof *l.extra)};
+  struct fl_layer l = {.asker = *asker, .used = ++f->ticket, .extra = bt_calloc(f->nodes.len + 1, sizeof *l.extra)};
+  l.asker.ns = l.ns = bt_strdup(asker->ns);
   bt_fit_init(&l.fit, (uint32_t)f->at.len, fl_ndims(f) + 1);
-  bt_vec_each(&f->insts, inst) {
-    if (inst->node != BT_FLEET_NONE && goes(f->shapes.items[inst->shape], priority))
-      add_extra(f, &l, f->shapes.items[inst->shape], inst->node, 1);
-  }
-  for (uint32_t n = 0; n < f->nodes.len; n++)
-    if (f->nodes.items[n].name)
-      put_node(f, &l, n);
+  layer_fill(f, &l);
   bt_vec_push(&f->layers, l);
   return &f->layers.items[f->layers.len - 1];
+}
+
+/* An instance counts for those layers that it is lower than, or does not any more. */
+static void count_inst(struct bt_fleet *f, const struct fl_shape *s, uint32_t n, int64_t one) {
+  bt_vec_each(&f->layers, l) if (lower(s, &l->asker)) {
+    add_extra(f, l, s, n, one);
+    put_node(f, l, n);
+  }
 }
 
 void bt_fleet_budget(struct bt_fleet *f, const char *ns, const char *app, const char *service, uint32_t may_go) {
@@ -81,17 +119,33 @@ void bt_fleet_budget(struct bt_fleet *f, const char *ns, const char *app, const 
   if (!of || of->may_go == may_go)
     return;
   bool moved = (of->may_go > 0) != (may_go > 0);
+  fl_ensure(f);
   bt_vec_each(&of->shapes, shape) {
     const struct fl_shape *s = f->shapes.items[*shape];
-    for (uint32_t i = moved ? s->head : BT_FLEET_NONE; i != BT_FLEET_NONE; i = f->insts.items[i].shape_next)
-      bt_vec_each(&f->layers, l) {
-        if (s->priority < l->priority) {
-          add_extra(f, l, s, f->insts.items[i].node, may_go > 0 ? 1 : -1);
-          put_node(f, l, f->insts.items[i].node);
-        }
-      }
+    for (uint32_t i = moved && f->layers.len ? s->head : BT_FLEET_NONE; i != BT_FLEET_NONE; i = f->insts.items[i].shape_next)
+      if (!fl_going(f, i))
+        count_inst(f, s, f->insts.items[i].node, may_go > 0 ? 1 : -1);
   }
   of->may_go = may_go;
+}
+
+/* ---- who is on the way out ---- */
+
+bool fl_going(const struct bt_fleet *f, uint32_t i) { return i / 64 < f->going.len && (f->going.items[i / 64] >> (i % 64) & 1); }
+
+void bt_fleet_going(struct bt_fleet *f, uint32_t i, bool going) {
+  if (fl_going(f, i) == going)
+    return;
+  const struct fl_inst *inst = &f->insts.items[i];
+  const struct fl_shape *s = f->shapes.items[inst->shape];
+  fl_ensure(f);
+  while (f->going.len <= i / 64)
+    bt_vec_push(&f->going, 0);
+  f->going.items[i / 64] ^= (uint64_t)1 << (i % 64);
+  f->nodes.items[inst->node].going += going ? 1 : -1;
+  f->ngoing += going ? 1 : -1;
+  if (s->of->may_go == 0)
+    count_inst(f, s, inst->node, going ? 1 : -1);
 }
 
 /* ---- victims on one node ---- */
@@ -148,18 +202,27 @@ static bool helps(const struct bt_fleet *f, const struct fl_node *node, const st
   return false;
 }
 
-/* The lowest go until it fits; then the highest of them stay as far as it still fits. */
-static bool choose(struct bt_fleet *f, const struct fl_shape *s, uint32_t n, struct choice *c) {
-  const struct fl_node *node = &f->nodes.items[n];
-  uint32_t dims = fl_ndims(f);
-  int64_t freed[BT_FLEET_DIMS] = {0};
+/* Who may go from the node; what is freed by those of them that go anyway. */
+static void candidates(const struct bt_fleet *f, const struct fl_node *node, const struct fl_asker *asker, struct choice *c, int64_t *freed) {
   c->len = c->gone = 0;
   for (uint32_t i = node->head; i != BT_FLEET_NONE && c->len < CANDIDATES; i = f->insts.items[i].node_next) {
     const struct fl_shape *other = f->shapes.items[f->insts.items[i].shape];
-    if (goes(other, s->priority))
-      c->items[c->len] = (struct victim){i, (uint32_t)c->len, other->priority, false}, c->len++;
+    if (node->going && fl_going(f, i)) {
+      for (uint32_t d = 0; lower(other, asker) && d < fl_ndims(f); d++)
+        freed[d] += other->need[d];
+    } else if (goes(other, asker)) {
+      c->items[c->len] = (struct victim){i, (uint32_t)c->len, seen(other, asker), false}, c->len++;
+    }
   }
   qsort(c->items, c->len, sizeof *c->items, lowest_first);
+}
+
+/* The lowest go until it fits; then the highest of them stay as far as it still fits. */
+static bool choose(struct bt_fleet *f, const struct fl_shape *s, const struct fl_asker *asker, uint32_t n, struct choice *c) {
+  const struct fl_node *node = &f->nodes.items[n];
+  uint32_t dims = fl_ndims(f);
+  int64_t freed[BT_FLEET_DIMS] = {0};
+  candidates(f, node, asker, c, freed);
   for (size_t i = 0; i < c->len && !fits(node, s, freed, dims); i++) {
     const struct fl_shape *victim = f->shapes.items[f->insts.items[c->items[i].inst].shape];
     if (helps(f, node, victim, s, freed) && in_budget(f, c, victim))
@@ -177,7 +240,7 @@ static bool choose(struct bt_fleet *f, const struct fl_shape *s, uint32_t n, str
       c->highest = BT_MAX(c->highest, c->items[i].priority);
     }
   }
-  return c->gone > 0;
+  return true;
 }
 
 /* ---- the node ---- */
@@ -187,10 +250,24 @@ static bool less_harm(const struct choice *a, const struct choice *b) {
 }
 
 struct looked {
+  struct fl_asker asker;
   struct choice *best, *other;
   uint32_t node;
   int found, tried;
 };
+
+static void look_at_node(struct bt_fleet *f, const struct fl_shape *s, uint32_t n, struct looked *look) {
+  look->tried++;
+  if (!choose(f, s, &look->asker, n, look->other))
+    return;
+  look->found++;
+  if (look->node != BT_FLEET_NONE && !less_harm(look->other, look->best))
+    return;
+  struct choice *better = look->other;
+  look->other = look->best;
+  look->best = better;
+  look->node = n;
+}
 
 static void look_at(struct bt_fleet *f, struct fl_shape *s, const struct fl_range *r, const struct fl_layer *l, struct looked *look) {
   struct bt_fit_query q = {s->need, r->lo, r->hi, s->out.items, s->out.len, s->in.items, s->in.len};
@@ -199,16 +276,24 @@ static void look_at(struct bt_fleet *f, struct fl_shape *s, const struct fl_rang
     if (pos == BT_FIT_NONE)
       return;
     q.lo = pos + 1;
-    look->tried++;
-    if (!choose(f, s, f->at.items[pos], look->other))
+    look_at_node(f, s, f->at.items[pos], look);
+  }
+}
+
+/* Where somebody leaves anyway nobody else has to: those nodes first, so that who is asked again asks for nobody more. */
+static void look_at_going(struct bt_fleet *f, struct fl_shape *s, const struct fl_layer *l, struct looked *look) {
+  size_t left = f->ngoing;
+  for (uint32_t n = 0; n < f->nodes.len && left > 0 && look->tried < TRIED; n++) {
+    const struct fl_node *node = &f->nodes.items[n];
+    struct bt_fit_query q = {s->need, node->pos, node->pos + 1, s->out.items, s->out.len, s->in.items, s->in.len};
+    left -= node->going;
+    if (!node->going || bt_fit_first(&l->fit, &q) == BT_FIT_NONE)
       continue;
-    look->found++;
-    if (look->node == BT_FLEET_NONE || less_harm(look->other, look->best)) {
-      struct choice *better = look->other;
-      look->other = look->best;
-      look->best = better;
-      look->node = f->at.items[pos];
-    }
+    bt_vec_each(&s->groups, g) for (size_t i = 0; !g->out && i < g->ranges.len; i++)
+      if (node->pos >= g->ranges.items[i].lo && node->pos < g->ranges.items[i].hi)
+        look_at_node(f, s, n, look);
+    if (look->node != BT_FLEET_NONE && look->best->gone == 0)
+      return;
   }
 }
 
@@ -216,11 +301,15 @@ size_t bt_fleet_victims(struct bt_fleet *f, uint32_t shape, uint32_t *node, uint
   struct fl_shape *s = f->shapes.items[shape];
   fl_ensure(f);
   fl_shape_groups(f, s);
-  const struct fl_layer *l = layer(f, s->priority);
   struct choice a, b;
-  struct looked look = {.best = &a, .other = &b, .node = BT_FLEET_NONE};
+  struct looked look = {.asker = asker_of(f, s), .best = &a, .other = &b, .node = BT_FLEET_NONE};
+  const struct fl_layer *l = layer(f, &look.asker);
+  *node = BT_FLEET_NONE;
   fl_groups_score(f, s);
-  for (struct fl_group *g; (g = fl_group_best(s)) != NULL && look.found < LOOKED_AT && look.tried < TRIED; g->out = true)
+  look_at_going(f, s, l, &look);
+  bool waits = look.node != BT_FLEET_NONE && look.best->gone == 0;
+  look.found = look.tried = 0;
+  for (struct fl_group *g; !waits && (g = fl_group_best(s)) != NULL && look.found < LOOKED_AT && look.tried < TRIED; g->out = true)
     for (size_t i = 0; i < g->ranges.len; i++)
       look_at(f, s, &g->ranges.items[i], l, &look);
   size_t n = 0;

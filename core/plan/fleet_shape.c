@@ -235,10 +235,15 @@ static const char *own(struct fl_shape *s, const char *text) {
 
 static struct fl_shape *copy_need(struct bt_fleet *f, const struct bt_need *need) {
   struct fl_shape *s = bt_new(struct fl_shape);
+  if (need->discount && !f->discounted)
+    fl_layers_drop(f); /* they did not tell namespaces apart */
+  f->discounted = f->discounted || need->discount;
   *s = (struct fl_shape){.namespace_ = bt_strdup(need->namespace_ ? need->namespace_ : ""),
                          .app = bt_strdup(need->app ? need->app : ""),
                          .service = bt_strdup(need->service ? need->service : ""),
                          .priority = need->priority,
+                         .discount = need->discount,
+                         .confined = need->confined,
                          .strategy = need->strategy,
                          .tag = need->tag,
                          .ntolerations = need->ntolerations,
