@@ -5,15 +5,12 @@
 #include "plan/budget.h"
 
 int ctl_budget(const struct ctl_service *service) {
-  int well = 0, all = 0;
+  int well = 0;
   if (!service->spec || bt_service_is_job(service->spec->service))
     return INT32_MAX; /* nothing serves there */
   const struct bt_service *s = service->spec->service;
-  bt_vec_each(&service->insts, inst) {
-    all += !(*inst)->leaving;
-    well += (*inst)->ready && !(*inst)->leaving && !(*inst)->restarting;
-  }
-  return bt_budget_left(&s->disruption, s->mode == BT_MODE_GLOBAL ? all : s->replicas, well);
+  bt_vec_each(&service->insts, inst) well += (*inst)->ready && !(*inst)->leaving && !(*inst)->restarting;
+  return bt_budget_left(&s->disruption, ctl_wanted(service), well);
 }
 
 void ctl_budget_tell(const struct ctl_service *service) {

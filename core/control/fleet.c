@@ -81,6 +81,8 @@ static void set_room(const struct ctl_node *node, const struct bt_pool *pool, in
     room[BT_DIM_MEMORY] = room_of(memory, pool ? pool->reserve_memory : 0, pool ? pool->over_memory : 1);
 }
 
+bool ctl_node_open(const struct ctl_node *node) { return node->connected && node->ready && !node->cordoned; }
+
 void ctl_fleet_node(struct bt_control *c, struct ctl_node *node) {
   struct attrs attrs = attrs_of(node);
   const struct bt_pool *pool = pool_by(c, node, &attrs);
@@ -91,7 +93,7 @@ void ctl_fleet_node(struct bt_control *c, struct ctl_node *node) {
   }
   add_attr(&attrs, "", "node.pool", pool ? pool->name : "default");
   struct bt_fleet_node as = {.name = node->name, .attrs = attrs.v.items, .nattrs = attrs.v.len, .taints = taints.items, .ntaints = taints.len,
-                             .open = node->connected && node->ready && !node->cordoned,
+                             .open = ctl_node_open(node),
                              .closed = node->cordoned ? "is cordoned" : NULL};
   set_room(node, pool, as.room);
   node->number = bt_fleet_node_set(c->fleet, &as);
@@ -215,7 +217,7 @@ static struct bt_need need_of(struct ctl_spec *spec, const struct shape_parts *p
                          .nspreads = p->spreads.len,
                          .tolerations = p->tolerations.items,
                          .ntolerations = p->tolerations.len,
-                         .max_per_node = s->max_per_node,
+                         .max_per_node = s->mode == BT_MODE_GLOBAL ? 1 : s->max_per_node,
                          .marks = (const char *const *)p->marks.items,
                          .nmarks = p->marks.len,
                          .bars = (const char *const *)p->bars.items,
@@ -242,6 +244,8 @@ static int shape_of(struct ctl_spec *spec, struct bt_err **err) {
   parts_free(&parts);
   return rc;
 }
+
+size_t ctl_fleet_hosts(struct ctl_spec *spec) { return shape_of(spec, NULL) ? 0 : bt_fleet_hosts(spec->rev->app->control->fleet, spec->shape); }
 
 void ctl_fleet_forget(struct ctl_spec *spec) {
   if (spec->shape != BT_FLEET_NONE)

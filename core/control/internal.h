@@ -13,6 +13,8 @@ void ctl_settings_free(struct bt_control *c);
 /* The rules changed by which instances choose nodes: all shapes are made anew, and everyone keeps the place there is. Linear in instances. */
 void ctl_fleet_renew(struct bt_control *c);
 void ctl_fleet_node(struct bt_control *c, struct ctl_node *node);    /* tells the planner what the node is and has now */
+bool ctl_node_open(const struct ctl_node *node); /* it takes new instances */
+size_t ctl_fleet_hosts(struct ctl_spec *spec);   /* nodes that take the spec by its rules, whatever is free there */
 const struct bt_pool *ctl_fleet_pool(const struct bt_control *c, const struct ctl_node *node); /* NULL: of none */
 /* Finds a node for an instance that has none, and takes the place; NULL: there is none. */
 struct ctl_node *ctl_fleet_place(struct ctl_inst *inst);
@@ -289,6 +291,10 @@ json_t *ctl_job_env(const struct ctl_inst *inst);         /* of an assignment; N
 /* ---- reconcile.c ---- */
 struct bt_rollout_inst ctl_inst_view(const struct ctl_inst *inst);
 void ctl_roll_noted(struct ctl_service *service, const struct bt_rollout *before); /* tells and stores where it went on */
+
+/* ---- wanted.c ---- */
+/* How many instances the service is to have now: its replicas; of mode "global" one for each node that takes it. */
+int ctl_wanted(const struct ctl_service *service);
 
 /* ---- place.c: when and where instances begin ---- */
 /* What dependents of the service may know of it; exists is false where the app has no such service (any more). */

@@ -32,7 +32,7 @@ struct bt_dep_facts ctl_facts(const struct ctl_app *app, const char *name) {
     f.completed = ctl_job_succeeded(service);
     return f;
   }
-  f.wanted = service->spec->service->replicas;
+  f.wanted = ctl_wanted(service);
   bt_vec_each(&service->insts, inst) count_inst(*inst, &f);
   if (bt_service_is_job(service->spec->service) && service->roll.state != BT_RO_FAILED)
     f.failed = 0; /* attempts are left */

@@ -191,7 +191,7 @@ static void step_service(struct ctl_service *service) {
       &(struct bt_rollout_in){
           .update = &update,
           .order = order_of(service, &update),
-          .replicas = s->replicas,
+          .replicas = ctl_wanted(service),
           .deadline_ms = s->deadline_ms,
           .checked = s->healthcheck || s->readiness,
           .gate_open = ctl_gate_open(service, true, why, sizeof why),
@@ -308,7 +308,7 @@ static bool service_well(const struct ctl_service *service) {
   if (service->spec->recurs)
     return true; /* its runs come and go */
   bt_vec_each(&service->insts, inst) if (!(*inst)->leaving && ctl_inst_current(*inst)) well += (*inst)->ready || ctl_inst_done(*inst);
-  return well >= service->spec->service->replicas;
+  return well >= ctl_wanted(service);
 }
 
 static void deployed(struct ctl_app *app) {

@@ -65,7 +65,7 @@ static const char *service_state(const struct ctl_service *service, struct tally
     return t.total > t.over ? "running" : service->spec->service->job.suspend ? "suspended" : "scheduled";
   if (bt_service_is_job(service->spec->service))
     return "completed";
-  int wanted = service->spec->service->replicas;
+  int wanted = ctl_wanted(service);
   if (t.ready + t.completed < wanted)
     return "degraded";
   return wanted > 0 && t.completed >= wanted ? "completed" : "running";
@@ -90,7 +90,7 @@ static json_t *service_json(const struct ctl_service *service) {
   bt_json_set_str(o, "state", service_state(service, t));
   set_tally(o, t);
   const struct ctl_spec *spec = service->spec;
-  bt_json_set_int(o, "replicas", spec ? spec->service->replicas : 0);
+  bt_json_set_int(o, "replicas", ctl_wanted(service));
   if (!spec)
     return o;
   bt_json_set_int(o, "revision", spec->rev->number);

@@ -115,7 +115,7 @@ static char *add_instances(struct answer *a, const struct ctl_service *service) 
 }
 
 static char *service_words(const struct ctl_service *service) {
-  int well = 0, wanted = service->spec ? service->spec->service->replicas : 0;
+  int well = 0, wanted = ctl_wanted(service);
   if (service->spec && service->spec->recurs)
     return ctl_jobs_words(service);
   bt_vec_each(&service->insts, inst) well += fine(*inst);

@@ -107,6 +107,31 @@ static void test_pools(void) {
   kit_end(&k);
 }
 
+#define GLOBAL(more) ",'deploy':{'mode':'global'" more "}"
+/* One on each node that takes it. */
+static void test_global(void) {
+  struct kit k = fresh();
+  ok(apply(&k, APP(WEB(GLOBAL("")))), "one per node");
+  is_int(on_node(&k, "n1"), 1, "of one node");
+  second_node(&k, "{'zone':'b'}");
+  kit_all_run(&k);
+  is_int(on_node(&k, "n1"), 1, "a node that joins");
+  is_int(on_node(&k, "n2"), 1, "gets its own");
+  BT_AUTO_JSON services = kit_list(&k, "services", NULL);
+  is_int(bt_json_int(json_array_get(services, 0), "replicas", 0), 2, "two are wanted");
+  kit_request(&k, "node.cordon", "{'node':'n2','cordoned':true}", false);
+  kit_tick(&k, 1000);
+  is_int(on_node(&k, "n2"), 1, "what is on a cordoned node stays");
+  kit_request(&k, "node.cordon", "{'node':'n2','cordoned':false}", false);
+  ok(apply(&k, APP(WEB(GLOBAL(",'placement':{'constraints':['node.labels.zone == b']}")))), "only on some");
+  kit_all_run(&k);
+  kit_tick(&k, 60000);
+  kit_all_run(&k);
+  is_int(on_node(&k, "n2"), 1, "it is where the rule holds");
+  is_int(bt_json_int(json_array_get((json_decref(services), services = kit_list(&k, "services", NULL)), 0), "replicas", 0), 1, "and one is wanted");
+  kit_end(&k);
+}
+
 static void test_ports_by_address(void) {
   struct kit k = fresh();
 #define AT(ip) "'mode':'host','target':1,'published':'80','protocol':'tcp'" ip
@@ -197,6 +222,7 @@ int main(void) {
   test_forecast();
   test_two_nodes();
   test_pools();
+  test_global();
   test_ports_by_address();
   test_ended_service();
   test_ended();

@@ -1,0 +1,23 @@
+/* How many instances a service is to have now. */
+#include "config.h"
+
+#include "control/internal.h"
+
+/* On a node that takes nothing new: what is there stays there, and counts. */
+static int held(const struct ctl_service *service) {
+  int n = 0;
+  bt_vec_each(&service->insts, i) {
+    const struct ctl_inst *inst = *i;
+    const struct ctl_node *node = inst->node && !inst->leaving ? bt_map_get(inst->service->app->control->nodes, inst->node) : NULL;
+    n += node && ctl_inst_current(inst) && !ctl_node_open(node);
+  }
+  return n;
+}
+
+int ctl_wanted(const struct ctl_service *service) {
+  if (!service->spec)
+    return 0;
+  if (service->spec->service->mode != BT_MODE_GLOBAL)
+    return service->spec->service->replicas;
+  return (int)ctl_fleet_hosts(service->spec) + held(service);
+}
