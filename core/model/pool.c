@@ -18,7 +18,7 @@ static const struct bt_key pool_keys[] = {
     {"namespaces", BT_KEY_TEXTS, NULL, 0, 0, "Only these namespaces may run there; all where absent."},
     {0}};
 static const struct bt_key taint_keys[] = {
-    {"key", BT_KEY_TEXT, NULL, 0, 0, "Its name, which x-berth.placement.tolerate says."},
+    {"key", BT_KEY_TEXT, NULL, 0, 0, "Its name, which x-berth.placement.tolerations says."},
     {"value", BT_KEY_TEXT, NULL, 0, 0, "Its value."},
     {"effect", BT_KEY_CHOICE, "no-schedule|prefer-not", 0, 0, "no-schedule: nothing new goes there; prefer-not: only where nothing else is free."},
     {0}};
