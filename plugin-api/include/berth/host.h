@@ -264,6 +264,8 @@ struct berth_host_routes {
   /* 0 where the path is taken or reserved (/v1 but for what the documentation lists). */
   berth_handle (*add)(const struct berth_host *host, const struct berth_route *route);
   void (*remove)(const struct berth_host *host, berth_handle route);
+  /* status: 200 to 599. The host sets framing, and sends 500 in place of an answer whose headers HTTP does not allow (control characters, a
+   * name that is no token). Anything is copied. */
   void (*reply)(const struct berth_host *host, berth_op reply, int status, const struct berth_pair *headers, size_t nheaders,
                 const void *body, size_t len);
 };
