@@ -127,6 +127,8 @@ static void cordon(struct bt_api *api, struct bt_exchange *x, bool on) {
 static void post_cordon(struct bt_api *api, struct bt_exchange *x) { cordon(api, x, true); }
 static void post_uncordon(struct bt_api *api, struct bt_exchange *x) { cordon(api, x, false); }
 
+static void get_pools(struct bt_api *api, struct bt_exchange *x) { bt_reply_json(x, 200, page(bt_control_pools(api->s.control(api->s.arg)))); }
+
 static void get_namespaces(struct bt_api *api, struct bt_exchange *x) { bt_reply_list(api, x, "namespaces", NULL, NULL); }
 
 /* ---------------------------------------------------------------- images */
@@ -169,6 +171,7 @@ static const struct bt_route routes[] = {
      .handle = post_cordon},
     {.method = "POST", .pattern = "/v1/nodes/{node}/uncordon", .summary = "Let a node take instances again", .response = "Cordon",
      .handle = post_uncordon},
+    {.method = "GET", .pattern = "/v1/pools", .summary = "Pools of nodes, and what is free there", .response = "[Pool]", .handle = get_pools},
     {.method = "GET", .pattern = "/v1/namespaces", .summary = "Namespaces", .query = paging, .response = "[Namespace]",
      .handle = get_namespaces},
     {.method = "POST", .pattern = "/v1/images/prune", .summary = "Remove images that no container uses", .response = "Any",

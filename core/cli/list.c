@@ -250,6 +250,15 @@ int bt_verb_node_ls(struct bt_cli *cli, struct bt_err **err) {
   return list(cli, "/v1/nodes", columns, "node", err);
 }
 
+int bt_verb_pool_ls(struct bt_cli *cli, struct bt_err **err) {
+  static const struct bt_column columns[] = {
+      {"POOL", "pool", BT_CELL_TEXT},         {"NODES", "nodes", BT_CELL_TEXT},   {"OPEN", "open", BT_CELL_TEXT},
+      {"CPUS", "cpus", BT_CELL_TEXT},         {"ALLOCATABLE", "cpus_allocatable", BT_CELL_TEXT}, {"RESERVED", "cpus_reserved", BT_CELL_TEXT},
+      {"MEMORY", "memory", BT_CELL_BYTES},    {"ALLOCATABLE", "memory_allocatable", BT_CELL_BYTES}, {"RESERVED", "memory_reserved", BT_CELL_BYTES},
+      {NULL, NULL, BT_CELL_TEXT}};
+  return list(cli, "/v1/pools", columns, "pool", err);
+}
+
 int bt_verb_plugin_ls(struct bt_cli *cli, struct bt_err **err) {
   static const struct bt_column columns[] = {
       {"NAME", "name", BT_CELL_TEXT},     {"PLUGIN", "plugin", BT_CELL_TEXT},   {"VERSION", "version", BT_CELL_TEXT},

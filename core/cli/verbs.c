@@ -215,6 +215,8 @@ const struct bt_verb bt_verbs[] = {
     {"node uncordon", THINGS, "NODE...", "Let nodes take instances again", NULL, format_options, 1, -1, BT_COMPLETE_NODE,
      .run = bt_verb_node_uncordon},
     {"node ls", THINGS, "", "List nodes", NULL, no_options, 0, 0, BT_COMPLETE_NONE, .lists = true, .run = bt_verb_node_ls},
+    {"pool ls", THINGS, "", "List pools of nodes, and what is reserved there", NULL, no_options, 0, 0, BT_COMPLETE_NONE, .lists = true,
+     .run = bt_verb_pool_ls},
     {"node inspect", THINGS, "NODE", "Print all that is known of a node as JSON", NULL, json_options, 1, 1, BT_COMPLETE_NODE,
      .run = bt_verb_node_inspect},
 

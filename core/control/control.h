@@ -193,6 +193,9 @@ void bt_control_kv_scan(const struct bt_control *control, const char *plugin, co
                         bool (*found)(void *arg, const char *key, const char *value), void *arg);
 /* The jobs that recur: [{"namespace","app","service", "job": as the view of a service has it}]. New reference. */
 json_t *bt_control_jobs(const struct bt_control *control);
+/* The pools of berthd.yaml in their order, and "default" last: as the file has them, with the sums of their nodes: [{"pool", "nodes", "open", "cpus",
+ * "cpus_allocatable" (after reserves and overcommit), "cpus_reserved", "memory", "memory_allocatable", "memory_reserved", …}]. New reference. */
+json_t *bt_control_pools(const struct bt_control *control);
 json_t *bt_control_zones(const struct bt_control *control); /* names of the time zones that schedules are in; new reference */
 /* Counters for metrics: {"apps","services","instances": {state: n}, "rollouts": {state: n}, "events", "requests", "steps"}. */
 json_t *bt_control_counts(const struct bt_control *control);

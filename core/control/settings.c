@@ -30,3 +30,50 @@ void ctl_settings_put(struct bt_control *c, const struct bt_request *request) {
   }
   ctl_reply(c, request->id, json_object());
 }
+
+/* ---- what readers see ---- */
+
+struct sums {
+  int nodes, open;
+  int64_t there[BT_FLEET_DIMS], may[BT_FLEET_DIMS], reserved[BT_FLEET_DIMS];
+};
+
+static void add_node(const struct bt_control *c, const struct ctl_node *node, struct sums *sums) {
+  const int64_t there[] = {[BT_DIM_CPU] = (int64_t)(bt_json_num(node->info, "cpus", 0) * 1000), [BT_DIM_MEMORY] = bt_json_int(node->info, "memory", 0)};
+  sums->nodes++;
+  sums->open += ctl_node_open(node);
+  for (int dim = BT_DIM_CPU; dim <= BT_DIM_MEMORY; dim++) {
+    int64_t used = bt_fleet_node_used(c->fleet, node->number, dim);
+    sums->there[dim] += there[dim];
+    sums->may[dim] += there[dim] ? bt_fleet_node_free(c->fleet, node->number, dim) + used : 0;
+    sums->reserved[dim] += used;
+  }
+}
+
+static json_t *pool_json(const struct bt_control *c, const struct bt_pool *pool, const json_t *said) {
+  struct sums sums = {0};
+  for (struct bt_map_iter it = bt_map_iter(c->nodes); bt_map_next(&it);)
+    if (ctl_fleet_pool(c, it.value) == pool)
+      add_node(c, it.value, &sums);
+  json_t *o = said ? json_copy((json_t *)(uintptr_t)said) : json_object();
+  bt_json_set_str(o, "pool", pool ? pool->name : "default");
+  json_object_del(o, "name");
+  bt_json_set_int(o, "nodes", sums.nodes);
+  bt_json_set_int(o, "open", sums.open);
+  bt_json_set(o, "cpus", json_real((double)sums.there[BT_DIM_CPU] / 1000));
+  bt_json_set(o, "cpus_allocatable", json_real((double)sums.may[BT_DIM_CPU] / 1000));
+  bt_json_set(o, "cpus_reserved", json_real((double)sums.reserved[BT_DIM_CPU] / 1000));
+  bt_json_set_int(o, "memory", sums.there[BT_DIM_MEMORY]);
+  bt_json_set_int(o, "memory_allocatable", sums.may[BT_DIM_MEMORY]);
+  bt_json_set_int(o, "memory_reserved", sums.reserved[BT_DIM_MEMORY]);
+  return o;
+}
+
+json_t *bt_control_pools(const struct bt_control *c) {
+  json_t *list = json_array();
+  const json_t *said = json_object_get(c->settings, "pools");
+  for (size_t i = 0; i < c->pools.len; i++)
+    json_array_append_new(list, pool_json(c, &c->pools.items[i], json_array_get(said, i)));
+  json_array_append_new(list, pool_json(c, NULL, NULL));
+  return list;
+}

@@ -94,6 +94,7 @@ like "$out" 'is in use by .*berth down' "and how it comes free"
 like "$(berth why web)" "$app/web" "why"
 like "$(berth history)" 'deployed' "history"
 like "$(berth node ls)" 'ready' "node ls"
+like "$(berth pool ls)" '^default +1 +1 ' "pool ls"
 node=$(berth node ls -q)
 succeeds "a node is cordoned" berth node cordon "$node"
 like "$(berth node ls)" 'cordoned' "which its status says"

@@ -33,7 +33,7 @@ YAML
 configure 'failures: {start: "5%", create: "5% unavailable"}' 'missing_images: ["*/nowhere:*"]'
 it_start
 
-like "$(berth node ls)" "ready +sim +rehearsal" "the nodes say that it is a rehearsal"
+like "$(berth node ls)" "ready +default +sim +rehearsal" "the nodes say that it is a rehearsal"
 is "$(it_json berth doctor --format json -- '[.[] | select(.element == "engine" and .verdict == "warning") | .found] | tojson')" \
   '["this is a rehearsal: it only pretends, and nothing really runs"]' "and so does the doctor"
 is "$(it_json berth doctor --format json -- '[.[] | select(.verdict == "error")] | length')" 0 "who finds nothing wrong with it"

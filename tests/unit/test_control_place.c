@@ -95,6 +95,12 @@ static void test_pools(void) {
   ok(apply(&k, APP(WEB(PLACED("'cpus':'1.5'")) "," DB(",'deploy':{'replicas':4,'resources':{'reservations':{'cpus':'1'}},'placement':{'constraints':['node.labels.zone == b']}}"))),
      "four of one cpu beside a reserve of one, twice of what is left");
   is_int(on_node(&k, "n2"), 5, "have a place on four cpus");
+  BT_AUTO_JSON pools = bt_control_pools(k.c);
+  const json_t *big = json_array_get(pools, 0), *rest = json_array_get(pools, 1);
+  is_str(bt_json_str(rest, "pool"), "default", "those in no pool are summed up as well");
+  ok(bt_json_int(big, "nodes", 0) == 1 && bt_json_num(big, "cpus", 0) == 4 && bt_json_num(big, "cpus_allocatable", 0) == 6 &&
+         bt_json_num(big, "cpus_reserved", 0) == 5.5 && bt_json_num(rest, "cpus_reserved", 0) == 3,
+     "what is there, may be reserved and is");
   kit_end(&k);
   k = fresh();
   second_node(&k, "{'zone':'b'}");
