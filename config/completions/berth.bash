@@ -17,7 +17,7 @@ _berth() {
   done
   COMPREPLY=()
   case $verb in
-    "") COMPREPLY=($(compgen -W " up plan down scale restart rollback history follow unfollow sync config ls ps inspect logs exec top events why job secret route volume network image source node doctor plugin policy completion version help --host -H --namespace -n --help -h --version -V" -- "$cur")) ;;
+    "") COMPREPLY=($(compgen -W " up plan down scale restart rollback history follow unfollow sync config ls ps inspect logs exec top events why job secret route volume network image source node pool node doctor plugin policy completion version help --host -H --namespace -n --help -h --version -V" -- "$cur")) ;;
     job) COMPREPLY=($(compgen -W " ls run" -- "$cur")) ;;
     secret) COMPREPLY=($(compgen -W " ls put rm" -- "$cur")) ;;
     route) COMPREPLY=($(compgen -W " ls" -- "$cur")) ;;
@@ -25,7 +25,9 @@ _berth() {
     network) COMPREPLY=($(compgen -W " ls rm" -- "$cur")) ;;
     image) COMPREPLY=($(compgen -W " prune" -- "$cur")) ;;
     source) COMPREPLY=($(compgen -W " ls inspect" -- "$cur")) ;;
-    node) COMPREPLY=($(compgen -W " cordon uncordon ls inspect" -- "$cur")) ;;
+    node) COMPREPLY=($(compgen -W " cordon uncordon ls" -- "$cur")) ;;
+    pool) COMPREPLY=($(compgen -W " ls" -- "$cur")) ;;
+    node) COMPREPLY=($(compgen -W " inspect" -- "$cur")) ;;
     plugin) COMPREPLY=($(compgen -W " ls new" -- "$cur")) ;;
     policy) COMPREPLY=($(compgen -W " ls test" -- "$cur")) ;;
     "up")
@@ -473,6 +475,17 @@ _berth() {
         COMPREPLY=($(compgen -W "$({ berth node ls -q; } 2>/dev/null)" -- "$cur"))
       fi ;;
     "node ls")
+      case $prev in
+        --format) COMPREPLY=($(compgen -W "table json" -- "$cur")); return ;;
+        --host|-H) :; return ;;
+        --namespace|-n) :; return ;;
+      esac
+      if [[ $cur == -* ]]; then
+        COMPREPLY=($(compgen -W " --format --quiet -q --host -H --namespace -n --help -h --version -V" -- "$cur"))
+      else
+        :
+      fi ;;
+    "pool ls")
       case $prev in
         --format) COMPREPLY=($(compgen -W "table json" -- "$cur")); return ;;
         --host|-H) :; return ;;

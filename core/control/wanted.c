@@ -8,7 +8,7 @@ static int held(const struct ctl_service *service) {
   int n = 0;
   bt_vec_each(&service->insts, i) {
     const struct ctl_inst *inst = *i;
-    const struct ctl_node *node = inst->node && !inst->leaving ? bt_map_get(inst->service->app->control->nodes, inst->node) : NULL;
+    const struct ctl_node *node = inst->leaving ? NULL : inst->node;
     n += node && ctl_inst_current(inst) && !ctl_node_open(node);
   }
   return n;
