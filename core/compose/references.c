@@ -8,10 +8,14 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/nearest.h"
+#include "base/size.h"
 #include "compose/internal.h"
 #include "compose/values.h"
 #include "compose/xberth.h"
 #include "model/image.h"
+#include "model/service.h"
+
+#define RESERVED_MOST ((int64_t)1 << 48) /* as the planner has it */
 
 /* What one service's checks share. */
 struct referee {
@@ -115,10 +119,21 @@ static void check_counts(const struct referee *r) {
   if (count && int_of(count, 0) < 0)
     bt_diag_error(r->load->diags, count->loc, "services.%s: the number of replicas must be 0 or more, not %lld", r->name,
                   int_of(count, 0));
+  if (count && int_of(count, 0) > BT_REPLICAS_MOST)
+    bt_diag_error(r->load->diags, count->loc, "services.%s: the number of replicas is %lld, and may be %d; make it several services", r->name,
+                  int_of(count, 0), BT_REPLICAS_MOST);
   if (name && int_of(count, 1) > 1)
     bt_diag_error(r->load->diags, name->loc,
                   "services.%s has container_name and %lld replicas, but a name is one container's; remove one of them",
                   r->name, int_of(count, 1));
+}
+
+/* What no machine has is a slip. */
+static void check_reserved(const struct referee *r) {
+  const struct bt_yaml *n = bt_yaml_get(bt_yaml_get(bt_yaml_get(attr(r, "deploy"), "resources"), "reservations"), "memory");
+  int64_t bytes;
+  if (n && n->text && bt_size_parse(n->text, &bytes) && bytes > RESERVED_MOST)
+    bt_diag_error(r->load->diags, n->loc, "services.%s reserves %lld GiB of memory; that is more than any machine has", r->name, (long long)(bytes >> 30));
 }
 
 /* A limit that is said in two places must be the same in both. */
@@ -180,6 +195,7 @@ static void check_service(const struct referee *r) {
   bt_xberth_route_secrets(r->service, check_route_secret, (void *)(uintptr_t)r);
   undefined_keys(r, "model", attr(r, "models"));
   check_counts(r);
+  check_reserved(r);
   check_twice(r, "cpus", "limits", "cpus");
   check_twice(r, "mem_limit", "limits", "memory");
   check_twice(r, "mem_reservation", "reservations", "memory");

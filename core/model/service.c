@@ -11,7 +11,6 @@
 #define DEFAULT_MONITOR_MS 5000
 #define DEFAULT_DEADLINE_MS (10 * 60 * 1000)
 #define DEFAULT_BACKOFF_LIMIT 6
-#define MAX_REPLICAS 100000
 
 static const char *const mode_names[] = {"replicated", "global", "replicated-job", "global-job"};
 static const char *const condition_names[] = {"service_started", "service_healthy", "service_completed_successfully"};
@@ -58,14 +57,14 @@ static int read_replicas(struct bt_service *s, const json_t *deploy, struct bt_e
   long long completions = bt_json_int(job, "completions", replicas);
   if (bt_service_is_job(s))
     replicas = completions;
-  if (replicas < 0 || replicas > MAX_REPLICAS)
-    return bt_err_set(err, BT_INVALID, "service %s: replicas must be between 0 and %d", s->name, MAX_REPLICAS);
+  if (replicas < 0 || replicas > BT_REPLICAS_MOST)
+    return bt_err_set(err, BT_INVALID, "service %s: replicas must be between 0 and %d", s->name, BT_REPLICAS_MOST);
   if (s->container_name && replicas > 1)
     return bt_err_set(err, BT_INVALID, "service %s: container_name \"%s\" allows one replica only; remove it or scale to 1", s->name,
                       s->container_name);
   s->replicas = (int)replicas;
   long long concurrent = bt_json_int(job, "max_concurrent", bt_json_int(deploy, "replicas", replicas));
-  s->max_concurrent = concurrent < 1 ? 1 : (int)BT_MIN(concurrent, MAX_REPLICAS);
+  s->max_concurrent = concurrent < 1 ? 1 : (int)BT_MIN(concurrent, BT_REPLICAS_MOST);
   s->backoff_limit = (int)BT_MAX(0, BT_MIN(bt_json_int(job, "backoff_limit", DEFAULT_BACKOFF_LIMIT), 1000));
   return 0;
 }
@@ -82,7 +81,7 @@ static int read_update(const struct bt_service *s, const json_t *deploy, const c
                       key, action);
   long long parallelism = bt_json_int(config, "parallelism", 1);
   *out = (struct bt_update){
-      .parallelism = (int)BT_MAX(0, BT_MIN(parallelism, MAX_REPLICAS)),
+      .parallelism = (int)BT_MAX(0, BT_MIN(parallelism, BT_REPLICAS_MOST)),
       .delay_ms = bt_service_duration_ms(config, "delay", 0),
       .monitor_ms = bt_service_duration_ms(config, "monitor", DEFAULT_MONITOR_MS),
       .max_failure_ratio = bt_json_num(config, "max_failure_ratio", 0),

@@ -16,6 +16,8 @@
 #include "model/placement.h"
 #include "model/route.h"
 
+enum { BT_REPLICAS_MOST = 100000 }; /* of a service */
+
 enum bt_mode { BT_MODE_REPLICATED, BT_MODE_GLOBAL, BT_MODE_REPLICATED_JOB, BT_MODE_GLOBAL_JOB };
 enum bt_order { BT_STOP_FIRST, BT_START_FIRST };
 enum bt_on_failure { BT_FAIL_PAUSE, BT_FAIL_CONTINUE, BT_FAIL_ROLLBACK };
