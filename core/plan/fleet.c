@@ -87,7 +87,9 @@ void fl_key(struct bt_fleet *f, const char *key) {
   uintptr_t refs = (uintptr_t)bt_map_get(f->keys, key);
   bt_map_set(f->keys, key, (void *)(refs + 1));
   if (refs == 0)
-    f->dirty = f->reclass = true;
+    f->dirty = true;
+  if (refs == 0 && !f->judge) /* which tells them apart by every key already */
+    f->reclass = true;
 }
 
 /* Classes stay as they are until they are made anew for another reason. */
@@ -99,7 +101,7 @@ void fl_key_put(struct bt_fleet *f, const char *key) {
     return;
   }
   bt_map_del(f->keys, key);
-  f->reclass = true;
+  f->reclass = f->reclass || !f->judge;
 }
 
 void bt_fleet_judged(struct bt_fleet *f, bt_fleet_judge *judge, void *arg) {

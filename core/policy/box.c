@@ -16,9 +16,13 @@ enum {
   block_cap = 4 * 1024 * 1024,
   block_worth_a_look = 64 * 1024,
   hook_every = 1000,
+  load_factor = 100, /* a file is loaded once, and may take more instructions than a run */
+  bytes_a_step = 64, /* that are copied or compared in the time of an instruction */
+  counted_block_cap = 256 * 1024,
   charge_every = 4096,
   most_moved = 100000,
   most_sorted = 20000,
+  sort_factor = 15, /* comparisons for each element, about */
 };
 
 static const char lib_key, env_key; /* places in the registry, by address */
@@ -28,19 +32,25 @@ static const char lib_key, env_key; /* places in the registry, by address */
 struct bt_box *bt_box_of(lua_State *L) { return *(struct bt_box **)lua_getextraspace(L); }
 
 static bool is_late(struct bt_box *box) {
-  if (box->deadline_us && !box->late)
+  if (box->instructions)
+    box->late = box->late || box->left < 0;
+  else if (box->deadline_us && !box->late)
     box->late = bt_clock_mono_us() > box->deadline_us;
   return box->late;
 }
+
+/* Where instructions are counted, one that copies or compares a block must not take long. */
+static int most_block(const struct bt_box *box) { return box->instructions ? counted_block_cap : block_cap; }
 
 /* Lua asks again after a full collection, and then gives up with LUA_ERRMEM. */
 static bool refuses(struct bt_box *box, size_t old, size_t size) {
   if (box->lifted)
     return false;
-  if (size > block_cap) {
+  if (size > (size_t)most_block(box)) {
     box->large = true;
     return true;
   }
+  box->left -= (int64_t)(size / bytes_a_step);
   bool look = size >= block_worth_a_look || ++box->allocations % 256 == 0;
   return box->used - old + size > box->max_memory || (look && is_late(box));
 }
@@ -69,6 +79,7 @@ static void check_clock(lua_State *L) {
 
 void bt_box_charge(lua_State *L, unsigned steps) {
   struct bt_box *box = bt_box_of(L);
+  box->left -= steps;
   box->steps += steps;
   if (box->steps < charge_every)
     return;
@@ -79,14 +90,28 @@ void bt_box_charge(lua_State *L, unsigned steps) {
 void bt_box_lift(lua_State *L, bool lifted) { bt_box_of(L)->lifted = lifted; }
 
 static void on_count(lua_State *L, lua_Debug *where) {
-  (void)where;
+  struct bt_box *box = bt_box_of(L);
+  if (where->event == LUA_HOOKLINE) {
+    box->line = where->currentline;
+    return;
+  }
+  box->left -= hook_every;
   check_clock(L);
+}
+
+void bt_box_note_lines(struct bt_box *box, bool lines) {
+  box->line = lines ? 0 : box->line;
+  lua_sethook(box->L, on_count, LUA_MASKCOUNT | (lines ? LUA_MASKLINE : 0), hook_every);
 }
 
 /* ---- what rules can see ---- */
 
 /* A library function as it is, behind a look at the clock: for work that is bounded by the size of what it is given. */
 static int timed(lua_State *L) {
+  struct bt_box *box = bt_box_of(L);
+  for (int i = lua_gettop(L); i > 0; i--)
+    if (lua_type(L, i) == LUA_TSTRING || lua_type(L, i) == LUA_TTABLE)
+      box->left -= (int64_t)lua_rawlen(L, i);
   check_clock(L);
   lua_CFunction fn = lua_tocfunction(L, lua_upvalueindex(1));
   return fn(L);
@@ -96,6 +121,7 @@ static int bounded_move(lua_State *L) {
   lua_Integer from = luaL_checkinteger(L, 2), to = luaL_checkinteger(L, 3);
   if (to >= from && (lua_Unsigned)to - (lua_Unsigned)from >= most_moved)
     return luaL_error(L, "table.move: at most %d elements", (int)most_moved);
+  bt_box_of(L)->left -= to >= from ? to - from : 0;
   return timed(L);
 }
 
@@ -103,6 +129,7 @@ static int bounded_sort(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
   if (luaL_len(L, 1) > most_sorted)
     return luaL_error(L, "table.sort: at most %d elements", (int)most_sorted);
+  bt_box_of(L)->left -= sort_factor * luaL_len(L, 1);
   return timed(L);
 }
 
@@ -116,8 +143,9 @@ static int bounded_rep(lua_State *L) {
     lua_pushliteral(L, "");
     return 1;
   }
-  if ((lua_Unsigned)n > block_cap / (len + sep_len))
-    return luaL_error(L, "string.rep: the result is larger than %d bytes", (int)block_cap);
+  int most = most_block(bt_box_of(L));
+  if ((lua_Unsigned)n > (lua_Unsigned)most / (len + sep_len))
+    return luaL_error(L, "string.rep: the result is larger than %d bytes", most);
   check_clock(L);
   size_t unit = len + sep_len, total = (size_t)n * unit - sep_len;
   luaL_Buffer b;
@@ -223,6 +251,7 @@ struct bt_box *bt_box_new(const char *name, const struct bt_policy_limits *limit
   struct bt_box *box = bt_new(struct bt_box);
   box->name = name;
   box->timeout_ms = bt_box_timeout_ms(limits);
+  box->instructions = limits ? limits->instructions : 0;
   box->max_memory = limits && limits->max_memory ? limits->max_memory : default_memory;
   box->lifted = true;
   box->L = lua_newstate(allocate, box);
@@ -257,12 +286,15 @@ static int failure(struct bt_box *box, int status, struct bt_err **err) {
   const char *said = lua_type(box->L, -1) == LUA_TSTRING ? lua_tostring(box->L, -1) : NULL;
   size_t placed = place_of(box, said);
   BT_AUTO_FREE char *where = placed ? bt_strndup(said, placed) : bt_strdup(box->name);
+  box->breached = box->late || status == LUA_ERRMEM;
+  if (box->late && box->instructions)
+    return bt_err_set(err, BT_DENIED, "%s: it ran for more than %d instructions and was stopped", where, box->instructions);
   if (box->late && box->until_us)
     return bt_err_set(err, BT_DENIED, "%s: the policies have %d ms for a request; they were stopped here", where, box->timeout_ms);
   if (box->late)
     return bt_err_set(err, BT_DENIED, "%s: it ran for more than %d ms and was stopped", where, box->timeout_ms);
   if (status == LUA_ERRMEM && box->large)
-    return bt_err_set(err, BT_DENIED, "%s: a text, a table or a recursion larger than %d MiB", where, block_cap >> 20);
+    return bt_err_set(err, BT_DENIED, "%s: a text, a table or a recursion larger than %s", where, box->instructions ? "256 KiB" : "4 MiB");
   if (status == LUA_ERRMEM)
     return bt_err_set(err, BT_DENIED, "%s: it used more than %zu KiB of memory and was stopped", where, box->max_memory >> 10);
   if (!said)
@@ -272,8 +304,9 @@ static int failure(struct bt_box *box, int status, struct bt_err **err) {
 
 /* The arguments and the function are on the stack. */
 static int run(struct bt_box *box, int nargs, int want, struct bt_err **err) {
-  box->late = box->large = false;
-  box->deadline_us = box->until_us ? box->until_us : bt_clock_mono_us() + (int64_t)box->timeout_ms * 1000;
+  box->late = box->large = box->breached = false;
+  box->left = box->instructions;
+  box->deadline_us = box->instructions ? 0 : box->until_us ? box->until_us : bt_clock_mono_us() + (int64_t)box->timeout_ms * 1000;
   int status = lua_pcall(box->L, nargs, want, 0);
   box->deadline_us = 0;
   if (status == LUA_OK && !box->late)
@@ -364,5 +397,9 @@ static int load_chunk(lua_State *L) {
 
 int bt_box_load(struct bt_box *box, const char *text, size_t len, struct bt_err **err) {
   struct chunk chunk = {text, len};
-  return bt_box_run(box, load_chunk, &chunk, 1, err);
+  int instructions = box->instructions;
+  box->instructions *= load_factor;
+  int rc = bt_box_run(box, load_chunk, &chunk, 1, err);
+  box->instructions = instructions;
+  return rc;
 }

@@ -16,9 +16,9 @@
 
 enum { most_words = 1000, most_said = 100 };
 
-const char *const bt_hook_names[BT_HOOKS + 1] = {"mutate_service", "mutate_app", "validate_service", "validate_app", NULL};
+const char *const bt_hook_names[BT_HOOKS + 1] = {"mutate_service", "mutate_app", "validate_service", "validate_app", "filter", "score", NULL};
 static const char *const members[] = {"name",       "description",      "operations",   "mutate_service",
-                                      "mutate_app", "validate_service", "validate_app", NULL};
+                                      "mutate_app", "validate_service", "validate_app", "filter",     "score", NULL};
 static const char *const operations[] = {"create", "update", "scale", "rollback", "remove", NULL};
 static const char *const context_fields[] = {"namespace", "app",     "user",  "operation", "current",
                                              "time",      "service", "model", NULL};
@@ -153,7 +153,7 @@ static int read_declaration(lua_State *L) {
   for (int hook = 0; hook < BT_HOOKS; hook++)
     if (file->hooks[hook])
       return 0;
-  return luaL_error(L, "a policy without a hook does nothing: add validate_service, validate_app, mutate_service or mutate_app");
+  return luaL_error(L, "a policy without a hook does nothing: add validate_service, validate_app, mutate_service, mutate_app, filter or score");
 }
 
 static int make_box(struct bt_policy_file *file, struct bt_err **err) {
@@ -168,6 +168,26 @@ static int make_box(struct bt_policy_file *file, struct bt_err **err) {
     return -1;
   }
   file->box = box;
+  return 0;
+}
+
+int bt_policy_file_ready(struct bt_policy_file *file, struct bt_err **err) { return file->box ? 0 : make_box(file, err); }
+
+void bt_policy_file_push(lua_State *L) { lua_rawgetp(L, LUA_REGISTRYINDEX, &table_key); }
+
+int bt_policy_file_copy(const struct bt_policy_file *from, const struct bt_policy_limits *limits, struct bt_policy_file **out,
+                        struct bt_err **err) {
+  struct bt_policy_file *file = bt_new(struct bt_policy_file);
+  file->file = bt_strdup(from->file);
+  file->name = bt_strdup(from->name);
+  file->text = bt_memdup(from->text, from->len);
+  file->len = from->len;
+  file->limits = *limits;
+  if (make_box(file, err) < 0) {
+    bt_policy_file_free(&file);
+    return -1;
+  }
+  *out = file;
   return 0;
 }
 

@@ -13,7 +13,8 @@
 
 enum { bt_policy_max_text = 1024 * 1024 };
 
-enum bt_hook { BT_MUTATE_SERVICE, BT_MUTATE_APP, BT_VALIDATE_SERVICE, BT_VALIDATE_APP, BT_HOOKS };
+/* FILTER and SCORE are asked of nodes, by judge.c. */
+enum bt_hook { BT_MUTATE_SERVICE, BT_MUTATE_APP, BT_VALIDATE_SERVICE, BT_VALIDATE_APP, BT_FILTER, BT_SCORE, BT_HOOKS };
 extern const char *const bt_hook_names[BT_HOOKS + 1];
 
 struct bt_policy_file {
@@ -32,6 +33,12 @@ struct bt_policy_file {
 int bt_policy_file_open(const char *dir, const char *file, const struct bt_policy_limits *limits, struct bt_policy_file **out,
                         struct bt_err **err) BT_CHECK;
 void bt_policy_file_free(struct bt_policy_file **file);
+/* The same source under other limits, in a box of its own. */
+int bt_policy_file_copy(const struct bt_policy_file *file, const struct bt_policy_limits *limits, struct bt_policy_file **out,
+                        struct bt_err **err) BT_CHECK;
+/* Makes its box where it has none. */
+int bt_policy_file_ready(struct bt_policy_file *file, struct bt_err **err) BT_CHECK;
+void bt_policy_file_push(lua_State *L); /* in its box: the table that it returned */
 
 /* Its turn: the mutate hooks (*model is replaced where they changed it) or the validate hooks. Warnings and denials are
  * appended to the verdict; changes too. until_us: when the request's time is over, on the monotonic clock. Does nothing where it has no such hook or the operation is none of its. -1 with

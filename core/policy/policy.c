@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "policy/file.h"
 #include "policy/folder.h"
+#include "policy/judge.h"
 
 enum { most_files = 200 };
 
@@ -30,6 +31,8 @@ struct bt_policy {
   struct bt_policy_limits limits;
   struct set force;                 /* in force; with broken files only after the first load */
   BT_VEC(struct broken) broken;     /* of the last reload, where that failed */
+  void (*changed)(void *arg, struct bt_judge *judge);
+  void *changed_arg;
   pthread_mutex_t lock;             /* of rows: what bt_policy_list tells, to any thread */
   json_t *rows;
 };
@@ -131,6 +134,26 @@ void bt_policy_configure(struct bt_policy *policy, const char *dir, const struct
   pthread_mutex_unlock(&policy->use);
 }
 
+/* ---- who finds places ---- */
+
+static void hand_over(struct bt_policy *policy) {
+  if (!policy->changed)
+    return;
+  struct bt_judge *judge = bt_judge_new();
+  if (policy->force.broken.len)
+    bt_judge_break(judge, policy->force.broken.items[0].error);
+  bt_vec_each(&policy->force.files, file) bt_judge_add(judge, *file);
+  policy->changed(policy->changed_arg, judge);
+}
+
+void bt_policy_on_change(struct bt_policy *policy, void (*changed)(void *arg, struct bt_judge *judge), void *arg) {
+  pthread_mutex_lock(&policy->use);
+  policy->changed = changed;
+  policy->changed_arg = arg;
+  hand_over(policy);
+  pthread_mutex_unlock(&policy->use);
+}
+
 /* bt_policy_refresh, under the lock. */
 static int refresh(struct bt_policy *policy, struct bt_err **err) {
   BT_AUTO_STRS names = {0};
@@ -151,6 +174,7 @@ static int refresh(struct bt_policy *policy, struct bt_err **err) {
   set_free(&policy->force);
   policy->force = fresh;
   publish(policy);
+  hand_over(policy);
   if (fresh.broken.len)
     return bt_err_set(err, BT_INVALID, "%s; every change is refused until it is mended", fresh.broken.items[0].error);
   return 1;

@@ -23,6 +23,7 @@ struct bt_policy;
 struct bt_policy_limits {
   int timeout_ms;     /* 0: 100 */
   size_t max_memory;  /* 0: 32 MiB */
+  int instructions;   /* of a run; in place of time; 0: by time */
 };
 
 /* Loads dir/?*.lua in order of names (absent folder: no policies). *out even when files are broken on the first load: then

@@ -8,12 +8,13 @@
 #include "base/nearest.h"
 #include "policy/file.h"
 #include "policy/folder.h"
+#include "policy/judge.h"
 #include "policy/policy.h"
 
 /* bt_policy_test: a test file beside a policy returns a list of cases, or { policy = "file.lua", tests = {…} }. A case is a
- * service or an app, and what the policy must say to it. */
+ * service or an app, and what the policy must say to it; or a service and a node. */
 
-static const char *const case_members[] = {"name", "service", "app", "context", "deny", "warn", "result", "changed", "fails", NULL};
+static const char *const case_members[] = {"name", "service", "app", "context", "deny", "warn", "result", "changed", "fails", "node", "score", NULL};
 
 struct tests {
   const char *dir, *file;
@@ -143,6 +144,48 @@ static int ask(struct tests *t, const json_t *test, struct bt_verdict *verdict, 
   return rc == 0 ? bt_policy_file_turn(t->policy, false, context, until_us, verdict, err) : rc;
 }
 
+/* ---- a place: a service and a node, and what the filter and the score must say ---- */
+
+static json_t *node_of(const json_t *test) {
+  json_t *node = json_pack("{s:{}, s:s, s:{s:s, s:s}, s:{}, s:[]}", "labels", "role", "worker", "platform", "os", "linux", "arch", "amd64", "capacity",
+                           "taints");
+  json_object_update(node, json_object_get(test, "node"));
+  return node;
+}
+
+static char *check_judgement(const json_t *test, const struct bt_judgement *said) {
+  const char *fails = bt_json_str(test, "fails");
+  const json_t *deny = json_object_get(test, "deny"), *score = json_object_get(test, "score");
+  BT_AUTO_JSON none = json_false();
+  BT_AUTO_STRS refusals = {0};
+  if (said->failed || fails)
+    return said->failed && fails && strstr(said->why, fails) ? NULL : bt_asprintf(said->failed ? "it %s" : "a failure with \"%s\" was expected",
+                                                                                 said->failed ? said->why : fails);
+  if (!said->allowed)
+    bt_strs_add(&refusals, said->why);
+  char *problem = check_said(&refusals, deny ? deny : none, "refusal");
+  if (!problem && score && json_number_value(score) != said->score)
+    problem = bt_asprintf("a score of %g was expected; it is %d", json_number_value(score), said->score);
+  return problem;
+}
+
+static char *run_place(struct tests *t, const json_t *test) {
+  BT_AUTO_ERR err = NULL;
+  BT_AUTO_JSON context = context_of(test), *json = json_deep_copy(json_object_get(test, "service")), *node = node_of(test);
+  struct bt_service *service = NULL;
+  if (bt_service_parse("test", json, &service, &err) < 0)
+    return bt_strdup(bt_err_message(err));
+  BT_AUTO_JSON seen = bt_judge_service(bt_json_str(context, "namespace"), bt_json_str(context, "app"), service);
+  struct bt_judge *judge = bt_judge_new();
+  struct bt_judgement said;
+  bt_judge_add(judge, t->policy);
+  bt_judge_ask(judge, seen, node, &said);
+  bool any = bt_judge_any(judge);
+  bt_judge_free(&judge);
+  bt_service_free(&service);
+  return any ? check_judgement(test, &said) : bt_strdup("the policy has no filter and no score, which a case with a node is about");
+}
+
 static char *run_case(struct tests *t, const json_t *test) {
   const char *fails = bt_json_str(test, "fails"), *key;
   json_t *member;
@@ -156,6 +199,12 @@ static char *run_case(struct tests *t, const json_t *test) {
   }
   if (!json_object_get(test, "service") == !json_object_get(test, "app"))
     return bt_strdup("a case has either a service or an app");
+  if (json_object_get(test, "node"))
+    return json_is_object(json_object_get(test, "service")) && json_is_object(json_object_get(test, "node"))
+               ? run_place(t, test)
+               : bt_strdup("a case with a node has a service, and both are maps");
+  if (json_object_get(test, "score"))
+    return bt_strdup("a score is of a service on a node");
   BT_AUTO_ERR err = NULL;
   struct bt_verdict verdict = {0};
   int rc = ask(t, test, &verdict, &err);
