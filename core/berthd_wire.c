@@ -327,42 +327,14 @@ static int open_state(struct bt_daemon *d, struct bt_err **err) {
                                         .feed = d->feed,
                                         .control = {.keep_revisions = (int)d->config->history.revisions,
                                                     .keep_events = (int)d->config->history.events,
-                                                    .settings = settings},
+                                                    .settings = settings,
+                                                    .judge = bt_daemon_judge(d)},
                                         .send = to_node,
                                         .call = make_call,
                                         .routes = to_balancer,
                                         .rebuilt = rebuilt,
                                         .arg = d};
   return bt_executor_new(&options, &d->executor, err);
-}
-
-static struct bt_policy_limits policy_limits(const struct bt_config *config) {
-  return (struct bt_policy_limits){.timeout_ms = (int)(config->policies.timeout / 1000000),
-                                   .max_memory = (size_t)config->policies.memory};
-}
-
-static int open_policies(struct bt_daemon *d, struct bt_err **err) {
-  struct bt_policy_limits limits = policy_limits(d->config);
-  return bt_policy_load(d->config->policies.dir, &limits, &d->policy, err);
-}
-
-struct policy_job {
-  struct bt_policy *policy;
-  struct bt_policy_limits limits;
-  char *dir;
-};
-
-/* In a worker: a check that is going on holds the policies for as long as its limits let it. */
-static void reload_policies(void *arg) {
-  struct policy_job *job = arg;
-  bt_policy_configure(job->policy, job->dir, &job->limits);
-  bt_policy_refresh(job->policy, NULL);
-}
-
-static void policies_reloaded(void *arg) {
-  struct policy_job *job = arg;
-  free(job->dir);
-  free(job);
 }
 
 static void settings_taken(void *arg, enum bt_code code, const char *message, const json_t *result) {
@@ -373,9 +345,7 @@ static void settings_taken(void *arg, enum bt_code code, const char *message, co
 }
 
 void bt_daemon_reload(struct bt_daemon *d) {
-  struct policy_job *job = bt_new(struct policy_job);
-  *job = (struct policy_job){d->policy, policy_limits(d->config), bt_strdup(d->config->policies.dir)};
-  bt_pool_run(d->pool, "reload the policies", reload_policies, policies_reloaded, job);
+  bt_daemon_policies_reload(d);
   bt_executor_write(d->executor, "settings.put", bt_config_settings(d->config), "system", false, settings_taken, NULL);
   tune_agent(d);
   load_plugins(d);
@@ -406,7 +376,7 @@ int bt_daemon_open(struct bt_daemon *d, struct bt_err **err) {
   d->trim = bt_timer_new(d->loop, "daemon: give memory back", give_back, d);
   d->pool = bt_pool_new(d->loop, 4);
   d->http = bt_http_new(d->loop);
-  if (open_run_dir(d->config->run_dir, err) < 0 || open_state(d, err) < 0 || open_policies(d, err) < 0)
+  if (open_run_dir(d->config->run_dir, err) < 0 || bt_daemon_policies_open(d, err) < 0 || open_state(d, err) < 0)
     return -1;
   open_plugins(d);
   open_balancer(d);
@@ -416,6 +386,7 @@ int bt_daemon_open(struct bt_daemon *d, struct bt_err **err) {
   load_plugins(d);
   bt_daemon_doctor_soon(d);
   bt_executor_start(d->executor);
+  bt_daemon_policies_watch(d);
   refresh_zones(d);
   bt_agent_start(d->agent);
   return 0;
@@ -441,7 +412,7 @@ void bt_daemon_close(struct bt_daemon *d) {
   bt_daemon_kv_end(d);
   bt_pool_free(&d->pool);
   bt_feed_free(&d->feed);
-  bt_policy_free(&d->policy);
+  bt_daemon_policies_close(d);
   bt_seal_free(&d->seal);
   bt_http_free(&d->http);
   json_decref(d->stats);

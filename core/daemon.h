@@ -32,6 +32,10 @@ struct bt_daemon {
   struct bt_seal *seal;
   char *trees_dir;            /* of the API: folders of repositories that apps follow */
   struct bt_policy *policy;
+  struct bt_judge *judge;              /* of the policies on places; the loop's */
+  struct bt_judge *_Atomic judge_next; /* a newer one, from whoever read the files */
+  bool judge_untold;                   /* control did not take it that they changed */
+  struct bt_timer *look;               /* at the folder of policies */
   struct bt_plugins *plugins;
   struct bt_plugin_server plugin_server;
   struct bt_kv_wait *kv_waits; /* puts of plug-ins that are not durable yet */
@@ -53,6 +57,13 @@ void bt_daemon_close(struct bt_daemon *d); /* containers run on */
 void bt_daemon_reload(struct bt_daemon *d);          /* puts the live fields of d->config into force */
 /* The plug-ins of a configuration, borrowed from it; the caller frees. */
 struct bt_plugin_entry *bt_daemon_entries(const struct bt_config *config, size_t *n);
+
+/* berthd_policy.c: the policies, and who is told when they change */
+int bt_daemon_policies_open(struct bt_daemon *d, struct bt_err **err) BT_CHECK;
+struct bt_control_judge bt_daemon_judge(struct bt_daemon *d); /* asks those that are in force */
+void bt_daemon_policies_watch(struct bt_daemon *d);           /* looks at the folder now and then; once the executor runs */
+void bt_daemon_policies_reload(struct bt_daemon *d);          /* by d->config */
+void bt_daemon_policies_close(struct bt_daemon *d);           /* once the pool has finished */
 
 /* berthd_services.c */
 void bt_daemon_plugin_server(struct bt_daemon *d);            /* fills d->plugin_server */

@@ -26,6 +26,8 @@ struct bt_control *bt_control_new(const struct bt_control_options *options) {
   c->nodes = bt_map_new(ctl_node_free);
   c->fleet = bt_fleet_new();
   ctl_settings_take(c, options->settings);
+  c->judge = options->judge;
+  ctl_judge_take(c);
   c->resources = bt_map_new(ctl_res_free);
   c->contents = bt_map_new(ctl_content_free);
   c->sources = bt_map_new(ctl_source_free);
@@ -56,6 +58,7 @@ void bt_control_free(struct bt_control **control) {
     bt_map_free(maps[i]);
   ctl_index_free(&c->instances);
   bt_fleet_free(&c->fleet);
+  ctl_judge_forget(c, NULL);
   ctl_settings_free(c);
   bt_vec_free(&c->hashing);
   ctl_events_free(c);

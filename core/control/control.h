@@ -23,6 +23,15 @@
 #include "state/store.h"
 
 struct bt_control;
+struct bt_judgement;
+
+/* The operator's policies on places (policy/judge.h), asked inside of steps: the same question must have the same answer until the request
+ * "policy.changed". */
+struct bt_control_judge {
+  bool (*any)(void *arg); /* whether they have anything to say */
+  void (*ask)(void *arg, const json_t *service, const json_t *node, struct bt_judgement *out);
+  void *arg;
+};
 
 struct bt_control_options {
   const char *server_id;     /* [a-z0-9]{8,32}; made once, kept in the store as object ("server","id") by the daemon */
@@ -30,6 +39,7 @@ struct bt_control_options {
   int keep_events;           /* 0: 10,000 */
   int64_t skew_ms;           /* what the wall clock has more than now_ms, for times that are loaded */
   const json_t *settings;    /* the operator's, as bt_config_settings gives them; kept. NULL: the defaults */
+  struct bt_control_judge judge; /* ask NULL: there are no policies */
 };
 
 struct bt_control *bt_control_new(const struct bt_control_options *options);
@@ -80,6 +90,7 @@ enum bt_input_kind {
  * source.sync   {namespace, app}       answered when the look is through          result of the call "source.sync"
  * source.push   {repositories: [URL], ref}  a host told of a push                 {matched: n}
  * job.run       {namespace, app, service}     starts a job now; CONFLICT where it is active {app, service, run where the job recurs}
+ * policy.changed {}               the policies on places are others now; what waits for a place is looked at again   {}
  * zones.put     {zones: {name: TZif in base64}}  files of zones that are known changed  {}
  * app.update    {namespace, app, revision: latest, of: the one that stands, images: {service: image}, pins: {service: result of
  *                image.resolve}, message}                                         as app.apply

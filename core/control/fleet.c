@@ -248,8 +248,10 @@ static int shape_of(struct ctl_spec *spec, struct bt_err **err) {
 size_t ctl_fleet_hosts(struct ctl_spec *spec) { return shape_of(spec, NULL) ? 0 : bt_fleet_hosts(spec->rev->app->control->fleet, spec->shape); }
 
 void ctl_fleet_forget(struct ctl_spec *spec) {
-  if (spec->shape != BT_FLEET_NONE)
-    (void)bt_fleet_shape_drop(spec->rev->app->control->fleet, spec->shape); /* with instances only where all of it ends */
+  if (spec->shape == BT_FLEET_NONE)
+    return;
+  ctl_judge_forget(spec->rev->app->control, spec);
+  (void)bt_fleet_shape_drop(spec->rev->app->control->fleet, spec->shape); /* with instances only where all of it ends */
 }
 
 void ctl_fleet_renew(struct bt_control *c) {

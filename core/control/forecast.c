@@ -94,6 +94,7 @@ static void capacity_after(const struct bt_control *c, const json_t *nodes) {
 
 json_t *ctl_forecast(const struct ctl_draft *d, const json_t *plan) {
   struct trial t = {.c = d->app->control};
+  t.c->judged.trial = true;
   json_t *services = json_array(), *nodes = capacity_before(t.c);
   size_t i;
   json_t *step;
@@ -111,6 +112,7 @@ json_t *ctl_forecast(const struct ctl_draft *d, const json_t *plan) {
     if (n > 0)
       json_array_append_new(services, try_service(&t, spec, n));
   }
+  t.c->judged.trial = false;
   capacity_after(t.c, nodes);
   bt_vec_each(&t.placed, inst) bt_fleet_remove(t.c->fleet, *inst);
   bt_vec_each(&t.lifted, inst) ctl_fleet_hold(*inst);

@@ -4,6 +4,11 @@
 
 #include "control/tables.h"
 
+/* ---- judge.c: the operator's policies on places ---- */
+void ctl_judge_take(struct bt_control *c); /* at the start */
+void ctl_judge_changed(struct bt_control *c, const struct bt_request *request);
+void ctl_judge_forget(struct bt_control *c, const struct ctl_spec *spec); /* that is about to go; NULL: whichever */
+
 /* ---- settings.c: what berthd.yaml says of pools and scheduling ---- */
 void ctl_settings_take(struct bt_control *c, const json_t *settings); /* at the start, when there is nothing yet */
 void ctl_settings_put(struct bt_control *c, const struct bt_request *request);

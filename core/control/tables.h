@@ -265,6 +265,13 @@ struct bt_control {
   struct bt_map *words;     /* texts that many have: inst.h */
   struct bt_map *nodes;     /* name -> ctl_node */
   json_t *settings;         /* the operator's: see settings.c */
+  struct bt_control_judge judge;
+  struct {
+    const struct ctl_spec *spec; /* that was asked about last */
+    json_t *service;             /* as the policies see it */
+    int told;                    /* failures that became events since they changed */
+    bool any, trial;             /* they have something to say; what is asked is only tried */
+  } judged;                      /* see judge.c */
   struct bt_pools pools;
   struct bt_scheduling scheduling;
   struct bt_fleet *fleet;   /* nodes and who is where, as the planner sees them: see fleet.c */

@@ -96,7 +96,8 @@ void bt_explain_instance(const struct bt_explain_inst *i, int64_t now_ms, struct
     bt_buf_addf(&out->text, "%s is being removed: %s", i->id, i->reason ? i->reason : "it is no longer wanted");
   } else if (!i->node) {
     out->code = "waiting";
-    bt_buf_addf(&out->text, "%s is not started: it %s", i->id, i->reason ? i->reason : "waits to be placed");
+    const char *why = i->reason ? i->reason : "waits to be placed"; /* of the instance, or of nodes, which are named */
+    bt_buf_addf(&out->text, "%s is not started: %s%s", i->id, bt_starts(why, "waits ") ? "it " : "", why);
   } else if (i->state == BT_ST_EXITED || i->state == BT_ST_FAILED) {
     explain_end(i, now_ms, out);
   } else if (i->state == BT_ST_RUNNING && !i->restarting) {

@@ -31,6 +31,7 @@ struct bt_policy {
   struct bt_policy_limits limits;
   struct set force;                 /* in force; with broken files only after the first load */
   BT_VEC(struct broken) broken;     /* of the last reload, where that failed */
+  char *said;                       /* the last error of a refresh, as logged; NULL */
   void (*changed)(void *arg, struct bt_judge *judge);
   void *changed_arg;
   pthread_mutex_t lock;             /* of rows: what bt_policy_list tells, to any thread */
@@ -107,6 +108,7 @@ void bt_policy_free(struct bt_policy **ppolicy) {
   pthread_mutex_destroy(&policy->use);
   free(policy->dir);
   free(policy->print);
+  free(policy->said);
   free(policy);
 }
 
@@ -184,7 +186,9 @@ int bt_policy_refresh(struct bt_policy *policy, struct bt_err **perr) {
   BT_AUTO_ERR err = NULL;
   pthread_mutex_lock(&policy->use);
   int rc = refresh(policy, &err);
-  if (rc < 0)
+  bool again = rc < 0 && bt_streq(policy->said, bt_err_message(err)); /* somebody looks every few seconds */
+  bt_str_set(&policy->said, rc < 0 ? bt_err_message(err) : rc > 0 ? NULL : policy->said);
+  if (rc < 0 && !again)
     bt_error("policy", "%s", bt_err_message(err));
   else if (rc > 0)
     bt_info("policy", "%zu policies of %s are in force", policy->force.files.len, policy->dir);

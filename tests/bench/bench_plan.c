@@ -7,11 +7,16 @@
 
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "base/vec.h"
 #include "bench.h"
+#include "base/file.h"
+#include "base/json.h"
 #include "plan/fleet.h"
+#include "policy/judge.h"
+#include "policy/policy.h"
 
 #define CPU 32000
 #define MEMORY ((int64_t)128 << 30)
@@ -426,6 +431,100 @@ static int global(void) {
   return report(&w, "plan-global", (double)n / took, 1e6, n, 10);
 }
 
+/* ---- the operator's rules, in Lua ---- */
+
+static const char rules_lua[] =
+    "return {\n"
+    "  filter = function(service, node)\n"
+    "    if node.labels.team == service.labels.shuns then return false, 'the node belongs to ' .. node.labels.team end\n"
+    "    return true\n"
+    "  end,\n"
+    "  score = function(service, node) return tonumber(node.labels.generation) * 10 end,\n"
+    "}\n";
+
+struct rules {
+  struct bt_judge *judge;
+  json_t *services[64];
+  long asked;
+};
+
+static void rules_taken(void *arg, struct bt_judge *judge) { ((struct rules *)arg)->judge = judge; }
+
+static bool rules_ask(void *arg, void *tag, const struct bt_fleet_node *class, int *score, char *why, size_t size) {
+  struct rules *r = arg;
+  struct bt_judgement out;
+  json_t *labels = json_object();
+  BT_AUTO_JSON node = json_pack("{s:o, s:s, s:{s:s, s:s}, s:{s:I}, s:[]}", "labels", labels, "pool", "default", "platform", "os", "linux", "arch",
+                                "amd64", "capacity", "memory", (json_int_t)class->room[BT_DIM_MEMORY], "taints");
+  for (size_t i = 0; i < class->nattrs; i++)
+    bt_json_set_str(labels, class->attrs[i].key + strlen("node.labels."), class->attrs[i].value);
+  bt_judge_ask(r->judge, r->services[(size_t)(uintptr_t)tag], node, &out);
+  r->asked++;
+  *score = out.score;
+  snprintf(why, size, "%s", out.why);
+  return out.allowed;
+}
+
+static int load_rules(struct rules *r, struct bt_policy **policy, struct bt_err **err) {
+  char dir[] = "/tmp/bt_bench_XXXXXX";
+  if (!mkdtemp(dir))
+    return -1;
+  BT_AUTO_FREE char *path = bt_path_join(dir, "rules.lua");
+  int rc = bt_file_write(path, rules_lua, strlen(rules_lua), 0600, err);
+  rc = rc == 0 ? bt_policy_load(dir, NULL, policy, err) : rc;
+  if (rc == 0)
+    bt_policy_on_change(*policy, rules_taken, r);
+  unlink(path);
+  rmdir(dir);
+  return rc;
+}
+
+/* 200 classes: teams 0 to 3, generations 0 to 9, racks 0 to 4. */
+static void set_classes(struct world *w) {
+  for (uint32_t i = 0; i < w->nodes; i++) {
+    char name[24], team[8], generation[8], rack[8];
+    snprintf(name, sizeof name, "n%u", i);
+    snprintf(team, sizeof team, "t%u", i % 4);
+    snprintf(generation, sizeof generation, "%u", i / 4 % 10);
+    snprintf(rack, sizeof rack, "r%u", i / 40 % 5);
+    struct bt_attr attrs[] = {{"node.labels.team", team}, {"node.labels.generation", generation}, {"node.labels.rack", rack}};
+    bt_fleet_node_set(w->fleet, &(struct bt_fleet_node){.name = name, .attrs = attrs, .nattrs = 3, .room = {CPU, MEMORY, MEMORY, 4096}, .open = true});
+  }
+}
+
+static int policy(void) {
+  struct world w;
+  struct rules r = {0};
+  struct bt_policy *lua = NULL;
+  struct bt_need needs[64];
+  BT_AUTO_ERR err = NULL;
+  world_init(&w, 5000, 10, 50);
+  set_classes(&w);
+  mixed(needs, 64);
+  if (load_rules(&r, &lua, &err) < 0)
+    w.wrong = "no rules";
+  for (int i = 0; i < 64; i++) {
+    char shuns[8];
+    snprintf(shuns, sizeof shuns, "t%d", i % 4);
+    r.services[i] = json_pack("{s:s, s:s, s:s, s:s, s:{s:s}, s:{s:{}, s:{}}, s:{}, s:{s:s}}", "namespace", "bench", "app", "app", "name", services[i], "image",
+                              "web:1", "labels", "shuns", shuns, "resources", "reservations", "limits", "placement", "model", "image", "web:1");
+    needs[i].tag = (void *)(uintptr_t)i;
+  }
+  bt_fleet_judged(w.fleet, rules_ask, &r);
+  world_shapes(&w, needs, 64);
+  double took = fill(&w, 0.6);
+  for (size_t i = 0; i < w.insts.len; i++)
+    if (bt_fleet_node_of(w.fleet, w.insts.items[i]) % 4 == bt_fleet_shape_of(w.fleet, w.insts.items[i]) % 4)
+      w.wrong = "one is where its rule refuses it";
+  if (r.asked != 64 * 200)
+    w.wrong = "a rule is not asked once for each service and class";
+  for (int i = 0; i < 64; i++)
+    json_decref(r.services[i]);
+  bt_judge_free(&r.judge);
+  bt_policy_free(&lua);
+  return report(&w, "plan-policy", (double)w.insts.len / took, 100e3, w.insts.len, 10);
+}
+
 /* ---- how cost grows, and how well it packs ---- */
 
 static int scale(void) {
@@ -490,7 +589,7 @@ int main(void) {
   setvbuf(stdout, NULL, _IOLBF, 0);
   name_services();
   int bad = basic(5000) + basic(10000) + service() + churn() + node_affinity() + anti_affinity() + affinity() + spread(true) + spread(false) +
-            preempt() + unschedulable() + global() + scale();
+            preempt() + unschedulable() + global() + policy() + scale();
   for (int i = 0; i < 3; i++)
     bad += quality(i);
   return bad > 0;
