@@ -46,10 +46,9 @@ void bt_control_free(struct bt_control **control) {
     return;
   bt_vec_each(&c->calls, call) ctl_call_free(*call);
   bt_vec_each(&c->checks, check) ctl_check_free(*check);
-  bt_vec_each(&c->waiting, value) json_decref(*value);
+  ctl_waiting_free(c);
   bt_vec_free(&c->calls);
   bt_vec_free(&c->checks);
-  bt_vec_free(&c->waiting);
   bt_vec_free(&c->unsaved_insts);
   bt_vec_free(&c->unsaved_apps);
   bt_vec_free(&c->dirty_apps);
@@ -225,7 +224,7 @@ static void save_instances(struct bt_control *c) {
     inst->unsaved = false;
     inst->changed = inst->service->changed = c->revision + 1;
     BT_AUTO_FREE char *key = bt_asprintf("%s/%s", inst->service->app->ns, inst->id);
-    ctl_put(c, "instance", key, ctl_inst_json(inst));
+    bt_batch_put(&c->fx->batch, "instance", key, ctl_inst_stored(inst));
     ctl_routes_inst(inst, false);
   }
   c->unsaved_insts.len = 0;

@@ -187,7 +187,7 @@ json_t *bt_control_list(const struct bt_control *control, const char *kind, cons
  * own comes first; of revisions "app/3". NULL with an error. */
 const char *bt_control_get(struct bt_control *control, const char *kind, const char *namespace_, const char *name,
                            uint64_t *revision, struct bt_err **err);
-/* The stored form of an object, as a commit of now would write it; the caller frees. NULL where there is none, and for kinds that
+/* What readers of the feed get of an object, as of now; the caller frees. NULL where there is none, and for kinds that
  * only the inside reads (blob, kv, meta, server). */
 char *bt_control_stored(const struct bt_control *control, const char *kind, const char *key);
 /* Why an object is as it is: object is "shop" (app), "shop/web", "web", an instance id, "volume/…", "route/…", "node/…".

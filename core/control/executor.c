@@ -14,10 +14,11 @@
 #include "base/mem.h"
 #include "base/vec.h"
 
-/* What goes to the feed once it is durable; value NULL: deleted. */
+/* What goes to the feed once it is durable; value NULL: deleted, or to be read again. */
 struct change_copy {
   const char *kind;
   char *key, *value;
+  bool deleted;
 };
 
 /* One step's effects on their way: waiting for the disk, then for their turn. */
@@ -130,10 +131,17 @@ static void answer(struct bt_executor *ex, uint64_t request, enum bt_code code, 
   free(w);
 }
 
+static void tell_change(struct bt_feed *feed, uint64_t revision, const struct change_copy *change) {
+  if (change->value || change->deleted)
+    bt_feed_add(feed, revision, change->kind, change->key, change->value);
+  else
+    bt_feed_add_unread(feed, revision, change->kind, change->key);
+}
+
 static void deliver_one(struct bt_executor *ex, struct pending *p) {
   bool ok = p->code == BT_OK;
   for (size_t i = 0; ok && i < p->changes.len; i++)
-    bt_feed_add(ex->o.feed, p->effects.revision, p->changes.items[i].kind, p->changes.items[i].key, p->changes.items[i].value);
+    tell_change(ex->o.feed, p->effects.revision, &p->changes.items[i]);
   if (ok && p->effects.revision)
     bt_feed_pass(ex->o.feed, p->effects.revision);
   for (size_t i = 0; i < p->effects.replies.len; i++) {
@@ -218,12 +226,20 @@ static bool is_inner(const struct bt_change *change) {
   return !change->value && strcmp(change->kind, "event") == 0;
 }
 
+/* Of an instance the store has less than readers get. What so many follow that the feed keeps no text of it needs none. */
+static char *text_to_tell(const struct pending *p, size_t i) {
+  const struct bt_change *c = &p->effects.batch.items[i];
+  if (!c->value || i + BT_FEED_FRESH < p->effects.batch.len)
+    return NULL;
+  return strcmp(c->kind, "instance") == 0 ? bt_control_stored(p->ex->control, c->kind, c->key) : bt_strdup(c->value);
+}
+
 static void copy_changes(struct pending *p) {
   for (size_t i = 0; i < p->effects.batch.len; i++) {
     const struct bt_change *c = &p->effects.batch.items[i];
     if (is_inner(c))
       continue;
-    struct change_copy copy = {c->kind, bt_strdup(c->key), bt_strdup(c->value)};
+    struct change_copy copy = {c->kind, bt_strdup(c->key), text_to_tell(p, i), !c->value};
     bt_vec_push(&p->changes, copy);
   }
 }

@@ -11,6 +11,8 @@ const char *ctl_app_state_name(enum ctl_app_state state) { return app_states[sta
 
 const char *ctl_rev_state_name(enum ctl_rev_state state) { return rev_states[state]; }
 
+const char *ctl_health_name(int health) { return healths[health]; }
+
 static int index_of(const char *const *names, size_t n, const char *name) {
   for (size_t i = 0; i < n; i++)
     if (bt_streq(names[i], name))
@@ -49,67 +51,6 @@ static void set_or_null(json_t *obj, const char *key, const char *text) {
 static void set_flag(json_t *obj, const char *key, bool on) {
   if (on)
     bt_json_set_bool(obj, key, true);
-}
-
-static void inst_numbers(json_t *o, const struct ctl_inst *inst) {
-  const struct ctl_seen *seen = ctl_seen(inst);
-  const struct bt_control *c = inst->service->app->control;
-  bt_json_set_int(o, "restarts", seen->restarts);
-  bt_json_set_int(o, "failures", seen->failures);
-  if (seen->failures_before)
-    bt_json_set_int(o, "failures_before", seen->failures_before);
-  bt_json_set_int(o, "exit_code", seen->exit_code);
-  set_flag(o, "oom", seen->oom);
-  set_flag(o, "lasting", seen->lasting);
-  bt_json_set_int(o, "attempt", inst->attempt);
-  if (inst->run)
-    bt_json_set_int(o, "run", inst->run);
-  bt_json_set_int(o, "generation", inst->gen);
-  ctl_set_time(o, "created_at", ctl_to_wall(c, inst->created_ms));
-  ctl_set_time(o, "assigned_at", ctl_to_wall(c, inst->assigned_ms));
-  ctl_set_time(o, "begun_at", ctl_to_wall(c, inst->begun_ms));
-  ctl_set_time(o, "started_at", seen->started_ms);
-  ctl_set_time(o, "ready_at", ctl_to_wall(c, seen->ready_ms));
-  ctl_set_time(o, "finished_at", ctl_to_wall(c, seen->finished_ms));
-  ctl_set_time(o, "next_start", seen->next_start_ms);
-  set_flag(o, "leaving", inst->leaving);
-  set_flag(o, "struck", inst->struck);
-  set_flag(o, "restarting", inst->restarting);
-  set_flag(o, "ended", inst->ended);
-  set_flag(o, "draining", inst->draining);
-  if (inst->draining)
-    ctl_set_time(o, "drain_by", ctl_to_wall(c, seen->drain_by_ms));
-}
-
-json_t *ctl_inst_json(const struct ctl_inst *inst) {
-  const struct ctl_app *app = inst->service->app;
-  const struct ctl_spec *spec = inst->spec;
-  const struct ctl_seen *seen = ctl_seen(inst);
-  json_t *o = json_object();
-  bt_json_set_str(o, "instance", inst->id);
-  bt_json_set_str(o, "namespace", app->ns);
-  bt_json_set_str(o, "app", app->name);
-  bt_json_set_str(o, "service", inst->service->name);
-  bt_json_set_int(o, "slot", inst->slot);
-  bt_json_set_int(o, "revision", inst->revision);
-  set_or_null(o, "node", inst->node ? inst->node->name : NULL);
-  bt_json_set_str(o, "state", bt_state_name((enum bt_state)inst->state));
-  bt_json_set_str(o, "health", healths[inst->health]);
-  bt_json_set_bool(o, "ready", inst->ready && !inst->draining);
-  bt_json_set_str(o, "image", spec->image);
-  set_or_null(o, "digest", spec->digest);
-  set_or_null(o, "hash", spec->hash);
-  bt_json_set(o, "ports", seen->ports ? json_incref(seen->ports) : json_array());
-  set_or_null(o, "error", seen->error);
-  set_or_null(o, "reason", inst->reason);
-  set_or_null(o, "container_id", seen->container_id);
-  set_or_null(o, "image_id", seen->image_id);
-  set_or_null(o, "ip", seen->ip);
-  bt_json_set_str(o, "co_network", seen->co_network);
-  const struct ctl_spec *now = inst->service->spec ? inst->service->spec : spec; /* attach changes without another container */
-  set_flag(o, "detached", !bt_json_bool(now->service->json, "attach", true));
-  inst_numbers(o, inst);
-  return o;
 }
 
 static json_t *roll_json(const struct ctl_service *service) {

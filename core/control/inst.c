@@ -130,6 +130,15 @@ static const char *take(struct bt_control *c, const char *text) {
   return word->text;
 }
 
+void ctl_word_like(struct bt_control *c, const char **dst, const char *like, const char *text) {
+  if (!*dst && like && text && strcmp(like, text) == 0) {
+    word_of(like)->refs++;
+    *dst = like;
+  } else {
+    ctl_word_set(c, dst, text);
+  }
+}
+
 void ctl_word_set(struct bt_control *c, const char **dst, const char *text) {
   if (*dst == text || bt_streq(*dst, text))
     return;

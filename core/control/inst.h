@@ -84,5 +84,7 @@ static inline struct ctl_inst *ctl_beside(const struct ctl_inst *inst) { return 
 /* ---- words: texts kept once, as long as somebody has them ---- */
 
 void ctl_word_set(struct bt_control *c, const char **dst, const char *text); /* gives the old one back; NULL: none */
+/* As ctl_word_set; like: a word that is likely to be the same, or NULL. */
+void ctl_word_like(struct bt_control *c, const char **dst, const char *like, const char *text);
 
 #endif

@@ -50,7 +50,9 @@ struct ctl_service *ctl_service_find(const struct ctl_app *app, const char *name
 struct ctl_service *ctl_service_get(struct ctl_app *app, const char *name); /* makes it where absent */
 void ctl_service_delete(struct ctl_service *service);                        /* without instances */
 struct ctl_inst *ctl_inst_new(struct ctl_service *service, struct ctl_spec *spec, int slot);
-struct ctl_inst *ctl_inst_attach(struct ctl_service *service, struct ctl_spec *spec, const char *id); /* of the store */
+struct ctl_inst *ctl_inst_alloc(const char *id); /* of nothing yet */
+void ctl_inst_free(struct bt_control *c, struct ctl_inst *inst);
+void ctl_inst_attach(struct ctl_service *service, struct ctl_spec *spec, struct ctl_inst *inst_steal); /* into the tables */
 void ctl_inst_delete(struct ctl_inst *inst);
 void ctl_inst_seat(struct ctl_inst *inst, struct ctl_node *node);   /* gives it a place and takes the node's resources */
 struct ctl_node *ctl_node_get(struct bt_control *c, const char *name);
@@ -67,8 +69,16 @@ void ctl_set_state(struct ctl_app *app, enum ctl_app_state state, const char *fm
 void ctl_wake(struct ctl_app *app, int64_t at_ms);
 const char *ctl_app_state_name(enum ctl_app_state state);
 
+/* ---- inst_row.c: stored instances, which wait for the last load ---- */
+int ctl_inst_load(struct bt_control *c, const char *text, size_t len, struct bt_err **err) BT_CHECK;
+void ctl_insts_loaded(struct bt_control *c);
+void ctl_waiting_free(struct bt_control *c);
+
 /* ---- forms.c: stored forms, which are what readers see ---- */
-json_t *ctl_inst_json(const struct ctl_inst *inst);
+json_t *ctl_inst_json(const struct ctl_inst *inst); /* inst_text.c, as the next two */
+char *ctl_inst_text(const struct ctl_inst *inst);   /* the same as text; the caller frees */
+char *ctl_inst_stored(const struct ctl_inst *inst); /* what is stored of it: without what is null, 0, false or empty */
+const char *ctl_health_name(int health);
 json_t *ctl_app_json(const struct ctl_app *app);
 json_t *ctl_rev_json(const struct ctl_rev *rev);
 char *ctl_rev_text(const struct ctl_rev *rev); /* its JSON; the model's text, which is the most of it, is not made again */

@@ -2,7 +2,7 @@
 
 #include "control/internal.h"
 
-/* Stored objects come in any order; apps and revisions are needed before instances, so instances wait for the last load. */
+/* Stored objects come in any order; apps and revisions are needed before instances, so instances wait for the last load: inst_row.c. */
 
 static void load_rollout(struct ctl_service *service, const json_t *o) {
   const json_t *roll = bt_json_obj(o, "rollout");
@@ -98,6 +98,8 @@ static int load_node(struct bt_control *c, const char *key, const json_t *o) {
 int bt_control_load(struct bt_control *c, const char *kind, const char *key, const char *value, size_t len, struct bt_err **err) {
   if (bt_streq(kind, "server"))
     return 0;
+  if (bt_streq(kind, "instance"))
+    return ctl_inst_load(c, value, len, err) ? bt_err_wrap(err, "stored %s", kind) : 0;
   BT_AUTO_JSON o = bt_json_parse(value, len, 128u << 20, 0, key, err);
   if (!o)
     return bt_err_wrap(err, "stored %s", kind);
@@ -106,8 +108,6 @@ int bt_control_load(struct bt_control *c, const char *kind, const char *key, con
     rc = load_app(c, o, err);
   else if (bt_streq(kind, "revision"))
     rc = load_revision(c, o, err);
-  else if (bt_streq(kind, "instance"))
-    bt_vec_push(&c->waiting, json_incref(o));
   else if (bt_streq(kind, "network") || bt_streq(kind, "volume"))
     rc = load_resource(c, bt_streq(kind, "volume") ? CTL_VOLUME : CTL_NETWORK, o);
   else if (bt_streq(kind, "secret") || bt_streq(kind, "config") || bt_streq(kind, "blob"))
@@ -125,94 +125,6 @@ int bt_control_load(struct bt_control *c, const char *kind, const char *key, con
   else if (bt_streq(kind, "meta"))
     c->instance_seq = (uint64_t)bt_json_int(o, "instances", 0);
   return rc;
-}
-
-/* ---- instances, when all else is there ---- */
-
-static void load_numbers(struct ctl_inst *inst, const json_t *o) {
-  inst->slot = (int)bt_json_int(o, "slot", 1);
-  inst->revision = (int)bt_json_int(o, "revision", 0);
-  inst->attempt = (int)bt_json_int(o, "attempt", 0);
-  inst->gen = (int)bt_json_int(o, "generation", 0);
-  inst->run = (int)bt_json_int(o, "run", 0);
-  inst->ready = bt_json_bool(o, "ready", false);
-  inst->leaving = bt_json_bool(o, "leaving", false);
-  inst->struck = bt_json_bool(o, "struck", false);
-  inst->restarting = bt_json_bool(o, "restarting", false);
-  inst->ended = bt_json_bool(o, "ended", false);
-  const struct bt_control *c = inst->service->app->control;
-  inst->draining = bt_json_bool(o, "draining", false);
-  inst->created_ms = ctl_from_wall(c, ctl_get_time(o, "created_at"));
-  inst->assigned_ms = ctl_from_wall(c, ctl_get_time(o, "assigned_at"));
-  inst->begun_ms = ctl_from_wall(c, ctl_get_time(o, "begun_at"));
-}
-
-/* Of most nothing of it is known, and then it takes no room. */
-static void load_seen(struct bt_control *c, struct ctl_inst *inst, const json_t *o) {
-  json_t *ports = bt_json_arr(o, "ports");
-  struct ctl_seen seen;
-  memset(&seen, 0, sizeof seen); /* all of it: it is compared */
-  bt_str_set(&seen.error, bt_json_str(o, "error"));
-  bt_str_set(&seen.container_id, bt_json_str(o, "container_id"));
-  ctl_word_set(c, &seen.image_id, bt_json_str(o, "image_id"));
-  bt_str_set(&seen.ip, bt_json_str(o, "ip"));
-  bt_str_set(&seen.co_network, bt_json_str(o, "co_network"));
-  seen.ports = json_array_size(ports) ? json_deep_copy(ports) : NULL;
-  seen.exit_code = (int)bt_json_int(o, "exit_code", 0);
-  seen.restarts = (int)bt_json_int(o, "restarts", 0);
-  seen.failures = (int)bt_json_int(o, "failures", 0);
-  seen.failures_before = (int)bt_json_int(o, "failures_before", 0);
-  seen.oom = bt_json_bool(o, "oom", false);
-  seen.lasting = bt_json_bool(o, "lasting", false);
-  seen.drain_by_ms = ctl_from_wall(c, ctl_get_time(o, "drain_by"));
-  seen.started_ms = ctl_get_time(o, "started_at");
-  seen.ready_ms = ctl_from_wall(c, ctl_get_time(o, "ready_at"));
-  seen.finished_ms = ctl_from_wall(c, ctl_get_time(o, "finished_at"));
-  seen.next_start_ms = ctl_get_time(o, "next_start");
-  if (memcmp(&seen, &ctl_nothing_seen, sizeof seen) != 0)
-    *ctl_see(inst) = seen;
-}
-
-/* The spec it was made of: the target's where the hash is the same, so that old revisions need not stay for it. */
-static struct ctl_spec *spec_of(struct ctl_app *app, const char *service, const char *hash, int revision) {
-  struct ctl_spec *spec = ctl_spec_find(app->target, service);
-  if (spec && bt_streq(spec->hash, hash))
-    return spec;
-  struct ctl_rev *rev = ctl_rev_find(app, revision);
-  for (size_t i = app->revs.len; !rev && i-- > 0;)
-    if (bt_streq(bt_json_str(bt_json_obj(app->revs.items[i]->pins, service), "hash"), hash))
-      rev = app->revs.items[i];
-  if (!rev || ctl_rev_load(rev, NULL))
-    return NULL;
-  return ctl_spec_find(rev, service);
-}
-
-static void load_instance(struct bt_control *c, const json_t *o) {
-  struct ctl_app *app = ctl_app_find(c, bt_json_str_or(o, "namespace", "default"), bt_json_str_or(o, "app", ""));
-  const char *name = bt_json_str_or(o, "service", ""), *id = bt_json_str(o, "instance");
-  struct ctl_spec *spec =
-      app && id ? spec_of(app, name, bt_json_str(o, "hash"), (int)bt_json_int(o, "revision", 0)) : NULL;
-  if (!spec)
-    return; /* its app is gone: the node removes what the server does not know */
-  if (!spec->hash)
-    ctl_touch_rev(spec->rev);
-  ctl_spec_hash(spec);
-  struct ctl_inst *inst = ctl_inst_attach(ctl_service_get(app, name), spec, id);
-  load_numbers(inst, o);
-  load_seen(c, inst, o);
-  ctl_word_set(c, &inst->reason, bt_json_str(o, "reason"));
-  enum bt_state state = BT_ST_PENDING;
-  bt_state_parse(bt_json_str(o, "state"), &state);
-  inst->state = (uint8_t)state;
-  inst->health = (uint8_t)ctl_health_of(bt_json_str(o, "health"));
-  const char *node = bt_json_str(o, "node");
-  if (node)
-    ctl_inst_seat(inst, ctl_node_get(c, node));
-  /* From now on it keeps this revision, so it must be found there again when its own is forgotten. */
-  if (inst->revision != spec->rev->number) {
-    inst->revision = spec->rev->number;
-    ctl_touch_inst(inst);
-  }
 }
 
 static void load_specs(struct ctl_app *app) {
@@ -234,10 +146,6 @@ void bt_control_loaded(struct bt_control *c, uint64_t revision) {
   c->call_seq = revision << 20;
   for (struct bt_map_iter it = bt_map_iter(c->apps); bt_map_next(&it);)
     load_specs(it.value);
-  bt_vec_each(&c->waiting, o) {
-    load_instance(c, *o);
-    json_decref(*o);
-  }
-  bt_vec_free(&c->waiting);
+  ctl_insts_loaded(c);
   c->wake_ms = 0;
 }

@@ -20,10 +20,10 @@ static char *stored_revision(const struct bt_control *c, const char *key) {
 }
 
 /* "ns/id" */
-static json_t *stored_instance(const struct bt_control *c, const char *key) {
+static char *stored_instance(const struct bt_control *c, const char *key) {
   const char *slash = strchr(key, '/');
   const struct ctl_inst *inst = slash ? ctl_inst_find(c, slash + 1) : NULL;
-  return inst ? ctl_inst_json(inst) : NULL;
+  return inst ? ctl_inst_text(inst) : NULL;
 }
 
 static json_t *stored_resource(const struct bt_control *c, const char *kind, const char *key) {
@@ -47,10 +47,10 @@ char *bt_control_stored(const struct bt_control *c, const char *kind, const char
     return bt_strdup(ctl_event_text(c, strtoull(key, NULL, 16)));
   if (bt_streq(kind, "revision"))
     return stored_revision(c, key);
-  BT_AUTO_JSON value = NULL;
   if (bt_streq(kind, "instance"))
-    value = stored_instance(c, key);
-  else if (bt_streq(kind, "app"))
+    return stored_instance(c, key);
+  BT_AUTO_JSON value = NULL;
+  if (bt_streq(kind, "app"))
     value = stored_app(c, key);
   else if (bt_streq(kind, "network") || bt_streq(kind, "volume"))
     value = stored_resource(c, kind, key);

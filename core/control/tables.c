@@ -24,8 +24,7 @@ struct ctl_app *ctl_app_new(struct bt_control *c, const char *ns, const char *na
   return app;
 }
 
-static void inst_free(struct ctl_inst *inst) {
-  struct bt_control *c = inst->service->app->control;
+void ctl_inst_free(struct bt_control *c, struct ctl_inst *inst) {
   struct ctl_seen *seen = inst->seen;
   ctl_word_set(c, &inst->reason, NULL);
   if (seen) {
@@ -40,7 +39,7 @@ static void inst_free(struct ctl_inst *inst) {
 }
 
 static void service_free(struct ctl_service *service) {
-  bt_vec_each(&service->insts, inst) inst_free(*inst);
+  bt_vec_each(&service->insts, inst) ctl_inst_free(service->app->control, *inst);
   bt_vec_free(&service->insts);
   ctl_jobs_free(&service->jobs);
   free(service->name);
@@ -155,18 +154,21 @@ static void instance_id(const struct ctl_service *service, int slot, uint64_t se
     bt_buf_addc(out, letters[(x >> shift) & 31]);
 }
 
-struct ctl_inst *ctl_inst_attach(struct ctl_service *service, struct ctl_spec *spec, const char *id) {
-  struct bt_control *c = service->app->control;
+struct ctl_inst *ctl_inst_alloc(const char *id) {
   size_t n = strlen(id) + 1;
   struct ctl_inst *inst = bt_calloc(1, sizeof *inst + n);
-  inst->service = service;
-  inst->spec = spec;
   memcpy(inst->id, id, n);
   inst->seat = BT_FLEET_NONE;
+  return inst;
+}
+
+void ctl_inst_attach(struct ctl_service *service, struct ctl_spec *spec, struct ctl_inst *inst) {
+  struct bt_control *c = service->app->control;
+  inst->service = service;
+  inst->spec = spec;
   spec->rev->uses++;
   bt_vec_push(&service->insts, inst);
   ctl_index_add(&c->instances, inst);
-  return inst;
 }
 
 struct ctl_inst *ctl_inst_new(struct ctl_service *service, struct ctl_spec *spec, int slot) {
@@ -177,7 +179,8 @@ struct ctl_inst *ctl_inst_new(struct ctl_service *service, struct ctl_spec *spec
     instance_id(service, slot, c->instance_seq++, &id);
   } while (ctl_inst_find(c, id.data));
   c->seq_unsaved = true;
-  struct ctl_inst *inst = ctl_inst_attach(service, spec, id.data);
+  struct ctl_inst *inst = ctl_inst_alloc(id.data);
+  ctl_inst_attach(service, spec, inst);
   inst->slot = slot;
   inst->revision = spec->rev->number;
   inst->gen = service->gen;
@@ -213,7 +216,7 @@ void ctl_inst_delete(struct ctl_inst *inst) {
   ctl_del(c, "instance", key);
   ctl_index_drop(&c->instances, inst);
   ctl_dirty(service->app);
-  inst_free(inst);
+  ctl_inst_free(c, inst);
 }
 
 void ctl_inst_seat(struct ctl_inst *inst, struct ctl_node *node) {

@@ -253,6 +253,12 @@ struct ctl_check {
 
 struct ctl_update; /* update.c */
 
+/* A stored instance, and the names of what it belongs to, which may not be loaded yet: words. */
+struct ctl_waiting {
+  struct ctl_inst *inst;
+  const char *ns, *app, *service, *hash, *node; /* the last two may be NULL */
+};
+
 struct bt_control {
   char *server_id;
   int keep_revisions, keep_events;
@@ -290,7 +296,7 @@ struct bt_control {
   struct bt_map *asked;     /* id of a call of a source or of an update -> "ns/app" (char *) */
   struct bt_map *drains;    /* id of a call -> instance id (char *) */
   json_t *lb;               /* what the load balancer said last: args of lb.report; NULL: nothing yet */
-  BT_VEC(json_t *) waiting; /* stored instances and apps that wait for the last load: see load.c */
+  BT_VEC(struct ctl_waiting) waiting; /* stored instances that wait for the last load: inst_row.c */
   uint64_t requests, steps;
   int64_t wake_ms; /* of the apps, as far as known; a tick at it looks again */
   char *scratch;   /* text lent by bt_control_get */

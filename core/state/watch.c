@@ -7,7 +7,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 
-enum { default_keep = 10000, bytes_each = 256, first_room = 64, fresh = 64 };
+enum { default_keep = 10000, bytes_each = 256, first_room = 64, fresh = BT_FEED_FRESH };
 
 /* Counted, since a callback may add entries and so push out the one it looks at. */
 struct item {
@@ -73,7 +73,6 @@ static struct item *item_new(uint64_t revision, const char *kind, const char *ke
   memcpy(item->name + kind_len, key, key_len);
   item->refs = 1;
   item->revision = revision;
-  item->deleted = !value;
   item->text = bt_strdup(value);
   return item;
 }
@@ -177,13 +176,14 @@ static void grow(struct bt_feed *feed) {
   feed->room = room;
 }
 
-void bt_feed_add(struct bt_feed *feed, uint64_t revision, const char *kind, const char *key, const char *value) {
+static void add(struct bt_feed *feed, uint64_t revision, const char *kind, const char *key, const char *value, bool deleted) {
   BT_ASSERT(revision >= feed->latest);
   if (!feed->started)
     bt_feed_start(feed, revision ? revision - 1 : 0);
   if (feed->next - feed->first == feed->room && feed->room < feed->keep)
     grow(feed);
   struct item *item = item_new(revision, kind, key, value);
+  item->deleted = deleted;
   size_t bytes = bytes_of(item);
   while (feed->first < feed->next && (feed->next - feed->first == feed->room || feed->bytes + bytes > feed->max_bytes))
     drop_first(feed);
@@ -194,6 +194,15 @@ void bt_feed_add(struct bt_feed *feed, uint64_t revision, const char *kind, cons
   supersede(feed, item);
   if (item->number >= feed->first + fresh)
     age(feed, item->number - fresh);
+}
+
+void bt_feed_add(struct bt_feed *feed, uint64_t revision, const char *kind, const char *key, const char *value) {
+  add(feed, revision, kind, key, value, !value);
+}
+
+void bt_feed_add_unread(struct bt_feed *feed, uint64_t revision, const char *kind, const char *key) {
+  BT_ASSERT(feed->source);
+  add(feed, revision, kind, key, NULL, false);
 }
 
 void bt_feed_pass(struct bt_feed *feed, uint64_t revision) {

@@ -11,6 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define BT_FEED_FRESH 64 /* entries that keep their texts */
+
 struct bt_feed;
 struct bt_watcher;
 
@@ -38,6 +40,9 @@ void bt_feed_read_from(struct bt_feed *feed, bt_feed_source *source, void *arg);
 void bt_feed_free(struct bt_feed **feed);
 /* Appends after the commit is durable. Copies. Entries of kind "event" are taken to have a key of their own each. */
 void bt_feed_add(struct bt_feed *feed, uint64_t revision, const char *kind, const char *key, const char *value);
+/* As bt_feed_add of an object that is there, but its text is read from the source when somebody asks for it. What more than
+ * BT_FEED_FRESH entries follow at once needs no text of its own. */
+void bt_feed_add_unread(struct bt_feed *feed, uint64_t revision, const char *kind, const char *key);
 uint64_t bt_feed_latest(const struct bt_feed *feed); /* revision of the newest commit */
 /* A commit that no watcher may see: who resumes after its revision has missed nothing. */
 void bt_feed_pass(struct bt_feed *feed, uint64_t revision);
