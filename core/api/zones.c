@@ -38,6 +38,10 @@ json_t *bt_zones_of_model(const json_t *model) {
     const char *zone = bt_json_str(bt_json_obj(bt_json_obj(service, "x-berth"), "job"), "time_zone");
     if (zone)
       json_array_append_new(names, bt_json_string(zone));
+    size_t i;
+    json_t *at;
+    json_array_foreach(bt_json_arr(bt_json_obj(bt_json_obj(service, "x-berth"), "autoscale"), "schedules"), i, at)
+        if (bt_json_str(at, "time_zone")) json_array_append_new(names, bt_json_string(bt_json_str(at, "time_zone")));
   }
   return names;
 }

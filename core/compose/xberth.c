@@ -22,7 +22,10 @@ const char *const bt_xberth_keys[] = {
     "maintenance.body", "maintenance.retry_after", "maintenance.allow", "accept_proxy", "client_address", "update", "update_interval",
     "placement", "placement.strategy", "placement.require", "placement.prefer", "prefer.rule", "placement.affinity", "placement.anti_affinity", "affinity.service",
     "affinity.app", "affinity.namespace", "affinity.topology", "affinity.required", "placement.spread", "spread.max_skew", "placement.tolerations", "tolerations.key",
-    "tolerations.value", "placement.priority", "placement.gang", "disruption", "disruption.max_unavailable", "disruption.min_available", NULL};
+    "tolerations.value", "placement.priority", "placement.gang", "disruption", "disruption.max_unavailable", "disruption.min_available",
+    "autoscale", "autoscale.min", "autoscale.max", "autoscale.interval", "autoscale.tolerance", "autoscale.metrics", "metrics.cpu", "metrics.memory", "metrics.query",
+    "metrics.lua", "metrics.name", "metrics.plugin", "metrics.target", "metrics.per", "metrics.activation", "autoscale.up", "autoscale.down", "up.stabilization", "up.limits",
+    "limits.percent", "limits.instances", "limits.period", "up.select", "autoscale.schedules", "schedules.start", "schedules.end", NULL};
 
 void bt_xberth_wrong(struct bt_load *load, const struct bt_yaml *n, const struct bt_place *place, const char *wanted) {
   BT_AUTO_FREE char *where = bt_place_text(place);
@@ -221,7 +224,7 @@ static void update(struct bt_load *load, struct bt_yaml *xberth, const struct bt
 }
 
 void bt_compose_check_xberth(struct bt_load *load, struct bt_yaml *xberth, const char *service) {
-  static const char *const keys[] = {"probes", "job", "placement", "disruption", "progress_deadline", "routes", "update", "update_interval", NULL},
+  static const char *const keys[] = {"probes", "job", "placement", "disruption", "progress_deadline", "routes", "update", "update_interval", "autoscale", NULL},
                            *const kinds[] = {"readiness", "liveness", "startup", NULL};
   struct bt_place top = {NULL, "", 0};
   const struct bt_place *of = BT_PLACE_KEY(BT_PLACE_KEY(&top, "services"), service);
@@ -235,6 +238,8 @@ void bt_compose_check_xberth(struct bt_load *load, struct bt_yaml *xberth, const
     bt_xberth_placement(load, bt_yaml_get(xberth, "placement"), BT_PLACE_KEY(here, "placement"));
   if (bt_yaml_get(xberth, "disruption"))
     bt_xberth_disruption(load, bt_yaml_get(xberth, "disruption"), BT_PLACE_KEY(here, "disruption"));
+  if (bt_yaml_get(xberth, "autoscale"))
+    bt_xberth_autoscale(load, bt_yaml_get(xberth, "autoscale"), service, BT_PLACE_KEY(here, "autoscale"));
   if (bt_yaml_get(xberth, "progress_deadline")) /* without it control takes the health check's times into account */
     bt_xberth_duration(load, xberth, "progress_deadline", 1000000000, "10m0s", here);
   if (bt_yaml_get(xberth, "routes"))

@@ -29,6 +29,9 @@ void bt_xberth_disruption(struct bt_load *load, struct bt_yaml *disruption, cons
 /* xberth_job.c: checks and completes x-berth.job of a service in place. */
 void bt_xberth_job(struct bt_load *load, struct bt_yaml *job, const struct bt_place *place);
 
+/* xberth_autoscale.c: checks and completes x-berth.autoscale of a service in place. */
+void bt_xberth_autoscale(struct bt_load *load, struct bt_yaml *autoscale, const char *service, const struct bt_place *place);
+
 /* xberth_placement.c: checks and completes x-berth.placement of a service in place. */
 void bt_xberth_placement(struct bt_load *load, struct bt_yaml *placement, const struct bt_place *place);
 

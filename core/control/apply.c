@@ -263,9 +263,75 @@ static void finish_or_same(struct bt_control *c, struct ctl_draft *d, const stru
   ctl_reply(c, request->id, ctl_apply_result(app, ctl_rev_latest(app)->number, false, plan));
 }
 
+/* ---- scale of services that scale by themselves: the number is set within its bounds, and goes on from there; no revision is made ---- */
+
+struct by_hand {
+  json_t *plan, *others; /* others: services whose number is the file's */
+  bool any;
+};
+
+static void add_step(json_t *plan, const char *name, int from, int to) {
+  BT_AUTO_FREE char *reason = bt_asprintf(from == to ? "it has %d" : "scaled from %d to %d; it goes on by its load from there", from, to);
+  json_t *e = json_object();
+  bt_json_set_str(e, "action", from == to ? "keep" : "scale");
+  bt_json_set_str(e, "kind", "service");
+  bt_json_set_str(e, "name", name);
+  bt_json_set_str(e, "reason", reason);
+  bt_json_set(e, "changes", json_array());
+  bt_json_set_int(e, "instances", to);
+  json_array_append_new(plan, e);
+}
+
+static int part(const struct ctl_app *app, const struct bt_request *request, struct by_hand *out, struct bt_err **err) {
+  const char *name;
+  json_t *n;
+  json_object_foreach(bt_json_obj(request->args, "services"), name, n) {
+    const struct ctl_service *service = ctl_service_find(app, name);
+    bool follows = service && service->spec && ctl_scales(service) && json_is_integer(n);
+    if (!follows || (json_integer_value(n) == 0 && service->spec->service->autoscale->min > 0)) { /* 0 switches it off: by the file */
+      json_object_set(out->others, name, n);
+      continue;
+    }
+    if (ctl_scale_check(service, json_integer_value(n), err))
+      return -1;
+    add_step(out->plan, name, ctl_replicas(service), (int)json_integer_value(n));
+    out->any = true;
+  }
+  return 0;
+}
+
+static void set_by_hand(const struct ctl_app *app, const struct bt_request *request, const json_t *others) {
+  const char *name;
+  json_t *n;
+  json_object_foreach(bt_json_obj(request->args, "services"), name, n) if (!json_object_get(others, name))
+      ctl_scale_by_hand(ctl_service_find(app, name), (int)json_integer_value(n), request->actor);
+}
+
+/* True where nothing is left to do. */
+static bool scale_by_hand(struct bt_control *c, struct ctl_app *app, const struct bt_request *request, json_t *others) {
+  BT_AUTO_ERR err = NULL;
+  BT_AUTO_JSON plan = json_array();
+  struct by_hand hand = {.plan = plan, .others = others};
+  if (part(app, request, &hand, &err)) {
+    ctl_reply_err(c, request->id, bt_err_code(err), "%s", bt_err_message(err));
+    return true;
+  }
+  if (hand.any && json_object_size(others) > 0) {
+    ctl_reply_err(c, request->id, BT_INVALID, "of these services some scale by themselves and others do not: scale them one after the other");
+    return true;
+  }
+  if (!hand.any)
+    return false;
+  if (!request->dry_run)
+    set_by_hand(app, request, others);
+  ctl_reply(c, request->id, ctl_apply_result(app, ctl_rev_latest(app)->number, false, bt_steal(plan)));
+  return true;
+}
+
 void ctl_scale(struct bt_control *c, const struct bt_request *request) {
   struct ctl_app *app = app_of(c, request);
-  if (!app)
+  BT_AUTO_JSON others = json_object();
+  if (!app || scale_by_hand(c, app, request, others))
     return;
   BT_AUTO_ERR err = NULL;
   struct ctl_draft d = {0};

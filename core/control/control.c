@@ -56,6 +56,7 @@ void bt_control_free(struct bt_control **control) {
   for (size_t i = 0; i < BT_COUNT(maps); i++)
     bt_map_free(maps[i]);
   ctl_index_free(&c->instances);
+  bt_vec_free(&c->scaled);
   bt_fleet_free(&c->fleet);
   ctl_judge_forget(c, NULL);
   ctl_settings_free(c);
@@ -114,7 +115,10 @@ static void start(struct bt_control *c) {
     struct ctl_rev *latest = ctl_rev_latest(app);
     if (latest && latest->state == CTL_REV_RESOLVING && app->state != CTL_APP_REMOVING)
       ctl_resolve_begin(latest);
-    bt_vec_each(&app->services, service) ctl_jobs_bring_back(*service, c->now_ms);
+    bt_vec_each(&app->services, service) {
+      ctl_jobs_bring_back(*service, c->now_ms);
+      ctl_autoscale_bring_back(*service, c->now_ms);
+    }
     ctl_dirty(app);
     ctl_update_plan(app);
   }
@@ -157,6 +161,7 @@ static void wake_apps(struct bt_control *c) {
       c->wake_ms = BT_MIN(c->wake_ms, app->wake_ms);
     ctl_update_wake(app);
   }
+  ctl_autoscale_wake(c);
   ctl_res_retry(c);
   c->sources_due = true;
 }

@@ -141,6 +141,10 @@ struct bt_send {
  * "source.status" {repository, commit, state, context, description} -> {}
  * "lb.drain"      {instance, grace_ms} -> anything: no load balancer has an open request of it any more, or its time is over
  * "image.tags"    {image} -> {"tags": […]}
+ * "metrics.read"  {services: {"ns/app/service": {namespace, app, service, usage: bool, metrics: {"0": {name, query, plugin or absent} or {name, lua}},
+ *                 now: {current, ready, starting, min, max, request_cpus, request_memory}}}}
+ *                 -> {services: {"ns/app/service": {usage: {instance: {cpus (since the question before; absent at the first), memory}} or usage_error,
+ *                    metrics: {"0": {value: number, of Lua null for no opinion} or {error: sentence}}}}}: of services that scale by themselves
  * "app.update"    the request of that name, to be sent through the admission -> its result
  * "image.build"   {namespace, app, service, build: canonical build object, tags: […], force: bool, secrets: [{id, key}]}
  *                 -> {"pinned": "sha256:…", "digest": …}; the node reads the secrets' values by their keys */

@@ -27,7 +27,9 @@ static int kept(const struct ctl_service *service) {
 /* How many places a step of the plan asks for. What an update replaces goes first, unless its order says otherwise. */
 static int wanted(struct trial *t, const struct ctl_draft *d, struct ctl_spec *spec, const char *action) {
   struct ctl_service *service = ctl_service_find(d->app, spec->service->name);
-  int replicas = spec->service->mode == BT_MODE_GLOBAL ? (int)ctl_fleet_hosts(spec) : spec->service->replicas;
+  int replicas = spec->service->mode == BT_MODE_GLOBAL                        ? (int)ctl_fleet_hosts(spec)
+                 : service && service->spec && ctl_scales(service) ? ctl_replicas(service)
+                                                                  : spec->service->replicas;
   if (!service || bt_streq(action, "create"))
     return replicas;
   if (bt_streq(action, "scale"))

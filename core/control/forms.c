@@ -71,6 +71,8 @@ json_t *ctl_service_roll_json(const struct ctl_service *service) {
   bt_json_set(o, "rollout", roll_json(service));
   bt_json_set_int(o, "generation", service->gen);
   set_flag(o, "moved", service->moved);
+  if (service->scaler)
+    bt_json_set(o, "autoscale", ctl_scaler_json(service));
   if (service->jobs)
     bt_json_set(o, "job", ctl_jobs_json(service));
   return o;

@@ -328,6 +328,27 @@ bool ctl_drain_done(struct bt_control *c, uint64_t call); /* false: it is no cal
 void ctl_drains_check(struct ctl_app *app);               /* those whose time is over */
 void ctl_drains_resume(struct bt_control *c);             /* after a start */
 
+/* ---- autoscale.c ---- */
+/* How many instances there are to be: the file's number, or what its load asks for. Of a job its completions. */
+int ctl_replicas(const struct ctl_service *service);
+int ctl_concurrency(const struct ctl_service *service, int otherwise); /* of a job: how many attempts at a time; otherwise: as the file says */
+bool ctl_scales(const struct ctl_service *service);                    /* its number is not the file's */
+/* By so many its number grew just now: until their deadline is over they may be missing. */
+int ctl_scaler_grows(const struct ctl_service *service);
+void ctl_scaler_free(struct ctl_service *service);
+void ctl_autoscale_settle(struct ctl_service *service); /* at each look at its app: bounds and schedules hold at once */
+void ctl_autoscale_wake(struct bt_control *c);          /* asks about those that are due; lowers c->wake_ms to the next */
+bool ctl_autoscale_done(struct bt_control *c, const struct bt_input *in); /* false: it is no call of ours */
+int ctl_scale_check(const struct ctl_service *service, long long n, struct bt_err **err) BT_CHECK; /* whether somebody may set it so */
+void ctl_scale_by_hand(struct ctl_service *service, int n, const char *actor);
+void ctl_autoscale_bring_back(struct ctl_service *service, int64_t now_ms);
+/* autoscale_forms.c */
+json_t *ctl_scaler_json(const struct ctl_service *service); /* stored */
+void ctl_scaler_load(struct ctl_service *service, const json_t *stored);
+json_t *ctl_autoscale_view(const struct ctl_service *service); /* objects.md; NULL where it does not scale */
+/* A sentence for "why"; NULL where it does not scale. The caller frees. */
+char *ctl_autoscale_words(const struct ctl_service *service, int64_t *since_ms, const char **code);
+
 /* ---- views.c ---- */
 struct ctl_service *ctl_service_named(const struct bt_control *c, const char *ns, const char *name, struct bt_err **err);
 

@@ -17,6 +17,7 @@ static void load_rollout(struct ctl_service *service, const json_t *o) {
   service->gen = (int)bt_json_int(o, "generation", 0);
   service->moved = bt_json_bool(o, "moved", false);
   ctl_jobs_load(service, bt_json_obj(o, "job"));
+  ctl_scaler_load(service, bt_json_obj(o, "autoscale"));
 }
 
 static struct ctl_app *app_of(struct bt_control *c, const json_t *o) {

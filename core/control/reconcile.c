@@ -308,7 +308,7 @@ static bool service_well(const struct ctl_service *service) {
   if (service->spec->recurs)
     return true; /* its runs come and go */
   bt_vec_each(&service->insts, inst) if (!(*inst)->leaving && ctl_inst_current(*inst)) well += (*inst)->ready || ctl_inst_done(*inst);
-  return well >= ctl_wanted(service);
+  return well >= ctl_wanted(service) - ctl_scaler_grows(service);
 }
 
 static void deployed(struct ctl_app *app) {
@@ -402,6 +402,7 @@ static void reconcile_removing(struct ctl_app *app) {
 
 static void reconcile_service(struct ctl_service *service) {
   bt_str_set(&service->blocked, NULL);
+  ctl_autoscale_settle(service);
   if (bt_service_is_job(service->spec->service)) {
     ctl_job_step(service);
   } else {

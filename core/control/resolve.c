@@ -294,7 +294,7 @@ static bool asked_done(struct bt_control *c, const struct bt_input *in) {
 }
 
 void ctl_call_done(struct bt_control *c, const struct bt_input *in) {
-  if (ctl_drain_done(c, in->call) || asked_done(c, in))
+  if (ctl_drain_done(c, in->call) || ctl_autoscale_done(c, in) || asked_done(c, in))
     return;
   struct ctl_call *call = take_call(c, in->call);
   if (!call)

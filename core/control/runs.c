@@ -125,7 +125,7 @@ static void step_round(const struct round *r, struct bt_job_out *out) {
   bt_jobs_step(
       &(struct bt_job_in){
           .completions = s->replicas,
-          .max_concurrent = s->max_concurrent,
+          .max_concurrent = ctl_concurrency(service, s->max_concurrent),
           .max_attempts = max_attempts(s),
           .policy_delay_ms = s->restart.delay_ms,
           .insts = views,

@@ -42,6 +42,7 @@ static void service_free(struct ctl_service *service) {
   bt_vec_each(&service->insts, inst) ctl_inst_free(service->app->control, *inst);
   bt_vec_free(&service->insts);
   ctl_jobs_free(&service->jobs);
+  ctl_scaler_free(service);
   free(service->name);
   free(service->note);
   free(service->blocked);

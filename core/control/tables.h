@@ -111,6 +111,8 @@ struct ctl_jobs {
   bool expired;
 };
 
+struct ctl_scaler; /* autoscale.h */
+
 struct ctl_service {
   struct ctl_app *app;
   char *name;
@@ -118,6 +120,7 @@ struct ctl_service {
   BT_VEC(struct ctl_inst *) insts;
   struct bt_rollout roll;
   struct ctl_jobs *jobs; /* NULL where there is nothing to remember */
+  struct ctl_scaler *scaler; /* NULL where its number does not follow anything */
   char *note;       /* why its rollout is as it is; NULL */
   char *blocked;    /* what it waits for in vain, as of the last look; NULL */
   int gen;          /* restart generation */
@@ -286,6 +289,7 @@ struct bt_control {
   struct bt_map *sources;   /* "ns/app" -> ctl_source */
   struct bt_map *kv;        /* "plugin/key" -> value */
   struct bt_map *zones;     /* name -> ctl_zone: time zones of schedules */
+  BT_VEC(struct ctl_service *) scaled; /* those with a scaler */
   bool clocked;             /* there are schedules: the wall clock is looked at now and then */
   struct ctl_event *events; /* ring of keep_events */
   size_t events_first, events_len;

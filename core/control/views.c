@@ -65,7 +65,7 @@ static const char *service_state(const struct ctl_service *service, struct tally
     return t.total > t.over ? "running" : service->spec->service->job.suspend ? "suspended" : "scheduled";
   if (bt_service_is_job(service->spec->service))
     return "completed";
-  int wanted = ctl_wanted(service);
+  int wanted = ctl_wanted(service) - ctl_scaler_grows(service);
   if (t.ready + t.completed < wanted)
     return "degraded";
   return wanted > 0 && t.completed >= wanted ? "completed" : "running";
@@ -102,6 +102,11 @@ static json_t *service_json(const struct ctl_service *service) {
   bt_json_set(o, "ports", ports_json(spec->service));
   bt_json_set_str(o, "restart", spec->service->restart.condition);
   json_t *job = ctl_jobs_view(service);
+  json_t *autoscale = ctl_autoscale_view(service);
+  if (autoscale)
+    bt_json_set(o, "autoscale", autoscale);
+  else
+    json_object_del(o, "autoscale");
   if (job)
     bt_json_set(o, "job", job);
   else

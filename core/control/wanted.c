@@ -18,6 +18,6 @@ int ctl_wanted(const struct ctl_service *service) {
   if (!service->spec)
     return 0;
   if (service->spec->service->mode != BT_MODE_GLOBAL)
-    return service->spec->service->replicas;
+    return ctl_replicas(service);
   return (int)ctl_fleet_hosts(service->spec) + held(service);
 }

@@ -175,6 +175,11 @@ static json_t *why_service(const struct ctl_service *service, const char *object
   BT_AUTO_FREE char *summary = service_words(service);
   add_reason(&a, summary, ctl_to_wall(service->app->control, service->roll.started_ms), bt_rollout_name(service->roll.state));
   add_gates(&a, service);
+  int64_t scaled_ms = 0;
+  const char *scale_code = NULL;
+  BT_AUTO_FREE char *scaled = ctl_autoscale_words(service, &scaled_ms, &scale_code);
+  if (scaled)
+    add_reason(&a, scaled, scaled_ms, scale_code);
   BT_AUTO_FREE char *hint = add_instances(&a, service);
   BT_AUTO_FREE char *next = service->roll.state == BT_RO_PAUSED ? go_back(service->app) : bt_steal(hint);
   add_source(&a, service->app->control, service->app->ns, service->app->name, &next);

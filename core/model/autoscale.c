@@ -18,7 +18,7 @@ const char *bt_scale_select_name(enum bt_scale_select select) { return select_na
 
 bool bt_scale_percent(const char *text, double *share) {
   char *end = NULL;
-  if (!text || !*text || !strchr("0123456789.", text[0]))
+  if (!text || !*text || !bt_streq(text + strspn(text, "0123456789."), "%"))
     return false;
   errno = 0;
   double v = strtod(text, &end);

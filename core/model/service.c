@@ -201,6 +201,33 @@ static void read_sharing(struct bt_service *s) {
     s->network_mode = bt_strdup(mode);
 }
 
+static bool asks_for(const struct bt_autoscale *a, enum bt_scale_source source) {
+  bt_vec_each(&a->metrics, m) if (m->source == source) return true;
+  return false;
+}
+
+/* A share of the request says nothing where none is made. */
+static int read_autoscale(struct bt_service *s, struct bt_err **err) {
+  if (bt_autoscale_parse(s->name, bt_json_obj(bt_json_obj(s->json, "x-berth"), "autoscale"), &s->autoscale, err))
+    return -1;
+  const struct bt_autoscale *a = s->autoscale;
+  if (a && a->vertical.on)
+    return bt_err_set(err, BT_INVALID, "service %s: x-berth.autoscale.vertical is not yet acted on by this server; remove it", s->name);
+  if (!a || !a->horizontal)
+    return 0;
+  if (s->mode == BT_MODE_GLOBAL || s->mode == BT_MODE_GLOBAL_JOB)
+    return bt_err_set(err, BT_INVALID, "service %s runs once per node (deploy.mode %s); x-berth.autoscale cannot say how often", s->name, bt_mode_name(s->mode));
+  if (s->container_name && a->max > 1)
+    return bt_err_set(err, BT_INVALID, "service %s: container_name \"%s\" allows one instance only, and x-berth.autoscale up to %d", s->name, s->container_name, a->max);
+  if (asks_for(a, BT_SCALE_CPU) && s->reserved.cpus <= 0 && s->limits.cpus <= 0)
+    return bt_err_set(err, BT_INVALID, "service %s: x-berth.autoscale goes by a share of the cpu, and the service has neither deploy.resources.reservations.cpus nor limits.cpus",
+                      s->name);
+  if (asks_for(a, BT_SCALE_MEMORY) && s->reserved.memory <= 0 && s->limits.memory <= 0)
+    return bt_err_set(err, BT_INVALID, "service %s: x-berth.autoscale goes by a share of the memory, and the service has neither deploy.resources.reservations.memory nor limits.memory",
+                      s->name);
+  return 0;
+}
+
 static int read_all(struct bt_service *s, struct bt_err **err) {
   const json_t *deploy = bt_json_obj(s->json, "deploy");
   s->image = bt_strdup(bt_json_str(s->json, "image"));
@@ -220,6 +247,8 @@ static int read_all(struct bt_service *s, struct bt_err **err) {
   if (read_auto_update(s, err))
     return -1;
   read_resources(s, deploy);
+  if (read_autoscale(s, err))
+    return -1;
   if (bt_devices_parse(s->name, s->json, &s->devices, err) ||
       bt_placement_parse(s->name, bt_json_obj(bt_json_obj(s->json, "x-berth"), "placement"), bt_json_obj(deploy, "placement"), &s->placement, err) ||
       refuse_placement(s, err) || bt_disruption_parse(s->name, bt_json_obj(bt_json_obj(s->json, "x-berth"), "disruption"), &s->disruption, err))
@@ -283,6 +312,7 @@ static void free_lists(struct bt_service *s) {
   bt_devices_free(&s->devices);
   bt_placement_free(&s->placement);
   bt_routes_free(&s->routes);
+  bt_autoscale_free(&s->autoscale);
 }
 
 void bt_service_free(struct bt_service **service) {

@@ -10,6 +10,7 @@
 
 #include "base/err.h"
 #include "base/vec.h"
+#include "model/autoscale.h"
 #include "model/device.h"
 #include "model/disruption.h"
 #include "model/job.h"
@@ -116,6 +117,7 @@ struct bt_service {
   struct bt_strs constraints; /* deploy.placement.constraints */
   struct bt_disruption disruption; /* x-berth.disruption */
   struct bt_placement placement; /* x-berth.placement, deploy.placement.preferences */
+  struct bt_autoscale *autoscale; /* x-berth.autoscale; NULL: none */
   int max_per_node;           /* deploy.placement.max_replicas_per_node; 0: any number */
 };
 

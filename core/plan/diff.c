@@ -132,7 +132,7 @@ static bool is_light(const char *path) {
       return true;
   }
   return is_scale(path) || bt_streq(path, "deploy") || (bt_starts(path, "x-") && !bt_starts(path, "x-berth")) ||
-         bt_starts(path, "x-berth.update") || bt_starts(path, "x-berth.job") || bt_starts(path, "x-berth.placement") ||
+         bt_starts(path, "x-berth.update") || bt_starts(path, "x-berth.autoscale") || bt_starts(path, "x-berth.job") || bt_starts(path, "x-berth.placement") ||
          bt_starts(path, "x-berth.disruption") || bt_starts(path, "x-berth.routes");
 }
 

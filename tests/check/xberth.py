@@ -137,6 +137,23 @@ cases += [placement(spread=[e]) for e in ({}, {"topology": "node"}, {"topology":
                                           {"topology": "node.pool", "max_skew": 2, "required": "off"}, {"topology": "node.pool", "max_skew": 2, "required": True}, {"topology": "node.pool", "required": False}, {"over": "x"})]
 cases += [placement(tolerations=[e]) for e in ({}, {"key": "a/b.c-d_E"}, {"key": "*"}, {"key": "*", "value": "x"}, {"key": "a b"}, {"key": ""}, {"key": "a" * 129}, {"key": 5}, {"key": "a", "value": 5}, {"key": "a", "value": True},
                                                {"key": "a", "value": ""}, {"key": "a", "value": None}, {"key": "a", "value": "x\ny"}, {"key": "a", "value": "x" * 129}, {"key": "a", "value": []}, {"key": "a", "effect": "x"})]
+def scale(**more):
+    return {"autoscale": {"max": 9, "metrics": [{"lua": "return 1"}], **more}}
+
+
+cases += [{"autoscale": a} for a in ({}, [], None, "x", {"max": 9}, {"metrics": [{"lua": "x"}]}, {"max": 9, "metrics": []}, {"max": 9, "schedules": []}, {"max": 9, "colour": 1, "metrics": [{"lua": "x"}]})]
+cases += [scale(min=n) for n in (0, 9, -1, "3", "x", 1.5, None)] + [scale(max=n) for n in (1, 0, 100000, 100001, "7", [])] + [scale(tolerance=n) for n in (0, 0.5, 1, 1.1, -1, "0.2", ".5", "x", "", None)]
+cases += [scale(interval=d) for d in ("1s", "24h", "x", [], "")] + [scale(metrics=m) for m in ({}, "x", [5], [None], [{}], [{"lua": "x", "query": "q"}], [{"lua": "x"}] * 16, [{"lua": "x"}] * 17, [{"colour": "x"}])]
+cases += [scale(metrics=[{"query": "q", "target": 1, **more}]) for more in ({}, {"target": 0.5}, {"target": -1}, {"target": "5"}, {"target": "x"}, {"target": None}, {"per": "total"}, {"per": "each"}, {"activation": 0},
+          {"activation": -1}, {"plugin": "p"}, {"plugin": ""}, {"plugin": 5}, {"plugin": "p" * 64}, {"name": "n"}, {"name": ""}, {"name": "n" * 61}, {"query": ""}, {"query": 5}, {"query": "q" * 16385}, {"query": "q" * 16384})]
+cases += [scale(metrics=[{"query": "q"}])] + [scale(metrics=[{"lua": "x", key: v}]) for key, v in (("target", 1), ("plugin", "p"), ("per", "total"), ("activation", 1))]
+cases += [scale(metrics=[{"memory": p}, {"lua": "x"}]) for p in ("70", "%", "x%", 70, "-5%", "1e2%", None, [])]
+cases += [scale(**{way: w}) for way in ("up", "down") for w in ({}, [], None, {"stabilization": "1h"}, {"stabilization": "x"}, {"select": "min"}, {"select": "most"}, {"limits": []}, {"limits": {}}, {"limits": [{"percent": 10}] * 5},
+          {"limits": [{}]}, {"limits": [{"percent": 10, "instances": 1}]}, {"limits": [{"percent": 10, "period": "1m"}, {"instances": "4"}]}, {"limits": [{"instances": 0}]}, {"limits": [{"percent": 1, "period": "x"}]}, {"colour": 1})]
+day = {"start": "0 8 * * 1-5", "end": "0 18 * * 1-5"}
+cases += [scale(schedules=w) for w in ([], {}, [{}], [None], [day], [{**day, "min": 5}], [{**day, "min": 0, "max": 0}], [{**day, "min": -1}], [{**day, "max": "x"}], [{"start": "@daily", "end": "@weekly", "min": 1}],
+          [{**day, "start": "@every 5m", "min": 1}], [{**day, "end": 5, "min": 1}], [{**day, "end": "", "min": 1}], [{"start": "@daily", "min": 1}], [{**day, "min": 1, "time_zone": "Europe/Berlin"}],
+          [{**day, "min": 1, "time_zone": "../x"}], [{**day, "min": 1, "time_zone": 5}], [{**day, "min": 1, "colour": 1}], [{**day, "min": 1}] * 17)]
 cases += [{"disruption": d} for d in ({}, [], None, {"x": 1})] + [{"disruption": {key: v}} for key in ("max_unavailable", "min_available") for v in
           (0, 1, 100000, 100001, -1, "3", "x", "", 1.5, "0%", "25%", "100%", "101%", "-5%", "2.5%", "%", "5 %", "0025%", "${N:-5}", None, [])]
 
