@@ -127,7 +127,7 @@ void bt_peek_close(struct bt_peek **peek) {
     return;
   if (p->process.pid > 0) {
     bt_spawn_kill(&p->process);
-    waitpid(p->process.pid, NULL, 0);
+    bt_spawn_reap(&p->process, 0, NULL);
   }
   bt_closep(&p->process.pidfd);
   bt_closep(&p->process.wire);

@@ -127,7 +127,7 @@ static void on_link_end(void *arg, const char *why) {
 }
 
 static bool reap(struct bt_remote *r, int options) {
-  if (!r->exited && waitpid(r->process.pid, &r->status, options) != 0) {
+  if (!r->exited && bt_spawn_reap(&r->process, options, &r->status)) {
     r->exited = true;
     bt_watch_free(&r->exit_watch);
   }

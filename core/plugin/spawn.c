@@ -1,11 +1,14 @@
 #include "config.h"
 #include "plugin/spawn.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pwd.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -22,7 +25,8 @@ enum {
   users = 1000,
   default_memory_mib = 256,
   default_files = 256,
-  default_processes = 64
+  default_processes = 64,
+  rounds = 100
 };
 
 char *bt_spawn_libexec(const char *name) {
@@ -96,8 +100,7 @@ static int run(const struct bt_strs *args, int wire, int err_fd, int report, pid
   sigemptyset(&none);
   posix_spawnattr_setsigdefault(&at, &all);
   posix_spawnattr_setsigmask(&at, &none);
-  posix_spawnattr_setpgroup(&at, 0);
-  posix_spawnattr_setflags(&at, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP);
+  posix_spawnattr_setflags(&at, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSID);
   char path[] = "PATH=" BT_COMMAND_PATH, lang[] = "LANG=C.UTF-8";
   char asan[] = "ASAN_OPTIONS=detect_leaks=0"; /* of sanitized builds: the leak checker wants ptrace */
   char *const env[] = {path, lang, asan, NULL};
@@ -176,3 +179,42 @@ int bt_spawn(const struct bt_isolation *isolation, const char *name, const char 
 }
 
 void bt_spawn_kill(const struct bt_process *process) { kill(-process->pid, SIGKILL); }
+
+/* proc(5): "pid (comm) state ppid pgrp session …"; comm may hold anything. -1: there is no such process any more. */
+static long session_of(pid_t pid) {
+  char path[40], text[512];
+  snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+  BT_AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
+  ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+  if (n <= 0)
+    return -1;
+  text[n] = '\0';
+  char state;
+  long ppid, group, session;
+  const char *end = strrchr(text, ')');
+  return end && sscanf(end + 1, " %c %ld %ld %ld", &state, &ppid, &group, &session) == 4 && state != 'Z' ? session : -1;
+}
+
+/* How many were killed. */
+static int kill_session(pid_t leader) {
+  DIR *dir = opendir("/proc");
+  int killed = 0;
+  for (struct dirent *e; dir && (e = readdir(dir));) {
+    long long pid;
+    if (bt_parse_i64(e->d_name, 2, INT32_MAX, &pid) && pid != leader && session_of((pid_t)pid) == leader)
+      killed += kill((pid_t)pid, SIGKILL) == 0;
+  }
+  if (dir)
+    closedir(dir);
+  return killed;
+}
+
+bool bt_spawn_reap(const struct bt_process *process, int options, int *status) {
+  siginfo_t info = {0};
+  /* It stays unreaped until the others are gone: as long as it is there, nobody else can have its number. */
+  if (waitid(P_PID, (id_t)process->pid, &info, WEXITED | WNOWAIT | options) == 0 && info.si_pid == 0)
+    return false;
+  for (int round = 0; round < rounds && kill_session(process->pid) > 0; round++)
+    ; /* who was just forking may have one more */
+  return waitpid(process->pid, status, options) != 0;
+}

@@ -45,5 +45,8 @@ int bt_spawn(const struct bt_isolation *isolation, const char *name, const char 
              struct bt_err **err) BT_CHECK;
 /* Kills the process and what it started in its group. */
 void bt_spawn_kill(const struct bt_process *process);
+/* Reaps it where it has ended; options as of waitpid. What it started and left behind is killed first, in whatever group it is: they cannot leave
+ * its session (helper/sandbox.c). Reads each process of the machine once: some 5 us each. True where it has ended. */
+bool bt_spawn_reap(const struct bt_process *process, int options, int *status);
 
 #endif

@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "plugin/spawn.h"
 #include "plugins/host.h"
 
 enum { skipped = 77 };
@@ -228,6 +229,41 @@ static void test_children(void) {
   ok(test_wait(!sleeper_runs()), "and the program ends with it");
 }
 
+static int processes_of(long long uid) {
+  BT_AUTO_FREE char *command = bt_asprintf("pgrep -c -U %lld", uid);
+  FILE *f = popen(command, "r");
+  int n = 0;
+  if (!f || fscanf(f, "%d", &n) != 1)
+    n = -1;
+  pclose(f);
+  return n;
+}
+
+/* A process that left its parents and its group is still of the session; and a fork bomb is over when its plug-in is. */
+static void test_escapes(void) {
+  load("bad_orphan", "");
+  TEST_CALL c = {0}, crash = {0}, bomb = {0};
+  test_send("bad", "escape", NULL, 5000, &c);
+  is_int(c.code, BT_OK, "it leaves a process behind");
+  ok(test_wait(system("pgrep -fx 'sleep 3599.75' >/dev/null") == 0), "which runs");
+  test_send("bad", "abort", NULL, 5000, &crash);
+  is_int(crash.code, BT_PLUGIN_CRASHED, "it crashes");
+  ok(test_wait(system("pgrep -fx 'sleep 3599.75' >/dev/null") != 0), "and what hid ends with it");
+  if (geteuid() != 0)
+    return; /* how many processes there may be is counted by user */
+  struct bt_plugin *bad = load("bad_orphan", "");
+  long long uid = 0, gid;
+  struct bt_isolation own = {.process = true};
+  ok(bt_spawn_user(&own, "bad", &uid, &gid, NULL) == 0, "its user is known");
+  test_send("bad", "fork", NULL, 20000, &bomb);
+  if (!bomb.done)
+    run_until(&bomb.done, 20000);
+  is_int(bomb.code, BT_PLUGIN_CRASHED, "a fork bomb hangs, and is ended");
+  good_works();
+  ok(test_wait(bt_plugin_status(bad) == BT_PLUGIN_OK), "the plug-in runs again");
+  ok(test_wait(processes_of(uid) == 1), "and alone");
+}
+
 static void test_flood(void) {
   load("bad_flood", "");
   TEST_CALL c = {0};
@@ -273,6 +309,7 @@ int main(int argc, char **argv) {
   test_outside();
   test_refusal();
   test_children();
+  test_escapes();
   test_flood();
   test_commands();
   test_free_server();

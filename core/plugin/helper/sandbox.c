@@ -60,6 +60,7 @@ static const int denied[] = {
     SYS_lookup_dcookie,  SYS_vhangup,          SYS_nfsservctl,        SYS_fanotify_init,
     SYS_move_pages,      SYS_migrate_pages,    SYS_mbind,             SYS_set_mempolicy,
     SYS_pidfd_getfd,     SYS_process_madvise,
+    SYS_setsid, /* by its session all that it started is found, and ended with it */
     SYS_memfd_create,    SYS_shmget, /* memory that no process shows as its own */
 #ifdef SYS_memfd_secret
     SYS_memfd_secret,
