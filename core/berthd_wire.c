@@ -245,6 +245,8 @@ static int open_agent(struct bt_daemon *d, struct bt_err **err) {
                                      .server_id = bt_executor_server_id(d->executor),
                                      .run_dir = d->config->run_dir,
                                      .labels = labels,
+                                     .devices = d->config->node.devices,
+                                     .resources = d->config->node.resources,
                                      .concurrency = (int)d->config->node.concurrency,
                                      .reserve_cpus = (double)d->config->node.reserve_nano_cpus / 1e9,
                                      .reserve_memory = d->config->node.reserve_memory,
@@ -263,6 +265,8 @@ static int open_agent(struct bt_daemon *d, struct bt_err **err) {
 static void tune_agent(struct bt_daemon *d) {
   BT_AUTO_JSON labels = labels_json(d->config->node.labels);
   struct bt_agent_options options = {.labels = labels,
+                                     .devices = d->config->node.devices,
+                                     .resources = d->config->node.resources,
                                      .concurrency = (int)d->config->node.concurrency,
                                      .reserve_cpus = (double)d->config->node.reserve_nano_cpus / 1e9,
                                      .reserve_memory = d->config->node.reserve_memory};

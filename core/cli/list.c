@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/size.h"
 #include "cli/cli.h"
 #include "cli/jobs.h"
 #include "cli/list.h"
@@ -64,6 +65,25 @@ static void add_ports(const json_t *ports, struct bt_buf *out) {
       bt_buf_addf(out, "%s->", json_string_value(published));
     bt_buf_addf(out, "%lld%s%s", bt_json_int(port, "target", 0), strcmp(protocol, "tcp") ? "/" : "",
                 strcmp(protocol, "tcp") ? protocol : "");
+  }
+}
+
+/* "device gpu 1/2, disk 3/40GiB" */
+static void add_room(const json_t *room, struct bt_buf *out) {
+  const char *name;
+  json_t *item;
+  char used[32], of[32];
+  json_object_foreach((json_t *)(uintptr_t)room, name, item) {
+    bool disk = bt_streq(name, "disk");
+    if (bt_json_int(item, "used", 0) == 0 && (disk || bt_streq(name, "pids")))
+      continue;
+    bt_buf_addf(out, "%s%s ", out->len ? ", " : "", name);
+    if (disk)
+      bt_buf_addf(out, "%s/%s", bt_size_format(bt_json_int(item, "used", 0), used), bt_json_int(item, "of", 0) ? bt_size_format(bt_json_int(item, "of", 0), of) : "?");
+    else if (bt_json_int(item, "of", -1) < 0)
+      bt_buf_addf(out, "%lld/?", bt_json_int(item, "used", 0));
+    else
+      bt_buf_addf(out, "%lld/%lld", bt_json_int(item, "used", 0), bt_json_int(item, "of", 0));
   }
 }
 
@@ -135,6 +155,10 @@ static void add_cell(struct bt_table *table, const struct bt_column *column, con
     return;
   case BT_CELL_PORTS:
     add_ports(value, &b);
+    bt_table_add(table, b.data ? b.data : "", BT_PLAIN);
+    return;
+  case BT_CELL_ROOM:
+    add_room(value, &b);
     bt_table_add(table, b.data ? b.data : "", BT_PLAIN);
     return;
   case BT_CELL_JOINED:
@@ -246,7 +270,7 @@ int bt_verb_node_ls(struct bt_cli *cli, struct bt_err **err) {
   static const struct bt_column columns[] = {
       {"NODE", "node", BT_CELL_TEXT},         {"STATUS", "status", BT_CELL_STATE}, {"POOL", "pool", BT_CELL_TEXT}, {"RUNTIME", "runtime", BT_CELL_TEXT},
       {"VERSION", "runtime_version", BT_CELL_TEXT}, {"CPUS", "cpus", BT_CELL_TEXT}, {"MEMORY", "memory", BT_CELL_BYTES},
-      {"INSTANCES", "instances", BT_CELL_TEXT}, {"MESSAGE", "message", BT_CELL_TEXT}, {NULL, NULL, BT_CELL_TEXT}};
+      {"INSTANCES", "instances", BT_CELL_TEXT}, {"ROOM", "room", BT_CELL_ROOM}, {"MESSAGE", "message", BT_CELL_TEXT}, {NULL, NULL, BT_CELL_TEXT}};
   return list(cli, "/v1/nodes", columns, "node", err);
 }
 

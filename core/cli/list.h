@@ -13,7 +13,8 @@ enum bt_cell {
   BT_CELL_PORTS,
   BT_CELL_UP,     /* an age, of what runs only */
   BT_CELL_NOTE,   /* the instance's error, else why it waits or leaves, else its message */
-  BT_CELL_JOINED  /* array of strings */
+  BT_CELL_JOINED, /* array of strings */
+  BT_CELL_ROOM    /* what is counted on a node beside cpu and memory, as far as something of it is declared or used */
 };
 
 enum { BT_MAX_COLUMNS = 16 };

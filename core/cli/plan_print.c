@@ -127,6 +127,23 @@ static void add_unplaced(const json_t *service, bool fancy, struct bt_buf *out) 
   }
 }
 
+/* What else is counted, where it changes: ", device gpu 0 -> 2 of 4". */
+static void add_room(const json_t *before, const json_t *after, struct bt_buf *out) {
+  const char *name;
+  json_t *item;
+  json_object_foreach((json_t *)(uintptr_t)after, name, item) {
+    long long was = bt_json_int(bt_json_obj(before, name), "used", 0), is = bt_json_int(item, "used", 0), of = bt_json_int(item, "of", -1);
+    bool disk = bt_streq(name, "disk");
+    int shift = disk ? 20 : 0;
+    if (was == is)
+      continue;
+    bt_buf_addf(out, ", %s %lld -> %lld", name, was >> shift, is >> shift);
+    if (of >= 0)
+      bt_buf_addf(out, " of %lld", of >> shift);
+    bt_buf_adds(out, disk ? " MiB" : "");
+  }
+}
+
 static void add_node(const json_t *node, bool fancy, struct bt_buf *out) {
   BT_AUTO_BUF line = {0};
   const json_t *before = bt_json_obj(node, "before"), *after = bt_json_obj(node, "after");
@@ -136,6 +153,7 @@ static void add_node(const json_t *node, bool fancy, struct bt_buf *out) {
               bt_json_num(before, "cpus", 0), bt_json_num(after, "cpus", 0), bt_json_num(node, "cpus", 0),
               (long long)bt_json_int(before, "memory", 0) >> 20, (long long)bt_json_int(after, "memory", 0) >> 20,
               (long long)bt_json_int(node, "memory", 0) >> 20);
+  add_room(bt_json_obj(before, "room"), bt_json_obj(after, "room"), &line);
   bt_out_color(out, fancy, BT_DIM, line.data);
   bt_buf_addc(out, '\n');
 }

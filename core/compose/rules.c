@@ -17,7 +17,7 @@ static const char *text_of(const struct bt_yaml *map, const char *key) {
   return n && n->kind == BT_YAML_STR ? n->text : "";
 }
 
-/* Instances that run at the same time on this one machine. */
+/* Instances that run at the same time. */
 static long long replicas_of(const struct bt_yaml *service) {
   const struct bt_yaml *deploy = bt_yaml_get(service, "deploy");
   const struct bt_yaml *scale = bt_yaml_get(service, "scale"), *replicas = bt_yaml_get(deploy, "replicas");
@@ -42,8 +42,8 @@ static void check_port_count(struct bt_load *load, const char *name, const struc
   long long ports = last - first + 1;
   if (ports >= replicas || (ports == 1 && !by_engine(port)))
     return;
-  bt_diag_error(load->diags, published->loc,
-                "services.%s: %lld replicas cannot share the published port%s %s%s; publish a range of %lld (\"%lld-%lld\")%s",
+  bt_diag_warn(load->diags, published->loc,
+                "services.%s: %lld replicas on one node cannot share the published port%s %s%s: those without one wait for another node; publish a range of %lld (\"%lld-%lld\")%s",
                 name, replicas, ports > 1 ? "s" : "", published->text,
                 ports > 1                                    ? ""
                 : bt_streq(text_of(port, "mode"), "host")    ? ", since mode host binds it for one container"

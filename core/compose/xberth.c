@@ -25,7 +25,8 @@ const char *const bt_xberth_keys[] = {
     "tolerations.value", "placement.priority", "placement.gang", "disruption", "disruption.max_unavailable", "disruption.min_available",
     "autoscale", "autoscale.min", "autoscale.max", "autoscale.interval", "autoscale.tolerance", "autoscale.metrics", "metrics.cpu", "metrics.memory", "metrics.query",
     "metrics.lua", "metrics.name", "metrics.plugin", "metrics.target", "metrics.per", "metrics.activation", "autoscale.up", "autoscale.down", "up.stabilization", "up.limits",
-    "limits.percent", "limits.instances", "limits.period", "up.select", "autoscale.schedules", "schedules.start", "schedules.end", NULL};
+    "limits.percent", "limits.instances", "limits.period", "up.select", "autoscale.schedules", "schedules.start", "schedules.end", "reserve", "reserve.pids",
+    "reserve.disk", NULL};
 
 void bt_xberth_wrong(struct bt_load *load, const struct bt_yaml *n, const struct bt_place *place, const char *wanted) {
   BT_AUTO_FREE char *where = bt_place_text(place);
@@ -223,8 +224,22 @@ static void update(struct bt_load *load, struct bt_yaml *xberth, const struct bt
     bt_xberth_set(xberth, "update_interval", bt_yaml_str(bt_duration_go(ns, buf), interval->loc));
 }
 
+/* What is kept for each instance beside cpu and memory. */
+static void reserve(struct bt_load *load, struct bt_yaml *n, const struct bt_place *place) {
+  static const char *const keys[] = {"pids", "disk", NULL};
+  long long bytes = 0;
+  if (!bt_xberth_only(load, n, place, keys))
+    return;
+  bt_xberth_number(load, n, "pids", 0, 1 << 22, -1, place);
+  struct bt_yaml *disk = bt_yaml_get(n, "disk");
+  if (disk && (!bt_is_scalar(disk) || !bt_value_bytes(disk, &bytes) || bytes < 0 || bytes > (long long)1 << 48))
+    bt_xberth_wrong(load, disk, BT_PLACE_KEY(place, "disk"), "a size such as 10GiB");
+  else if (disk)
+    bt_xberth_set(n, "disk", bt_yaml_int(bytes, disk->loc));
+}
+
 void bt_compose_check_xberth(struct bt_load *load, struct bt_yaml *xberth, const char *service) {
-  static const char *const keys[] = {"probes", "job", "placement", "disruption", "progress_deadline", "routes", "update", "update_interval", "autoscale", NULL},
+  static const char *const keys[] = {"probes", "job", "placement", "disruption", "progress_deadline", "routes", "update", "update_interval", "autoscale", "reserve", NULL},
                            *const kinds[] = {"readiness", "liveness", "startup", NULL};
   struct bt_place top = {NULL, "", 0};
   const struct bt_place *of = BT_PLACE_KEY(BT_PLACE_KEY(&top, "services"), service);
@@ -240,6 +255,8 @@ void bt_compose_check_xberth(struct bt_load *load, struct bt_yaml *xberth, const
     bt_xberth_disruption(load, bt_yaml_get(xberth, "disruption"), BT_PLACE_KEY(here, "disruption"));
   if (bt_yaml_get(xberth, "autoscale"))
     bt_xberth_autoscale(load, bt_yaml_get(xberth, "autoscale"), service, BT_PLACE_KEY(here, "autoscale"));
+  if (bt_yaml_get(xberth, "reserve"))
+    reserve(load, bt_yaml_get(xberth, "reserve"), BT_PLACE_KEY(here, "reserve"));
   if (bt_yaml_get(xberth, "progress_deadline")) /* without it control takes the health check's times into account */
     bt_xberth_duration(load, xberth, "progress_deadline", 1000000000, "10m0s", here);
   if (bt_yaml_get(xberth, "routes"))

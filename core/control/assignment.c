@@ -101,6 +101,7 @@ json_t *ctl_assignment(const struct ctl_inst *inst) {
   set_partner(co, "ipc", inst, s->co_ipc);
   bt_json_set(a, "co", co);
   bt_json_set(a, "volumes_from", volumes_from_json(inst));
+  ctl_grant_json(inst, a);
   json_t *env = ctl_job_env(inst);
   if (env)
     bt_json_set(a, "environment", env);

@@ -25,6 +25,7 @@ struct bt_control *bt_control_new(const struct bt_control_options *options) {
   c->words = bt_map_new(free);
   c->nodes = bt_map_new(ctl_node_free);
   c->fleet = bt_fleet_new();
+  c->dims = ctl_dims_new();
   ctl_settings_take(c, options->settings);
   c->judge = options->judge;
   ctl_judge_take(c);
@@ -59,6 +60,7 @@ void bt_control_free(struct bt_control **control) {
   bt_vec_free(&c->scaled);
   bt_fleet_free(&c->fleet);
   ctl_judge_forget(c, NULL);
+  ctl_dims_free(&c->dims);
   ctl_settings_free(c);
   bt_vec_free(&c->hashing);
   ctl_events_free(c);

@@ -96,31 +96,15 @@ void ctl_fleet_node(struct bt_control *c, struct ctl_node *node) {
                              .open = ctl_node_open(node),
                              .closed = node->cordoned ? "is cordoned" : NULL};
   set_room(node, pool, as.room);
+  ctl_dims_room(c, node, as.room);
   node->number = bt_fleet_node_set(c->fleet, &as);
+  ctl_dims_settle(c, node);
   bt_vec_free(&taints);
   bt_vec_free(&attrs.v);
   bt_strs_free(&attrs.keys);
 }
 
 /* ---- what an instance of a spec needs ---- */
-
-static bool any_address(const char *ip) { return !ip || !*ip || bt_streq(ip, "0.0.0.0") || bt_streq(ip, "::"); }
-
-/* A fixed port that the engine publishes is had by one. On all addresses: nobody else has it on any. On one: nobody has it there or on all. */
-static void port_marks(const struct bt_port *port, struct bt_strs *marks, struct bt_strs *bars) {
-  BT_AUTO_FREE char *any = bt_asprintf("port:%.8s/%d", port->protocol, port->published);
-  BT_AUTO_FREE char *all = bt_asprintf("%s on all addresses", any);
-  bt_strs_add(marks, any);
-  if (any_address(port->host_ip)) {
-    bt_strs_add(marks, all);
-    bt_strs_add(bars, any);
-    return;
-  }
-  BT_AUTO_FREE char *one = bt_asprintf("%s on %s", any, port->host_ip);
-  bt_strs_add(marks, one);
-  bt_strs_add(bars, one);
-  bt_strs_add(bars, all);
-}
 
 /* What a need borrows for the call. */
 struct shape_parts {
@@ -130,7 +114,7 @@ struct shape_parts {
   BT_VEC(struct bt_affinity) affinities;
   BT_VEC(struct bt_spread) spreads;
   BT_VEC(struct bt_toleration) tolerations;
-  struct bt_strs marks, bars;
+  struct ctl_ties ties;
 };
 
 static void parts_free(struct shape_parts *p) {
@@ -141,8 +125,7 @@ static void parts_free(struct shape_parts *p) {
   bt_vec_free(&p->affinities);
   bt_vec_free(&p->spreads);
   bt_vec_free(&p->tolerations);
-  bt_strs_free(&p->marks);
-  bt_strs_free(&p->bars);
+  ctl_ties_free(&p->ties);
 }
 
 static int read_rules(const struct bt_service *s, struct shape_parts *p, struct bt_err **err) {
@@ -218,14 +201,21 @@ static struct bt_need need_of(struct ctl_spec *spec, const struct shape_parts *p
                          .tolerations = p->tolerations.items,
                          .ntolerations = p->tolerations.len,
                          .max_per_node = s->mode == BT_MODE_GLOBAL ? 1 : s->max_per_node,
-                         .marks = (const char *const *)p->marks.items,
-                         .nmarks = p->marks.len,
-                         .bars = (const char *const *)p->bars.items,
-                         .nbars = p->bars.len,
+                         .marks = (const char *const *)p->ties.marks.items,
+                         .nmarks = p->ties.marks.len,
+                         .bars = (const char *const *)p->ties.bars.items,
+                         .nbars = p->ties.bars.len,
+                         .wants = (const char *const *)p->ties.wants.items,
+                         .nwants = p->ties.wants.len,
+                         .follows = (const char *const *)p->ties.follows.items,
+                         .nfollows = p->ties.follows.len,
+                         .likes = (const char *const *)p->ties.likes.items,
+                         .nlikes = p->ties.likes.len,
                          .tag = spec};
   need.request[BT_DIM_CPU] = s->reserved.cpus > 0 ? (int64_t)ceil(BT_MIN(s->reserved.cpus, 1e12) * 1000 - 1e-6) : 0;
   need.request[BT_DIM_MEMORY] = BT_MAX(s->reserved.memory, 0);
   need.strategy = strategy_of(spec);
+  ctl_dims_need(spec, &need);
   return need;
 }
 
@@ -237,10 +227,13 @@ static int shape_of(struct ctl_spec *spec, struct bt_err **err) {
   keep_off_pools(spec->rev->app->control, spec->rev->app->ns, &parts);
   read_placement(spec, &parts);
   bt_vec_each(&spec->service->ports, port) if (!port->ingress && port->published != 0 && port->published == port->published_end)
-      port_marks(port, &parts.marks, &parts.bars);
+      ctl_port_ties(port->protocol, port->host_ip, port->published, &parts.ties.marks, &parts.ties.bars); /* had by one */
+  ctl_dims_ties(spec, &parts.ties);
   struct bt_need need = need_of(spec, &parts);
   if (rc == 0)
     rc = bt_fleet_shape_new(spec->rev->app->control->fleet, &need, &spec->shape, err);
+  if (rc)
+    ctl_dims_forget(spec);
   parts_free(&parts);
   return rc;
 }
@@ -251,6 +244,7 @@ void ctl_fleet_forget(struct ctl_spec *spec) {
   if (spec->shape == BT_FLEET_NONE)
     return;
   ctl_judge_forget(spec->rev->app->control, spec);
+  ctl_dims_forget(spec);
   (void)bt_fleet_shape_drop(spec->rev->app->control->fleet, spec->shape); /* with instances only where all of it ends */
 }
 
@@ -272,18 +266,22 @@ void ctl_fleet_renew(struct bt_control *c) {
 void ctl_fleet_release(struct ctl_inst *inst) {
   if (inst->seat == BT_FLEET_NONE)
     return;
-  bt_fleet_remove(inst->service->app->control->fleet, inst->seat);
+  struct bt_control *c = inst->service->app->control;
+  bt_fleet_remove(c->fleet, inst->seat);
   inst->seat = BT_FLEET_NONE;
+  ctl_grant_give(c, inst->spec, inst->node, inst->id);
 }
 
 void ctl_fleet_hold(struct ctl_inst *inst) {
   struct bt_control *c = inst->service->app->control;
-  const struct ctl_node *node = inst->node;
+  struct ctl_node *node = inst->node;
   bool over = inst->ended && bt_service_is_job(inst->spec->service); /* what is no job may be started again where it is */
   if (!node || over)
     ctl_fleet_release(inst);
-  else if (inst->seat == BT_FLEET_NONE && shape_of(inst->spec, NULL) == 0)
+  else if (inst->seat == BT_FLEET_NONE && shape_of(inst->spec, NULL) == 0) {
     inst->seat = bt_fleet_seat(c->fleet, inst->spec->shape, node->number);
+    ctl_grant_hold(inst, node);
+  }
 }
 
 /* Those that share namespaces are on one node. */
@@ -296,26 +294,62 @@ static const struct ctl_inst *beside(const struct ctl_inst *inst) {
   return NULL;
 }
 
-struct ctl_node *ctl_fleet_place(struct ctl_inst *inst) {
+static struct ctl_node *node_of(const struct bt_control *c, uint32_t seat) {
+  return bt_map_get(c->nodes, bt_fleet_node_name(c->fleet, bt_fleet_node_of(c->fleet, seat)));
+}
+
+/* A place in the fleet beside the partner, or wherever there is one. */
+static bool seat(struct ctl_inst *inst) {
   struct bt_control *c = inst->service->app->control;
   const struct ctl_inst *partner = beside(inst);
-  if (shape_of(inst->spec, NULL))
-    return NULL;
-  if (partner && partner->node) {
-    struct ctl_node *node = partner->node;
-    if (!bt_fleet_may(c->fleet, inst->spec->shape, node->number))
-      return NULL;
-    inst->seat = bt_fleet_seat(c->fleet, inst->spec->shape, node->number);
-    return node;
+  uint32_t shape = inst->spec->shape;
+  if (!partner || !partner->node)
+    return bt_fleet_place(c->fleet, shape, 1, &inst->seat) == 1;
+  if (!bt_fleet_may(c->fleet, shape, partner->node->number))
+    return false;
+  inst->seat = bt_fleet_seat(c->fleet, shape, partner->node->number);
+  return true;
+}
+
+struct ctl_node *ctl_fleet_place(struct ctl_inst *inst) {
+  struct bt_control *c = inst->service->app->control;
+  struct ctl_node *node = NULL;
+  if (shape_of(inst->spec, NULL) == 0 && seat(inst)) {
+    node = node_of(c, inst->seat);
+    if (ctl_grant_take(c, inst->spec, node, inst->slot, inst->id))
+      return node;
+    bt_fleet_remove(c->fleet, inst->seat);
   }
-  if (bt_fleet_place(c->fleet, inst->spec->shape, 1, &inst->seat) == 1)
-    return bt_map_get(c->nodes, bt_fleet_node_name(c->fleet, bt_fleet_node_of(c->fleet, inst->seat)));
   inst->seat = BT_FLEET_NONE;
   return NULL;
 }
 
+#define TRIAL "trial of place %u"
+
 size_t ctl_fleet_try(struct ctl_spec *spec, size_t n, uint32_t *out) {
-  return shape_of(spec, NULL) ? 0 : bt_fleet_place(spec->rev->app->control->fleet, spec->shape, n, out);
+  struct bt_control *c = spec->rev->app->control;
+  size_t got = 0;
+  if (shape_of(spec, NULL))
+    return 0;
+  if (!ctl_grant_wanted(spec))
+    return bt_fleet_place(c->fleet, spec->shape, n, out);
+  for (; got < n && bt_fleet_place(c->fleet, spec->shape, 1, &out[got]) == 1; got++) { /* what one takes the next one has not */
+    BT_AUTO_FREE char *key = bt_asprintf(TRIAL, out[got]);
+    if (!ctl_grant_take(c, spec, node_of(c, out[got]), (int)got + 1, key)) {
+      bt_fleet_remove(c->fleet, out[got]);
+      break;
+    }
+  }
+  return got;
+}
+
+void ctl_fleet_untry(struct bt_control *c, uint32_t seat) {
+  struct ctl_node *node = node_of(c, seat);
+  const struct ctl_spec *spec = bt_fleet_shape_tag(c->fleet, bt_fleet_shape_of(c->fleet, seat));
+  BT_AUTO_FREE char *key = bt_asprintf(TRIAL, seat);
+  bt_fleet_remove(c->fleet, seat);
+  ctl_grant_give(c, spec, node, key);
+  ctl_grant_forget(c, key);
 }
 
 const char *ctl_fleet_rule(const struct ctl_spec *spec) {

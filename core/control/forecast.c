@@ -70,8 +70,8 @@ static json_t *try_service(struct trial *t, struct ctl_spec *spec, int n) {
 }
 
 static json_t *reserved(const struct ctl_node *node, const struct bt_control *c) {
-  return json_pack("{s:f, s:I}", "cpus", (double)bt_fleet_node_used(c->fleet, node->number, BT_DIM_CPU) / 1000, "memory",
-                   (json_int_t)bt_fleet_node_used(c->fleet, node->number, BT_DIM_MEMORY));
+  return json_pack("{s:f, s:I, s:o}", "cpus", (double)bt_fleet_node_used(c->fleet, node->number, BT_DIM_CPU) / 1000, "memory",
+                   (json_int_t)bt_fleet_node_used(c->fleet, node->number, BT_DIM_MEMORY), "room", ctl_dims_json(c, node));
 }
 
 static json_t *capacity_before(const struct bt_control *c) {
@@ -116,7 +116,7 @@ json_t *ctl_forecast(const struct ctl_draft *d, const json_t *plan) {
   }
   t.c->judged.trial = false;
   capacity_after(t.c, nodes);
-  bt_vec_each(&t.placed, inst) bt_fleet_remove(t.c->fleet, *inst);
+  bt_vec_each(&t.placed, inst) ctl_fleet_untry(t.c, *inst);
   bt_vec_each(&t.lifted, inst) ctl_fleet_hold(*inst);
   bt_vec_free(&t.placed);
   bt_vec_free(&t.lifted);

@@ -209,6 +209,8 @@ int ctl_inst_load(struct bt_control *c, const char *text, size_t len, struct bt_
   row = (struct row){0};
   read_json(o, &row);
   take_row(c, &row);
+  if (row.v[F_INSTANCE].text)
+    ctl_grant_load(c, row.v[F_INSTANCE].text, o);
   return 0;
 }
 

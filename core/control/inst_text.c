@@ -101,6 +101,18 @@ static void ports(struct out *o, const json_t *list) {
   bt_buf_adds(&o->b, said ? said : "[]");
 }
 
+static void given(struct out *o, const struct ctl_grant *grant) {
+  const json_t *lists[] = {grant ? grant->devices : NULL, grant ? grant->ports : NULL};
+  static const char *const keys[] = {"devices", "published"};
+  for (size_t i = 0; i < BT_COUNT(lists); i++) {
+    BT_AUTO_FREE char *said = lists[i] ? bt_json_text(lists[i]) : NULL;
+    if (!said)
+      continue;
+    key(o, keys[i]);
+    bt_buf_adds(&o->b, said);
+  }
+}
+
 static void numbers(struct out *o, const struct ctl_inst *inst, const struct ctl_seen *seen) {
   number(o, "restarts", seen->restarts);
   number(o, "failures", seen->failures);
@@ -160,6 +172,7 @@ static char *inst_text(const struct ctl_inst *inst, bool stored) {
   struct out out = {.c = inst->service->app->control, .stored = stored}, *o = &out;
   names(o, inst);
   ports(o, seen->ports);
+  given(o, ctl_grant_of(inst));
   text(o, "error", seen->error);
   text(o, "reason", inst->reason);
   text(o, "container_id", seen->container_id);

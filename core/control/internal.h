@@ -2,6 +2,7 @@
 #ifndef BT_CONTROL_INTERNAL_H
 #define BT_CONTROL_INTERNAL_H
 
+#include "control/dims.h"
 #include "control/tables.h"
 
 /* ---- judge.c: the operator's policies on places ---- */
@@ -26,8 +27,9 @@ struct ctl_node *ctl_fleet_place(struct ctl_inst *inst);
 /* Holds its place, or gives it back, as it is: it holds one while it has a node, and until a job's attempt has ended. */
 void ctl_fleet_hold(struct ctl_inst *inst);
 void ctl_fleet_release(struct ctl_inst *inst);
-/* Takes up to n places for instances that are none yet; returns how many. The caller removes them from the fleet within the step. */
+/* Takes up to n places for instances that are none yet; returns how many. The caller gives each back (ctl_fleet_untry) within the step. */
 size_t ctl_fleet_try(struct ctl_spec *spec, size_t n, uint32_t *out);
+void ctl_fleet_untry(struct bt_control *c, uint32_t seat); /* gives such a place back */
 /* The rule by which a node is chosen for the spec, in words: a literal. */
 const char *ctl_fleet_rule(const struct ctl_spec *spec);
 /* Why there is no place for a further instance of the spec, and what would mend it ("" where nothing small would). */

@@ -214,6 +214,7 @@ void ctl_inst_delete(struct ctl_inst *inst) {
   service->changed = c->revision + 1;
   inst->spec->rev->uses--;
   BT_AUTO_FREE char *key = bt_asprintf("%s/%s", service->app->ns, inst->id);
+  ctl_grant_forget(c, inst->id);
   ctl_del(c, "instance", key);
   ctl_index_drop(&c->instances, inst);
   ctl_dirty(service->app);
@@ -243,6 +244,7 @@ struct ctl_node *ctl_node_get(struct bt_control *c, const char *name) {
 
 void ctl_node_free(void *arg) {
   struct ctl_node *node = arg;
+  ctl_dims_node_free(node);
   json_decref(node->info);
   free(node->message);
   free(node->name);

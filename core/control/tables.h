@@ -194,6 +194,7 @@ struct ctl_node {
   bool cordoned; /* a person said: no new instances */
   char *message;
   uint32_t number; /* in the fleet */
+  struct ctl_devices *devices; /* of info; NULL: it does not say (dims.h) */
   int instances;
   struct ctl_inst *first, *last; /* of its instances: inst.h */
 };
@@ -284,6 +285,7 @@ struct bt_control {
   struct bt_pools pools;
   struct bt_scheduling scheduling;
   struct bt_fleet *fleet;   /* nodes and who is where, as the planner sees them: see fleet.c */
+  struct ctl_dims *dims;    /* what is counted beside cpu and memory (dims.h) */
   struct bt_map *resources; /* "network/ns/name", "volume/ns/name" -> ctl_res */
   struct bt_map *contents;  /* id -> ctl_content */
   struct bt_map *sources;   /* "ns/app" -> ctl_source */

@@ -181,6 +181,7 @@ static json_t *node_json(const struct bt_control *c, const struct ctl_node *node
   bt_json_set_int(o, "instances", node->instances);
   bt_json_set(o, "cpus_reserved", json_real((double)bt_fleet_node_used(c->fleet, node->number, BT_DIM_CPU) / 1000));
   bt_json_set_int(o, "memory_reserved", bt_fleet_node_used(c->fleet, node->number, BT_DIM_MEMORY));
+  bt_json_set(o, "room", ctl_dims_json(c, node));
   return o;
 }
 

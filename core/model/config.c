@@ -422,7 +422,7 @@ json_t *bt_config_settings(const struct bt_config *config) {
   json_t *settings = json_object();
   for (size_t i = 0; i < bt_config_nfields; i++) {
     const struct bt_field *f = &bt_config_fields[i];
-    if (f->type == BT_FIELD_SECTION)
+    if (f->type == BT_FIELD_SECTION && !bt_starts(f->path, "node.")) /* what a node has it tells itself */
       bt_json_set(settings, f->path, bt_field_json(f, config));
   }
   return settings;

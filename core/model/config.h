@@ -39,6 +39,7 @@ struct bt_config {
     struct bt_map *labels;      /* NAME -> char * */
     int64_t reserve_nano_cpus;  /* 1e9 is one CPU */
     int64_t reserve_memory;
+    json_t *devices, *resources; /* model/node_has.h */
     int64_t concurrency;        /* engine operations at the same time */
   } node;
   struct {

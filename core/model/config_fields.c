@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/size.h"
+#include "model/node_has.h"
 #include "model/pool.h"
 #include "model/quota.h"
 #include "model/scheduling.h"
@@ -26,6 +27,11 @@ const struct bt_field bt_config_fields[] = {
      "CPUs kept back from instances, such as 0.5."},
     {"node.reserve.memory", BT_FIELD_SIZE, AT(node.reserve_memory), "0", NULL, 0, 0, true,
      "Memory kept back from instances."},
+    {"node.devices", BT_FIELD_SECTION, AT(node.devices), NULL, NULL, 0, 0, true,
+     "Devices that instances are given one by one, such as [{kind: gpu, model: a100, driver: nvidia, ids: [\"0\", \"1\"]}]. Where absent, the engine hands out what it has, "
+     "and nobody counts."},
+    {"node.resources", BT_FIELD_SECTION, AT(node.resources), NULL, NULL, 0, 0, true,
+     "Resources of kinds of your own, by name and number, such as {licences: 4}: what services reserve as generic_resources."},
     {"node.concurrency", BT_FIELD_INT, AT(node.concurrency), "16", NULL, 1, 1024, true,
      "How many engine operations (create, start, stop) run at the same time."},
     {"state.path", BT_FIELD_PATH, AT(state.path), "/var/lib/berth/state.db", NULL, 0, 0, false,
@@ -75,6 +81,8 @@ const struct bt_field bt_config_fields[] = {
 };
 
 static const struct bt_field_section sections[] = {
+    {"node.devices", bt_node_devices_read, bt_node_devices_schema},
+    {"node.resources", bt_node_resources_read, bt_node_resources_schema},
     {"pools", bt_pools_read, bt_pools_schema},
     {"namespaces", bt_namespaces_read, bt_namespaces_schema},
     {"scheduling", bt_scheduling_read, bt_scheduling_schema},

@@ -174,6 +174,11 @@ static void read_resources(struct bt_service *s, const json_t *deploy) {
     s->limits.cpus = read_cpus(s->json, "cpus");
   if (!s->limits.memory)
     s->limits.memory = bt_service_size(s->json, "mem_limit");
+  const json_t *reserve = bt_json_obj(bt_json_obj(s->json, "x-berth"), "reserve");
+  s->reserved.pids = BT_MAX(0, bt_json_int(reserve, "pids", 0));
+  s->reserved.disk = bt_service_size(reserve, "disk");
+  if (!s->reserved.disk)
+    s->reserved.disk = bt_service_size(bt_json_obj(s->json, "storage_opt"), "size"); /* which the engine gives it alone */
   s->limits.pids = BT_MAX(0, bt_json_int(limits, "pids", bt_json_int(s->json, "pids_limit", 0)));
 }
 

@@ -80,7 +80,8 @@ struct bt_volumes_from {
 struct bt_resources {
   double cpus;
   int64_t memory;
-  int64_t pids; /* of limits only */
+  int64_t pids;
+  int64_t disk; /* of reservations only */
 };
 
 struct bt_service {

@@ -90,11 +90,7 @@ static json_t *node_json(const struct bt_agent *agent) {
   json_t *node = json_object();
   bt_json_set_str(node, "name", agent->node_name);
   json_object_set(node, "labels", agent->labels);
-  /* Never down to 0, which would say that it is not known. */
-  double cpus = bt_json_num(agent->info, "cpus", 0);
-  long long memory = bt_json_int(agent->info, "memory", 0);
-  bt_json_set(node, "cpus", json_real(cpus > 0 ? BT_MAX(cpus - agent->o.reserve_cpus, 0.001) : 0));
-  bt_json_set_int(node, "memory", memory > 0 ? BT_MAX(memory - agent->o.reserve_memory, 1) : 0);
+  bt_capacity_add(agent, node);
   static const char *const kept[][2] = {{"os", "os"},
                                         {"arch", "arch"},
                                         {"platform", "platform"},
@@ -375,6 +371,10 @@ static void take_options(struct bt_agent *agent, const struct bt_agent_options *
   agent->o.reserve_memory = options->reserve_memory;
   json_decref(agent->labels);
   agent->labels = options->labels ? json_deep_copy(options->labels) : json_object();
+  json_decref(agent->devices);
+  agent->devices = json_deep_copy(options->devices);
+  json_decref(agent->resources);
+  agent->resources = json_deep_copy(options->resources);
 }
 
 int bt_agent_new(const struct bt_agent_options *options, struct bt_agent **out, struct bt_err **err) {
@@ -437,6 +437,8 @@ void bt_agent_free(struct bt_agent **pagent) {
   bt_timer_free(&agent->reconnect);
   json_decref(agent->info);
   json_decref(agent->labels);
+  json_decref(agent->devices);
+  json_decref(agent->resources);
   free(agent->node_name);
   free(agent->server_id);
   free(agent->run_dir);

@@ -19,6 +19,7 @@ struct bt_agent_options {
   const char *server_id;       /* label berth.server of every object it makes */
   const char *run_dir;         /* "/run/berth": secrets (tmpfs), sockets */
   const json_t *labels;        /* of the node; an object of strings */
+  const json_t *devices, *resources; /* model/node_has.h; may be NULL */
   int concurrency;             /* engine operations at once; 0: 8 */
   double reserve_cpus;         /* kept back from instances */
   int64_t reserve_memory;      /* bytes */

@@ -104,7 +104,7 @@ struct bt_image {
 struct bt_agent {
   struct bt_agent_options o;
   char *node_name, *server_id, *run_dir, *portd;
-  json_t *labels;
+  json_t *labels, *devices, *resources; /* by the configuration; the last two may be NULL */
   struct bt_map *instances;  /* id -> struct bt_inst */
   struct bt_map *by_container; /* container id -> struct bt_inst (borrowed) */
   struct bt_map *networks, *volumes; /* name -> struct bt_resource */
@@ -122,6 +122,9 @@ struct bt_agent {
   struct bt_map *streams;    /* handle (decimal) -> struct bt_stream */
   uint64_t next_stream;
 };
+
+/* ---- capacity.c ---- */
+void bt_capacity_add(const struct bt_agent *agent, json_t *node); /* how much the node has, for hello */
 
 /* ---- agent.c ---- */
 struct bt_plugin *bt_agent_runtime(struct bt_agent *agent); /* NULL where no runtime plug-in runs */

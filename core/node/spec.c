@@ -99,6 +99,17 @@ static bool port_taken(const struct bt_inst *in, long long port) {
   return false;
 }
 
+/* What the server chose for it; 0: nothing. */
+static long long port_given(struct bt_inst *in, const json_t *port, const char *range) {
+  size_t i;
+  json_t *p;
+  json_array_foreach(bt_json_arr(bt_inst_doc(in), "published"), i, p)
+    if (bt_streq(bt_json_str(p, "range"), range) && bt_json_int(p, "target", 0) == bt_json_int(port, "target", -1) &&
+        bt_streq(bt_json_str_or(p, "protocol", "tcp"), bt_json_str_or(port, "protocol", "tcp")) && bt_streq(bt_json_str(p, "host_ip"), bt_json_str(port, "host_ip")))
+      return bt_json_int(p, "published", 0);
+  return 0;
+}
+
 /* "8080-8082": the port of the slot, or the first free one. */
 static long long port_of_range(struct bt_inst *in, const char *range) {
   int low = 0, high = 0;
@@ -125,8 +136,9 @@ static void add_ports(struct bt_inst *in, json_t *spec) {
   json_array_foreach(ports, i, p) {
     json_t *copy = json_copy(p);
     const char *range = bt_json_str(copy, "published_range");
+    long long given = range ? port_given(in, copy, range) : 0;
     if (range)
-      bt_json_set_int(copy, "published", port_of_range(in, range));
+      bt_json_set_int(copy, "published", given ? given : port_of_range(in, range));
     json_object_del(copy, "published_range");
     json_array_append_new(list, copy);
   }
@@ -148,15 +160,38 @@ static json_t *all_labels(struct bt_inst *in) {
   return labels;
 }
 
+/* The devices that the server chose take the place of what the file asks for. */
+static void give_devices(json_t *service, const json_t *chosen) {
+  json_t *list = json_deep_copy(chosen), *deploy = json_copy(bt_json_obj(service, "deploy")), *resources = json_copy(bt_json_obj(deploy, "resources")),
+         *reserved = json_copy(bt_json_obj(resources, "reservations"));
+  size_t i;
+  json_t *item;
+  json_array_foreach(list, i, item) json_object_del(item, "kind");
+  deploy = deploy ? deploy : json_object();
+  resources = resources ? resources : json_object();
+  reserved = reserved ? reserved : json_object();
+  bt_json_set(reserved, "devices", list);
+  bt_json_set(resources, "reservations", reserved);
+  bt_json_set(deploy, "resources", resources);
+  bt_json_set(service, "deploy", deploy);
+  json_object_del(service, "gpus");
+}
+
 /* The service; variables of this instance alone stand beneath those of the file. New reference. */
 static json_t *service_of(struct bt_inst *in) {
-  json_t *service = bt_json_obj(in->klass, "service"), *own = bt_json_obj(bt_inst_doc(in), "environment");
-  if (!service || !own)
+  const json_t *doc = bt_inst_doc(in), *devices = bt_json_arr(doc, "devices");
+  json_t *service = bt_json_obj(in->klass, "service"), *own = bt_json_obj(doc, "environment");
+  if (!service || (!own && !devices))
     return json_incref(service);
-  json_t *copy = json_copy(service), *all = json_copy(own), *file = bt_json_obj(service, "environment");
-  if (file)
-    json_object_update(all, file);
-  bt_json_set(copy, "environment", all);
+  json_t *copy = json_copy(service), *file = bt_json_obj(service, "environment");
+  if (own) {
+    json_t *all = json_copy(own);
+    if (file)
+      json_object_update(all, file);
+    bt_json_set(copy, "environment", all);
+  }
+  if (devices)
+    give_devices(copy, devices);
   return copy;
 }
 

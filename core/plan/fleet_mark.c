@@ -173,7 +173,6 @@ void bt_fleet_node_mark(struct bt_fleet *f, uint32_t node, const char *name, boo
     fl_mark_put(f, m);
     return;
   }
-  fl_ensure(f);
   fl_mark_add(f, m, node, there ? 1 : -1);
   fl_freed(f, node);
   if (!there) { /* the reference of when it was put there, and the one of now */
@@ -188,7 +187,6 @@ void bt_fleet_node_tally(struct bt_fleet *f, uint32_t node, const char *name, bo
     fl_mark_put(f, m);
     return;
   }
-  fl_ensure(f);
   fl_mark_add(f, m, node, more ? 1 : -1); /* each time it is there keeps one reference */
   if (more)
     return;

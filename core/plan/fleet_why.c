@@ -64,6 +64,12 @@ static const char *mark_words(const struct fl_mark *m, char *out, size_t size) {
     snprintf(out, size, "an instance of namespace %.100s", name + 2);
   else if (bt_starts(name, "port:"))
     snprintf(out, size, "port %.100s", name + 5);
+  else if (bt_starts(name, "devices:"))
+    snprintf(out, size, "%.120s", name + 8);
+  else if (bt_starts(name, "resource:"))
+    snprintf(out, size, "resource %.100s", name + 9);
+  else if (bt_starts(name, "ports:"))
+    snprintf(out, size, "free port of %.100s", name + 6);
   else if (bt_starts(name, "volume:"))
     snprintf(out, size, "volume %.100s", name + 7);
   else
@@ -136,7 +142,9 @@ static void by_marks(struct bt_fleet *f, const struct fl_shape *s, uint32_t n, s
     if (there < t->min)
       continue;
     mark_words(&f->marks.items[t->mark], words, sizeof words);
-    if (bt_starts(words, "port "))
+    if (bt_starts(words, "free port "))
+      snprintf(text, sizeof text, "has no %s", words);
+    else if (bt_starts(words, "port "))
       snprintf(text, sizeof text, "has given %.80s to %.120s", words, holder(f, t->mark, n));
     else if (t->own && !t->weight)
       snprintf(text, sizeof text, "has %u of its instances, as many as it may", there);
@@ -146,7 +154,11 @@ static void by_marks(struct bt_fleet *f, const struct fl_shape *s, uint32_t n, s
   }
   bt_vec_each(&s->wants, t) {
     if (fl_mark_on(f, t->mark, n) == 0) {
-      snprintf(text, sizeof text, "lacks %s, which it must be beside", mark_words(&f->marks.items[t->mark], words, sizeof words));
+      const struct fl_mark *m = &f->marks.items[t->mark];
+      const char *how = bt_starts(m->name, "devices:") ? "has not %s free" : bt_starts(m->name, "resource:") ? "has no %s" : "lacks %s, which it must be beside";
+      mark_words(m, words, sizeof words);
+      const char *rest = strstr(how, "%s");
+      snprintf(text, sizeof text, "%.*s%s%s", (int)(rest - how), how, words, rest + 2);
       obstruct(o, text);
     }
   }

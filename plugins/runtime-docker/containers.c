@@ -288,8 +288,11 @@ void rd_list(struct berth_instance *self, berth_op id, const struct berth_runtim
 /* ---------------------------------------------------------------- info */
 
 static void info_done(struct rd_op *op, const struct rd_answer *a) {
-  if (rd_answer_good(op, a))
-    rd_op_done(op, rd_normal_info(op->self->version, a->json, op->self->api));
+  if (!rd_answer_good(op, a))
+    return;
+  json_t *info = rd_normal_info(op->self->version, a->json, op->self->api);
+  json_object_set_new(info, "local", json_boolean(op->self->config.socket != NULL)); /* a socket is of this machine */
+  rd_op_done(op, info);
 }
 
 static void info_ready(struct rd_op *op) {

@@ -14,9 +14,10 @@ static const char *const needs[] = {BERTH_HOST_OPS, BERTH_HOST_TIMER, NULL};
 
 static void info_now(struct sim_op *op) {
   const struct sim_settings *s = &op->self->settings;
-  sim_op_done(op, json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:f, s:I, s:s, s:s, s:b, s:[s, s, s, s]}", "name", "sim", "version", "rehearsal",
+  sim_op_done(op, json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:f, s:I, s:s, s:s, s:b, s:I, s:I, s:[s, s, s, s]}", "name", "sim", "version", "rehearsal",
                             "api_version", "1", "os", s->os, "arch", s->arch, "platform", s->platform, "kernel", "none", "cpus", (double)s->cpus,
-                            "memory", (json_int_t)s->memory, "cgroup", "2", "root_dir", "/nonexistent/runtime-sim", "rootless", 1, "features",
+                            "memory", (json_int_t)s->memory, "cgroup", "2", "root_dir", "/nonexistent/runtime-sim", "rootless", 1,
+                            "disk", (json_int_t)s->disk, "pids", (json_int_t)s->pids, "features",
                             "rehearsal", "healthcheck.start_interval", "annotations", "volume.subpath"));
 }
 

@@ -38,7 +38,7 @@ struct sim_exits {
 
 struct sim_settings {
   uint64_t seed;
-  int64_t cpus, memory;
+  int64_t cpus, memory, disk, pids;
   char *platform, *os, *arch;
   struct sim_range delays[SIM_VERBS];
   bool tail;

@@ -103,12 +103,12 @@ static void test_warn(void) {
 static void test_rules(void) {
   says(A "    scale: 3\n    ports: [\"80:80\", \"53-55:54/udp\", 90, \"100-102:100\"]\n", "", "ports that replicas can have");
   says(A "    scale: 3\n    ports: [\"53:53/udp\"]\n",
-       "/p/c.yaml:5:13: error: services.a: 3 replicas cannot share the published port 53, since the engine binds UDP and SCTP for "
-       "one container; publish a range of 3 (\"53-55\")\n",
+       "/p/c.yaml:5:13: warning: services.a: 3 replicas on one node cannot share the published port 53, since the engine binds UDP and SCTP for "
+       "one container: those without one wait for another node; publish a range of 3 (\"53-55\")\n",
        "UDP is one container's");
   says(A "    scale: 2\n    ports: [{target: 1, published: 9, mode: host}]\n",
-       "/p/c.yaml:5:36: error: services.a: 2 replicas cannot share the published port 9, since mode host binds it for one "
-       "container; publish a range of 2 (\"9-10\"), or leave \"mode: host\" out so that Berth balances\n",
+       "/p/c.yaml:5:36: warning: services.a: 2 replicas on one node cannot share the published port 9, since mode host binds it for one "
+       "container: those without one wait for another node; publish a range of 2 (\"9-10\"), or leave \"mode: host\" out so that Berth balances\n",
        "mode host");
   says(A "    network_mode: host\n    ports: [\"80\"]\n",
        "/p/c.yaml:5:13: error: services.a publishes ports, but with \"network_mode: host\" its ports are the machine's already; "

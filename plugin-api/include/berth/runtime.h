@@ -133,7 +133,8 @@ struct berth_runtime_copy {
 struct berth_runtime {
   size_t size;
   /* {"name": "docker", "version", "api_version", "os", "arch", "platform": "linux/amd64", "kernel", "cpus": 2 (double),
-   *  "memory": bytes, "cgroup": "1"|"2", "root_dir", "rootless": bool, "features": ["healthcheck.start_interval", "annotations",
+   *  "memory": bytes, "cgroup": "1"|"2", "root_dir", "rootless": bool, "local": bool (root_dir is of this machine),
+   *  "disk": bytes, "pids" (how much instances may have; left out where not known), "features": ["healthcheck.start_interval", "annotations",
    *  "volume.subpath", "gpus", "rehearsal" (it only pretends: nothing really runs), …]} */
   void (*info)(struct berth_instance *self, berth_op op);
 
