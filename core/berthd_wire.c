@@ -88,6 +88,8 @@ static void make_call(void *arg, uint64_t id, const char *kind, const json_t *ar
     bt_balancer_drain(d->balancer, args, call_done, c);
   else if (bt_streq(kind, "image.tags"))
     bt_image_tags(d->agent, args, call_done, c);
+  else if (bt_streq(kind, "metrics.read"))
+    bt_daemon_read_metrics(d, args, call_done, c);
   else if (d->api)
     bt_api_call(d->api, kind, args, call_done, c);
   else
@@ -420,6 +422,7 @@ void bt_daemon_close(struct bt_daemon *d) {
   bt_seal_free(&d->seal);
   bt_http_free(&d->http);
   json_decref(d->stats);
+  json_decref(d->cpu_before);
   bt_timer_free(&d->trim);
   bt_timer_free(&d->doctor);
   bt_loop_free(&d->loop);

@@ -45,6 +45,7 @@ struct bt_daemon {
   struct bt_api *api;
   json_t *stats;          /* the last statistics of all instances, for metrics */
   int64_t stats_ms;       /* monotonic; when they were read */
+  json_t *cpu_before;     /* {"ns/app/service": {instance: sample}} as of the last question; NULL: none yet */
   struct bt_timer *trim;  /* gives free memory back to the system once a burst is over */
   struct bt_timer *doctor;
   size_t found_wrong;     /* errors of its last round */
@@ -83,5 +84,9 @@ json_t *bt_daemon_list(struct bt_daemon *d, const char *kind, uint64_t after);
 void bt_daemon_collect(void *arg, int64_t max_age_ms, void (*sample)(void *done_arg, const struct berth_metric_sample *sample),
                        void (*done)(void *done_arg, enum bt_code code, const char *message), void *done_arg);
 long long bt_daemon_rss(void); /* bytes */
+
+/* berthd_autoscale.c: control's call "metrics.read". done comes once, also from inside. */
+void bt_daemon_read_metrics(struct bt_daemon *d, const json_t *args, void (*done)(void *arg, enum bt_code code, const char *message, const json_t *result),
+                            void *arg);
 
 #endif

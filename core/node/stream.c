@@ -155,14 +155,14 @@ static void nothing_to_ask(void *arg) {
 }
 
 static void open_stats(struct bt_stream *s, const char *namespace_, const char *instance, const json_t *args) {
-  const char *app = bt_json_str(args, "app");
+  const char *app = bt_json_str(args, "app"), *service = bt_json_str(args, "service");
   s->items = json_array();
   s->waiting = 1; /* held until all are asked */
   for (struct bt_map_iter it = bt_map_iter(s->agent->instances); bt_map_next(&it);) {
     struct bt_inst *in = it.value;
     bool wanted = in->running && in->container_id && (!instance || !*instance || bt_streq(instance, in->id)) &&
                   (!namespace_ || !*namespace_ || bt_streq(namespace_, bt_inst_of(in, "namespace"))) &&
-                  (!app || bt_streq(app, bt_inst_of(in, "app")));
+                  (!app || bt_streq(app, bt_inst_of(in, "app"))) && (!service || bt_streq(service, bt_inst_of(in, "service")));
     if (wanted)
       ask_stats(s, in);
   }

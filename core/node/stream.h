@@ -16,7 +16,7 @@ struct bt_stream_callbacks {
   void *arg;
 };
 
-/* op "logs" {follow, tail, since_ms, until_ms, timestamps}; "exec" {command, tty, stdin, user, workdir, env, rows, cols}; "stats" {app,
+/* op "logs" {follow, tail, since_ms, until_ms, timestamps}; "exec" {command, tty, stdin, user, workdir, env, rows, cols}; "stats" {app, service,
  * namespace} (instance "" for all: {"items": [{"instance","app","service","namespace", …}]}); "image.prune" {}. */
 uint64_t bt_stream_open(struct bt_agent *agent, const char *op, const char *namespace_, const char *instance,
                         const json_t *args, const struct bt_stream_callbacks *callbacks);

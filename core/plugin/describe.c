@@ -48,7 +48,9 @@ static const struct bt_method lb[] = {REQUEST(berth_lb, apply, berth_lb_apply, l
 
 /* ---------------------------------------------------------------- monitor */
 
-static const struct bt_method monitor[] = {PLAIN(berth_monitor, probe), {0}};
+static const struct bt_arg monitor_query[] = {ARG(berth_monitor_query, query, STRING), {0}};
+static const struct bt_method monitor[] = {
+    PLAIN(berth_monitor, probe), REQUEST(berth_monitor, query, berth_monitor_query, monitor_query), {0}};
 
 /* ---------------------------------------------------------------- registry */
 

@@ -1,4 +1,4 @@
-/* monitor-prometheus: Berth's metrics for a scrape, and its instances for service discovery. */
+/* monitor-prometheus: Berth's metrics for a scrape, its instances for service discovery, and what Prometheus knows for those who ask. */
 #include <berth/host.h>
 #include <berth/monitor.h>
 
@@ -6,12 +6,15 @@
 #include "../common/util.h"
 #include "discovery.h"
 #include "exposition.h"
+#include "query.h"
 
 struct settings {
   char *metrics_path, *sd_path, *label_prefix;
   bool open;
   size_t max_series, max_targets;
   int64_t max_age_ms;
+  char *url, *token, *ca_file; /* of Prometheus itself; url "": it is not asked */
+  int64_t query_timeout_ms;
 };
 
 struct berth_instance {
@@ -20,11 +23,21 @@ struct berth_instance {
   const struct berth_host_routes *routes;
   const struct berth_host_metrics *metrics;
   const struct berth_host_timer *timer;
+  const struct berth_host_http *http;
   struct settings settings;
   struct mp_discovery *discovery;
   int64_t last_ms; /* of the last scrape */
   char scraper[32]; /* its version, where it named itself Prometheus; "" */
-  double scrapes, discoveries;
+  double scrapes, discoveries, queries;
+  struct question *questions; /* that are open */
+};
+
+/* A query that waits for Prometheus. */
+struct question {
+  struct berth_instance *self;
+  struct question *next;
+  berth_op op;
+  berth_handle request;
 };
 
 /* A request that waits for its samples. */
@@ -135,6 +148,67 @@ static void on_sd(void *arg, berth_op reply, const struct berth_route_request *r
   mp_discovery_ask(self->discovery, on_targets, d);
 }
 
+/* ---------------------------------------------------------------- queries */
+
+static void forget(struct question *q) {
+  struct question **at = &q->self->questions;
+  while (*at != q)
+    at = &(*at)->next;
+  *at = q->next;
+  free(q);
+}
+
+static void on_answer(void *arg, enum berth_code code, const char *message, int status, const char *body, size_t len) {
+  struct question *q = arg;
+  struct berth_instance *self = q->self;
+  berth_op op = q->op;
+  forget(q);
+  if (code != BERTH_OK) {
+    PU_AUTO_FREE why = pu_asprintf("Prometheus at %s does not answer: %s", self->settings.url, message);
+    self->ops->finish(self->host, op, code == BERTH_CANCELLED || code == BERTH_DEADLINE ? code : BERTH_UNAVAILABLE, why, NULL);
+    return;
+  }
+  enum berth_code wrong = BERTH_OK;
+  PU_AUTO_FREE why = NULL;
+  PU_AUTO_JSON result = mp_query_result(status, body, len, &wrong, &why);
+  PU_AUTO_FREE text = result ? pu_json_text(result) : NULL;
+  self->ops->finish(self->host, op, wrong, why, text);
+}
+
+static void query(struct berth_instance *self, berth_op op, const struct berth_monitor_query *request) {
+  if (!*self->settings.url) {
+    self->ops->finish(self->host, op, BERTH_UNSUPPORTED, "it cannot ask Prometheus: give its address as url in the entry's config", NULL);
+    return;
+  }
+  if (!request->query || !*request->query || strlen(request->query) > 16384) {
+    self->ops->finish(self->host, op, BERTH_INVALID, "a query has 1 to 16384 bytes", NULL);
+    return;
+  }
+  PU_AUTO_FREE url = mp_query_url(self->settings.url, request->query);
+  PU_AUTO_FREE bearer = self->settings.token ? pu_asprintf("Bearer %s", self->settings.token) : NULL;
+  struct berth_pair headers[] = {{"accept", "application/json"}, {"authorization", bearer}};
+  struct question *q = pu_new(struct question);
+  *q = (struct question){.self = self, .next = self->questions, .op = op};
+  self->questions = q;
+  count(self, "berth_prometheus_queries_total", "Questions to Prometheus.", ++self->queries);
+  struct berth_http_request http = {.size = sizeof http,
+                                    .method = "GET",
+                                    .url = url,
+                                    .headers = headers,
+                                    .nheaders = bearer ? 2 : 1,
+                                    .timeout_ms = self->settings.query_timeout_ms,
+                                    .tls_ca_file = self->settings.ca_file,
+                                    .done = on_answer,
+                                    .arg = q};
+  q->request = self->http->request(self->host, &http);
+  if (bearer)
+    explicit_bzero(bearer, strlen(bearer));
+  if (!q->request) {
+    forget(q);
+    self->ops->finish(self->host, op, BERTH_UNAVAILABLE, "the entry stops", NULL);
+  }
+}
+
 /* ---------------------------------------------------------------- methods */
 
 static void probe(struct berth_instance *self, berth_op op) {
@@ -146,8 +220,14 @@ static void probe(struct berth_instance *self, berth_op op) {
   self->ops->finish(self->host, op, BERTH_OK, NULL, text);
 }
 
-/* No method takes longer than its call: what is cancelled has ended, and is to be ignored. */
-static void cancel(struct berth_instance *self, berth_op op) { (void)self, (void)op; }
+/* Only questions take longer than their call. */
+static void cancel(struct berth_instance *self, berth_op op) {
+  for (struct question *q = self->questions; q; q = q->next)
+    if (q->op == op) {
+      self->http->cancel(self->host, q->request);
+      return;
+    }
+}
 
 /* ---------------------------------------------------------------- life */
 
@@ -155,6 +235,9 @@ static void settings_free(struct settings *s) {
   free(s->metrics_path);
   free(s->sd_path);
   free(s->label_prefix);
+  free(s->url);
+  pu_wipe_free(s->token);
+  free(s->ca_file);
   *s = (struct settings){0};
 }
 
@@ -166,7 +249,11 @@ static void settings_read(const char *config_json, struct settings *s) {
                          .open = pu_bool(c, "open", false),
                          .max_series = (size_t)pu_int(c, "max_series", 20000),
                          .max_targets = (size_t)pu_int(c, "max_targets", 10000),
-                         .max_age_ms = pu_int(c, "max_age", 5000)};
+                         .max_age_ms = pu_int(c, "max_age", 5000),
+                         .url = pu_strdup(pu_str_or(c, "url", "")),
+                         .token = pu_strdup(pu_str(c, "token")),
+                         .ca_file = pu_strdup(pu_str(c, "ca_file")),
+                         .query_timeout_ms = pu_int(c, "query_timeout", 5000)};
 }
 
 static enum berth_code validate(const char *config_json, const char **why) {
@@ -179,6 +266,10 @@ static enum berth_code validate(const char *config_json, const char **why) {
     *why = "metrics_path and sd_path are two different paths";
   else if (!*s.label_prefix || strlen(s.label_prefix) > 128)
     *why = "label_prefix has 1 to 128 bytes";
+  else if (*s.url && ((!pu_starts(s.url, "http://") && !pu_starts(s.url, "https://")) || strpbrk(s.url, "?# ")))
+    *why = "url is Prometheus' address such as \"http://127.0.0.1:9090\"";
+  else if (s.token && (!*s.token || strpbrk(s.token, "\r\n ")))
+    *why = "token is one word";
   settings_free(&s);
   return *why ? BERTH_INVALID : BERTH_OK;
 }
@@ -215,6 +306,7 @@ static enum berth_code start(const struct berth_host *host, const char *config_j
   self->routes = host->service(host, BERTH_HOST_ROUTES);
   self->metrics = host->service(host, BERTH_HOST_METRICS);
   self->timer = host->service(host, BERTH_HOST_TIMER);
+  self->http = host->service(host, BERTH_HOST_HTTP);
   settings_read(config_json, &self->settings);
   self->discovery = mp_discovery_new(host, self->settings.label_prefix, self->settings.max_targets);
   if (!add_routes(self)) {
@@ -250,13 +342,20 @@ static const struct berth_field fields[] = {
      .max = 10000000,
      .doc = "Series in one answer; more are left out and counted in berth_prometheus_dropped_series."},
     {.name = "max_targets", .type = BERTH_INT, .fallback = "10000", .min = 1, .max = 1000000, .doc = "Targets in one answer."},
+    {.name = "url",
+     .type = BERTH_STRING,
+     .fallback = "",
+     .doc = "Prometheus' own address, such as http://127.0.0.1:9090, or that of what speaks its API; with it services can scale by its metrics."},
+    {.name = "token", .type = BERTH_STRING, .secret = true, .doc = "Bearer token for url."},
+    {.name = "ca_file", .type = BERTH_STRING, .doc = "Certificates (PEM) that url's is checked with; the system's by default."},
+    {.name = "query_timeout", .type = BERTH_DURATION, .fallback = "5s", .min = 100, .max = 60000, .doc = "How long a query may take."},
     {0}};
 
-static const struct berth_monitor methods = {.size = sizeof methods, .probe = probe};
+static const struct berth_monitor methods = {.size = sizeof methods, .probe = probe, .query = query};
 static const struct berth_interface interfaces[] = {{BERTH_MONITOR, &methods}, {0}};
-static const char *const needs[] = {BERTH_HOST_OPS, BERTH_HOST_ROUTES, BERTH_HOST_METRICS, BERTH_HOST_QUERY, BERTH_HOST_TIMER, NULL};
+static const char *const needs[] = {BERTH_HOST_OPS, BERTH_HOST_ROUTES, BERTH_HOST_METRICS, BERTH_HOST_QUERY, BERTH_HOST_TIMER, BERTH_HOST_HTTP, NULL};
 static const struct berth_product products[] = {
     {"prometheus", ">=2.28", "Prometheus server with HTTP service discovery: https://prometheus.io/docs/prometheus/latest/http_sd/"}, {0}};
 
-PU_PLUGIN("monitor-prometheus", "Metrics and service discovery for Prometheus.", interfaces, needs, fields, (.products = products), .validate = validate,
+PU_PLUGIN("monitor-prometheus", "Metrics and service discovery for Prometheus, and its own metrics to scale by.", interfaces, needs, fields, (.products = products), .validate = validate,
           .start = start, .stop = stop, .cancel = cancel);

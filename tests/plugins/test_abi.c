@@ -57,6 +57,8 @@ static void test_chat(const char *dir) {
 static void test_monitor(const char *dir) {
   const struct berth_monitor *monitor = load(dir, "monitor", BERTH_MONITOR);
   CALL(monitor, probe, "{\"mode\":\"pull\",\"endpoints\":[],\"status\":\"ok\"}");
+  struct berth_monitor_query q = {.size = sizeof q, .query = "up"};
+  CALL(monitor, query, "plug-in old: it does not have the method query", &q);
 }
 
 static void test_registry(const char *dir) {

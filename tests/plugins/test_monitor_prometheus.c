@@ -159,6 +159,28 @@ static void test_settings(void) {
   is_str(bt_json_str(c.result, "mode"), "pull", "a probe");
 }
 
+static void question(enum bt_code code, const char *words, const char *name) {
+  TEST_CALL c = {0};
+  struct bt_plugin *m = bt_plugins_named(T.plugins, "m");
+  test_settle();
+  const struct berth_monitor *table = bt_plugin_methods(m, BERTH_MONITOR);
+  struct berth_monitor_query request = {.size = sizeof request, .query = "up"};
+  struct bt_plugin_call call = {.method = "monitor.query", .done = test_done, .arg = &c};
+  bt_plugin_invoke(m, table, query, &call, &request);
+  run_until(&c.done, 5000);
+  if (!ok(c.code == code && strstr(c.message, words), "%s", name))
+    printf("# %d: %s\n", (int)c.code, c.message);
+}
+
+static void test_queries(void) {
+  question(BT_UNSUPPORTED, "give its address as url", "without an address it cannot be asked");
+  load("{\"url\":\"http://127.0.0.1:1\",\"token\":\"t\"}");
+  question(BT_UNAVAILABLE, "Prometheus at http://127.0.0.1:1 does not answer", "nobody answers there");
+  load("{\"url\":\"127.0.0.1:1\"}");
+  ok(strstr(bt_plugin_error(bt_plugins_named(T.plugins, "m")), "is Prometheus' address such as") != NULL, "an address has a scheme");
+  load("{}");
+}
+
 int main(void) {
   folder = test_modules("plugins/monitor-prometheus/.libs");
   BT_ASSERT(folder);
@@ -168,6 +190,7 @@ int main(void) {
   test_metrics();
   test_bound();
   test_discovery();
+  test_queries();
   test_settings();
   test_free_server();
   free(folder);

@@ -1,6 +1,7 @@
 /* The pure parts of monitor-prometheus: the text formats, negotiation, targets. */
 #include "../../plugins/monitor-prometheus/discovery.h"
 #include "../../plugins/monitor-prometheus/exposition.h"
+#include "../../plugins/monitor-prometheus/query.h"
 
 #include <math.h>
 
@@ -92,7 +93,57 @@ static void test_targets(void) {
   target("{\"state\":\"running\"}", "{\"p.port\":\"80\"}", NULL, "none without an address");
 }
 
+/* want: the result, or "CODE: sentence". */
+static void answer(int status, const char *body, const char *want, const char *name) {
+  enum berth_code code = BERTH_OK;
+  PU_AUTO_FREE why = NULL;
+  PU_AUTO_JSON result = mp_query_result(status, body, strlen(body), &code, &why);
+  PU_AUTO_FREE got = result ? pu_json_text(result) : pu_asprintf("%d: %s", (int)code, why);
+  is_str(got, want, name);
+}
+
+static void fails(int status, const char *body, enum berth_code want, const char *words, const char *name) {
+  enum berth_code code = BERTH_OK;
+  PU_AUTO_FREE why = NULL;
+  PU_AUTO_JSON result = mp_query_result(status, body, strlen(body), &code, &why);
+  if (!ok(!result && code == want && why && strstr(why, words), "%s", name))
+    printf("# %d: %s\n", (int)code, why ? why : "no sentence");
+}
+
+static void test_queries(void) {
+#define OF(type, result) "{\"status\":\"success\",\"data\":{\"resultType\":\"" type "\",\"result\":" result "}}"
+  PU_AUTO_FREE url = mp_query_url("http://p:9090/x/", "sum(a{b=\"c d\"}) / 2");
+  is_str(url, "http://p:9090/x/api/v1/query?query=sum%28a%7Bb%3D%22c%20d%22%7D%29%20%2F%202", "the address of a query");
+  answer(200, OF("vector", "[{\"metric\":{\"job\":\"a\"},\"value\":[1700000000.5,\"42.5\"]}]"),
+         "{\"series\":[{\"labels\":{\"job\":\"a\"},\"value\":42.5,\"at_ms\":1700000000500}]}", "a vector");
+  answer(200, OF("vector", "[]"), "{\"series\":[]}", "none is an answer");
+  answer(200, OF("scalar", "[1700000000,\"3\"]"), "{\"series\":[{\"labels\":{},\"value\":3.0,\"at_ms\":1700000000000}]}", "a scalar");
+  answer(200, OF("matrix", "[{\"metric\":{},\"values\":[[1,\"5\"],[2,\"6\"]]}]"), "{\"series\":[{\"labels\":{},\"value\":6.0,\"at_ms\":2000}]}",
+         "of a matrix the last points");
+  answer(200, OF("vector", "[{\"metric\":{},\"value\":[1,\"NaN\"]},{\"metric\":{},\"value\":[1,\"-Inf\"]}]"),
+         "{\"series\":[{\"labels\":{},\"value\":null,\"at_ms\":1000},{\"labels\":{},\"value\":null,\"at_ms\":1000}]}", "what is no finite number is null");
+  fails(400, "{\"status\":\"error\",\"errorType\":\"bad_data\",\"error\":\"1:5: parse error\"}", BERTH_INVALID, "Prometheus says: 1:5: parse error", "a wrong query");
+  fails(503, "{\"status\":\"error\",\"errorType\":\"unavailable\",\"error\":\"starting\"}", BERTH_UNAVAILABLE, "starting", "not ready");
+  fails(401, "no", BERTH_UNAUTHENTICATED, "status 401", "no token");
+  fails(403, "", BERTH_DENIED, "status 403", "a wrong one");
+  fails(502, "<html>", BERTH_UNAVAILABLE, "status 502", "a proxy's page");
+  fails(200, "<html>", BERTH_UNAVAILABLE, "not as Prometheus' API has it", "another server");
+  fails(200, "{}", BERTH_UNAVAILABLE, "not as Prometheus' API has it", "another API");
+  fails(200, OF("string", "[1,\"x\"]"), BERTH_INVALID, "a text, not a number", "a text");
+  fails(200, OF("vector", "{}"), BERTH_UNAVAILABLE, "not as", "a vector that is none");
+  fails(200, OF("vector", "[{\"metric\":{},\"value\":[1,\"5x\"]}]"), BERTH_UNAVAILABLE, "not as", "a number that is none");
+  fails(200, OF("vector", "[{\"metric\":{},\"value\":[1,5]}]"), BERTH_UNAVAILABLE, "not as", "a number that is no text");
+  fails(200, OF("vector", "[7]"), BERTH_UNAVAILABLE, "not as", "a series that is none");
+  fails(200, OF("matrix", "[{\"metric\":{},\"values\":[]}]"), BERTH_UNAVAILABLE, "not as", "a matrix without points");
+  PU_AUTO_BUF many = {0};
+  for (int i = 0; i < 101; i++)
+    pu_buf_addf(&many, "%s{\"metric\":{},\"value\":[1,\"1\"]}", i ? "," : "");
+  PU_AUTO_FREE body = pu_asprintf(OF("vector", "[%s]"), many.data);
+  fails(200, body, BERTH_TOO_LARGE, "101 series", "too many");
+}
+
 int main(void) {
+  test_queries();
   test_formats();
   test_negotiation();
   test_targets();
