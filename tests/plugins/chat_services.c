@@ -160,6 +160,19 @@ static void use_metrics(struct berth_instance *self) {
   self->metrics->collect(self->host, 1000, on_sample, on_collected, self);
 }
 
+/* More than it may have: arg is the length of a label's value. */
+static void use_series(struct berth_instance *self, const char *arg) {
+  char value[1024] = "", n[16];
+  memset(value, 'x', (size_t)atoi(arg));
+  struct berth_pair labels[] = {{"n", n}, {"value", value}};
+  struct berth_metric_sample s = {.size = sizeof s, .name = "test_many", .help = "", .kind = BERTH_GAUGE, .labels = labels, .nlabels = 2};
+  for (int i = 0; i < 12000; i++) {
+    snprintf(n, sizeof n, "%s-%d", arg, i);
+    self->metrics->set(self->host, &s);
+  }
+  done(self, NULL);
+}
+
 static void use_child(struct berth_instance *self) {
   static const char *const argv[] = {"sh", "-c", "cat; exit 3", NULL};
   struct berth_child_request r = {.size = sizeof r, .argv = argv, .input = "in", .input_len = 2, .done = on_child, .arg = self};
@@ -222,6 +235,8 @@ static void send(struct berth_instance *self, berth_op op, const struct berth_ch
     self->secret->get(self->host, arg, on_secret, self);
   else if (strcmp(what, "metrics") == 0)
     use_metrics(self);
+  else if (strcmp(what, "series") == 0)
+    use_series(self, arg);
   else if (strcmp(what, "event") == 0)
     self->subscription = self->events->subscribe(self->host, (uint64_t)atoi(arg), on_event, self);
   else if (strcmp(what, "publish") == 0) {

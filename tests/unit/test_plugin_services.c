@@ -244,6 +244,24 @@ static void test_metrics_list(void *arg, const struct berth_metric_sample *s) {
   bt_buf_addf(b, "%s{%s=%s}=%g ", s->name, s->labels[0].name, s->labels[0].value, s->value);
 }
 
+static void count_many(void *arg, const struct berth_metric_sample *s) { *(int *)arg += strcmp(s->name, "test_many") == 0; }
+
+/* Series are bounded by their number and by what they take. */
+static void test_many_series(void) {
+  int many = 0;
+  load_config("{\"room\":\"short\"}");
+  gives("series", "1", "{}");
+  bt_plugins_metrics(T.plugins, count_many, &many);
+  is_int(many, 10000, "no more than 10,000");
+  many = 0;
+  test_load("[]");
+  load_config("{\"room\":\"long\"}");
+  gives("series", "1000", "{}");
+  bt_plugins_metrics(T.plugins, count_many, &many);
+  ok(many > 1000 && many < 4000, "of 2 KB each %d, in 4 MiB", many);
+  test_load("[]");
+}
+
 int main(void) {
   dir = test_modules("tests/plugins/.libs");
   BT_ASSERT(dir);
@@ -265,6 +283,7 @@ int main(void) {
   test_hooks_are_the_entrys();
   test_config();
   test_secret_changes();
+  test_many_series();
   load_config("{\"room\":\"r\",\"password\":{\"secret\":\"pw\"}}");
   TEST_CALL open = {0};
   test_send("s", "long timer", NULL, 20, &open);

@@ -10,17 +10,17 @@
 #include "plugin/complain.h"
 #include "plugin/internal.h"
 
-enum { max_series = 1000, max_labels = 16, max_text = 1024 };
+enum { max_series = 10000, max_bytes = 4 << 20, max_labels = 16, max_text = 1024 }; /* series and bytes: of a plug-in */
 
-/* A series: its texts in one block. labels[0] is plugin="<entry>". */
+/* A series: its labels and then its texts in one block. labels[0] is plugin="<entry>". */
 struct series {
   struct berth_metric_sample sample;
-  struct berth_pair labels[max_labels + 1];
-  char texts[];
+  struct berth_pair labels[];
 };
 
 struct bt_metrics {
   struct bt_map *series; /* name and labels -> struct series */
+  size_t bytes;          /* of all of them, with their keys */
   bool full;             /* said so already */
 };
 
@@ -59,13 +59,17 @@ static char *series_key(const struct berth_metric_sample *s) {
   return bt_buf_steal(&key);
 }
 
-static struct series *series_new(const struct bt_plugin *entry, const struct berth_metric_sample *s) {
-  const char *help = s->help ? s->help : "";
-  size_t room = strlen(s->name) + strlen(help) + 2;
+static size_t series_bytes(const struct berth_metric_sample *s) {
+  size_t room = sizeof(struct series) + (s->nlabels + 1) * sizeof(struct berth_pair) + strlen(s->name) + (s->help ? strlen(s->help) : 0) + 2;
   for (size_t i = 0; i < s->nlabels; i++)
     room += strlen(s->labels[i].name) + strlen(s->labels[i].value) + 2;
-  struct series *n = bt_calloc(1, sizeof *n + room);
-  char *p = n->texts;
+  return room;
+}
+
+static struct series *series_new(const struct bt_plugin *entry, const struct berth_metric_sample *s) {
+  const char *help = s->help ? s->help : "";
+  struct series *n = bt_calloc(1, series_bytes(s));
+  char *p = (char *)(n->labels + s->nlabels + 1);
 #define KEEP(text) (stpcpy(p, (text)), p += strlen(text) + 1, p - strlen(text) - 1)
   n->sample = (struct berth_metric_sample){
       .size = sizeof n->sample, .kind = s->kind, .labels = n->labels, .nlabels = s->nlabels + 1, .value = s->value};
@@ -95,14 +99,18 @@ static void metrics_set(const struct berth_host *host, const struct berth_metric
     entry->metrics->series = bt_map_new(free);
   }
   BT_AUTO_FREE char *key = series_key(&s);
-  struct series *known = bt_map_get(entry->metrics->series, key);
+  struct bt_metrics *m = entry->metrics;
+  struct series *known = bt_map_get(m->series, key);
+  size_t bytes = series_bytes(&s) + strlen(key);
   if (known) {
     known->sample.value = s.value;
-  } else if (bt_map_len(entry->metrics->series) < max_series) {
-    bt_map_set(entry->metrics->series, key, series_new(entry, &s));
-  } else if (!entry->metrics->full) {
-    entry->metrics->full = true;
-    bt_warn(entry->cell->label, "it has %d metric series; new ones are dropped", max_series);
+  } else if (bt_map_len(m->series) < max_series && m->bytes + bytes <= max_bytes) {
+    bt_map_set(m->series, key, series_new(entry, &s));
+    m->bytes += bytes;
+  } else if (!m->full) {
+    m->full = true;
+    bt_warn(entry->cell->label, "it has %zu metric series of %zu KiB; new ones are dropped (at most %d, and %d KiB)", bt_map_len(m->series),
+            m->bytes >> 10, max_series, max_bytes >> 10);
   }
 }
 

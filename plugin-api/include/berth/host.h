@@ -195,7 +195,7 @@ struct berth_metric_sample {
 };
 struct berth_host_metrics {
   size_t size;
-  /* Sets one of the plug-in's own: the host adds the label plugin="<name>". At most 1,000 series a plug-in, 16 labels each; more,
+  /* Sets one of the plug-in's own: the host adds the label plugin="<name>". At most 10,000 series and 4 MiB a plug-in, 16 labels each; more,
    * and malformed names, are dropped with a line in the log. */
   void (*set)(const struct berth_host *host, const struct berth_metric_sample *sample);
   /* Everything that Berth knows, samples of one family together, instance statistics at most max_age_ms old (the host asks
