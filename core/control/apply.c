@@ -115,7 +115,14 @@ void ctl_apply(struct bt_control *c, const struct bt_request *request) {
   ctl_draft_words(&d, request->actor, bt_json_str(args, "message"), bt_json_str(args, "source"), bt_json_str_or(args, "build", "missing"));
   ctl_draft_origin(&d, args);
   json_t *model = bt_json_obj(args, "model");
-  if (check_app(&d, args, &err) || ctl_draft_model(&d, model ? json_incref(model) : json_object(), bt_json_str(args, "model_text"), &err)) {
+  model = ctl_quota_fill(c, ns, model ? json_incref(model) : json_object(), &d.filled);
+  const char *text = d.filled ? NULL : bt_json_str(args, "model_text");
+  if (check_app(&d, args, &err)) {
+    json_decref(model);
+    ctl_draft_refuse(c, &d, request, err);
+    return;
+  }
+  if (ctl_draft_model(&d, model, text, &err)) {
     ctl_draft_refuse(c, &d, request, err);
     return;
   }

@@ -50,6 +50,7 @@ void bt_control_free(struct bt_control **control) {
   ctl_waiting_free(c);
   bt_vec_free(&c->calls);
   bt_vec_free(&c->checks);
+  bt_vec_free(&c->quota_waiting);
   bt_vec_free(&c->unsaved_insts);
   bt_vec_free(&c->unsaved_apps);
   bt_vec_free(&c->dirty_apps);
@@ -62,6 +63,7 @@ void bt_control_free(struct bt_control **control) {
   ctl_judge_forget(c, NULL);
   ctl_dims_free(&c->dims);
   ctl_settings_free(c);
+  ctl_quota_free(c);
   bt_vec_free(&c->hashing);
   ctl_events_free(c);
   json_decref(c->lb);
@@ -210,6 +212,7 @@ static void save_apps(struct bt_control *c) {
   bt_vec_each(&c->unsaved_apps, a) {
     struct ctl_app *app = *a;
     app->unsaved = false;
+    ctl_quota_app(app);
     app->changed = c->revision + 1;
     bt_vec_each(&app->services, service)(*service)->changed = c->revision + 1;
     ctl_put(c, "app", app->key, ctl_app_json(app));

@@ -181,7 +181,7 @@ struct bt_query {
   const char *cursor; /* opaque, from *next */
   int limit;          /* 0: 500; at most 5,000 */
 };
-/* kind: "namespaces" "apps" "sources" "revisions" "services" "instances" "nodes" "volumes" "networks" "secrets" "configs" "routes" "events".
+/* kind: "namespaces" "apps" "sources" "revisions" "services" "instances" "nodes" "volumes" "networks" "secrets" "configs" "routes" "events" "quotas".
  * A new array of objects as documented in control/objects.md; *next (may be NULL; the caller frees) the cursor of the next page or
  * NULL. Secrets never carry their content. NULL with BT_NOT_FOUND for an unknown kind or app, BT_INVALID for a bad cursor. */
 json_t *bt_control_list(const struct bt_control *control, const char *kind, const struct bt_query *query, char **next,

@@ -40,6 +40,7 @@ void ctl_draft_start(struct ctl_draft *d, struct bt_control *c, const char *ns, 
 
 /* Nothing of it stays: a dry run, or it was not valid. */
 void ctl_draft_drop(struct ctl_draft *d) {
+  json_decref(d->filled);
   if (d->rev)
     ctl_rev_free(d->rev);
   if (d->new_app && d->app)
@@ -169,7 +170,7 @@ int ctl_draft_model(struct ctl_draft *d, json_t *model_steal, const char *text, 
     return -1;
   d->rev->model_text = text ? bt_strdup(text) : bt_json_text(model);
   if ((text ? ctl_rev_load_model(d->rev, json_incref(model), err) : ctl_rev_load(d->rev, err)) || check_constraints(d->rev, err) || check_sharing(d->rev, err) || check_ports(d->rev, err) ||
-      ctl_routes_check(d->rev, err) || ctl_res_check(d->rev, err) || ctl_zones_check(d->rev, err))
+      ctl_routes_check(d->rev, err) || ctl_res_check(d->rev, err) || ctl_zones_check(d->rev, err) || ctl_quota_check(d->rev, err))
     return -1;
   json_t *refs = ctl_content_refs(d->rev, d->contents, err);
   if (!refs)
@@ -213,6 +214,7 @@ struct ctl_rev *ctl_draft_commit(struct ctl_draft *d) {
   struct ctl_app *app = d->app;
   struct ctl_rev *rev = d->rev;
   int before = ctl_next_number(app) - 1;
+  json_decref(d->filled);
   bt_vec_push(&app->revs, rev);
   app->updated_ms = ctl_wall(app->control);
   ctl_content_store(rev, d->contents);
@@ -255,8 +257,13 @@ static void add_warnings(json_t *result, const struct ctl_rev *rev) {
 void ctl_draft_finish(struct bt_control *c, struct ctl_draft *d, const struct bt_request *request, json_t *plan_steal) {
   json_t *result = ctl_apply_result(d->app, d->rev->number, true, plan_steal);
   add_warnings(result, d->rev);
-  if (request->dry_run)
-    bt_json_set(result, "forecast", ctl_forecast(d, plan_steal));
+  if (d->filled)
+    bt_json_set(result, "defaults", json_incref(d->filled));
+  if (request->dry_run) {
+    json_t *forecast = ctl_forecast(d, plan_steal);
+    bt_json_set(forecast, "quota", ctl_quota_forecast(d));
+    bt_json_set(result, "forecast", forecast);
+  }
   if (request->dry_run)
     ctl_draft_drop(d);
   else

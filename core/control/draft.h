@@ -9,6 +9,7 @@ struct ctl_draft {
   struct ctl_app *app;
   struct ctl_rev *rev; /* not among the app's revisions yet */
   bool new_app;
+  json_t *filled;      /* of the namespace's defaults: see ctl_quota_fill; NULL: nothing */
   json_t *contents;    /* as sent; borrowed; NULL where they are all stored */
 };
 
@@ -31,6 +32,8 @@ json_t *ctl_draft_plan(const struct ctl_draft *d, bool recreate); /* new referen
  * {"cpus","memory"},"after"}]}: where the steps of a plan would go now, and what would be reserved then. Changes nothing. Image downloads and
  * dependencies are not looked at. */
 json_t *ctl_forecast(const struct ctl_draft *d, const json_t *plan); /* forecast.c; new reference */
+/* [{"namespace","resource","limit","before","after"}]: of the app's namespace and those above it. */
+json_t *ctl_quota_forecast(const struct ctl_draft *d); /* quota_view.c; new reference */
 json_t *ctl_apply_result(const struct ctl_app *app, int revision, bool changed, json_t *plan_steal);
 /* Makes the revision. Takes the draft. */
 struct ctl_rev *ctl_draft_commit(struct ctl_draft *d);

@@ -270,6 +270,7 @@ void ctl_fleet_release(struct ctl_inst *inst) {
   bt_fleet_remove(c->fleet, inst->seat);
   inst->seat = BT_FLEET_NONE;
   ctl_grant_give(c, inst->spec, inst->node, inst->id);
+  ctl_quota_gone(inst);
 }
 
 void ctl_fleet_hold(struct ctl_inst *inst) {
@@ -281,6 +282,7 @@ void ctl_fleet_hold(struct ctl_inst *inst) {
   else if (inst->seat == BT_FLEET_NONE && shape_of(inst->spec, NULL) == 0) {
     inst->seat = bt_fleet_seat(c->fleet, inst->spec->shape, node->number);
     ctl_grant_hold(inst, node);
+    ctl_quota_held(inst);
   }
 }
 
@@ -316,8 +318,10 @@ struct ctl_node *ctl_fleet_place(struct ctl_inst *inst) {
   struct ctl_node *node = NULL;
   if (shape_of(inst->spec, NULL) == 0 && seat(inst)) {
     node = node_of(c, inst->seat);
-    if (ctl_grant_take(c, inst->spec, node, inst->slot, inst->id))
+    if (ctl_grant_take(c, inst->spec, node, inst->slot, inst->id)) {
+      ctl_quota_held(inst);
       return node;
+    }
     bt_fleet_remove(c->fleet, inst->seat);
   }
   inst->seat = BT_FLEET_NONE;

@@ -15,6 +15,31 @@ void ctl_settings_take(struct bt_control *c, const json_t *settings); /* at the 
 void ctl_settings_put(struct bt_control *c, const struct bt_request *request);
 void ctl_settings_free(struct bt_control *c);
 
+/* ---- quota.c, quota_admit.c, quota_view.c: what namespaces may use; see quota.h ---- */
+void ctl_quota_take(struct bt_control *c, const json_t *section); /* of berthd.yaml; at the start, too */
+void ctl_quota_free(struct bt_control *c);
+void ctl_quota_app_new(struct ctl_app *app);
+void ctl_quota_app(struct ctl_app *app);      /* it changed: what it claims is reckoned anew */
+void ctl_quota_loaded(struct bt_control *c);  /* all apps and volumes are there */
+void ctl_quota_app_gone(struct ctl_app *app); /* it is about to be freed */
+void ctl_quota_held(const struct ctl_inst *inst); /* it took its place, gives it back */
+void ctl_quota_gone(const struct ctl_inst *inst);
+void ctl_quota_volume(struct bt_control *c, const struct ctl_res *res, bool there); /* a volume of an app came, is about to go */
+/* Whether an instance may take a place now; else why it waits (always the same words for the same limit), and its app is looked at again when
+ * something came free. */
+bool ctl_quota_may(const struct ctl_inst *inst, char *why, size_t size);
+/* Whether the service's namespace, or one above it, holds more than its quota: then its instances are not replaced, which would end them. */
+bool ctl_quota_over(struct ctl_service *service);
+/* Fills in what the services of a canonical model say nothing of; a new reference, of another object where something was filled in. *filled: [{"service",
+ * "namespace", "path", "value"}], or NULL. */
+json_t *ctl_quota_fill(const struct bt_control *c, const char *ns, json_t *model_steal, json_t **filled);
+/* -1 with BT_DENIED where the revision asks for more than there is, or for instances that are not allowed. */
+int ctl_quota_check(const struct ctl_rev *rev, struct bt_err **err) BT_CHECK;
+int ctl_quota_run(const struct ctl_service *service, struct bt_err **err) BT_CHECK; /* the same for a job that somebody wants to run now */
+json_t *ctl_quota_list(const struct bt_control *c, const struct bt_query *query, char **next); /* rows of objects.md */
+/* Why instances of the service wait for a quota, and what to try; false where they do not. */
+bool ctl_quota_why(const struct ctl_service *service, struct bt_buf *why, struct bt_buf *next);
+
 /* ---- fleet.c ---- */
 /* The rules changed by which instances choose nodes: all shapes are made anew, and everyone keeps the place there is. Linear in instances. */
 void ctl_fleet_renew(struct bt_control *c);

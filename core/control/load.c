@@ -74,6 +74,7 @@ static int load_revision(struct bt_control *c, const json_t *o, struct bt_err **
 static int load_resource(struct bt_control *c, enum ctl_res_kind kind, const json_t *o) {
   struct ctl_res *res = ctl_res_attach(c, kind, bt_json_str_or(o, "namespace", "default"), bt_json_str_or(o, "name", ""));
   bt_str_set(&res->app, bt_json_str(o, "app"));
+  ctl_quota_volume(c, res, true);
   bt_str_set(&res->key, bt_json_str(o, "key"));
   bt_str_set(&res->error, bt_json_str(o, "error"));
   res->dropping = bt_streq(bt_json_str(o, "state"), "removing");
@@ -147,6 +148,7 @@ void bt_control_loaded(struct bt_control *c, uint64_t revision) {
   c->call_seq = revision << 20;
   for (struct bt_map_iter it = bt_map_iter(c->apps); bt_map_next(&it);)
     load_specs(it.value);
+  ctl_quota_loaded(c);
   ctl_insts_loaded(c);
   c->wake_ms = 0;
 }

@@ -107,6 +107,14 @@ static void stay_unplaced(struct ctl_inst *inst, const char *why) {
     inst->service->blocked = bt_asprintf("cannot be placed: %s", why);
 }
 
+/* Jobs queue for what others of the namespace use now. */
+static void stay_for_quota(struct ctl_inst *inst, const char *why) {
+  if (bt_service_is_job(inst->spec->service))
+    stay_pending(inst, why);
+  else
+    stay_unplaced(inst, why);
+}
+
 /* What is in the way of one is in the way of all of its spec: it is put into words once. */
 struct unplaced {
   struct ctl_spec *spec;
@@ -142,6 +150,10 @@ void ctl_place_pending(struct ctl_service *service) {
     }
     if (!ctl_has_room(service->app))
       break;
+    if (!ctl_quota_may(inst, why, sizeof why)) {
+      stay_for_quota(inst, why);
+      continue;
+    }
     bool ready = partners_placed(inst, why, sizeof why);
     struct ctl_node *node = ready ? ctl_fleet_place(inst) : NULL;
     if (node)

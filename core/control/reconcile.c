@@ -194,7 +194,7 @@ static void step_service(struct ctl_service *service) {
           .replicas = ctl_wanted(service),
           .deadline_ms = s->deadline_ms,
           .checked = s->healthcheck || s->readiness,
-          .gate_open = ctl_gate_open(service, true, why, sizeof why),
+          .gate_open = ctl_gate_open(service, true, why, sizeof why) && !ctl_quota_over(service),
           .insts = insts,
           .ninsts = service->insts.len,
           .now_ms = service->app->control->now_ms,

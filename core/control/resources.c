@@ -44,6 +44,7 @@ static void save(struct bt_control *c, struct ctl_res *res) {
 }
 
 static void forget(struct bt_control *c, struct ctl_res *res) {
+  ctl_quota_volume(c, res, false);
   ctl_del(c, kinds[res->kind], res->id);
   BT_AUTO_FREE char *key = res_key(res->kind, res->ns, res->name);
   bt_map_del(c->resources, key);
@@ -150,7 +151,9 @@ static void ensure_one(struct ctl_app *app, enum ctl_res_kind kind, const char *
     return;
   if (!res)
     res = ctl_res_attach(c, kind, app->ns, name);
+  ctl_quota_volume(c, res, false);
   bt_str_set(&res->app, app->name);
+  ctl_quota_volume(c, res, true);
   bt_str_set(&res->key, key);
   bt_str_set(&res->error, NULL);
   json_decref(res->spec);

@@ -83,6 +83,7 @@ void ctl_rev_free(struct ctl_rev *rev) {
   json_decref(rev->contents);
   json_decref(rev->origin);
   json_decref(rev->pins);
+  free(rev->asks);
   free(rev);
 }
 

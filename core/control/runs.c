@@ -523,6 +523,7 @@ static void run_single(struct bt_control *c, struct ctl_service *service, const 
 void ctl_job_run(struct bt_control *c, const struct bt_request *request) {
   const char *ns = bt_json_str_or(request->args, "namespace", "default"), *name = bt_json_str_or(request->args, "app", ""),
              *service_name = bt_json_str_or(request->args, "service", "");
+  BT_AUTO_ERR err = NULL;
   struct ctl_app *app = ctl_app_find(c, ns, name);
   struct ctl_service *service = app ? ctl_service_find(app, service_name) : NULL;
   if (!app)
@@ -533,6 +534,8 @@ void ctl_job_run(struct bt_control *c, const struct bt_request *request) {
     ctl_reply_err(c, request->id, BT_CONFLICT, "service %s of app %s is being removed", service_name, name);
   else if (!bt_service_is_job(service->spec->service))
     ctl_reply_err(c, request->id, BT_INVALID, "service %s of app %s is no job; to start it again: berth restart %s/%s", service_name, name, name, service_name);
+  else if (ctl_quota_run(service, &err))
+    ctl_reply_err(c, request->id, bt_err_code(err), "%s", bt_err_message(err));
   else if (service->spec->recurs)
     run_recurring(c, service, request);
   else

@@ -9,6 +9,7 @@ void ctl_settings_take(struct bt_control *c, const json_t *settings) {
   c->settings = settings ? json_deep_copy(settings) : json_object();
   bt_pools_free(&c->pools);
   c->pools = bt_pools_of(json_object_get(c->settings, "pools"));
+  ctl_quota_take(c, json_object_get(c->settings, "namespaces"));
   c->scheduling = bt_scheduling_of(json_object_get(c->settings, "scheduling"));
 }
 
@@ -24,7 +25,7 @@ void ctl_settings_put(struct bt_control *c, const struct bt_request *request) {
     for (struct bt_map_iter it = bt_map_iter(c->nodes); bt_map_next(&it);)
       ctl_fleet_node(c, it.value);
     ctl_fleet_renew(c);
-    ctl_event(c, "info", "settings.changed", NULL, NULL, NULL, NULL, "%s changes pools or scheduling", request->actor);
+    ctl_event(c, "info", "settings.changed", NULL, NULL, NULL, NULL, "%s changes pools, namespaces or scheduling", request->actor);
     for (struct bt_map_iter it = bt_map_iter(c->apps); bt_map_next(&it);)
       ctl_dirty(it.value);
   }

@@ -20,6 +20,7 @@ struct ctl_app *ctl_app_new(struct bt_control *c, const char *ns, const char *na
   app->key = app_key(ns, name);
   app->wake_ms = app->update_ms = INT64_MAX;
   app->created_ms = app->updated_ms = ctl_wall(c);
+  ctl_quota_app_new(app);
   bt_map_set(c->apps, app->key, app);
   return app;
 }
@@ -52,6 +53,7 @@ static void service_free(struct ctl_service *service) {
 
 void ctl_app_free(void *arg) {
   struct ctl_app *app = arg;
+  ctl_quota_app_gone(app);
   bt_map_free(&app->by_name);
   bt_vec_each(&app->services, service) service_free(*service);
   bt_vec_each(&app->revs, rev) ctl_rev_free(*rev);

@@ -13,11 +13,13 @@
 #include "control/control.h"
 #include "control/inst.h"
 #include "model/pool.h"
+#include "model/quota.h"
 #include "model/scheduling.h"
 #include "model/service.h"
 #include "model/status.h"
 #include "plan/deps.h"
 #include "plan/fleet.h"
+#include "plan/quota.h"
 #include "plan/rollout.h"
 
 #define CTL_ID_LEN 63
@@ -71,6 +73,7 @@ struct ctl_rev {
   struct bt_map *named;            /* name -> ctl_named; NULL where nobody says anything */
   size_t hashing;                  /* how many specs have their hash, while c->hashing has it */
   json_t *pins;       /* {service: {image, pinned, digest, source, pull, hash, resolved_at}}: the stored form */
+  struct bt_quota_amounts *asks; /* of its services: quota.c; NULL: not reckoned yet */
   int uses;           /* instances made of it */
   uint64_t changed;
   bool unsaved;
@@ -147,6 +150,8 @@ struct ctl_app {
   struct bt_map *by_name;        /* name -> service; NULL where there are few */
   bool drop_volumes;
   bool scheduled; /* a service of it has a schedule */
+  struct bt_quota_user *quota;
+  const struct bt_quota_space *quota_waits; /* instances of it wait for a limit of that namespace; NULL: none */
   bool routed; /* a service of it has routes, or had some since the server's start */
   struct ctl_update *update; /* a look at its images under way; NULL */
   bool update_again;         /* something was pushed meanwhile */
@@ -284,6 +289,10 @@ struct bt_control {
   } judged;                      /* see judge.c */
   struct bt_pools pools;
   struct bt_scheduling scheduling;
+  struct bt_namespaces namespaces;
+  struct bt_map *namespaces_by_name; /* -> bt_namespace */
+  struct bt_quota *quota;   /* what they may use and use: see quota.c */
+  BT_VEC(struct ctl_app *) quota_waiting;
   struct bt_fleet *fleet;   /* nodes and who is where, as the planner sees them: see fleet.c */
   struct ctl_dims *dims;    /* what is counted beside cpu and memory (dims.h) */
   struct bt_map *resources; /* "network/ns/name", "volume/ns/name" -> ctl_res */

@@ -279,9 +279,9 @@ static void find_sources(const struct bt_control *c, struct hits *h) {
   }
 }
 
-enum kind { K_NAMESPACES, K_APPS, K_REVISIONS, K_SERVICES, K_INSTANCES, K_NODES, K_VOLUMES, K_NETWORKS, K_SECRETS, K_CONFIGS, K_SOURCES, K_ROUTES, K_EVENTS, K_NONE };
+enum kind { K_NAMESPACES, K_APPS, K_REVISIONS, K_SERVICES, K_INSTANCES, K_NODES, K_VOLUMES, K_NETWORKS, K_SECRETS, K_CONFIGS, K_SOURCES, K_ROUTES, K_EVENTS, K_QUOTAS, K_NONE };
 static const char *const kind_names[] = {"namespaces", "apps", "revisions", "services", "instances", "nodes",
-                                         "volumes", "networks", "secrets", "configs", "sources", "routes", "events"};
+                                         "volumes", "networks", "secrets", "configs", "sources", "routes", "events", "quotas"};
 
 static enum kind kind_of(const char *name) {
   for (size_t i = 0; i < BT_COUNT(kind_names); i++)
@@ -323,6 +323,7 @@ static void find_all(const struct bt_control *c, enum kind kind, struct hits *h)
     break;
   case K_ROUTES:
   case K_EVENTS:
+  case K_QUOTAS:
   case K_NONE:
     break;
   }
@@ -355,6 +356,7 @@ static json_t *item_json(const struct bt_control *c, enum kind kind, const struc
     return ctl_source_json(c, h->item);
   case K_ROUTES:
   case K_EVENTS:
+  case K_QUOTAS:
   case K_NONE:
     break;
   }
@@ -431,6 +433,8 @@ json_t *bt_control_list(const struct bt_control *c, const char *kind_name, const
     return list_events(c, q, next, err);
   if (kind == K_ROUTES)
     return ctl_routes_list(c, q, next);
+  if (kind == K_QUOTAS)
+    return ctl_quota_list(c, q, next);
   struct hits h = {.q = q};
   find_all(c, kind, &h);
   json_t *list = page(c, kind, &h, next);

@@ -34,6 +34,16 @@ static void add_reason(struct answer *a, const char *text, int64_t since_ms, con
   json_array_append_new(a->reasons, r);
 }
 
+/* What a quota keeps waiting, with its numbers of now. */
+static void add_quota(struct answer *a, const struct ctl_service *service, char **next) {
+  BT_AUTO_BUF why = {0}, mend = {0};
+  if (!ctl_quota_why(service, &why, &mend))
+    return;
+  add_reason(a, why.data, 0, "quota");
+  free(*next);
+  *next = bt_buf_steal(&mend);
+}
+
 /* ---- instances ---- */
 
 static int64_t since(const struct ctl_inst *inst) {
@@ -87,6 +97,8 @@ static json_t *why_instance(const struct ctl_inst *inst, const char *object, int
     BT_AUTO_FREE char *where = bt_asprintf("it is on %s, which met its constraints and had room when it was placed", inst->node->name);
     add_reason(&a, where, ctl_to_wall(inst->service->app->control, inst->assigned_ms), "placed");
   }
+  if (!inst->node)
+    add_quota(&a, inst->service, &e.next);
   json_t *o = answer_end(&a, e.text.data, e.next);
   bt_buf_free(&e.text);
   free(e.next);
@@ -182,6 +194,7 @@ static json_t *why_service(const struct ctl_service *service, const char *object
     add_reason(&a, scaled, scaled_ms, scale_code);
   BT_AUTO_FREE char *hint = add_instances(&a, service);
   BT_AUTO_FREE char *next = service->roll.state == BT_RO_PAUSED ? go_back(service->app) : bt_steal(hint);
+  add_quota(&a, service, &next);
   add_source(&a, service->app->control, service->app->ns, service->app->name, &next);
   return answer_end(&a, summary, next);
 }
@@ -212,6 +225,7 @@ static json_t *why_app(const struct ctl_app *app, const char *object, int64_t no
     BT_AUTO_FREE char *hint = add_instances(&a, *service);
     if (!next)
       next = bt_steal(hint);
+    add_quota(&a, *service, &next);
   }
   return answer_end(&a, summary, next);
 }

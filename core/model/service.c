@@ -161,25 +161,23 @@ static double read_cpus(const json_t *obj, const char *key) {
   return json_is_number(value) ? json_number_value(value) : 0;
 }
 
-static void read_resources(struct bt_service *s, const json_t *deploy) {
-  const json_t *resources = bt_json_obj(deploy, "resources");
-  const json_t *limits = bt_json_obj(resources, "limits"), *reserved = bt_json_obj(resources, "reservations");
-  s->reserved.cpus = read_cpus(reserved, "cpus");
-  s->reserved.memory = bt_service_size(reserved, "memory");
-  if (!s->reserved.memory)
-    s->reserved.memory = bt_service_size(s->json, "mem_reservation");
-  s->limits.cpus = read_cpus(limits, "cpus");
-  s->limits.memory = bt_service_size(limits, "memory");
-  if (s->limits.cpus <= 0)
-    s->limits.cpus = read_cpus(s->json, "cpus");
-  if (!s->limits.memory)
-    s->limits.memory = bt_service_size(s->json, "mem_limit");
-  const json_t *reserve = bt_json_obj(bt_json_obj(s->json, "x-berth"), "reserve");
-  s->reserved.pids = BT_MAX(0, bt_json_int(reserve, "pids", 0));
-  s->reserved.disk = bt_service_size(reserve, "disk");
-  if (!s->reserved.disk)
-    s->reserved.disk = bt_service_size(bt_json_obj(s->json, "storage_opt"), "size"); /* which the engine gives it alone */
-  s->limits.pids = BT_MAX(0, bt_json_int(limits, "pids", bt_json_int(s->json, "pids_limit", 0)));
+void bt_service_resources(const json_t *service, struct bt_resources *reserved, struct bt_resources *limits) {
+  const json_t *resources = bt_json_obj(bt_json_obj(service, "deploy"), "resources");
+  const json_t *most = bt_json_obj(resources, "limits"), *least = bt_json_obj(resources, "reservations");
+  *reserved = (struct bt_resources){.cpus = read_cpus(least, "cpus"), .memory = bt_service_size(least, "memory")};
+  if (!reserved->memory)
+    reserved->memory = bt_service_size(service, "mem_reservation");
+  const json_t *more = bt_json_obj(bt_json_obj(service, "x-berth"), "reserve");
+  reserved->pids = BT_MAX(0, bt_json_int(more, "pids", 0));
+  reserved->disk = bt_service_size(more, "disk");
+  if (!reserved->disk)
+    reserved->disk = bt_service_size(bt_json_obj(service, "storage_opt"), "size"); /* which the engine gives it alone */
+  *limits = (struct bt_resources){.cpus = read_cpus(most, "cpus"), .memory = bt_service_size(most, "memory")};
+  if (limits->cpus <= 0)
+    limits->cpus = read_cpus(service, "cpus");
+  if (!limits->memory)
+    limits->memory = bt_service_size(service, "mem_limit");
+  limits->pids = BT_MAX(0, bt_json_int(most, "pids", bt_json_int(service, "pids_limit", 0)));
 }
 
 /* What is read, and not acted on yet, is refused rather than taken and forgotten. */
@@ -251,7 +249,7 @@ static int read_all(struct bt_service *s, struct bt_err **err) {
   read_checks(s);
   if (read_auto_update(s, err))
     return -1;
-  read_resources(s, deploy);
+  bt_service_resources(s->json, &s->reserved, &s->limits);
   if (read_autoscale(s, err))
     return -1;
   if (bt_devices_parse(s->name, s->json, &s->devices, err) ||

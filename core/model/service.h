@@ -127,6 +127,8 @@ struct bt_service {
 int bt_service_parse(const char *name, json_t *json, struct bt_service **out, struct bt_err **err) BT_CHECK;
 void bt_service_free(struct bt_service **service);
 
+/* What a canonical service reserves and where its limits are. */
+void bt_service_resources(const json_t *service, struct bt_resources *reserved, struct bt_resources *limits);
 bool bt_service_is_job(const struct bt_service *service);
 /* Why old and new instances of it cannot run side by side (a fixed container name, a port that the engine publishes, a fixed
  * address), or NULL: then start-first means stop-first. A literal. */

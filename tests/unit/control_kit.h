@@ -19,6 +19,7 @@ struct kit {
   int64_t set; /* by so much the wall clock was set; kit_start: 0 */
   uint64_t requests;
   const char *node; /* that kit_node speaks for; NULL: n1 */
+  json_t *settings; /* the operator's, after a reload; borrowed; NULL: none */
 };
 
 static inline void kit_start(struct kit *k) {
@@ -50,7 +51,7 @@ static inline void kit_step(struct kit *k, struct bt_input in) {
 static inline void kit_reload(struct kit *k) {
   uint64_t revision = bt_control_revision(k->c);
   bt_control_free(&k->c);
-  k->c = bt_control_new(&(struct bt_control_options){.server_id = "testserver"});
+  k->c = bt_control_new(&(struct bt_control_options){.server_id = "testserver", .settings = k->settings});
   for (struct bt_map_iter it = bt_map_iter(k->store); bt_map_next(&it);) {
     const char *space = strchr(it.key, ' ');
     BT_AUTO_FREE char *kind = bt_strndup(it.key, (size_t)(space - it.key));
@@ -115,6 +116,7 @@ static inline void kit_hello_again(struct kit *k) {
     if (bt_json_str(o, "started_at"))
       BT_ASSERT(bt_clock_parse(bt_json_str(o, "started_at"), &started));
     bt_json_set_int(r, "started_ms", started);
+    bt_json_set_bool(r, "final", bt_json_bool(o, "ended", false));
     json_array_append_new(reports, r);
   }
   json_decref(list);
@@ -182,7 +184,8 @@ static inline void kit_all_run(struct kit *k) {
   BT_AUTO_JSON list = kit_list(k, "instances", NULL);
   size_t i;
   json_t *o;
-  json_array_foreach(list, i, o) if (bt_json_str(o, "node") && !bt_json_bool(o, "leaving", false) && !bt_json_bool(o, "ready", false))
+  json_array_foreach(list, i, o) if (bt_json_str(o, "node") && !bt_json_bool(o, "leaving", false) && !bt_json_bool(o, "ready", false) &&
+                                   !bt_json_bool(o, "ended", false))
       kit_report(k, bt_json_str(o, "instance"), "running", true, 0);
   kit_tick(k, 500);
 }
