@@ -413,6 +413,7 @@ void ctl_rollback_auto(struct ctl_app *app, const char *why) {
     ctl_draft_drop(&d);
     bt_vec_each(&app->services, service) if ((*service)->roll.state == BT_RO_ROLLBACK) (*service)->roll.state = BT_RO_PAUSED;
     ctl_touch_app(app);
+    ctl_set_state(app, CTL_APP_FAILED, "%s", why);
     return;
   }
   BT_AUTO_FREE char *message = bt_asprintf("back to revision %d, since revision %d failed", from->number, failed->number);

@@ -108,7 +108,7 @@ json_t *ctl_assignment(const struct ctl_inst *inst) {
   bt_json_set_int(a, "restarts", ctl_seen(inst)->restarts);
   bt_json_set_int(a, "failures", ctl_seen(inst)->failures);
   bt_json_set_int(a, "next_start_ms", ctl_seen(inst)->next_start_ms);
-  if (inst->ended)
+  if (inst->ended || inst->leaving) /* an agent that knows nothing of it must not make anew what is about to go */
     bt_json_set_bool(a, "ended", true);
   return a;
 }
