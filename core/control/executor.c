@@ -351,6 +351,13 @@ void bt_executor_node_message(struct bt_executor *ex, const char *node, json_t *
   step(ex, &input);
 }
 
+void bt_executor_node_down(struct bt_executor *ex, const char *node) {
+  if (ex->broken)
+    return;
+  struct bt_input input = {.kind = BT_IN_NODE_DOWN, .node = node};
+  step(ex, &input);
+}
+
 void bt_executor_call_done(struct bt_executor *ex, uint64_t id, enum bt_code code, const char *text, const json_t *result) {
   if (ex->broken)
     return; /* it is asked again */

@@ -43,6 +43,9 @@ typedef void bt_write_done(void *arg, enum bt_code code, const char *message, co
 void bt_executor_write(struct bt_executor *ex, const char *op, json_t *args, const char *actor, bool dry_run,
                        bt_write_done *done, void *done_arg);
 void bt_executor_node_message(struct bt_executor *ex, const char *node, json_t *message_steal);
+/* The connection to the node ended; messages on their way to it are lost. Not noted while the store refuses changes: whoever is not
+ * connected when "rebuilt" is called is to be named again. */
+void bt_executor_node_down(struct bt_executor *ex, const char *node);
 void bt_executor_call_done(struct bt_executor *ex, uint64_t id, enum bt_code code, const char *text, const json_t *result);
 /* To be called where the store's health changed (bt_store_sqlite_open's on_health). */
 void bt_executor_health(struct bt_executor *ex, enum bt_store_health health);
