@@ -56,6 +56,88 @@ static void check_runs(struct sim *s, const struct ctl_service *service) {
       check_run_pair(s, service->insts.items[i], service->insts.items[k]);
 }
 
+/* ---- who begins, and where ---- */
+
+static bool condition_holds(const struct ctl_app *app, const struct bt_depend *dep) {
+  const struct ctl_service *on = ctl_service_find(app, dep->service);
+  if (!on || !on->spec || !dep->required || dep->condition == BT_DEP_STARTED || on->spec->service->replicas == 0)
+    return true;
+  bt_vec_each(&on->insts, inst) if ((dep->condition == BT_DEP_HEALTHY && (*inst)->ready) || ctl_inst_done(*inst)) return true;
+  return false;
+}
+
+/* Once for each, in the step that gave it to a node. */
+static void check_assigned(struct sim *s, const struct ctl_inst *inst) {
+  if (!inst->node || bt_map_get(s->assigned, inst->id))
+    return;
+  bt_map_set(s->assigned, inst->id, s);
+  const struct ctl_app *app = inst->service->app;
+  const struct ctl_node *node = inst->node;
+  if (inst->assigned_ms != s->c->now_ms || inst->leaving)
+    return; /* it was so when the server started */
+  if (!node->ready || node->cordoned)
+    sim_bad(s, "%s is given to %s, which is %s", inst->id, node->name, node->cordoned ? "cordoned" : "not ready");
+  if (!inst->service->spec || (app->target->automatic && app->target->created_ms == s->c->now_ms))
+    return; /* assigned after the words of a revision that went back within this step */
+  bt_vec_each(&inst->service->spec->service->depends, dep) if (!condition_holds(app, dep))
+      sim_bad(s, "%s is assigned before %s of %s holds", inst->id, bt_condition_name(dep->condition), dep->service);
+}
+
+/* ---- what is reserved, by sums of our own ---- */
+
+static const struct sim_box *box_of(const struct sim *s, const struct ctl_inst *inst) {
+  for (size_t i = 0; i < s->nnodes && inst->node; i++)
+    if (bt_streq(s->nodes[i].name, inst->node->name))
+      return bt_map_get(s->nodes[i].boxes, inst->id);
+  return NULL;
+}
+
+struct sums {
+  double cpus;
+  int64_t memory;
+};
+
+/* What is done with its work gives its place back, also while its container is taken away. */
+static bool holds(const struct sim *s, const struct ctl_inst *inst) {
+  if (!inst->node || !bt_service_is_job(inst->spec->service))
+    return inst->node != NULL;
+  const struct sim_box *box = box_of(s, inst);
+  return !inst->ended && !(inst->leaving && (!box || !box->running));
+}
+
+static void tell_places(struct sim *s) {
+  for (struct ctl_insts it = ctl_insts(s->c); ctl_insts_next(&it);) {
+    const struct ctl_inst *inst = it.inst;
+    printf("# %s on %s: %g cpus, %lld bytes, %s%s%s\n", inst->id, inst->node ? inst->node->name : "none", inst->spec->service->reserved.cpus,
+           (long long)inst->spec->service->reserved.memory, bt_state_name((enum bt_state)inst->state), inst->leaving ? ", leaving" : "", inst->ended ? ", ended" : "");
+  }
+}
+
+static void check_rooms(struct sim *s, const struct sums *sums) {
+  for (size_t i = 0; i < s->nnodes; i++) {
+    const struct sim_node *n = &s->nodes[i];
+    if (sums[i].cpus > n->cpus + 1e-6)
+      sim_bad(s, "%s has %g cpus, and %g are reserved", n->name, n->cpus, sums[i].cpus), tell_places(s);
+    if (sums[i].memory > n->memory)
+      sim_bad(s, "%s has %lld bytes, and %lld are reserved", n->name, (long long)n->memory, (long long)sums[i].memory);
+  }
+}
+
+static void check_places(struct sim *s) {
+  struct sums sums[SIM_NODES] = {0};
+  for (struct ctl_insts it = ctl_insts(s->c); ctl_insts_next(&it);) {
+    const struct ctl_inst *inst = it.inst;
+    check_assigned(s, inst);
+    if (!holds(s, inst))
+      continue;
+    size_t n = (size_t)(inst->node->name[1] - '1');
+    BT_ASSERT(n < s->nnodes);
+    sums[n].cpus += inst->spec->service->reserved.cpus;
+    sums[n].memory += inst->spec->service->reserved.memory;
+  }
+  check_rooms(s, sums);
+}
+
 void sim_check(struct sim *s) {
   size_t instances = 0;
   for (struct bt_map_iter it = bt_map_iter(s->c->apps); bt_map_next(&it);) {
@@ -71,32 +153,10 @@ void sim_check(struct sim *s) {
   }
   if (instances != ctl_inst_count(s->c))
     sim_bad(s, "the index of instances has %zu, the services have %zu", ctl_inst_count(s->c), instances);
+  check_places(s);
 }
 
-/* ---- of messages ---- */
-
-static bool condition_holds(const struct ctl_app *app, const struct bt_depend *dep) {
-  const struct ctl_service *on = ctl_service_find(app, dep->service);
-  if (!on || !on->spec || !dep->required || dep->condition == BT_DEP_STARTED || on->spec->service->replicas == 0)
-    return true;
-  bt_vec_each(&on->insts, inst) if ((dep->condition == BT_DEP_HEALTHY && (*inst)->ready) || ctl_inst_done(*inst)) return true;
-  return false;
-}
-
-void sim_check_send(struct sim *s, const json_t *m) {
-  if (!bt_streq(bt_json_str(m, "type"), "assign"))
-    return;
-  const struct ctl_inst *inst = ctl_inst_find(s->c, bt_json_str_or(bt_json_obj(m, "instance"), "instance", ""));
-  if (!inst) {
-    sim_bad(s, "an instance is assigned that is not in the tables");
-    return;
-  }
-  const struct ctl_app *app = inst->service->app;
-  if (!inst->service->spec || (app->target->automatic && app->target->created_ms == s->now_ms))
-    return; /* assigned after the words of a revision that went back within this step */
-  bt_vec_each(&inst->service->spec->service->depends, dep) if (!condition_holds(inst->service->app, dep))
-      sim_bad(s, "%s is assigned before %s of %s holds", inst->id, bt_condition_name(dep->condition), dep->service);
-}
+/* ---- after a crash ---- */
 
 void sim_check_acked(struct sim *s) {
   for (struct bt_map_iter it = bt_map_iter(s->acked); bt_map_next(&it);) {
@@ -120,7 +180,7 @@ static void check_running(struct sim *s, const struct ctl_service *service) {
     return; /* its runs come and go */
   bt_vec_each(&service->insts, i) {
     const struct ctl_inst *inst = *i;
-    const struct sim_box *box = bt_map_get(s->boxes, inst->id);
+    const struct sim_box *box = box_of(s, inst);
     if (inst->leaving)
       sim_bad(s, "%s never left", inst->id);
     if (!bt_streq(inst->spec->hash, service->spec->hash))
@@ -145,7 +205,7 @@ static void tell_app(struct sim *s, const struct ctl_app *app) {
              inst->restarting ? " restarting" : "", inst->ended ? " ended" : "", inst->gen, inst->reason ? inst->reason : "");
     }
   }
-  printf("# wakes in %lld ms\n", (long long)(app->wake_ms - s->now_ms));
+  printf("# wakes in %lld ms\n", (long long)(app->wake_ms - s->c->now_ms));
 }
 
 static void check_app(struct sim *s, const struct ctl_app *app, bool all_well) {
@@ -165,22 +225,31 @@ static void check_app(struct sim *s, const struct ctl_app *app, bool all_well) {
 }
 
 void sim_check_settled(struct sim *s, bool all_well) {
+  if (!s->executor || s->failed)
+    return;
   for (struct bt_map_iter it = bt_map_iter(s->c->apps); bt_map_next(&it);)
     check_app(s, it.value, all_well);
-  for (struct bt_map_iter it = bt_map_iter(s->boxes); bt_map_next(&it);)
-    if (!ctl_inst_find(s->c, it.key))
-      sim_bad(s, "%s is an orphan on the node", it.key);
+  for (size_t i = 0; i < s->nnodes; i++)
+    for (struct bt_map_iter it = bt_map_iter(s->nodes[i].boxes); bt_map_next(&it);)
+      if (!ctl_inst_find(s->c, it.key))
+        sim_bad(s, "%s is an orphan on %s", it.key, s->nodes[i].name);
+  if (s->asks > 0)
+    sim_bad(s, "%d requests were never answered", s->asks);
+  sim_watchers_settled(s);
 }
 
 void sim_check_empty(struct sim *s) {
   static const char *const left[] = {"app ", "revision ", "instance ", "network ", "blob "};
   for (struct bt_map_iter it = bt_map_iter(s->c->apps); bt_map_next(&it);)
     sim_bad(s, "app %s is not gone", it.key);
-  for (struct bt_map_iter it = bt_map_iter(s->boxes); bt_map_next(&it);)
-    sim_bad(s, "%s is left on the node", it.key);
-  for (struct bt_map_iter it = bt_map_iter(s->networks); bt_map_next(&it);)
-    sim_bad(s, "network %s is left on the node", it.key);
-  for (struct bt_map_iter it = bt_map_iter(s->store); bt_map_next(&it);)
+  for (size_t i = 0; i < s->nnodes; i++) {
+    const struct sim_node *n = &s->nodes[i];
+    for (struct bt_map_iter it = bt_map_iter(n->boxes); bt_map_next(&it);)
+      sim_bad(s, "%s is left on %s", it.key, n->name);
+    for (struct bt_map_iter it = bt_map_iter(n->networks); s->nnodes == 1 && bt_map_next(&it);)
+      sim_bad(s, "network %s is left on %s", it.key, n->name);
+  }
+  for (struct bt_map_iter it = bt_map_iter(sim_store_truth(s->store)); bt_map_next(&it);)
     for (size_t i = 0; i < BT_COUNT(left); i++)
       if (bt_starts(it.key, left[i]))
         sim_bad(s, "the store still has %s", it.key);

@@ -2,158 +2,7 @@
 
 #include "sim.h"
 
-const char *const sim_apps[3] = {"alpha", "beta", "gamma"};
-
-/* ---- models ---- */
-
 static const char *pick(struct sim *s, const char *const *words, size_t n) { return words[sim_rand(s, n)]; }
-
-static json_t *update_config(struct sim *s, const char *order, bool rollback) {
-  static const char *const actions[] = {"pause", "continue", "rollback"}, *const ratios[] = {"0", "0.3", "0.6"};
-  static const char *const delays[] = {"0s", "1s", "7s"};
-  json_t *u = json_object();
-  bt_json_set_int(u, "parallelism", (long long)sim_rand(s, 4));
-  bt_json_set_str(u, "order", order);
-  bt_json_set_str(u, "failure_action", pick(s, actions, rollback ? 2 : 3));
-  bt_json_set_str(u, "delay", pick(s, delays, 3));
-  bt_json_set_str(u, "monitor", sim_chance(s, 50) ? "5s" : "0s");
-  bt_json_set(u, "max_failure_ratio", json_real(strtod(pick(s, ratios, 3), NULL)));
-  return u;
-}
-
-static json_t *service(struct sim *s, bool well, bool task) {
-  static const char *const wells[] = {"good", "slow"}, *const ills[] = {"crash", "bad", "flaky", "missing"};
-  static const char *const policies[] = {"always", "on-failure", "on-failure:2", "no"};
-  json_t *o = json_object(), *deploy = json_object(), *labels = json_object(), *networks = json_object();
-  const char *order = sim_chance(s, 50) ? "stop-first" : "start-first";
-  const char *kind = well || sim_chance(s, 75) ? pick(s, wells, 2) : pick(s, ills, 4);
-  if (task)
-    kind = well || sim_chance(s, 80) ? "task" : "taskfail";
-  BT_AUTO_FREE char *image = bt_asprintf("%s:%d", kind, 1 + (int)sim_rand(s, 3));
-  bt_json_set_str(o, "image", image);
-  bt_json_set_str(o, "restart", task ? "no" : well ? "always" : pick(s, policies, 4));
-  bt_json_set_int(deploy, "replicas", task ? 1 : (long long)sim_rand(s, 5));
-  bt_json_set(deploy, "update_config", update_config(s, order, false));
-  bt_json_set(deploy, "rollback_config", update_config(s, order, true));
-  bt_json_set(networks, "default", json_null());
-  bt_json_set(o, "networks", networks);
-  if (!task && sim_chance(s, 15)) {
-    json_t *port = json_object(), *ports = json_array();
-    bt_json_set_str(port, "mode", "host");
-    bt_json_set_int(port, "target", 80);
-    BT_AUTO_FREE char *published = bt_asprintf("%d", 8000 + (int)sim_rand(s, 3));
-    bt_json_set_str(port, "published", published);
-    json_array_append_new(ports, port);
-    bt_json_set(o, "ports", ports);
-    bt_json_set_int(deploy, "replicas", 1);
-    order = "stop-first";
-    bt_json_set(deploy, "update_config", update_config(s, order, false));
-    bt_json_set(deploy, "rollback_config", update_config(s, order, true));
-  }
-  bt_json_set_str(labels, "order", order);
-  bt_json_set(o, "labels", labels);
-  bt_json_set(o, "deploy", deploy);
-  return o;
-}
-
-static void depend(struct sim *s, json_t *services, const char *from, const char *on, const char *condition) {
-  json_t *who = bt_json_obj(services, from);
-  if (!who || !bt_json_obj(services, on) || sim_chance(s, 40))
-    return;
-  json_t *deps = bt_json_obj(who, "depends_on"), *dep = json_object();
-  if (!deps)
-    bt_json_set(who, "depends_on", deps = json_object());
-  bt_json_set_str(dep, "condition", condition);
-  bt_json_set_bool(dep, "required", sim_chance(s, 80));
-  bt_json_set_bool(dep, "restart", sim_chance(s, 40));
-  bt_json_set(deps, on, dep);
-}
-
-/* Dice of their own, so that what was found before there were schedules is found by the same seeds. */
-static uint64_t job_rand(const struct sim *s, uint64_t salt, uint64_t n) {
-  uint64_t x = (s->seed * 0x9E3779B97F4A7C15u) ^ (s->requests * 0xBF58476D1CE4E5B9u) ^ (salt * 0x94D049BB133111EBu);
-  x ^= x >> 29;
-  return (x * 0xD6E8FEB86659FD93u >> 33) % n;
-}
-
-/* A schedule for some, where what it comes to need not be known in the end. */
-static void make_schedule(struct sim *s, json_t *job) {
-  static const char *const schedules[] = {"@every 45s", "*/2 * * * *", "@every 100s"}, *const ways[] = {"allow", "forbid", "replace"};
-  if (job_rand(s, 1, 100) < 70)
-    return;
-  bt_json_set_str(job, "schedule", s->calm ? "@hourly" : schedules[job_rand(s, 2, 3)]);
-  bt_json_set_str(job, "concurrency", ways[job_rand(s, 3, 3)]);
-  if (job_rand(s, 4, 2))
-    bt_json_set_str(job, "active_deadline", "40s");
-  if (job_rand(s, 5, 2))
-    bt_json_set_str(job, "starting_deadline", "20s");
-  bt_json_set_bool(job, "suspend", job_rand(s, 6, 10) == 0);
-  bt_json_set_int(job, "successful_history_limit", (long long)job_rand(s, 7, 4));
-  bt_json_set_int(job, "failed_history_limit", (long long)job_rand(s, 8, 4));
-}
-
-static void make_job(struct sim *s, json_t *job) {
-  json_t *deploy = bt_json_obj(job, "deploy"), *policy = json_object(), *berth = json_object(), *o = json_object();
-  bt_json_set_str(deploy, "mode", "replicated-job");
-  bt_json_set_int(deploy, "replicas", 1 + (long long)sim_rand(s, 3));
-  bt_json_set_str(policy, "condition", sim_chance(s, 50) ? "none" : "on-failure");
-  bt_json_set_int(policy, "max_attempts", (long long)sim_rand(s, 3));
-  bt_json_set(deploy, "restart_policy", policy);
-  bt_json_set_int(o, "completions", 1 + (long long)sim_rand(s, 5));
-  make_schedule(s, o);
-  bt_json_set(berth, "job", o);
-  bt_json_set(job, "x-berth", berth);
-  json_object_del(job, "restart");
-}
-
-json_t *sim_model(struct sim *s, const char *app, bool well) {
-  static const char *const names[] = {"db", "migrate", "api", "web", "job"};
-  json_t *model = json_object(), *services = json_object(), *networks = json_object(), *net = json_object(), *volumes = json_object();
-  for (size_t i = 0; i < BT_COUNT(names); i++) {
-    if (sim_chance(s, 35) && (i != 2 || !well))
-      continue;
-    bool task = i == 1 || i == 4;
-    json_t *o = service(s, well, task);
-    if (i == 4)
-      make_job(s, o);
-    bt_json_set(services, names[i], o);
-  }
-  if (json_object_size(services) == 0)
-    bt_json_set(services, "api", service(s, well, false));
-  json_t *side = bt_json_obj(services, "web") && bt_json_obj(services, "api") && sim_chance(s, 30) ? bt_json_obj(services, "web") : NULL;
-  if (side && !json_object_get(side, "ports")) { /* web lives in api's network */
-    json_object_del(side, "networks");
-    bt_json_set_int(bt_json_obj(bt_json_obj(services, "api"), "deploy"), "replicas", 1 + (long long)sim_rand(s, 3));
-    bt_json_set_str(side, "network_mode", "service:api");
-  }
-  depend(s, services, "migrate", "db", "service_healthy");
-  depend(s, services, "api", "db", "service_healthy");
-  depend(s, services, "api", "migrate", "service_completed_successfully");
-  depend(s, services, "web", "api", sim_chance(s, 50) ? "service_started" : "service_healthy");
-  depend(s, services, "job", "api", "service_healthy");
-  BT_AUTO_FREE char *name = bt_asprintf("%s_default", app);
-  bt_json_set_str(net, "name", name);
-  bt_json_set(networks, "default", net);
-  bt_json_set_str(model, "name", app);
-  bt_json_set(model, "services", services);
-  bt_json_set(model, "networks", networks);
-  if (sim_chance(s, 50))
-    bt_json_set(volumes, "data", json_object());
-  bt_json_set(model, "volumes", volumes);
-  return model;
-}
-
-/* ---- requests ---- */
-
-void sim_request(struct sim *s, const char *op, json_t *args_steal) {
-  BT_AUTO_JSON args = args_steal;
-  bt_json_set_str(args, "namespace", "default");
-  struct bt_request request = {.id = ++s->requests, .op = op, .args = args, .actor = "sim"};
-  sim_say(s, "REQUEST %llu %s %s", (unsigned long long)s->requests, op, bt_json_str_or(args, "app", ""));
-  if (bt_streq(op, "app.remove"))
-    bt_map_del(s->acked, bt_json_str_or(args, "app", "")); /* it may be gone from now on */
-  sim_step(s, (struct bt_input){.kind = BT_IN_REQUEST, .request = &request});
-}
 
 static json_t *scale_args(struct sim *s) {
   static const char *const names[] = {"db", "api", "web"};
@@ -164,6 +13,8 @@ static json_t *scale_args(struct sim *s) {
 }
 
 static void instance_restart(struct sim *s) {
+  if (!s->c)
+    return;
   size_t n = ctl_inst_count(s->c), skip = n ? sim_rand(s, n) : 0;
   for (struct ctl_insts it = ctl_insts(s->c); ctl_insts_next(&it);)
     if (skip-- == 0) {
@@ -174,39 +25,99 @@ static void instance_restart(struct sim *s) {
     }
 }
 
+static void apply(struct sim *s, const char *app) {
+  json_t *args = json_object();
+  bt_json_set_str(args, "app", app);
+  bt_json_set(args, "model", sim_model(s, app, sim_chance(s, 50)));
+  bt_json_set_bool(args, "recreate", sim_chance(s, 10));
+  (sim_chance(s, 8) ? sim_request_dry : sim_request)(s, "app.apply", args);
+}
+
+static void scale(struct sim *s, const char *app) {
+  json_t *args = scale_args(s);
+  bt_json_set_str(args, "app", app);
+  sim_request(s, "app.scale", args);
+}
+
+static void restart(struct sim *s, const char *app) {
+  json_t *args = json_object();
+  bt_json_set_str(args, "app", app);
+  sim_request(s, "app.restart", args);
+}
+
+static void rollback(struct sim *s, const char *app) {
+  json_t *args = json_object();
+  bt_json_set_str(args, "app", app);
+  sim_request(s, "app.rollback", args);
+}
+
+static void remove_app(struct sim *s, const char *app) {
+  json_t *args = json_object();
+  bt_json_set_str(args, "app", app);
+  bt_json_set_bool(args, "volumes", sim_chance(s, 50));
+  sim_request(s, "app.remove", args);
+}
+
+static void one_restart(struct sim *s, const char *app) {
+  (void)app;
+  instance_restart(s);
+}
+
+static void cordon(struct sim *s, const char *app) {
+  json_t *args = json_object();
+  (void)app;
+  bt_json_set_str(args, "node", s->nodes[sim_rand(s, s->nnodes)].name);
+  bt_json_set_bool(args, "cordoned", sim_chance(s, 50));
+  sim_request(s, "node.cordon", args);
+}
+
+static void run_job(struct sim *s, const char *app) {
+  json_t *args = json_object();
+  bt_json_set_str(args, "app", app);
+  bt_json_set_str(args, "service", "job");
+  sim_request(s, "job.run", args);
+}
+
+static void keep(struct sim *s, const char *app) {
+  json_t *args = json_object();
+  BT_AUTO_FREE char *key = bt_asprintf("%s-%d", app, (int)sim_rand(s, 5));
+  bt_json_set_str(args, "plugin", "sim");
+  bt_json_set_str(args, "key", key);
+  if (sim_chance(s, 70))
+    bt_json_set_str(args, "value", sim_chance(s, 50) ? "b25l" : "dHdv");
+  else
+    bt_json_set(args, "value", json_null());
+  sim_request(s, "kv.put", args);
+}
+
 void sim_client(struct sim *s) {
+  static const struct {
+    unsigned weight;
+    void (*fn)(struct sim *s, const char *app);
+  } works[] = {{48, apply}, {14, scale}, {10, restart}, {7, rollback}, {6, one_restart}, {6, remove_app}, {3, cordon}, {3, run_job}, {3, keep}};
   const char *app = pick(s, sim_apps, 3);
   unsigned dice = (unsigned)sim_rand(s, 100);
-  json_t *args = dice >= 55 && dice < 70 ? scale_args(s) : json_object();
-  bt_json_set_str(args, "app", app);
-  if (dice < 55) {
-    bt_json_set(args, "model", sim_model(s, app, sim_chance(s, 50)));
-    bt_json_set_bool(args, "recreate", sim_chance(s, 10));
-    sim_request(s, "app.apply", args);
-  } else if (dice < 70) {
-    sim_request(s, "app.scale", args);
-  } else if (dice < 80) {
-    sim_request(s, "app.restart", args);
-  } else if (dice < 87) {
-    sim_request(s, "app.rollback", args);
-  } else if (dice < 93) {
-    json_decref(args);
-    instance_restart(s);
-  } else {
-    bt_json_set_bool(args, "volumes", sim_chance(s, 50));
-    sim_request(s, "app.remove", args);
+  for (size_t i = 0; i < BT_COUNT(works); i++) {
+    if (dice < works[i].weight) {
+      works[i].fn(s, app);
+      return;
+    }
+    dice -= works[i].weight;
   }
 }
 
-void sim_reply(struct sim *s, const struct bt_reply *reply) {
-  const char *app = bt_json_str(reply->result, "app");
-  long long revision = bt_json_int(reply->result, "revision", 0);
-  sim_say(s, "REPLY %llu %s %s", (unsigned long long)reply->request, bt_code_name(reply->code), reply->message ? reply->message : "");
-  if (reply->code == BT_INTERNAL)
-    sim_bad(s, "a request met an internal error: %s", reply->message);
-  if (reply->code != BT_OK || !app || !revision)
+void sim_reply(struct sim *s, uint64_t request, enum bt_code code, const char *message, const json_t *result) {
+  const char *app = bt_json_str(result, "app");
+  long long revision = bt_json_int(result, "revision", 0);
+  int code_number = code;
+  s->answered++;
+  sim_trace(s, &code_number, sizeof code_number);
+  sim_say(s, "REPLY %llu %s %s", (unsigned long long)request, bt_code_name(code), message ? message : "");
+  if (code == BT_INTERNAL)
+    sim_bad(s, "a request met an internal error: %s", message);
+  if (code != BT_OK || !app || !revision)
     return;
-  const struct ctl_app *known = ctl_app_find(s->c, "default", app);
+  const struct ctl_app *known = ctl_app_find(bt_executor_control(s->executor), "default", app);
   /* A later removal may be under way already. */
   if (known && known->state != CTL_APP_REMOVING)
     bt_map_set(s->acked, app, bt_asprintf("%lld", revision));

@@ -24,8 +24,13 @@ static const json_t *class_of(const struct sim_box *box) { return bt_json_obj(bo
 static void later(struct sim *s, struct sim_box *box, int64_t in_ms) {
   struct sim_event *event = sim_at(s, in_ms, SIM_BOX);
   event->epoch = ++box->epoch;
+  event->node = box->node;
   event->box = bt_strdup(box->id);
 }
+
+int64_t sim_node_wall(const struct sim *s, const struct sim_node *n) { return s->now_ms + n->skew_ms; }
+
+static int64_t wall(const struct sim *s, const struct sim_box *box) { return sim_node_wall(s, box->node); }
 
 static json_t *report(const struct sim_box *box) {
   json_t *m = json_object();
@@ -48,13 +53,6 @@ static json_t *report(const struct sim_box *box) {
   return m;
 }
 
-static void send(struct sim *s, json_t *m) {
-  if (s->linked)
-    sim_at(s, 1, SIM_TO_SERVER)->message = m;
-  else
-    json_decref(m);
-}
-
 static void tell(struct sim *s, struct sim_box *box) {
   json_t *m = report(box);
   char *text = bt_json_text(m);
@@ -66,7 +64,7 @@ static void tell(struct sim *s, struct sim_box *box) {
   free(box->last_report);
   box->last_report = text;
   sim_say(s, "  node: %s is %s%s", box->id, bt_state_name(box->state), box->ready ? ", ready" : "");
-  send(s, m);
+  sim_node_says(s, box->node, m);
 }
 
 static void removed(struct sim *s, struct sim_box *box) {
@@ -77,9 +75,10 @@ static void removed(struct sim *s, struct sim_box *box) {
   bt_json_set_str(m, "state", "removed");
   sim_say(s, "  node: %s is gone", box->id);
   BT_AUTO_FREE char *id = bt_strdup(box->id);
-  bt_map_del(s->boxes, id);
+  struct sim_node *n = box->node;
+  bt_map_del(n->boxes, id);
   if (known)
-    send(s, m);
+    sim_node_says(s, n, m);
   else
     json_decref(m);
 }
@@ -90,8 +89,8 @@ static void fail(struct sim *s, struct sim_box *box, int exit_code, bool may_ret
   box->epoch++; /* whatever was to happen next to it does not */
   box->running = box->ready = false;
   box->exit_code = exit_code;
-  box->finished_ms = s->now_ms;
-  if (bt_backoff_forgiven(box->ready_ms, s->now_ms))
+  box->finished_ms = wall(s, box);
+  if (bt_backoff_forgiven(box->ready_ms, wall(s, box)))
     box->failures = 0;
   box->ready_ms = 0;
   bool again = was_made ? bt_backoff_restarts(bt_json_str(restart, "condition"), exit_code == 0, box->failures, (int)bt_json_int(restart, "max_attempts", 0))
@@ -100,8 +99,9 @@ static void fail(struct sim *s, struct sim_box *box, int exit_code, bool may_ret
   box->state = exit_code == 0 && was_made ? BT_ST_EXITED : BT_ST_FAILED;
   box->finished = !again;
   if (again) {
-    box->next_start_ms = s->now_ms + bt_backoff_delay_ms(box->failures, bt_json_int(restart, "delay_ms", 0));
-    later(s, box, box->next_start_ms - s->now_ms + 1);
+    int64_t delay_ms = bt_backoff_delay_ms(box->failures, bt_json_int(restart, "delay_ms", 0));
+    box->next_start_ms = wall(s, box) + delay_ms;
+    later(s, box, delay_ms + 1);
   }
   tell(s, box);
 }
@@ -117,7 +117,7 @@ static bool may_overlap(const struct sim_box *newer, const struct sim_box *other
 /* What control must never bring about: two running containers in a slot that is updated stop-first, or on one port. */
 static void check_start(struct sim *s, const struct sim_box *box) {
   const json_t *ports = bt_json_arr(class_of(box), "ports");
-  for (struct bt_map_iter it = bt_map_iter(s->boxes); bt_map_next(&it);) {
+  for (struct bt_map_iter it = bt_map_iter(box->node->boxes); bt_map_next(&it);) {
     const struct sim_box *other = it.value;
     if (other == box || !other->running)
       continue;
@@ -131,12 +131,12 @@ static void check_start(struct sim *s, const struct sim_box *box) {
       sim_bad(s, "%s starts while %s has its port", box->id, other->id);
   }
   const char *shares = bt_json_str(bt_json_obj(box->assignment, "co"), "network");
-  const struct sim_box *with = shares ? bt_map_get(s->boxes, shares) : NULL;
+  const struct sim_box *with = shares ? bt_map_get(box->node->boxes, shares) : NULL;
   if (shares && box->starts == 0 && !(with && with->exists))
     sim_say(s, "  node: %s starts without %s, whose network it shares", box->id, shares);
   size_t i;
   json_t *network;
-  json_array_foreach(bt_json_arr(box->assignment, "networks"), i, network) if (!bt_map_get(s->networks, bt_json_str_or(network, "name", "")))
+  json_array_foreach(bt_json_arr(box->assignment, "networks"), i, network) if (!bt_map_get(box->node->networks, bt_json_str_or(network, "name", "")))
       sim_bad(s, "%s starts without its network %s", box->id, bt_json_str(network, "name"));
 }
 
@@ -147,12 +147,12 @@ static void start(struct sim *s, struct sim_box *box) {
   box->exists = box->running = true;
   box->finished = false;
   box->state = BT_ST_RUNNING;
-  box->started_ms = s->now_ms;
+  box->started_ms = wall(s, box);
   box->finished_ms = 0;
   box->next_start_ms = 0;
   box->exit_code = 0;
   box->ready = !is(box, "slow");
-  box->ready_ms = box->ready ? s->now_ms : 0;
+  box->ready_ms = box->ready ? wall(s, box) : 0;
   tell(s, box);
   if (!box->ready)
     later(s, box, 1000 + (int64_t)sim_rand(s, 15000));
@@ -171,7 +171,7 @@ void sim_box_event(struct sim *s, struct sim_box *box) {
     later(s, box, 5 + (int64_t)sim_rand(s, 300));
   } else if (box->running && !box->ready) {
     box->ready = true;
-    box->ready_ms = s->now_ms;
+    box->ready_ms = wall(s, box);
     tell(s, box);
   } else if (box->running) {
     fail(s, box, is(box, "task:") ? 0 : 1, false);
@@ -201,16 +201,25 @@ void sim_box_kill(struct sim *s, struct sim_box *box) {
 
 /* ---- messages ---- */
 
-static void take_assignment(struct sim *s, const json_t *a) {
+/* An instance is on one node for all its life. */
+static void check_owner(struct sim *s, const struct sim_node *n, const char *id) {
+  for (size_t i = 0; i < s->nnodes; i++)
+    if (&s->nodes[i] != n && bt_map_get(s->nodes[i].boxes, id))
+      sim_bad(s, "%s is given to %s, and %s has it", id, n->name, s->nodes[i].name);
+}
+
+static void take_assignment(struct sim *s, struct sim_node *n, const json_t *a) {
   const char *id = bt_json_str_or(a, "instance", "");
-  struct sim_box *box = bt_map_get(s->boxes, id);
+  struct sim_box *box = bt_map_get(n->boxes, id);
+  check_owner(s, n, id);
   bool fresh = !box;
   if (fresh) {
     box = bt_new(struct sim_box);
     box->id = bt_strdup(id);
+    box->node = n;
     box->born = ++s->seq;
     box->slot = bt_asprintf("%s/%s/%lld", bt_json_str(a, "app"), bt_json_str(a, "service"), bt_json_int(a, "slot", 0));
-    bt_map_set(s->boxes, id, box);
+    bt_map_set(n->boxes, id, box);
   }
   json_decref(box->assignment);
   box->assignment = json_deep_copy(a);
@@ -239,14 +248,14 @@ static void take_assignment(struct sim *s, const json_t *a) {
   }
 }
 
-static void release(struct sim *s, const char *id) {
-  struct sim_box *box = bt_map_get(s->boxes, id);
+static void release(struct sim *s, struct sim_node *n, const char *id) {
+  struct sim_box *box = bt_map_get(n->boxes, id);
   if (!box || !box->known) {
     json_t *m = json_object();
     bt_json_set_str(m, "type", "report");
     bt_json_set_str(m, "instance", id);
     bt_json_set_str(m, "state", "removed");
-    send(s, m);
+    sim_node_says(s, n, m);
     return;
   }
   if (box->gone)
@@ -258,8 +267,8 @@ static void release(struct sim *s, const char *id) {
   later(s, box, 5 + (int64_t)sim_rand(s, sim_chance(s, 10) ? 8000 : 300));
 }
 
-static void restart(struct sim *s, const char *id) {
-  struct sim_box *box = bt_map_get(s->boxes, id);
+static void restart(struct sim *s, struct sim_node *n, const char *id) {
+  struct sim_box *box = bt_map_get(n->boxes, id);
   if (!box || box->gone || !box->known)
     return;
   if (!box->running) {
@@ -275,8 +284,8 @@ static void restart(struct sim *s, const char *id) {
   later(s, box, 5 + (int64_t)sim_rand(s, 500));
 }
 
-static bool network_used(const struct sim *s, const char *name) {
-  for (struct bt_map_iter it = bt_map_iter(s->boxes); bt_map_next(&it);) {
+static bool network_used(const struct sim_node *n, const char *name) {
+  for (struct bt_map_iter it = bt_map_iter(n->boxes); bt_map_next(&it);) {
     const struct sim_box *box = it.value;
     size_t i;
     json_t *network;
@@ -285,20 +294,20 @@ static bool network_used(const struct sim *s, const char *name) {
   return false;
 }
 
-static void drop(struct sim *s, const json_t *m, bool volume) {
+static void drop(struct sim *s, struct sim_node *n, const json_t *m, bool volume) {
   const char *name = bt_json_str_or(m, "name", "");
-  if (!volume && network_used(s, name))
+  if (!volume && network_used(n, name))
     sim_bad(s, "network %s is dropped while it is in use", name);
-  bt_map_del(volume ? s->volumes : s->networks, name);
+  bt_map_del(volume ? n->volumes : n->networks, name);
   json_t *answer = json_object();
   bt_json_set_str(answer, "type", "dropped");
   bt_json_set_str(answer, "kind", volume ? "volume" : "network");
   bt_json_set_str(answer, "name", name);
   if (!s->calm && sim_chance(s, 10)) {
     bt_json_set_str(answer, "error", "it is in use");
-    bt_map_set(volume ? s->volumes : s->networks, name, s);
+    bt_map_set(volume ? n->volumes : n->networks, name, s);
   }
-  send(s, answer);
+  sim_node_says(s, n, answer);
 }
 
 static void make(struct sim *s, struct bt_map *things, json_t *list) {
@@ -308,85 +317,113 @@ static void make(struct sim *s, struct bt_map *things, json_t *list) {
 }
 
 /* Containers that carry the server's label and are in nobody's list. */
-void sim_sweep(struct sim *s) {
-  for (struct bt_map_iter it = bt_map_iter(s->boxes); bt_map_next(&it);) {
+void sim_sweep(struct sim *s, struct sim_node *n) {
+  for (struct bt_map_iter it = bt_map_iter(n->boxes); bt_map_next(&it);) {
     struct sim_box *box = it.value;
     if (!box->known)
       removed(s, box);
   }
 }
 
-static void sync(struct sim *s, const json_t *m) {
-  make(s, s->networks, bt_json_arr(m, "networks"));
-  make(s, s->volumes, bt_json_arr(m, "volumes"));
+static void sync(struct sim *s, struct sim_node *n, const json_t *m) {
+  make(s, n->networks, bt_json_arr(m, "networks"));
+  make(s, n->volumes, bt_json_arr(m, "volumes"));
   BT_AUTO_JSON wanted = json_object();
   size_t i;
   json_t *a;
   json_array_foreach(bt_json_arr(m, "instances"), i, a) {
     json_object_set(wanted, bt_json_str(a, "instance"), a);
-    take_assignment(s, a);
+    take_assignment(s, n, a);
   }
-  for (struct bt_map_iter it = bt_map_iter(s->boxes); bt_map_next(&it);) {
+  for (struct bt_map_iter it = bt_map_iter(n->boxes); bt_map_next(&it);) {
     struct sim_box *box = it.value;
     if (!json_object_get(wanted, box->id) && box->known)
-      release(s, box->id);
+      release(s, n, box->id);
   }
   /* Before anything is started anew, what nobody claims goes, as the real agent does. */
-  sim_sweep(s);
+  sim_sweep(s, n);
 }
 
-void sim_node_message(struct sim *s, const json_t *m) {
+void sim_node_message(struct sim *s, struct sim_node *n, const json_t *m) {
   const char *type = bt_json_str_or(m, "type", ""), *id = bt_json_str(m, "instance");
-  sim_say(s, "-> node: %s %s", type, id ? id : bt_json_str_or(m, "name", ""));
+  sim_say(s, "-> %s: %s %s", n->name, type, id ? id : bt_json_str_or(bt_json_obj(m, "instance"), "instance", bt_json_str_or(m, "name", "")));
+  sim_trace_text(s, type);
+  sim_trace_text(s, id);
   if (bt_streq(type, "sync"))
-    sync(s, m);
+    sync(s, n, m);
   else if (bt_streq(type, "assign"))
-    take_assignment(s, bt_json_obj(m, "instance"));
+    take_assignment(s, n, bt_json_obj(m, "instance"));
   else if (bt_streq(type, "release"))
-    release(s, id);
+    release(s, n, id);
   else if (bt_streq(type, "restart"))
-    restart(s, id);
+    restart(s, n, id);
   else if (bt_streq(type, "network") || bt_streq(type, "volume"))
-    bt_map_set(bt_streq(type, "network") ? s->networks : s->volumes, bt_json_str_or(m, "name", ""), s);
+    bt_map_set(bt_streq(type, "network") ? n->networks : n->volumes, bt_json_str_or(m, "name", ""), s);
+  else if (bt_streq(type, "network_drop") || bt_streq(type, "volume_drop"))
+    drop(s, n, m, bt_streq(type, "volume_drop"));
   else
-    drop(s, m, bt_streq(type, "volume_drop"));
+    sim_bad(s, "%s gets a message \"%s\", which the simulator does not know", n->name, type);
 }
 
 /* ---- the connection ---- */
 
-void sim_link_up(struct sim *s) {
-  if (s->linked)
-    return;
-  s->linked = true;
-  s->epoch++;
-  json_t *m = json_object(), *node = json_object(), *list = json_array();
-  bt_json_set_str(node, "name", "n1");
-  bt_json_set_int(node, "cpus", 64);
-  bt_json_set_int(node, "memory", 64LL << 30);
+void sim_hello(struct sim *s, struct sim_node *n) {
+  json_t *m = json_object(), *node = json_object(), *list = json_array(), *labels = json_object();
+  bt_json_set_str(node, "name", n->name);
+  bt_json_set(node, "cpus", json_real(n->cpus));
+  bt_json_set_int(node, "memory", n->memory);
+  bt_json_set_str(labels, "zone", (n - s->nodes) % 2 ? "b" : "a");
+  bt_json_set(node, "labels", labels);
   bt_json_set_str(m, "type", "hello");
   bt_json_set(m, "node", node);
-  for (struct bt_map_iter it = bt_map_iter(s->boxes); bt_map_next(&it);)
+  for (struct bt_map_iter it = bt_map_iter(n->boxes); bt_map_next(&it);)
     if (((struct sim_box *)it.value)->known)
       json_array_append_new(list, report(it.value));
   bt_json_set(m, "instances", list);
-  sim_say(s, "LINK UP: hello with %zu instances", json_array_size(list));
-  send(s, m);
+  sim_say(s, "LINK UP %s: hello with %zu instances", n->name, json_array_size(list));
+  sim_node_says(s, n, m);
 }
 
-void sim_link_down(struct sim *s, bool agent_forgets) {
-  s->linked = false;
-  s->epoch++;
-  if (!agent_forgets)
+void sim_link_up(struct sim *s, struct sim_node *n) {
+  n->dead = false;
+  if (n->linked || !s->executor)
     return;
-  for (struct bt_map_iter it = bt_map_iter(s->boxes); bt_map_next(&it);) {
+  n->linked = true;
+  n->epoch++;
+  sim_hello(s, n);
+}
+
+/* The agent starts anew: what it has to find out is which of its containers are whose. */
+static void forget(struct sim_node *n) {
+  for (struct bt_map_iter it = bt_map_iter(n->boxes); bt_map_next(&it);) {
     struct sim_box *box = it.value;
     if (!box->exists) {
-      bt_map_del(s->boxes, it.key);
+      bt_map_del(n->boxes, it.key);
       continue;
     }
     box->known = box->gone = box->restart = false;
     box->epoch++;
-    free(box->last_report);
-    box->last_report = NULL;
+    free(bt_steal(box->last_report));
+  }
+}
+
+void sim_link_down(struct sim *s, struct sim_node *n, bool agent_forgets) {
+  bool was = n->linked;
+  n->linked = false;
+  n->epoch++;
+  if (agent_forgets)
+    forget(n);
+  if (was && s->executor)
+    bt_executor_node_down(s->executor, n->name);
+}
+
+void sim_machine_dies(struct sim *s, struct sim_node *n) {
+  sim_link_down(s, n, true);
+  n->dead = true;
+  for (struct bt_map_iter it = bt_map_iter(n->boxes); bt_map_next(&it);) {
+    struct sim_box *box = it.value;
+    if (box->running)
+      box->exit_code = 137;
+    box->running = box->ready = false;
   }
 }

@@ -3,7 +3,12 @@
 #include "config.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
 
+#include "base/clock.h"
+#include "base/log.h"
+#include "disk.h"
 #include "sim.h"
 #include "../unit/tap.h"
 
@@ -11,7 +16,7 @@
 #ifdef __SANITIZE_ADDRESS__
 #define SEEDS 60 /* four times as slow each */
 #else
-#define SEEDS 300
+#define SEEDS 1000
 #endif
 
 static void apply_well(struct sim *s) {
@@ -37,13 +42,16 @@ static void remove_all(struct sim *s) {
   }
 }
 
-static bool run_seed(uint64_t seed, bool verbose, uint64_t *steps, uint64_t *crashes) {
+struct totals {
+  uint64_t steps, crashes, answers, faults, hash;
+  int64_t virtual_ms;
+};
+
+static bool run_seed(uint64_t seed, bool verbose, const char *dir, struct totals *t) {
   struct sim s;
-  sim_start(&s, seed, verbose);
+  sim_start(&s, seed, verbose, dir);
   sim_run_until(&s, s.now_ms + 4 * MINUTE);
-  s.calm = true;
-  sim_say(&s, "CALM");
-  sim_at(&s, 0, SIM_LINK);
+  sim_calm(&s);
   sim_run_until(&s, s.now_ms + 60 * MINUTE);
   if (!s.failed)
     sim_check_settled(&s, false);
@@ -59,28 +67,90 @@ static bool run_seed(uint64_t seed, bool verbose, uint64_t *steps, uint64_t *cra
     sim_run_until(&s, s.now_ms + 60 * MINUTE);
     sim_check_empty(&s);
   }
-  *steps += s.steps;
-  *crashes += s.crashes;
+  t->steps += s.steps;
+  t->crashes += s.crashes;
+  t->answers += s.answered;
+  t->faults += sim_disk_errors();
+  t->virtual_ms += s.now_ms - s.started_ms;
+  t->hash = (t->hash ^ s.hash) * 0x9E3779B97F4A7C15u;
   bool fine = !s.failed;
   sim_end(&s);
   return fine;
 }
 
-int main(int argc, char **argv) {
-  bool verbose = argc > 1 && strcmp(argv[1], "-v") == 0;
-  long long first = 1, count = SEEDS;
-  if (argc > 1 + verbose)
-    BT_ASSERT(bt_parse_i64(argv[1 + verbose], 0, INT64_MAX, &first));
-  if (argc > 2 + verbose)
-    BT_ASSERT(bt_parse_i64(argv[2 + verbose], 1, INT64_MAX, &count));
-  uint64_t steps = 0, crashes = 0;
-  long long failed = 0;
-  for (long long i = 0; i < count && failed < 10; i++)
-    if (!run_seed((uint64_t)(first + i), verbose, &steps, &crashes)) {
-      printf("# again with: tests/sim/sim -v %lld 1\n", first + i);
+struct options {
+  long long first, count;
+  bool verbose, hash;
+};
+
+static struct options options_of(int argc, char **argv) {
+  struct options o = {.first = 1, .count = SEEDS};
+  int at = 1;
+  for (; at < argc && argv[at][0] == '-'; at++)
+    if (strcmp(argv[at], "-v") == 0)
+      o.verbose = true;
+    else if (strcmp(argv[at], "-t") == 0)
+      o.hash = true;
+    else
+      BT_ASSERT(!"usage: tests/sim/sim [-v] [-t] [FIRST [COUNT]]");
+  if (at < argc)
+    BT_ASSERT(bt_parse_i64(argv[at], 0, INT64_MAX, &o.first));
+  if (at + 1 < argc)
+    BT_ASSERT(bt_parse_i64(argv[at + 1], 1, INT64_MAX, &o.count));
+  return o;
+}
+
+/* The store wants a folder for its lock; the disk itself is in memory. */
+static char *dir_new(void) {
+  char *dir = bt_strdup(access("/dev/shm", W_OK) == 0 ? "/dev/shm/berth-sim-XXXXXX" : "/tmp/berth-sim-XXXXXX");
+  BT_ASSERT(mkdtemp(dir));
+  return dir;
+}
+
+static void dir_free(char *dir) {
+  static const char *const files[] = {"state.db", "state.db.lock"};
+  for (size_t i = 0; i < BT_COUNT(files); i++) {
+    BT_AUTO_FREE char *path = bt_asprintf("%s/%s", dir, files[i]);
+    unlink(path);
+  }
+  rmdir(dir);
+  free(dir);
+}
+
+/* All seeds; how many failed. */
+static int run_seeds(const struct options *o, const char *dir, struct totals *t) {
+  int failed = 0;
+  for (long long i = 0; i < o->count && failed < 10; i++) {
+    uint64_t before = t->hash;
+    if (!run_seed((uint64_t)(o->first + i), o->verbose, dir, t)) {
+      printf("# again with: tests/sim/sim -v %lld 1\n", o->first + i);
       failed++;
     }
-  ok(failed == 0, "%lld worlds from seed %lld", count, first);
-  ok(count < 10 || crashes > (uint64_t)count, "the server crashed %llu times in %llu steps", (unsigned long long)crashes, (unsigned long long)steps);
+    if (o->hash)
+      printf("# trace of seed %lld: %016llx\n", o->first + i, (unsigned long long)(t->hash ^ before));
+  }
+  return failed;
+}
+
+int main(int argc, char **argv) {
+  struct options o = options_of(argc, argv);
+  char *dir = dir_new();
+  struct totals t = {0}, again = {0};
+  int64_t begun_us = bt_clock_mono_us();
+  bt_log_setup(BT_LOG_ERROR + 1, false);
+  int failed = run_seeds(&o, dir, &t);
+  int64_t took_us = BT_MAX(bt_clock_mono_us() - begun_us, 1);
+  ok(failed == 0, "%lld worlds from seed %lld, trace %016llx", o.count, o.first, (unsigned long long)t.hash);
+  ok(o.count < 10 || (t.crashes > (uint64_t)o.count && t.faults > 0), "the server died %llu times in %llu steps, the disk failed %llu times, %llu requests were answered",
+     (unsigned long long)t.crashes, (unsigned long long)t.steps, (unsigned long long)t.faults, (unsigned long long)t.answers);
+  printf("# %.1f s, %.0f times real time\n", (double)took_us / 1e6, (double)t.virtual_ms * 1000 / (double)took_us);
+  if (failed == 0 && o.count > 1) {
+    struct options one = {.first = o.first, .count = BT_MIN(o.count, 3)};
+    struct totals first = {0};
+    run_seeds(&one, dir, &first);
+    run_seeds(&one, dir, &again);
+    ok(first.hash == again.hash, "the same seeds leave the same trace");
+  }
+  dir_free(dir);
   return done_testing();
 }

@@ -2,9 +2,10 @@
 
 #include <stdio.h>
 
+#include "disk.h"
 #include "sim.h"
 
-#define LOG_BYTES 60000
+#define LOG_BYTES 1000000
 
 /* splitmix64 */
 uint64_t sim_rand(struct sim *s, uint64_t n) {
@@ -15,6 +16,23 @@ uint64_t sim_rand(struct sim *s, uint64_t n) {
 }
 
 bool sim_chance(struct sim *s, unsigned percent) { return sim_rand(s, 100) < percent; }
+
+/* FNV-1a, by words. */
+void sim_trace(struct sim *s, const void *data, size_t len) {
+  const char *p = data;
+  for (uint64_t word; len >= sizeof word; p += sizeof word, len -= sizeof word) {
+    memcpy(&word, p, sizeof word);
+    s->hash = (s->hash ^ word) * 0x100000001B3u;
+    s->hash ^= s->hash >> 29;
+  }
+  for (; len > 0; p++, len--)
+    s->hash = (s->hash ^ (unsigned char)*p) * 0x100000001B3u;
+}
+
+void sim_trace_text(struct sim *s, const char *text) {
+  if (text)
+    sim_trace(s, text, strlen(text));
+}
 
 void sim_say(struct sim *s, const char *fmt, ...) {
   if (!s->verbose)
@@ -56,7 +74,7 @@ static void swap(struct sim_event *a, struct sim_event *b) {
 }
 
 struct sim_event *sim_at(struct sim *s, int64_t in_ms, enum sim_kind kind) {
-  struct sim_event event = {.at_ms = s->now_ms + in_ms, .seq = ++s->seq, .kind = kind, .epoch = s->epoch};
+  struct sim_event event = {.at_ms = s->now_ms + in_ms, .seq = ++s->seq, .kind = kind};
   bt_vec_push(&s->events, event);
   size_t i = s->events.len - 1;
   for (; i > 0 && before(&s->events.items[i], &s->events.items[(i - 1) / 2]); i = (i - 1) / 2)
@@ -84,197 +102,99 @@ static void event_free(struct sim_event *event) {
   json_decref(event->message);
 }
 
-/* ---- control, its store and what comes of its steps ---- */
-
-static void pending_free(struct sim_pending *p) {
-  bt_effects_free(&p->fx);
-  free(p);
-}
-
-static void store_batch(struct sim *s, const struct bt_effects *fx) {
-  for (size_t i = 0; i < fx->batch.len; i++) {
-    const struct bt_change *change = &fx->batch.items[i];
-    BT_AUTO_FREE char *key = bt_asprintf("%s %s", change->kind, change->key);
-    if (change->value)
-      bt_map_set(s->store, key, bt_strdup(change->value));
-    else
-      bt_map_del(s->store, key);
-  }
-  if (fx->revision)
-    s->durable = fx->revision;
-}
-
-static void deliver(struct sim *s, const struct bt_effects *fx) {
-  for (size_t i = 0; i < fx->replies.len; i++)
-    sim_reply(s, &fx->replies.items[i]);
-  for (size_t i = 0; i < fx->sends.len; i++)
-    if (s->linked)
-      sim_at(s, 1, SIM_TO_NODE)->message = json_incref(fx->sends.items[i].message);
-  for (size_t i = 0; i < fx->calls.len; i++) {
-    const struct bt_call *call = &fx->calls.items[i];
-    struct sim_event *event = sim_at(s, 1 + (int64_t)sim_rand(s, 2000), SIM_CALL);
-    event->id = call->id;
-    event->message = json_incref(call->args);
-  }
-}
-
-static void durable(struct sim *s) {
-  if (s->pending.len == 0)
-    return;
-  struct sim_pending *p = s->pending.items[0];
-  bt_vec_remove(&s->pending, 0);
-  store_batch(s, &p->fx);
-  deliver(s, &p->fx);
-  pending_free(p);
-}
-
-void sim_step(struct sim *s, struct bt_input in) {
-  struct sim_pending *p = bt_new(struct sim_pending);
-  in.now_ms = s->now_ms;
-  s->steps++;
-  bt_control_step(s->c, &in, &p->fx);
-  for (size_t i = 0; i < p->fx.sends.len; i++)
-    sim_check_send(s, p->fx.sends.items[i].message);
-  for (size_t i = 0; s->verbose && i < p->fx.batch.len; i++)
-    if (bt_streq(p->fx.batch.items[i].kind, "event")) {
-      const char *said = strstr(p->fx.batch.items[i].value ? p->fx.batch.items[i].value : "", "\"message\"");
-      if (said)
-        sim_say(s, "EVENT %.120s", said);
-    }
-  sim_check(s);
-  s->wake_ms = p->fx.wake_ms;
-  if (s->wake_ms != INT64_MAX)
-    sim_at(s, BT_MAX(s->wake_ms - s->now_ms, 1), SIM_TICK);
-  bt_vec_push(&s->pending, p);
-  sim_at(s, (int64_t)sim_rand(s, 4), SIM_DURABLE);
-}
-
-static void load(struct sim *s) {
-  s->c = bt_control_new(&(struct bt_control_options){.server_id = "simserver", .keep_revisions = 6, .keep_events = 50});
-  for (struct bt_map_iter it = bt_map_iter(s->store); bt_map_next(&it);) {
-    const char *space = strchr(it.key, ' ');
-    BT_AUTO_FREE char *kind = bt_strndup(it.key, (size_t)(space - it.key));
-    BT_AUTO_ERR err = NULL;
-    if (bt_control_load(s->c, kind, space + 1, it.value, strlen(it.value), &err))
-      sim_bad(s, "load %s: %s", it.key, bt_err_message(err));
-  }
-  bt_control_loaded(s->c, s->durable);
-  sim_step(s, (struct bt_input){.kind = BT_IN_START});
-}
-
-/* The server dies: some of what it had begun to write is on disk, the rest is not, and nobody was answered. */
-static void crash(struct sim *s, bool agent_forgets) {
-  size_t keep = sim_rand(s, s->pending.len + 1);
-  sim_say(s, "CRASH: %zu of %zu pending steps are on disk%s", keep, s->pending.len, agent_forgets ? ", the agent starts anew" : "");
-  s->crashes++;
-  for (size_t i = 0; i < s->pending.len; i++) {
-    if (i < keep)
-      store_batch(s, &s->pending.items[i]->fx);
-    pending_free(s->pending.items[i]);
-  }
-  s->pending.len = 0;
-  for (size_t i = 0; i < s->events.len; i++) /* calls under way die with it */
-    if (s->events.items[i].kind == SIM_CALL)
-      s->events.items[i].id = 0;
-  bt_control_free(&s->c);
-  sim_link_down(s, agent_forgets);
-  load(s);
-  sim_check_acked(s);
-  sim_at(s, 1 + (int64_t)sim_rand(s, 500), SIM_LINK);
-}
-
-/* ---- the demon ---- */
-
-static struct sim_box *random_box(struct sim *s) {
-  size_t n = bt_map_len(s->boxes), skip = n ? sim_rand(s, n) : 0;
-  for (struct bt_map_iter it = bt_map_iter(s->boxes); bt_map_next(&it);)
-    if (skip-- == 0)
-      return it.value;
-  return NULL;
-}
-
-static void demon(struct sim *s) {
-  unsigned dice = (unsigned)sim_rand(s, 100);
-  struct sim_box *box = dice < 40 ? random_box(s) : NULL;
-  if (box) {
-    sim_box_kill(s, box);
-  } else if (dice < 60) {
-    sim_say(s, "LINK DOWN");
-    sim_link_down(s, sim_chance(s, 30));
-    sim_step(s, (struct bt_input){.kind = BT_IN_NODE_DOWN, .node = "n1"});
-    sim_at(s, (int64_t)sim_rand(s, 20000), SIM_LINK);
-  } else if (dice < 90) {
-    crash(s, sim_chance(s, 70));
-  }
-}
-
 /* ---- what happens ---- */
 
-static void call_done(struct sim *s, const struct sim_event *event) {
-  if (!event->id)
+static void to_node(struct sim *s, const struct sim_event *event) {
+  if (event->epoch == event->node->epoch)
+    sim_node_message(s, event->node, event->message);
+}
+
+static void to_server(struct sim *s, struct sim_event *event) {
+  if (event->epoch == event->node->epoch && s->executor)
+    bt_executor_node_message(s->executor, event->node->name, bt_steal(event->message));
+}
+
+static void box_event(struct sim *s, const struct sim_event *event) {
+  struct sim_box *box = bt_map_get(event->node->boxes, event->box);
+  if (box && box->epoch == event->epoch && !event->node->dead)
+    sim_box_event(s, box);
+}
+
+/* What recurs as long as there is no calm. */
+static void again(struct sim *s, enum sim_kind kind, int64_t within_ms, void (*fn)(struct sim *s)) {
+  if (s->calm)
     return;
-  const char *image = bt_json_str_or(event->message, "image", "built");
-  struct bt_input in = {.kind = BT_IN_CALL_DONE, .call = event->id};
-  BT_AUTO_JSON result = json_object();
-  if (bt_starts(image, "missing") || (!s->calm && sim_chance(s, 3))) {
-    in.code = BT_UNAVAILABLE;
-    in.text = "the registry is away";
-  } else {
-    BT_AUTO_FREE char *pinned = bt_asprintf("%s@sha256:%s", image, image);
-    bt_json_set_str(result, "pinned", pinned);
-    bt_json_set_str(result, "digest", image);
-    bt_json_set_str(result, "source", "registry");
-    in.result = result;
-  }
-  sim_step(s, in);
+  fn(s);
+  sim_at(s, (int64_t)sim_rand(s, (uint64_t)within_ms), kind);
 }
 
 static void happen(struct sim *s, struct sim_event *event) {
   switch (event->kind) {
-  case SIM_TICK:
-    if (s->now_ms >= s->wake_ms)
-      sim_step(s, (struct bt_input){.kind = BT_IN_TICK});
+  case SIM_TIMER:
+    sim_loop_timer(s->loop, event->id);
     break;
-  case SIM_DURABLE:
-    durable(s);
+  case SIM_POST:
+    event->post(event->arg);
+    break;
+  case SIM_TURN:
+    sim_server_turn(s);
+    break;
+  case SIM_RING:
+    if (sim_loop_poll(s->loop))
+      sim_at(s, 0, SIM_RING)->life = s->life;
     break;
   case SIM_TO_NODE:
-    if (event->epoch == s->epoch)
-      sim_node_message(s, event->message);
+    to_node(s, event);
     break;
   case SIM_TO_SERVER:
-    if (event->epoch == s->epoch)
-      sim_step(s, (struct bt_input){.kind = BT_IN_NODE, .node = "n1", .message = event->message});
+    to_server(s, event);
     break;
   case SIM_CALL:
-    call_done(s, event);
+    sim_calls(s, event);
     break;
   case SIM_CLIENT:
-    if (s->calm)
-      break;
-    sim_client(s);
-    sim_at(s, (int64_t)sim_rand(s, 30000), SIM_CLIENT);
+    again(s, SIM_CLIENT, 30000, sim_client);
     break;
-  case SIM_BOX: {
-    struct sim_box *box = bt_map_get(s->boxes, event->box);
-    if (box && box->epoch == event->epoch)
-      sim_box_event(s, box);
+  case SIM_BOX:
+    box_event(s, event);
     break;
-  }
   case SIM_LINK:
-    sim_link_up(s);
+    sim_link_up(s, event->node);
     break;
   case SIM_SWEEP:
-    if (event->epoch == s->epoch)
-      sim_sweep(s);
+    if (event->epoch == event->node->epoch)
+      sim_sweep(s, event->node);
     break;
   case SIM_DEMON:
-    if (s->calm)
-      break;
-    demon(s);
-    sim_at(s, (int64_t)sim_rand(s, 40000), SIM_DEMON);
+    again(s, SIM_DEMON, 30000, sim_demon);
+    break;
+  case SIM_BOOT:
+    sim_server_boot(s);
+    break;
+  case SIM_MEND:
+    sim_mend(s);
+    break;
+  case SIM_WATCHER:
+    again(s, SIM_WATCHER, 20000, sim_watcher_acts);
     break;
   }
+}
+
+/* Whatever the server did in this event: control may have been built anew, and it may have died. */
+static void after(struct sim *s) {
+  if (s->dead) {
+    sim_server_bury(s);
+    return;
+  }
+  if (!s->executor)
+    return;
+  s->c = bt_executor_control(s->executor);
+  uint64_t steps = s->c->steps;
+  if (steps == s->seen_steps)
+    return;
+  s->steps += steps > s->seen_steps ? steps - s->seen_steps : steps;
+  s->seen_steps = steps;
+  sim_check(s);
 }
 
 bool sim_run_until(struct sim *s, int64_t at_ms) {
@@ -286,36 +206,70 @@ bool sim_run_until(struct sim *s, int64_t at_ms) {
     } else if (++s->idle_ticks > 20000) {
       sim_bad(s, "time stands still: 20000 events at one moment");
     }
-    happen(s, &event);
+    if (event.life == 0 || event.life == s->life) {
+      uint64_t what[] = {(uint64_t)s->now_ms, event.kind};
+      sim_trace(s, what, sizeof what);
+      happen(s, &event);
+      after(s);
+    }
     event_free(&event);
   }
   s->now_ms = BT_MAX(s->now_ms, at_ms);
   return !s->failed && s->events.len > 0;
 }
 
-void sim_start(struct sim *s, uint64_t seed, bool verbose) {
-  *s = (struct sim){.seed = seed, .rng = seed * 0x2545F4914F6CDD1Du + 1, .verbose = verbose, .now_ms = 1700000000000, .started_ms = 1700000000000};
-  s->store = bt_map_new(free);
-  s->boxes = bt_map_new(sim_box_free);
-  s->networks = bt_map_new(NULL);
-  s->volumes = bt_map_new(NULL);
+/* ---- beginning and end ---- */
+
+static void make_nodes(struct sim *s) {
+  s->nnodes = sim_chance(s, 40) ? 1 : 2 + sim_rand(s, SIM_NODES - 1);
+  for (size_t i = 0; i < s->nnodes; i++) {
+    struct sim_node *n = &s->nodes[i];
+    n->name[0] = 'n';
+    n->name[1] = (char)('1' + (char)i);
+    n->boxes = bt_map_new(sim_box_free);
+    n->networks = bt_map_new(NULL);
+    n->volumes = bt_map_new(NULL);
+    n->cpus = s->nnodes == 1 ? 64 : (double)(8 + 4 * sim_rand(s, 6));
+    n->memory = (int64_t)(n->cpus) << 30;
+  }
+}
+
+static bool on_effect(void *arg) { return sim_effect(arg); }
+
+void sim_start(struct sim *s, uint64_t seed, bool verbose, const char *dir) {
+  *s = (struct sim){.seed = seed, .rng = seed * 0x2545F4914F6CDD1Du + 1, .verbose = verbose, .now_ms = 1700000000000, .started_ms = 1700000000000,
+                    .life = 1, .hash = 0xCBF29CE484222325u};
+  sim_loop_of(s);
+  s->dir = bt_strdup(dir);
+  sim_disk_new(&(struct sim_disk_options){.seed = seed, .effect = on_effect, .wall_ms = sim_wall_ms, .arg = s});
   s->acked = bt_map_new(free);
-  load(s);
-  sim_at(s, 10, SIM_LINK);
+  s->assigned = bt_map_new(NULL);
+  s->store = sim_store_new(s);
+  make_nodes(s);
+  s->settings = sim_settings(s);
+  sim_server_boot(s);
   sim_at(s, 20, SIM_CLIENT);
   sim_at(s, 30, SIM_CLIENT);
   sim_at(s, 5000, SIM_DEMON);
+  sim_at(s, 1000, SIM_WATCHER);
 }
 
 void sim_end(struct sim *s) {
+  s->dead = true; /* nobody looks any more */
+  sim_server_stop(s);
   bt_vec_each(&s->events, event) event_free(event);
   bt_vec_free(&s->events);
-  bt_vec_each(&s->pending, p) pending_free(*p);
-  bt_vec_free(&s->pending);
-  bt_control_free(&s->c);
-  bt_map_free(&s->boxes);
-  struct bt_map **maps[] = {&s->store, &s->networks, &s->volumes, &s->acked};
-  for (size_t i = 0; i < BT_COUNT(maps); i++)
-    bt_map_free(maps[i]);
+  sim_watchers_free(s);
+  sim_store_free(&s->store);
+  sim_disk_free();
+  for (size_t i = 0; i < s->nnodes; i++) {
+    bt_map_free(&s->nodes[i].boxes);
+    bt_map_free(&s->nodes[i].networks);
+    bt_map_free(&s->nodes[i].volumes);
+  }
+  bt_map_free(&s->acked);
+  bt_map_free(&s->assigned);
+  json_decref(s->settings);
+  free(s->dir);
   bt_buf_free(&s->log);
 }
