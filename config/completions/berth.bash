@@ -17,7 +17,8 @@ _berth() {
   done
   COMPREPLY=()
   case $verb in
-    "") COMPREPLY=($(compgen -W " up plan down scale restart rollback history follow unfollow sync config ls ps inspect logs exec top events why job secret route volume network image source node pool node doctor plugin policy completion version help --host -H --namespace -n --help -h --version -V" -- "$cur")) ;;
+    "") COMPREPLY=($(compgen -W " up plan down scale restart rollback history follow unfollow sync config ls ps inspect logs exec top events why autoscale job secret route volume network image source node pool node doctor plugin policy completion version help --host -H --namespace -n --help -h --version -V" -- "$cur")) ;;
+    autoscale) COMPREPLY=($(compgen -W " ls" -- "$cur")) ;;
     job) COMPREPLY=($(compgen -W " ls run" -- "$cur")) ;;
     secret) COMPREPLY=($(compgen -W " ls put rm" -- "$cur")) ;;
     route) COMPREPLY=($(compgen -W " ls" -- "$cur")) ;;
@@ -306,6 +307,17 @@ _berth() {
         COMPREPLY=($(compgen -W " --file -f --project-name -p --format --host -H --namespace -n --help -h --version -V" -- "$cur"))
       else
         COMPREPLY=($(compgen -W "$({ berth ls -q; berth config --services; berth ps -q --all; } 2>/dev/null)" -- "$cur"))
+      fi ;;
+    "autoscale ls")
+      case $prev in
+        --format) COMPREPLY=($(compgen -W "table json" -- "$cur")); return ;;
+        --host|-H) :; return ;;
+        --namespace|-n) :; return ;;
+      esac
+      if [[ $cur == -* ]]; then
+        COMPREPLY=($(compgen -W " --all-namespaces -A --format --quiet -q --host -H --namespace -n --help -h --version -V" -- "$cur"))
+      else
+        :
       fi ;;
     "job ls")
       case $prev in

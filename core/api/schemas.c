@@ -112,6 +112,7 @@ static const struct member members[] = {
     {"Service", "ready", "integer", "Ready instances"},
     {"Service", "revision", "integer", "Revision that it is at"},
     {"Service", "rollout", "object", "State of its rollout"},
+    {"Service", "autoscale", "object", "Of a service that scales by itself: its bounds, its metrics, and why it has as many instances as it has"},
     {"Service", "job", "object", "Of a job that recurs: schedule, next_run, last_run, runs and what it waits for"},
     {"JobRun", "app", "!string", "App"},
     {"JobRun", "service", "!string", "Service"},

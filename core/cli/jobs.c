@@ -15,29 +15,31 @@ static const struct bt_column columns[] = {
     {"NEXT", "next", BT_CELL_TEXT}, {"LAST", "last", BT_CELL_TEXT},   {"RESULT", "result", BT_CELL_STATE}, {"ACTIVE", "job.active", BT_CELL_TEXT},
     {"NOTE", "note", BT_CELL_TEXT}, {NULL, NULL, BT_CELL_TEXT}};
 
-static void add_recurring(json_t *list, json_t *service) {
-  if (json_is_object(json_object_get(service, "job")))
-    json_array_append(list, service);
-}
-
-int bt_jobs_get(struct bt_cli *cli, json_t **out, struct bt_err **err) {
+int bt_services_get(struct bt_cli *cli, json_t **out, struct bt_err **err) {
   bool all = bt_args_has(&cli->args, "all-namespaces");
   BT_AUTO_FREE char *path = all ? bt_strdup("/v1/apps") : bt_cli_path(cli, "services", NULL);
   BT_AUTO_JSON items = NULL;
-  json_t *jobs, *item, *service;
+  json_t *services, *item, *service;
   size_t i;
   const char *name;
   if (bt_cli_connect(cli, err) || bt_conn_list(cli->conn, path, &items, err))
     return -1;
-  jobs = json_array();
+  services = json_array();
   json_array_foreach(items, i, item) {
     if (!all)
-      add_recurring(jobs, item);
+      json_array_append(services, item);
     else
-      json_object_foreach(bt_json_obj(item, "services"), name, service) add_recurring(jobs, service);
+      json_object_foreach(bt_json_obj(item, "services"), name, service) json_array_append(services, service);
   }
-  *out = jobs;
+  *out = services;
   return 0;
+}
+
+static json_t *recurring(const json_t *services) {
+  json_t *jobs = json_array(), *service;
+  size_t i;
+  json_array_foreach(services, i, service) if (json_is_object(json_object_get(service, "job"))) json_array_append(jobs, service);
+  return jobs;
 }
 
 static void set_next(json_t *service, const json_t *job, int64_t now_ms) {
@@ -70,7 +72,7 @@ void bt_job_words(json_t *service, int64_t now_ms) {
   bt_json_set_str(service, "note", note ? note : bt_json_str_or(last, "reason", ""));
 }
 
-static bool meant(const struct bt_cli *cli, const json_t *service, const char *here) {
+bool bt_service_meant(const struct bt_cli *cli, const json_t *service, const char *here) {
   const char *app = bt_json_str_or(service, "app", ""), *name = bt_json_str_or(service, "service", "");
   BT_AUTO_FREE char *both = bt_asprintf("%s/%s", app, name);
   if (!cli->args.rest.len)
@@ -79,11 +81,11 @@ static bool meant(const struct bt_cli *cli, const json_t *service, const char *h
   return false;
 }
 
-void bt_jobs_print(const struct bt_cli *cli, const json_t *jobs, const char *here, int64_t now_ms) {
+void bt_jobs_print(const struct bt_cli *cli, const json_t *services, const char *here, int64_t now_ms) {
   BT_AUTO_JSON shown = json_array();
   size_t i;
   json_t *service;
-  json_array_foreach(jobs, i, service) if (meant(cli, service, here)) {
+  json_array_foreach(services, i, service) if (json_is_object(json_object_get(service, "job")) && bt_service_meant(cli, service, here)) {
     bt_job_words(service, now_ms);
     json_array_append(shown, service);
   }
@@ -94,11 +96,12 @@ void bt_jobs_print(const struct bt_cli *cli, const json_t *jobs, const char *her
 }
 
 int bt_verb_job_ls(struct bt_cli *cli, struct bt_err **err) {
-  BT_AUTO_JSON jobs = NULL;
+  BT_AUTO_JSON services = NULL;
   size_t i;
   json_t *service;
-  if (bt_jobs_get(cli, &jobs, err))
+  if (bt_services_get(cli, &services, err))
     return -1;
+  BT_AUTO_JSON jobs = recurring(services);
   if (!cli->json)
     json_array_foreach(jobs, i, service) bt_job_words(service, bt_clock_wall_ms());
   return bt_list_print(cli, columns, "service", jobs);

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/size.h"
+#include "cli/autoscale.h"
 #include "cli/cli.h"
 #include "cli/jobs.h"
 #include "cli/list.h"
@@ -242,14 +243,15 @@ int bt_verb_ps(struct bt_cli *cli, struct bt_err **err) {
       {"UP", "started_at", BT_CELL_UP},    {"RESTARTS", "restarts", BT_CELL_TEXT}, {"DIGEST", "digest", BT_CELL_DIGEST},
       {"PORTS", "ports", BT_CELL_PORTS},    {"NOTE", "error", BT_CELL_NOTE},       {NULL, NULL, BT_CELL_TEXT}};
   BT_AUTO_JSON items = NULL;
-  BT_AUTO_JSON jobs = NULL;
+  BT_AUTO_JSON services = NULL;
   BT_AUTO_FREE char *here = NULL;
   if (bt_target_instances(cli, &items, &here, err))
     return -1;
-  if (!cli->json && !cli->quiet && bt_jobs_get(cli, &jobs, err))
+  if (!cli->json && !cli->quiet && bt_services_get(cli, &services, err))
     return -1;
   bt_list_print(cli, columns, "instance", items);
-  bt_jobs_print(cli, jobs, here, bt_clock_wall_ms());
+  bt_jobs_print(cli, services, here, bt_clock_wall_ms());
+  bt_autoscale_print(cli, services, here, bt_clock_wall_ms());
   return 0;
 }
 

@@ -101,13 +101,13 @@ static int get_instances(struct bt_cli *cli, json_t **out, struct bt_err **err) 
   return bt_conn_list(cli->conn, path, out, err);
 }
 
-/* A job that recurs is known also where none of its instances is there. */
+/* A service is known also where none of its instances is there: a job that recurs, one that sleeps. */
 static int find_with_jobs(struct bt_cli *cli, const json_t *all, const char *here, const char *word, struct bt_target *out, struct bt_err **err) {
   BT_AUTO_ERR unknown = NULL;
   BT_AUTO_JSON jobs = NULL;
   if (bt_target_find(all, here, word, out, &unknown) == 0)
     return 0;
-  if (bt_err_code(unknown) == BT_NOT_FOUND && bt_jobs_get(cli, &jobs, NULL) == 0 && bt_target_find(jobs, here, word, out, NULL) == 0)
+  if (bt_err_code(unknown) == BT_NOT_FOUND && bt_services_get(cli, &jobs, NULL) == 0 && bt_target_find(jobs, here, word, out, NULL) == 0)
     return 0;
   return bt_err_move(err, bt_steal(unknown));
 }

@@ -1,0 +1,13 @@
+/* Services whose number of instances follows what is observed: their list. */
+#ifndef BT_CLI_AUTOSCALE_H
+#define BT_CLI_AUTOSCALE_H
+
+#include "cli/cli.h"
+
+/* The table of those among the services (as GET …/services answers) that the verb's arguments mean (here: the app of the current project, or NULL),
+ * after an empty line; nothing where there are none. */
+void bt_autoscale_print(const struct bt_cli *cli, const json_t *services, const char *here, int64_t now_ms);
+/* Adds what the table shows of a service: "bounds", "metrics", "since", "note". Pure. */
+void bt_autoscale_words(json_t *service, int64_t now_ms);
+
+#endif
