@@ -164,7 +164,7 @@ const struct bt_verb bt_verbs[] = {
      BT_COMPLETE_FILE, .local = true, .run = bt_verb_config},
 
     {"ls", LOOKING, "", "List apps", NULL, ls_options, 0, 0, BT_COMPLETE_NONE, .lists = true, .run = bt_verb_ls},
-    {"ps", LOOKING, "[OBJECT...]", "List instances, the jobs that recur, and the services that scale by themselves", object_help, ps_options, 0, -1, BT_COMPLETE_OBJECT, .lists = true,
+    {"ps", LOOKING, "[OBJECT...]", "List instances, jobs that recur, and services that scale", object_help, ps_options, 0, -1, BT_COMPLETE_OBJECT, .lists = true,
      .run = bt_verb_ps},
     {"inspect", LOOKING, "OBJECT", "Print all that is known of an object as JSON",
      "OBJECT is as in \"berth ps\", or volume/NAME, network/NAME, secret/NAME, config/NAME, node/NAME. A secret or config that "
@@ -184,7 +184,7 @@ const struct bt_verb bt_verbs[] = {
      "OBJECT is as in \"berth ps\", or volume/NAME, network/NAME, route/NAME, node/NAME.", why_options, 0, 1, BT_COMPLETE_OBJECT,
      .run = bt_verb_why},
 
-    {"autoscale ls", THINGS, "", "List the services that scale by themselves: how many instances they have, between which bounds, and why", NULL, everywhere_options, 0, 0,
+    {"autoscale ls", THINGS, "", "List the services that scale by themselves, and why they have as many instances", NULL, everywhere_options, 0, 0,
      BT_COMPLETE_NONE, .lists = true, .run = bt_verb_autoscale_ls},
     {"job ls", THINGS, "", "List the jobs that recur: when they run next, and how their last run ended", NULL, everywhere_options, 0, 0,
      BT_COMPLETE_NONE, .lists = true, .run = bt_verb_job_ls},
