@@ -59,6 +59,7 @@ void bt_control_free(struct bt_control **control) {
     bt_map_free(maps[i]);
   ctl_index_free(&c->instances);
   bt_vec_free(&c->scaled);
+  ctl_queue_free(c);
   bt_fleet_free(&c->fleet);
   ctl_judge_forget(c, NULL);
   ctl_dims_free(&c->dims);
@@ -274,6 +275,7 @@ void bt_control_step(struct bt_control *c, const struct bt_input *in, struct bt_
   take_input(c, in);
   wake_apps(c);
   look_at_apps(c);
+  ctl_queue_look(c);
   if (c->sources_due)
     ctl_sources_look(c);
   save(c);

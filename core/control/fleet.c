@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "control/internal.h"
+#include "control/queue.h"
 
 #define UNKNOWN_ROOM BT_FLEET_MAX /* of a node that does not say how much it has */
 
@@ -216,6 +217,10 @@ static struct bt_need need_of(struct ctl_spec *spec, const struct shape_parts *p
   need.request[BT_DIM_MEMORY] = BT_MAX(s->reserved.memory, 0);
   need.strategy = strategy_of(spec);
   ctl_dims_need(spec, &need);
+  struct ctl_rank rank = ctl_rank(spec);
+  need.priority = rank.priority;
+  need.discount = rank.priority - rank.outward;
+  need.confined = !rank.given;
   return need;
 }
 
@@ -240,7 +245,10 @@ static int shape_of(struct ctl_spec *spec, struct bt_err **err) {
 
 size_t ctl_fleet_hosts(struct ctl_spec *spec) { return shape_of(spec, NULL) ? 0 : bt_fleet_hosts(spec->rev->app->control->fleet, spec->shape); }
 
+uint32_t ctl_fleet_shape(struct ctl_spec *spec) { return shape_of(spec, NULL) ? BT_FLEET_NONE : spec->shape; }
+
 void ctl_fleet_forget(struct ctl_spec *spec) {
+  ctl_queue_forget_spec(spec);
   if (spec->shape == BT_FLEET_NONE)
     return;
   ctl_judge_forget(spec->rev->app->control, spec);
@@ -249,6 +257,7 @@ void ctl_fleet_forget(struct ctl_spec *spec) {
 }
 
 void ctl_fleet_renew(struct bt_control *c) {
+  ctl_queue_lift(c);
   for (struct ctl_insts it = ctl_insts(c); ctl_insts_next(&it);)
     ctl_fleet_release(it.inst);
   for (struct bt_map_iter it = bt_map_iter(c->apps); bt_map_next(&it);) {
@@ -284,6 +293,8 @@ void ctl_fleet_hold(struct ctl_inst *inst) {
     ctl_grant_hold(inst, node);
     ctl_quota_held(inst);
   }
+  if (inst->seat != BT_FLEET_NONE)
+    bt_fleet_going(c->fleet, inst->seat, inst->leaving);
 }
 
 /* Those that share namespaces are on one node. */
@@ -296,7 +307,7 @@ static const struct ctl_inst *beside(const struct ctl_inst *inst) {
   return NULL;
 }
 
-static struct ctl_node *node_of(const struct bt_control *c, uint32_t seat) {
+struct ctl_node *ctl_seat_node(const struct bt_control *c, uint32_t seat) {
   return bt_map_get(c->nodes, bt_fleet_node_name(c->fleet, bt_fleet_node_of(c->fleet, seat)));
 }
 
@@ -317,7 +328,7 @@ struct ctl_node *ctl_fleet_place(struct ctl_inst *inst) {
   struct bt_control *c = inst->service->app->control;
   struct ctl_node *node = NULL;
   if (shape_of(inst->spec, NULL) == 0 && seat(inst)) {
-    node = node_of(c, inst->seat);
+    node = ctl_seat_node(c, inst->seat);
     if (ctl_grant_take(c, inst->spec, node, inst->slot, inst->id)) {
       ctl_quota_held(inst);
       return node;
@@ -326,6 +337,15 @@ struct ctl_node *ctl_fleet_place(struct ctl_inst *inst) {
   }
   inst->seat = BT_FLEET_NONE;
   return NULL;
+}
+
+void ctl_fleet_unplace(struct ctl_inst *inst, struct ctl_node *node) {
+  struct bt_control *c = inst->service->app->control;
+  bt_fleet_remove(c->fleet, inst->seat);
+  inst->seat = BT_FLEET_NONE;
+  ctl_grant_give(c, inst->spec, node, inst->id);
+  ctl_grant_forget(c, inst->id);
+  ctl_quota_gone(inst);
 }
 
 #define TRIAL "trial of place %u"
@@ -339,7 +359,7 @@ size_t ctl_fleet_try(struct ctl_spec *spec, size_t n, uint32_t *out) {
     return bt_fleet_place(c->fleet, spec->shape, n, out);
   for (; got < n && bt_fleet_place(c->fleet, spec->shape, 1, &out[got]) == 1; got++) { /* what one takes the next one has not */
     BT_AUTO_FREE char *key = bt_asprintf(TRIAL, out[got]);
-    if (!ctl_grant_take(c, spec, node_of(c, out[got]), (int)got + 1, key)) {
+    if (!ctl_grant_take(c, spec, ctl_seat_node(c, out[got]), (int)got + 1, key)) {
       bt_fleet_remove(c->fleet, out[got]);
       break;
     }
@@ -348,7 +368,7 @@ size_t ctl_fleet_try(struct ctl_spec *spec, size_t n, uint32_t *out) {
 }
 
 void ctl_fleet_untry(struct bt_control *c, uint32_t seat) {
-  struct ctl_node *node = node_of(c, seat);
+  struct ctl_node *node = ctl_seat_node(c, seat);
   const struct ctl_spec *spec = bt_fleet_shape_tag(c->fleet, bt_fleet_shape_of(c->fleet, seat));
   BT_AUTO_FREE char *key = bt_asprintf(TRIAL, seat);
   bt_fleet_remove(c->fleet, seat);

@@ -24,6 +24,7 @@ void ctl_quota_loaded(struct bt_control *c);  /* all apps and volumes are there 
 void ctl_quota_app_gone(struct ctl_app *app); /* it is about to be freed */
 void ctl_quota_held(const struct ctl_inst *inst); /* it took its place, gives it back */
 void ctl_quota_gone(const struct ctl_inst *inst);
+void ctl_quota_keep(struct ctl_app *app, const struct ctl_spec *spec, bool kept); /* the same for a place that is kept for one that is to come */
 void ctl_quota_volume(struct bt_control *c, const struct ctl_res *res, bool there); /* a volume of an app came, is about to go */
 /* Whether an instance may take a place now; else why it waits (always the same words for the same limit), and its app is looked at again when
  * something came free. */
@@ -60,6 +61,9 @@ const char *ctl_fleet_rule(const struct ctl_spec *spec);
 /* Why there is no place for a further instance of the spec, and what would mend it ("" where nothing small would). */
 void ctl_fleet_why(struct ctl_spec *spec, struct bt_buf *why, struct bt_buf *mend);
 void ctl_fleet_forget(struct ctl_spec *spec);
+void ctl_fleet_unplace(struct ctl_inst *inst, struct ctl_node *node); /* the place that it was found, which it was not assigned to */
+struct ctl_node *ctl_seat_node(const struct bt_control *c, uint32_t seat);
+uint32_t ctl_fleet_shape(struct ctl_spec *spec); /* makes it where absent; BT_FLEET_NONE: it cannot be made */
 
 /* ---- budget.c ---- */
 /* How many instances of the service that serve may go now for others' needs (drain, rebalancing, preemption); INT32_MAX: any number. Linear in
@@ -67,6 +71,19 @@ void ctl_fleet_forget(struct ctl_spec *spec);
 int ctl_budget(const struct ctl_service *service);
 /* Tells the planner (bt_fleet_budget) so; each look at an app does it for its services. */
 void ctl_budget_tell(const struct ctl_service *service);
+
+/* ---- queue.c, preempt.c: who waits for places ---- */
+/* Whether its instances that have no place may look for one at once; else they wait for their turn in the queue. */
+bool ctl_queue_passes(struct ctl_service *service);
+/* So many instances of it wait for a place; since: the oldest of them was made; news: some were not tried yet. Tells in service->blocked what waiting alone will not mend. */
+void ctl_queue_set(struct ctl_service *service, size_t n, int64_t since_ms, bool news);
+void ctl_queue_look(struct bt_control *c); /* tries those that wait, where anything changed; lowers c->wake_ms to the next time */
+void ctl_queue_forget(struct ctl_service *service);
+void ctl_queue_forget_spec(const struct ctl_spec *spec); /* no place is kept for instances of it */
+void ctl_queue_lift(struct bt_control *c);               /* no place is kept for anybody; they are found again */
+void ctl_queue_free(struct bt_control *c);
+char *ctl_queue_words(struct ctl_service *service); /* where it stands in the queue, for people; the caller frees; NULL: it does not wait */
+void ctl_holds_unreserve(struct bt_control *c);     /* places that are kept until jobs end may be had until the next look */
 
 /* ---- tables.c ---- */
 struct ctl_app *ctl_app_find(const struct bt_control *c, const char *ns, const char *name);
@@ -347,6 +364,10 @@ bool ctl_gate_open(struct ctl_service *service, bool updates, char *why, size_t 
 /* Gives the service's instances that have no node one each, as far as its gate, the nodes and the step's room allow; the others tell
  * what they wait for, and service->blocked is set where waiting alone will not help. */
 void ctl_place_pending(struct ctl_service *service);
+void ctl_assign(struct ctl_inst *inst, struct ctl_node *node); /* its seat is taken already */
+void ctl_stay_pending(struct ctl_inst *inst, const char *why);
+/* Whether those are there whose namespaces it shares; else why holds the reason. */
+bool ctl_partners_placed(const struct ctl_inst *inst, char *why, size_t size);
 
 /* ---- drain.c: who leaves is let go by the load balancers first ---- */
 /* True where it has to be drained first: ctl_drained follows. */

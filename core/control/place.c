@@ -55,14 +55,14 @@ bool ctl_gate_open(struct ctl_service *service, bool updates, char *why, size_t 
 
 /* ---- placing ---- */
 
-static void stay_pending(struct ctl_inst *inst, const char *why) {
+void ctl_stay_pending(struct ctl_inst *inst, const char *why) {
   if (bt_streq(inst->reason, why))
     return;
   ctl_word_set(inst->service->app->control, &inst->reason, why);
   ctl_touch_inst(inst);
 }
 
-static bool partners_placed(const struct ctl_inst *inst, char *why, size_t size) {
+bool ctl_partners_placed(const struct ctl_inst *inst, char *why, size_t size) {
   const struct bt_service *s = inst->spec->service;
   const char *const with[] = {s->co_network, s->co_pid, s->co_ipc};
   for (size_t i = 0; i < BT_COUNT(with); i++) {
@@ -75,7 +75,7 @@ static bool partners_placed(const struct ctl_inst *inst, char *why, size_t size)
   return true;
 }
 
-static void assign(struct ctl_inst *inst, struct ctl_node *node) {
+void ctl_assign(struct ctl_inst *inst, struct ctl_node *node) {
   struct bt_control *c = inst->service->app->control;
   c->room--;
   ctl_inst_seat(inst, node); /* its place is taken already */
@@ -95,7 +95,7 @@ static void assign(struct ctl_inst *inst, struct ctl_node *node) {
 static void stay_unplaced(struct ctl_inst *inst, const char *why) {
   const struct bt_control *c = inst->service->app->control;
   int64_t patience_ms = inst->begun_ms + UNPLACED_MS;
-  stay_pending(inst, why);
+  ctl_stay_pending(inst, why);
   bool any = false;
   for (struct bt_map_iter it = bt_map_iter(c->nodes); bt_map_next(&it);)
     any = any || ((struct ctl_node *)it.value)->ready;
@@ -110,34 +110,18 @@ static void stay_unplaced(struct ctl_inst *inst, const char *why) {
 /* Jobs queue for what others of the namespace use now. */
 static void stay_for_quota(struct ctl_inst *inst, const char *why) {
   if (bt_service_is_job(inst->spec->service))
-    stay_pending(inst, why);
+    ctl_stay_pending(inst, why);
   else
     stay_unplaced(inst, why);
 }
 
-/* What is in the way of one is in the way of all of its spec: it is put into words once. */
-struct unplaced {
-  struct ctl_spec *spec;
-  struct bt_buf why;
-};
-
-static const char *why_not(struct ctl_inst *inst, struct unplaced *last) {
-  if (last->spec == inst->spec)
-    return last->why.data;
-  BT_AUTO_BUF mend = {0};
-  last->spec = inst->spec;
-  bt_buf_truncate(&last->why, 0);
-  ctl_fleet_why(inst->spec, &last->why, &mend);
-  if (mend.len)
-    bt_buf_addf(&last->why, ". It would fit with %s", mend.data);
-  return last->why.data;
-}
-
 /* The gate is asked once for all: what a service waits for, all of its instances wait for. */
 void ctl_place_pending(struct ctl_service *service) {
-  struct unplaced unplaced = {0};
   char why[240];
-  int open = -1;
+  size_t waiting = 0;
+  bool news = false;
+  int64_t since_ms = INT64_MAX;
+  int open = -1, passes = -1;
   for (size_t i = 0; i < service->insts.len; i++) {
     struct ctl_inst *inst = service->insts.items[i];
     if (inst->node || inst->leaving)
@@ -145,21 +129,28 @@ void ctl_place_pending(struct ctl_service *service) {
     if (open < 0)
       open = ctl_gate_open(service, false, why, sizeof why);
     if (!open) {
-      stay_pending(inst, why);
+      ctl_stay_pending(inst, why);
       continue;
     }
-    if (!ctl_has_room(service->app))
+    if (passes < 0)
+      passes = ctl_queue_passes(service);
+    if (passes && !ctl_has_room(service->app))
       break;
     if (!ctl_quota_may(inst, why, sizeof why)) {
       stay_for_quota(inst, why);
       continue;
     }
-    bool ready = partners_placed(inst, why, sizeof why);
-    struct ctl_node *node = ready ? ctl_fleet_place(inst) : NULL;
-    if (node)
-      assign(inst, node);
-    else
-      stay_unplaced(inst, ready ? why_not(inst, &unplaced) : why);
+    bool ready = ctl_partners_placed(inst, why, sizeof why);
+    struct ctl_node *node = ready && passes ? ctl_fleet_place(inst) : NULL;
+    if (node) {
+      ctl_assign(inst, node);
+    } else if (ready) {
+      waiting++;
+      news = news || !inst->reason;
+      since_ms = BT_MIN(since_ms, inst->begun_ms);
+    } else {
+      stay_unplaced(inst, why);
+    }
   }
-  bt_buf_free(&unplaced.why);
+  ctl_queue_set(service, waiting, since_ms, news);
 }

@@ -178,17 +178,19 @@ void ctl_quota_app_gone(struct ctl_app *app) {
   (void)bt_quota_user_drop(c->quota, app->ns, app->name); /* stays where volumes of it do */
 }
 
-void ctl_quota_held(const struct ctl_inst *inst) {
-  struct bt_quota_amounts one = ctl_quota_one(inst->spec->service);
-  bt_quota_hold(inst->service->app->quota, &one);
-}
-
-void ctl_quota_gone(const struct ctl_inst *inst) {
-  struct ctl_app *app = inst->service->app;
-  struct bt_quota_amounts one = ctl_quota_one(inst->spec->service);
+void ctl_quota_keep(struct ctl_app *app, const struct ctl_spec *spec, bool kept) {
+  struct bt_quota_amounts one = ctl_quota_one(spec->service);
+  if (kept) {
+    bt_quota_hold(app->quota, &one);
+    return;
+  }
   bt_quota_release(app->quota, &one);
   came_free(app->control, app->quota->space);
 }
+
+void ctl_quota_held(const struct ctl_inst *inst) { ctl_quota_keep(inst->service->app, inst->spec, true); }
+
+void ctl_quota_gone(const struct ctl_inst *inst) { ctl_quota_keep(inst->service->app, inst->spec, false); }
 
 void ctl_quota_volume(struct bt_control *c, const struct ctl_res *res, bool there) {
   const struct bt_quota_amounts one = {.n = {[BT_QUOTA_VOLUMES] = 1}};
@@ -209,6 +211,12 @@ void ctl_quota_volume(struct bt_control *c, const struct ctl_res *res, bool ther
 }
 
 /* ---- when instances begin ---- */
+
+bool ctl_quota_room_for(const struct ctl_app *app, const struct bt_service *service, size_t n) {
+  struct bt_quota_amounts one = ctl_quota_one(service), all = {{0}};
+  bt_quota_add(&all, &one, (int64_t)n);
+  return bt_quota_may_hold(app->quota, &all, NULL);
+}
 
 bool ctl_quota_room(const struct ctl_app *app, const struct bt_service *service, struct bt_quota_no *no) {
   struct bt_quota_amounts one = ctl_quota_one(service);

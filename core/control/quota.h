@@ -24,6 +24,8 @@ const struct bt_namespace *ctl_namespace_parent(const struct bt_control *c, cons
 /* Whether room for one more instance of it is there now. */
 bool ctl_quota_room(const struct ctl_app *app, const struct bt_service *service, struct bt_quota_no *no);
 
+bool ctl_quota_room_for(const struct ctl_app *app, const struct bt_service *service, size_t n); /* for n more */
+
 /* ---- quota_view.c ---- */
 /* "the quota of namespace team-a is 4 cpus, and 3.5 cpus are used": no full stop. */
 void ctl_quota_words(const struct bt_quota_no *no, struct bt_buf *out);

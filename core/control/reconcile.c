@@ -64,6 +64,7 @@ void ctl_release(struct ctl_inst *inst, const char *reason) {
     return;
   }
   inst->leaving = true;
+  ctl_fleet_hold(inst); /* its place will be free */
   ctl_word_set(inst->service->app->control, &inst->reason, reason);
   ctl_touch_inst(inst);
   if (!ctl_drain_begin(inst))

@@ -40,6 +40,7 @@ void ctl_inst_free(struct bt_control *c, struct ctl_inst *inst) {
 }
 
 static void service_free(struct ctl_service *service) {
+  ctl_queue_forget(service);
   bt_vec_each(&service->insts, inst) ctl_inst_free(service->app->control, *inst);
   bt_vec_free(&service->insts);
   ctl_jobs_free(&service->jobs);

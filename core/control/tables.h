@@ -118,6 +118,7 @@ struct ctl_scaler; /* autoscale.h */
 
 struct ctl_service {
   struct ctl_app *app;
+  struct ctl_wait *wait; /* for places: queue.c; NULL */
   char *name;
   struct ctl_spec *spec; /* of the app's target; NULL: dropped from the file */
   BT_VEC(struct ctl_inst *) insts;
@@ -295,6 +296,7 @@ struct bt_control {
   BT_VEC(struct ctl_app *) quota_waiting;
   struct bt_fleet *fleet;   /* nodes and who is where, as the planner sees them: see fleet.c */
   struct ctl_dims *dims;    /* what is counted beside cpu and memory (dims.h) */
+  struct ctl_queue *queue;  /* who waits for places: queue.c; NULL: nobody has yet */
   struct bt_map *resources; /* "network/ns/name", "volume/ns/name" -> ctl_res */
   struct bt_map *contents;  /* id -> ctl_content */
   struct bt_map *sources;   /* "ns/app" -> ctl_source */

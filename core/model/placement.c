@@ -154,6 +154,7 @@ int bt_placement_parse(const char *service, const json_t *placement, const json_
   *out = (struct bt_placement){
       .strategy = bt_json_str(placement, "strategy"),
       .priority = (int)BT_MAX(-BT_PLACEMENT_PRIORITY_MOST, BT_MIN(priority, BT_PLACEMENT_PRIORITY_MOST)),
+      .prioritized = json_object_get(placement, "priority") != NULL,
       .gang = bt_json_bool(placement, "gang", false),
   };
   read_preferences(deploy, out);

@@ -52,6 +52,7 @@ struct bt_placement {
   BT_VEC(struct bt_placement_spread) spreads;      /* of preferences first: over each key together with those before it */
   BT_VEC(struct bt_placement_toleration) tolerations;
   int priority; /* -1000 to 1000 */
+  bool prioritized; /* it says a priority */
   bool gang;    /* all of its instances, or none */
 };
 

@@ -17,7 +17,7 @@
 static const struct bt_key namespace_keys[] = {
     {"parent", BT_KEY_TEXT, NULL, 0, 0, "The namespace that it is within: what it uses counts there as well."},
     {"weight", BT_KEY_INT, NULL, 1, 1000, "Its share beside others where there is not enough for all; 1 where absent."},
-    {"priority", BT_KEY_INT, NULL, -MOST_PRIORITY, MOST_PRIORITY, "Of its services that say none; 0 where absent."},
+    {"priority", BT_KEY_INT, NULL, -MOST_PRIORITY, MOST_PRIORITY, "Of its services that say none, and the most that other namespaces see of the rest; 0 where absent."},
     {"quota", BT_KEY_OTHER, NULL, 0, 0, "What it may use at the most, with all namespaces within it."},
     {"defaults", BT_KEY_OTHER, NULL, 0, 0, "What an instance reserves whose service neither reserves nor limits it."},
     {"range", BT_KEY_OTHER, NULL, 0, 0, "How small and how large an instance may be: [least, most], null for any."},

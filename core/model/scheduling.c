@@ -7,6 +7,7 @@
 
 static const struct bt_key keys[] = {
     {"strategy", BT_KEY_CHOICE, "binpack|spread", 0, 0, "Of services that say none; where absent: binpack for what reserves cpus or memory, spread for the rest."},
+    {"preemption", BT_KEY_BOOL, NULL, 0, 0, "Whether who is of higher priority and finds no place gets one that instances of lower priority leave; true by default."},
     {0}};
 
 json_t *bt_scheduling_read(const struct bt_yaml *section, struct bt_diags *diags) { return bt_section_read(section, "scheduling", keys, diags); }
@@ -14,5 +15,6 @@ json_t *bt_scheduling_schema(void) { return bt_section_schema(keys); }
 
 struct bt_scheduling bt_scheduling_of(const json_t *canonical) {
   const char *strategy = bt_json_str(canonical, "strategy");
-  return (struct bt_scheduling){.strategy = bt_streq(strategy, "spread") ? "spread" : bt_streq(strategy, "binpack") ? "binpack" : NULL};
+  return (struct bt_scheduling){.preemption = bt_json_bool(canonical, "preemption", true),
+                                .strategy = bt_streq(strategy, "spread") ? "spread" : bt_streq(strategy, "binpack") ? "binpack" : NULL};
 }

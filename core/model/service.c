@@ -180,16 +180,6 @@ void bt_service_resources(const json_t *service, struct bt_resources *reserved, 
   limits->pids = BT_MAX(0, bt_json_int(most, "pids", bt_json_int(service, "pids_limit", 0)));
 }
 
-/* What is read, and not acted on yet, is refused rather than taken and forgotten. */
-static int refuse_placement(const struct bt_service *s, struct bt_err **err) {
-  static const char *const keys[] = {"priority", "gang"};
-  const json_t *placement = bt_json_obj(bt_json_obj(s->json, "x-berth"), "placement");
-  for (size_t i = 0; i < BT_COUNT(keys); i++)
-    if (json_object_get(placement, keys[i]))
-      return bt_err_set(err, BT_INVALID, "service %s: x-berth.placement.%s is not yet acted on by this server; remove it", s->name, keys[i]);
-  return 0;
-}
-
 static char *co_service(const json_t *json, const char *key) {
   const char *text = bt_json_str(json, key);
   return bt_starts(text, "service:") ? bt_strdup(text + 8) : NULL;
@@ -254,7 +244,7 @@ static int read_all(struct bt_service *s, struct bt_err **err) {
     return -1;
   if (bt_devices_parse(s->name, s->json, &s->devices, err) ||
       bt_placement_parse(s->name, bt_json_obj(bt_json_obj(s->json, "x-berth"), "placement"), bt_json_obj(deploy, "placement"), &s->placement, err) ||
-      refuse_placement(s, err) || bt_disruption_parse(s->name, bt_json_obj(bt_json_obj(s->json, "x-berth"), "disruption"), &s->disruption, err))
+      bt_disruption_parse(s->name, bt_json_obj(bt_json_obj(s->json, "x-berth"), "disruption"), &s->disruption, err))
     return -1;
   bt_service_read_grants(s);
   bt_service_read_volumes(s);

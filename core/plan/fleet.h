@@ -185,6 +185,8 @@ uint64_t bt_fleet_epoch(const struct bt_fleet *fleet);
 /* How many instances of a service may be taken away now by others' needs now; by default all. The caller says it anew when
  * some went or came. */
 void bt_fleet_budget(struct bt_fleet *fleet, const char *namespace_, const char *app, const char *service, uint32_t may_go);
+/* A number that grows whenever a service may spare more. */
+uint64_t bt_fleet_budgets(const struct bt_fleet *fleet);
 /* An instance is on its way out, or holds its place for somebody who will have it later: for those of higher priority its place is as good as
  * free, whatever its service's budget says, and it is none of their victims. Until it is removed, or taken back. */
 void bt_fleet_going(struct bt_fleet *fleet, uint32_t instance, bool going);

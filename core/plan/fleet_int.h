@@ -186,6 +186,7 @@ struct bt_fleet {
   int64_t smallest[BT_FLEET_DIMS]; /* the smallest request there is, of those that ask for any */
   BT_VEC(uint64_t) going; /* instances that are, by bits */
   size_t ngoing;
+  uint64_t budgets;
   bool dirty, reclass, headroom;
   bool discounted; /* some shape is lower to other namespaces than to its own */
   uint64_t gen, epoch, ticket;

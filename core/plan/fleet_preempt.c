@@ -126,8 +126,11 @@ void bt_fleet_budget(struct bt_fleet *f, const char *ns, const char *app, const 
       if (!fl_going(f, i))
         count_inst(f, s, f->insts.items[i].node, may_go > 0 ? 1 : -1);
   }
+  f->budgets += may_go > of->may_go;
   of->may_go = may_go;
 }
+
+uint64_t bt_fleet_budgets(const struct bt_fleet *f) { return f->budgets; }
 
 /* ---- who is on the way out ---- */
 

@@ -113,12 +113,13 @@ static void test_refusals(void) {
   refused(OWN("'tolerations':[{'value':'x'}]"), "service web: x-berth.placement.tolerations[0] must be of a taint's key");
 }
 
-static void test_not_yet(void) {
-  BT_AUTO_JSON o = json_pack("{s:s, s:{s:{s:i}}}", "image", "a", "x-berth", "placement", "priority", 5);
-  BT_AUTO_ERR err = NULL;
-  struct bt_service *s = NULL;
-  is_int(bt_service_parse("web", o, &s, &err), -1, "what is not acted on is refused");
-  is_str(bt_err_message(err), "service web: x-berth.placement.priority is not yet acted on by this server; remove it", "by name");
+static void test_order(void) {
+  struct bt_service *s = parse("{'image':'a','x-berth':{'placement':{'priority':0,'gang':true}}}", NULL);
+  ok(s->placement.prioritized && s->placement.priority == 0 && s->placement.gang, "a priority of 0 is said, too");
+  bt_service_free(&s);
+  s = parse("{'image':'a','x-berth':{'placement':{'strategy':'spread'}}}", NULL);
+  ok(!s->placement.prioritized && !s->placement.gang, "none is said");
+  bt_service_free(&s);
 }
 
 #define RESOURCES(r) "{'image':'a','deploy':{'resources':{'reservations':{" r "}}}}"
@@ -147,7 +148,7 @@ static void test_devices(void) {
 
 int main(void) {
   test_nothing();
-  test_not_yet();
+  test_order();
   test_placement();
   test_preferences();
   test_refusals();
