@@ -359,12 +359,15 @@ static void look_further(struct look *l, struct ctl_wait *w, struct ctl_spec *sp
     w->in_vain = l->c->queue->generation;
   l->cut = l->cut || (may && held < w->n && l->tries <= 0) || l->c->dirty_apps.len > 0;
   int64_t at = w->since_ms + RESERVE_MS;
+  bool kept = false;
   if (held || beside || w->limited || l->reserved)
-    return;
-  if (l->c->now_ms >= at)
-    l->reserved = ctl_reserve(w, spec, w->gang ? w->n : 1);
+    ;
+  else if (l->c->now_ms >= at)
+    l->reserved = kept = ctl_reserve(w, spec, w->gang ? w->n : 1);
   else
     l->c->queue->again_ms = BT_MIN(l->c->queue->again_ms, at);
+  w->fresh = w->fresh || kept || w->kept;
+  w->kept = kept;
 }
 
 static void try_one(struct look *l, struct ctl_wait *w) {

@@ -15,6 +15,7 @@ struct ctl_wait {
   size_t at;        /* of its instances: those before were seen in this look */
   bool gang;        /* all of them or none */
   bool limited;     /* its namespace's quota keeps it from its place */
+  bool kept;        /* a place is reserved for it, as of the last look */
   bool fresh;       /* some of them were not told why they wait */
   bool barred;      /* a place that others left for it turned out not to do: none does again */
   uint64_t in_vain; /* at this generation nobody would leave for it */
