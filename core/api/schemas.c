@@ -175,6 +175,7 @@ static const struct member members[] = {
     {"Volume", "app", "string?", "App"},
     {"Volume", "state", "string", "present or removing"},
     {"Volume", "driver", "string", "Driver"},
+    {"Volume", "node", "string?", "Node that its data is on, where it is on one: instances that use it go there"},
     {"Volume", "used_by", "array", "Instances that use it"},
     {"Network", "namespace", "!string", "Namespace"},
     {"Network", "name", "!string", "Name on the engine"},

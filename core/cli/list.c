@@ -325,7 +325,7 @@ int bt_verb_route_ls(struct bt_cli *cli, struct bt_err **err) {
 
 int bt_verb_volume_ls(struct bt_cli *cli, struct bt_err **err) {
   static const struct bt_column columns[] = {{"NAME", "name", BT_CELL_TEXT},     {"APP", "app", BT_CELL_TEXT},
-                                             {"VOLUME", "key", BT_CELL_TEXT},    {"CREATED", "created_at", BT_CELL_AGE},
+                                             {"VOLUME", "key", BT_CELL_TEXT},    {"NODE", "node", BT_CELL_TEXT}, {"CREATED", "created_at", BT_CELL_AGE},
                                              {"ERROR", "error", BT_CELL_TEXT},   {NULL, NULL, BT_CELL_TEXT}};
   return list_in_namespace(cli, "volumes", columns, "name", err);
 }

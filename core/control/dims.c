@@ -40,6 +40,7 @@ struct ctl_dims *ctl_dims_new(void) {
   struct ctl_dims *d = bt_new(struct ctl_dims);
   d->selectors = bt_map_new(selector_free);
   d->grants = bt_map_new(grant_free);
+  d->kept = ctl_group_map();
   return d;
 }
 
@@ -47,6 +48,7 @@ void ctl_dims_free(struct ctl_dims **dims) {
   struct ctl_dims *d = bt_steal(*dims);
   bt_map_free(&d->selectors);
   bt_map_free(&d->grants);
+  bt_map_free(&d->kept);
   free(d);
 }
 
@@ -156,16 +158,24 @@ static void drop_selector(struct bt_control *c, const char *mark) {
 }
 
 void ctl_dims_ties(const struct ctl_spec *spec, struct ctl_ties *ties) {
+  BT_AUTO_FREE char *ranges = ranges_mark(spec->service);
+  if (ranges)
+    use_selector(spec, ranges, true);
+  if (spec->service->devices.requests.len) {
+    BT_AUTO_FREE char *devices = devices_mark(spec->service);
+    use_selector(spec, devices, false);
+  }
+  ctl_dims_ties_again(spec, ties);
+}
+
+void ctl_dims_ties_again(const struct ctl_spec *spec, struct ctl_ties *ties) {
   const struct bt_control *c = spec->rev->app->control;
   const struct bt_service *s = spec->service;
   BT_AUTO_FREE char *ranges = ranges_mark(s);
-  if (ranges) {
-    use_selector(spec, ranges, true);
+  if (ranges)
     bt_strs_add(&ties->bars, ranges);
-  }
   if (s->devices.requests.len) {
     BT_AUTO_FREE char *devices = devices_mark(s);
-    use_selector(spec, devices, false);
     if (!bt_devices_plain(&s->devices) || device_dim(c, bt_device_kind(&s->devices.requests.items[0])) < 0)
       bt_strs_add(&ties->wants, devices);
   }

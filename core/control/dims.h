@@ -20,6 +20,8 @@ void ctl_dims_free(struct ctl_dims **dims);
 void ctl_dims_need(const struct ctl_spec *spec, struct bt_need *need);
 /* What amounts do not say. Until ctl_dims_forget of the same spec. */
 void ctl_dims_ties(const struct ctl_spec *spec, struct ctl_ties *ties);
+/* The same for a shape that does not outlive the spec's own. */
+void ctl_dims_ties_again(const struct ctl_spec *spec, struct ctl_ties *ties);
 void ctl_dims_forget(const struct ctl_spec *spec);
 
 /* ---- what a node has ---- */
@@ -43,6 +45,22 @@ const struct ctl_grant *ctl_grant_of(const struct ctl_inst *inst); /* NULL: it h
 void ctl_grant_json(const struct ctl_inst *inst, json_t *o); /* "devices" and "published", where it has some */
 void ctl_grant_load(struct bt_control *c, const char *id, const json_t *o);
 
+/* ---- what draws instances to nodes (near.c) ---- */
+void ctl_near_ties(const struct ctl_spec *spec, struct ctl_ties *ties); /* volumes that it must be with, the image that it had better be with */
+void ctl_near_settle(const struct ctl_inst *inst, const struct ctl_node *node); /* its volumes are there from now on, where they were nowhere */
+void ctl_near_ran(const struct ctl_inst *inst);                                /* its node has its image */
+void ctl_near_loaded(struct bt_control *c);                                    /* resources and nodes are there */
+void ctl_near_forget(struct bt_control *c, const struct ctl_res *res);
+
+/* ---- those that are placed as one (group.c) ---- */
+struct bt_map *ctl_group_map(void);
+/* The shape of the spec and all that live with it together; BT_FLEET_NONE: nobody does. Their own shapes are there. */
+uint32_t ctl_group_shape(struct ctl_spec *spec);
+bool ctl_group_seat(struct ctl_inst *inst); /* takes a place for it where all of them have room, and keeps the room of the others */
+bool ctl_group_adopt(struct ctl_inst *inst, const struct ctl_node *node); /* takes what was kept for it there */
+void ctl_group_release(const struct ctl_inst *inst);
+void ctl_group_forget(struct ctl_spec *spec);
+
 /* ---- between dims.c and grants.c ---- */
 
 /* The devices of a node, as it declares them. */
@@ -61,6 +79,7 @@ struct ctl_grant {
 struct ctl_dims {
   struct bt_map *selectors; /* mark -> selector */
   struct bt_map *grants;    /* key -> ctl_grant */
+  struct bt_map *kept;      /* group.c */
   bool grown;    /* other nodes are to be looked at again */
   bool declared; /* some node says what devices it has: then those that do not have none */
 };

@@ -224,21 +224,68 @@ static struct bt_need need_of(struct ctl_spec *spec, const struct shape_parts *p
   return need;
 }
 
+static int read_spec(const struct ctl_spec *spec, struct shape_parts *p, struct bt_err **err) {
+  int rc = read_rules(spec->service, p, err);
+  read_placement(spec, p);
+  bt_vec_each(&spec->service->ports, port) if (!port->ingress && port->published != 0 && port->published == port->published_end)
+      ctl_port_ties(port->protocol, port->host_ip, port->published, &p->ties.marks, &p->ties.bars); /* had by one */
+  ctl_near_ties(spec, &p->ties);
+  return rc;
+}
+
 static int shape_of(struct ctl_spec *spec, struct bt_err **err) {
   if (spec->shape != BT_FLEET_NONE)
     return 0;
   struct shape_parts parts = {0};
-  int rc = read_rules(spec->service, &parts, err);
+  int rc = read_spec(spec, &parts, err);
   keep_off_pools(spec->rev->app->control, spec->rev->app->ns, &parts);
-  read_placement(spec, &parts);
-  bt_vec_each(&spec->service->ports, port) if (!port->ingress && port->published != 0 && port->published == port->published_end)
-      ctl_port_ties(port->protocol, port->host_ip, port->published, &parts.ties.marks, &parts.ties.bars); /* had by one */
   ctl_dims_ties(spec, &parts.ties);
   struct bt_need need = need_of(spec, &parts);
   if (rc == 0)
     rc = bt_fleet_shape_new(spec->rev->app->control->fleet, &need, &spec->shape, err);
   if (rc)
     ctl_dims_forget(spec);
+  parts_free(&parts);
+  return rc;
+}
+
+/* A taint keeps all of them away where one of them does not tolerate it. */
+static void tolerated_by_all(struct shape_parts *p, const struct ctl_spec *spec) {
+  const struct bt_placement *said = &spec->service->placement;
+  for (size_t i = p->tolerations.len; i-- > 0;) {
+    const struct bt_toleration *t = &p->tolerations.items[i];
+    bool too = false;
+    bt_vec_each(&said->tolerations, o) too = too || ((!o->key || bt_streq(o->key, t->key)) && (!o->value || bt_streq(o->value, t->value)));
+    if (!too)
+      bt_vec_remove(&p->tolerations, i);
+  }
+}
+
+int ctl_fleet_shape_of_all(struct ctl_spec *const *specs, const int *times, size_t n, uint32_t *out) {
+  struct shape_parts parts = {0};
+  struct bt_control *c = specs[0]->rev->app->control;
+  int64_t more[BT_FLEET_DIMS] = {0};
+  int rc = 0;
+  for (size_t i = 0; i < n && !rc; i++) {
+    rc = shape_of(specs[i], NULL);
+    if (!rc)
+      rc = read_spec(specs[i], &parts, NULL);
+    if (i == 0)
+      keep_off_pools(c, specs[0]->rev->app->ns, &parts);
+    ctl_dims_ties_again(specs[i], &parts.ties);
+  }
+  parts.tolerations.len = specs[0]->service->placement.tolerations.len;
+  for (size_t i = 1; i < n && !rc; i++) {
+    struct bt_need one = need_of(specs[i], &parts);
+    for (int d = 0; d < BT_FLEET_DIMS; d++)
+      more[d] = BT_MIN(more[d] + BT_MIN(one.request[d], BT_FLEET_MAX / BT_MAX(times[i], 1)) * times[i], BT_FLEET_MAX);
+    tolerated_by_all(&parts, specs[i]);
+  }
+  struct bt_need need = need_of(specs[0], &parts);
+  for (int d = 0; d < BT_FLEET_DIMS; d++)
+    need.request[d] = BT_MIN(need.request[d] + more[d], BT_FLEET_MAX);
+  if (!rc)
+    rc = bt_fleet_shape_new(c->fleet, &need, out, NULL);
   parts_free(&parts);
   return rc;
 }
@@ -253,6 +300,7 @@ void ctl_fleet_forget(struct ctl_spec *spec) {
     return;
   ctl_judge_forget(spec->rev->app->control, spec);
   ctl_dims_forget(spec);
+  ctl_group_forget(spec);
   (void)bt_fleet_shape_drop(spec->rev->app->control->fleet, spec->shape); /* with instances only where all of it ends */
 }
 
@@ -280,6 +328,7 @@ void ctl_fleet_release(struct ctl_inst *inst) {
   inst->seat = BT_FLEET_NONE;
   ctl_grant_give(c, inst->spec, inst->node, inst->id);
   ctl_quota_gone(inst);
+  ctl_group_release(inst);
 }
 
 void ctl_fleet_hold(struct ctl_inst *inst) {
@@ -292,19 +341,20 @@ void ctl_fleet_hold(struct ctl_inst *inst) {
     inst->seat = bt_fleet_seat(c->fleet, inst->spec->shape, node->number);
     ctl_grant_hold(inst, node);
     ctl_quota_held(inst);
+    ctl_near_settle(inst, node);
   }
   if (inst->seat != BT_FLEET_NONE)
     bt_fleet_going(c->fleet, inst->seat, inst->leaving);
 }
 
-/* Those that share namespaces are on one node. */
+/* Those that share namespaces or volumes are on one node. */
 static const struct ctl_inst *beside(const struct ctl_inst *inst) {
   const struct bt_service *s = inst->spec->service;
   const char *const with[] = {s->co_network, s->co_pid, s->co_ipc};
   for (size_t i = 0; i < BT_COUNT(with); i++)
     if (with[i])
       return ctl_partner(inst, with[i]);
-  return NULL;
+  return s->volumes_from.len ? ctl_partner(inst, s->volumes_from.items[0].service) : NULL;
 }
 
 struct ctl_node *ctl_seat_node(const struct bt_control *c, uint32_t seat) {
@@ -317,7 +367,9 @@ static bool seat(struct ctl_inst *inst) {
   const struct ctl_inst *partner = beside(inst);
   uint32_t shape = inst->spec->shape;
   if (!partner || !partner->node)
-    return bt_fleet_place(c->fleet, shape, 1, &inst->seat) == 1;
+    return ctl_group_shape(inst->spec) != BT_FLEET_NONE ? ctl_group_seat(inst) : bt_fleet_place(c->fleet, shape, 1, &inst->seat) == 1;
+  if (ctl_group_adopt(inst, partner->node))
+    return true;
   if (!bt_fleet_may(c->fleet, shape, partner->node->number))
     return false;
   inst->seat = bt_fleet_seat(c->fleet, shape, partner->node->number);
@@ -331,8 +383,10 @@ struct ctl_node *ctl_fleet_place(struct ctl_inst *inst) {
     node = ctl_seat_node(c, inst->seat);
     if (ctl_grant_take(c, inst->spec, node, inst->slot, inst->id)) {
       ctl_quota_held(inst);
+      ctl_near_settle(inst, node);
       return node;
     }
+    ctl_group_release(inst);
     bt_fleet_remove(c->fleet, inst->seat);
   }
   inst->seat = BT_FLEET_NONE;
@@ -385,6 +439,8 @@ void ctl_fleet_why(struct ctl_spec *spec, struct bt_buf *why, struct bt_buf *men
   BT_AUTO_ERR err = NULL;
   if (shape_of(spec, &err))
     bt_buf_adds(why, bt_err_message(err));
-  else
-    bt_fleet_why(spec->rev->app->control->fleet, spec->shape, why, mend);
+  else {
+    uint32_t all = ctl_group_shape(spec);
+    bt_fleet_why(spec->rev->app->control->fleet, all != BT_FLEET_NONE ? all : spec->shape, why, mend);
+  }
 }

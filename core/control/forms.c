@@ -150,6 +150,8 @@ json_t *ctl_res_json(const struct ctl_res *res) {
   set_or_null(o, "key", res->key);
   bt_json_set_str(o, "state", res->dropping ? "removing" : "present");
   bt_json_set_str(o, "driver", bt_json_str_or(res->spec, "driver", res->kind == CTL_VOLUME ? "local" : "bridge"));
+  if (res->node)
+    bt_json_set_str(o, "node", res->node);
   set_flag(o, "stuck", res->stuck);
   set_or_null(o, "error", res->error);
   ctl_set_time(o, "created_at", res->created_ms);

@@ -64,6 +64,8 @@ void ctl_fleet_forget(struct ctl_spec *spec);
 void ctl_fleet_unplace(struct ctl_inst *inst, struct ctl_node *node); /* the place that it was found, which it was not assigned to */
 struct ctl_node *ctl_seat_node(const struct bt_control *c, uint32_t seat);
 uint32_t ctl_fleet_shape(struct ctl_spec *spec); /* makes it where absent; BT_FLEET_NONE: it cannot be made */
+/* A shape that needs what all of the specs do, each so many times, and otherwise is the first one's. -1: there is none. */
+int ctl_fleet_shape_of_all(struct ctl_spec *const *specs, const int *times, size_t n, uint32_t *out);
 
 /* ---- budget.c ---- */
 /* How many instances of the service that serve may go now for others' needs (drain, rebalancing, preemption); INT32_MAX: any number. Linear in

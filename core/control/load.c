@@ -76,6 +76,7 @@ static int load_resource(struct bt_control *c, enum ctl_res_kind kind, const jso
   bt_str_set(&res->app, bt_json_str(o, "app"));
   ctl_quota_volume(c, res, true);
   bt_str_set(&res->key, bt_json_str(o, "key"));
+  bt_str_set(&res->node, bt_json_str(o, "node"));
   bt_str_set(&res->error, bt_json_str(o, "error"));
   res->dropping = bt_streq(bt_json_str(o, "state"), "removing");
   res->stuck = bt_json_bool(o, "stuck", false);
@@ -149,6 +150,7 @@ void bt_control_loaded(struct bt_control *c, uint64_t revision) {
   for (struct bt_map_iter it = bt_map_iter(c->apps); bt_map_next(&it);)
     load_specs(it.value);
   ctl_quota_loaded(c);
+  ctl_near_loaded(c);
   ctl_insts_loaded(c);
   c->wake_ms = 0;
 }

@@ -109,6 +109,8 @@ static void take_report(struct ctl_inst *inst, const json_t *m) {
   if (!changed)
     return;
   ctl_fleet_hold(inst);
+  if (state == BT_ST_RUNNING && before != BT_ST_RUNNING)
+    ctl_near_ran(inst);
   if (inst->ready)
     ctl_word_set(c, &inst->reason, NULL);
   if (inst->ready != was_ready)

@@ -72,6 +72,13 @@ bool ctl_partners_placed(const struct ctl_inst *inst, char *why, size_t size) {
     snprintf(why, size, "waits for the container of %s, whose namespaces it shares", with[i]);
     return false;
   }
+  bt_vec_each(&s->volumes_from, from) {
+    const struct ctl_inst *partner = ctl_partner(inst, from->service);
+    if (partner && ctl_seen(partner)->container_id)
+      continue;
+    snprintf(why, size, "waits for the container of %s, whose volumes it has", from->service);
+    return false;
+  }
   return true;
 }
 

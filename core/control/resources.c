@@ -32,7 +32,7 @@ struct ctl_res *ctl_res_attach(struct bt_control *c, enum ctl_res_kind kind, con
 
 void ctl_res_free(void *arg) {
   struct ctl_res *res = arg;
-  char **strings[] = {&res->ns, &res->app, &res->key, &res->name, &res->id, &res->error};
+  char **strings[] = {&res->ns, &res->app, &res->key, &res->name, &res->id, &res->error, &res->node};
   for (size_t i = 0; i < BT_COUNT(strings); i++)
     free(*strings[i]);
   json_decref(res->spec);
@@ -45,6 +45,7 @@ static void save(struct bt_control *c, struct ctl_res *res) {
 
 static void forget(struct bt_control *c, struct ctl_res *res) {
   ctl_quota_volume(c, res, false);
+  ctl_near_forget(c, res);
   ctl_del(c, kinds[res->kind], res->id);
   BT_AUTO_FREE char *key = res_key(res->kind, res->ns, res->name);
   bt_map_del(c->resources, key);

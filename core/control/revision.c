@@ -92,7 +92,7 @@ static struct ctl_spec *spec_new(struct ctl_rev *rev, struct bt_service *service
   struct ctl_spec *spec = bt_new(struct ctl_spec);
   spec->rev = rev;
   spec->service = service;
-  spec->shape = BT_FLEET_NONE;
+  spec->shape = spec->group = BT_FLEET_NONE;
   spec->image = service->image ? bt_strdup(service->image) : bt_asprintf("%s-%s", rev->app->name, service->name);
   const json_t *pin = bt_json_obj(rev->pins, service->name);
   if (pin && bt_json_str(pin, "pinned")) {

@@ -248,6 +248,7 @@ struct ctl_node *ctl_node_get(struct bt_control *c, const char *name) {
 void ctl_node_free(void *arg) {
   struct ctl_node *node = arg;
   ctl_dims_node_free(node);
+  bt_strs_free(&node->images);
   json_decref(node->info);
   free(node->message);
   free(node->name);

@@ -41,6 +41,8 @@ struct ctl_spec {
   struct ctl_spec *alike; /* the next one of the same image and platform, in a ring */
   bool speaker;           /* of those: the one that asks for the image */
   uint32_t shape;         /* in the fleet; BT_FLEET_NONE: not asked for a place yet */
+  uint32_t group;         /* that of all that live with it, too: group.c; BT_FLEET_NONE */
+  bool group_known, leads; /* leads: some live with it */
   bool recurs;            /* a job with a schedule, or one that follows such a job: see runs.c */
 };
 
@@ -174,6 +176,7 @@ struct ctl_res {
   char *ns, *app, *key, *name; /* key: in the model; name: on the engine */
   char *id;                    /* "ns/name" */
   json_t *spec;
+  char *node;                  /* a volume whose data is there; NULL: nowhere yet, or anywhere */
   bool dropping, unsaved;
   bool stuck; /* a network that the engine does not let go: nothing waits for its end */
   int drops;  /* removals that failed */
@@ -200,6 +203,7 @@ struct ctl_node {
   bool cordoned; /* a person said: no new instances */
   char *message;
   uint32_t number; /* in the fleet */
+  struct bt_strs images;  /* marks of what it has; near.c */
   struct ctl_devices *devices; /* of info; NULL: it does not say (dims.h) */
   int instances;
   struct ctl_inst *first, *last; /* of its instances: inst.h */

@@ -254,7 +254,8 @@ static json_t *why_resource(const struct bt_control *c, const struct ctl_res *re
     summary = bt_asprintf("%s is being removed%s%s", res->name, res->error ? ": " : "", res->error ? res->error : "");
     next = res->stuck ? bt_strdup("restart the container engine where no container is attached to it; it is tried again by itself") : NULL;
   } else if (app) {
-    summary = bt_asprintf("%s is there for app %s", res->name, app->name);
+    summary = bt_asprintf("%s is there for app %s%s%s", res->name, app->name, res->node ? "; instances that use it go to its data, on " : "",
+                          res->node ? res->node : "");
   } else {
     summary = bt_asprintf("%s was kept when app %s was removed, since its data may be needed", res->name, res->app ? res->app : "?");
     next = bt_asprintf("to remove it with its data: berth volume rm %s", res->name);
