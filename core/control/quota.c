@@ -67,7 +67,7 @@ static struct bt_quota_amounts asked_by(const struct ctl_rev *rev) {
     const struct bt_service *s = (*spec)->service;
     struct bt_quota_amounts one = ctl_quota_one(s);
     if (!bt_service_is_job(s))
-      bt_quota_add(&all, &one, s->replicas);
+      bt_quota_add(&all, &one, bt_service_least(s));
     all.n[BT_QUOTA_ROUTES] += (int64_t)s->routes.len;
   }
   return all;

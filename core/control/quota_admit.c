@@ -92,7 +92,7 @@ static int64_t asks(const struct bt_service *s, enum bt_quota_dim dim) {
   struct bt_quota_amounts one = ctl_quota_one(s);
   if (dim == BT_QUOTA_ROUTES)
     return (int64_t)s->routes.len;
-  return bt_service_is_job(s) ? 0 : one.n[dim] * BT_MAX(s->replicas, 0);
+  return bt_service_is_job(s) ? 0 : one.n[dim] * bt_service_least(s);
 }
 
 /* ": service web (compose.yaml:12) asks for most of it, 4 × 0.5 cpus" */
@@ -105,10 +105,10 @@ static void add_greediest(const struct ctl_rev *rev, enum bt_quota_dim dim, stru
   char buf[64];
   struct bt_quota_amounts one = ctl_quota_one(most);
   bool limit = dim == BT_QUOTA_CPUS ? most->reserved.cpus <= 0 : dim == BT_QUOTA_MEMORY && most->reserved.memory <= 0;
-  if (dim == BT_QUOTA_ROUTES || dim == BT_QUOTA_INSTANCES || most->replicas == 1)
+  if (dim == BT_QUOTA_ROUTES || dim == BT_QUOTA_INSTANCES || bt_service_least(most) == 1)
     bt_buf_addf(out, "; service %s asks for most of it, %s", who, bt_quota_words(dim, asks(most, dim), buf));
   else
-    bt_buf_addf(out, "; service %s asks for most of it, %d times %s", who, most->replicas, bt_quota_words(dim, one.n[dim], buf));
+    bt_buf_addf(out, "; service %s asks for most of it, %d times %s", who, bt_service_least(most), bt_quota_words(dim, one.n[dim], buf));
   if (limit)
     bt_buf_adds(out, " (its limit, since it reserves none)");
 }

@@ -23,6 +23,11 @@ bool bt_service_is_job(const struct bt_service *s) {
   return s->mode == BT_MODE_REPLICATED_JOB || s->mode == BT_MODE_GLOBAL_JOB;
 }
 
+int bt_service_least(const struct bt_service *s) {
+  bool scales = s->autoscale && s->autoscale->horizontal && s->replicas > 0;
+  return scales ? s->autoscale->min : BT_MAX(s->replicas, 0);
+}
+
 const struct bt_depend *bt_service_depend(const struct bt_service *s, const char *on) {
   bt_vec_each(&s->depends, dep) if (bt_streq(dep->service, on)) return dep;
   return NULL;

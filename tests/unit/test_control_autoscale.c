@@ -386,7 +386,35 @@ static void late_answers(void) {
   kit_end(&k);
 }
 
+static int placed(void) {
+  BT_AUTO_JSON list = kit_list(&k, "instances", "a");
+  size_t i;
+  json_t *o;
+  int n = 0;
+  json_array_foreach(list, i, o) n += bt_json_str(o, "node") != NULL;
+  return n;
+}
+
+static void quotas(void) {
+  kit_start(&k);
+  kit_request(&k, "settings.put", "{'pools':[],'scheduling':{},'namespaces':{'default':{'quota':{'instances':3}}}}", false);
+  kit_hello(&k);
+  apply_as(WEB(",'replicas':5", "'min':2,'max':8,'metrics':[{'cpu':'50%'}]," NOW), true);
+  is_int(placed(), 3, "an app is admitted with its min, and what is above it needs room of its own");
+  kit_all_run(&k);
+  cpu_is(0.5);
+  says("held_up", "quota");
+  why_says("not all of them found a place: ");
+  cpu_is(0.9);
+  is_int(placed(), 3, "nor does load get it more than the quota");
+  kit_request(&k, "settings.put", "{'pools':[],'scheduling':{},'namespaces':{'default':{'quota':{'instances':9}}}}", false);
+  kit_tick(&k, 1000);
+  is_int(placed(), wanted(), "when the quota is raised, it does");
+  kit_end(&k);
+}
+
 int main(void) {
+  quotas();
   follows_cpu();
   one_question();
   sleeps();
