@@ -80,34 +80,60 @@ static json_t *volumes_from_json(const struct ctl_inst *inst) {
   return list;
 }
 
-json_t *ctl_assignment(const struct ctl_inst *inst) {
-  struct ctl_spec *spec = inst->spec;
+/* What the assignments of a spec's instances have in common, with room for the rest in the order of messages.md. Made once: copies share its
+ * values. */
+static json_t *common(struct ctl_spec *spec) {
   const struct bt_service *s = spec->service;
-  json_t *a = json_object(), *co = json_object();
-  bt_json_set_str(a, "instance", inst->id);
-  bt_json_set_str(a, "namespace", inst->service->app->ns);
-  bt_json_set_str(a, "app", inst->service->app->name);
-  bt_json_set_str(a, "service", inst->service->name);
-  bt_json_set_int(a, "slot", inst->slot);
-  bt_json_set_int(a, "revision", inst->revision);
-  bt_json_set_str(a, "container_name", s->container_name ? s->container_name : inst->id);
+  if (spec->common)
+    return spec->common;
+  json_t *a = spec->common = json_object();
+  bt_json_set(a, "instance", json_null());
+  bt_json_set_str(a, "namespace", spec->rev->app->ns);
+  bt_json_set_str(a, "app", spec->rev->app->name);
+  bt_json_set_str(a, "service", s->name);
+  bt_json_set_int(a, "slot", 0);
+  bt_json_set_int(a, "revision", spec->rev->number);
+  bt_json_set(a, "container_name", s->container_name ? bt_json_string(s->container_name) : json_null());
   bt_json_set_str(a, "image", spec->pinned);
   bt_json_set_str(a, "image_ref", spec->image);
   bt_json_set_str(a, "pull", spec->pull);
   json_object_set(a, "class", ctl_spec_class(spec));
   bt_json_set(a, "networks", networks_json(spec));
-  set_partner(co, "network", inst, s->co_network);
-  set_partner(co, "pid", inst, s->co_pid);
-  set_partner(co, "ipc", inst, s->co_ipc);
-  bt_json_set(a, "co", co);
-  bt_json_set(a, "volumes_from", volumes_from_json(inst));
+  bt_json_set(a, "co", json_object());
+  bt_json_set(a, "volumes_from", json_array());
+  return a;
+}
+
+static void set_partners(json_t *a, const struct ctl_inst *inst) {
+  const struct bt_service *s = inst->spec->service;
+  if (s->co_network || s->co_pid || s->co_ipc) {
+    json_t *co = json_object();
+    set_partner(co, "network", inst, s->co_network);
+    set_partner(co, "pid", inst, s->co_pid);
+    set_partner(co, "ipc", inst, s->co_ipc);
+    bt_json_set(a, "co", co);
+  }
+  if (s->volumes_from.len)
+    bt_json_set(a, "volumes_from", volumes_from_json(inst));
+}
+
+json_t *ctl_assignment(const struct ctl_inst *inst) {
+  const struct ctl_seen *seen = ctl_seen(inst);
+  json_t *a = json_copy(common(inst->spec)), *id = bt_json_string(inst->id);
+  bt_json_set(a, "instance", id);
+  bt_json_set_int(a, "slot", inst->slot);
+  if (inst->revision != inst->spec->rev->number)
+    bt_json_set_int(a, "revision", inst->revision);
+  if (!inst->spec->service->container_name)
+    json_object_set(a, "container_name", id);
+  set_partners(a, inst);
   ctl_grant_json(inst, a);
   json_t *env = ctl_job_env(inst);
   if (env)
     bt_json_set(a, "environment", env);
-  bt_json_set_int(a, "restarts", ctl_seen(inst)->restarts);
-  bt_json_set_int(a, "failures", ctl_seen(inst)->failures);
-  bt_json_set_int(a, "next_start_ms", ctl_seen(inst)->next_start_ms);
+  bt_json_set_int(a, "restarts", seen->restarts);
+  bt_json_set_int(a, "failures", seen->failures);
+  bt_json_set_int(a, "next_start_ms", seen->next_start_ms);
   if (inst->ended || inst->leaving) /* an agent that knows nothing of it must not make anew what is about to go */
     bt_json_set_bool(a, "ended", true);
   return a;

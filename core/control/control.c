@@ -10,7 +10,7 @@
 #define ROUNDS 64            /* looks at dirty apps within one step; what is left waits for the next one */
 #define SKEW_MS 1000         /* from which on the wall clock was set */
 #define CLOCK_MS 60000       /* how often the wall clock is looked at, where schedules go by it */
-#define ROOM 250             /* instances that one step creates, gives to a node or releases */
+#define ROOM 250             /* instances that one step creates, gives to a node or releases, where the input says nothing */
 #define HASHES 200           /* that one step makes */
 #define CROWD 256            /* instances from which on an app is not looked at for each report */
 #define CROWD_PER_MS 100     /* instances per millisecond between two looks */
@@ -270,7 +270,7 @@ static void set_clock(struct bt_control *c, const struct bt_input *in) {
 void bt_control_step(struct bt_control *c, const struct bt_input *in, struct bt_effects *fx) {
   c->fx = fx;
   c->steps++;
-  c->room = ROOM;
+  c->room = in->room > 0 ? in->room : ROOM;
   set_clock(c, in);
   take_input(c, in);
   wake_apps(c);

@@ -112,6 +112,8 @@ struct bt_input {
   enum bt_input_kind kind;
   int64_t now_ms;  /* control's own clock, for its timers: runs evenly, whatever the wall clock is set to; it begins as the wall clock */
   int64_t wall_ms; /* for what is recorded; 0: the same */
+  int room;        /* instances that this step may create, give to a node or release, as far as there are so many; 0: 250. The executor measures
+                    * what fits into a few milliseconds */
   const struct bt_request *request;
   const char *node;
   const json_t *message;

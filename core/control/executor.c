@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "base/json.h"
@@ -26,6 +27,7 @@ struct pending {
   struct bt_executor *ex;
   struct bt_effects effects;
   struct { struct change_copy *items; size_t len, cap; } changes;
+  size_t changed;       /* how many objects */
   bool settled;         /* durable, refused, or nothing to commit */
   enum bt_code code;
   char *message;
@@ -37,6 +39,11 @@ struct write {
   void *arg;
 };
 
+/* How much control may do in one step: as much as takes about so long. */
+enum { room_least = 250, room_most = 4000, step_short_us = 8000, step_long_us = 20000 };
+/* Changes on their way to the disk from which on work that control does by itself waits, until there are half as many: they take memory. */
+enum { ahead_most = 8192 };
+
 struct bt_executor {
   struct bt_executor_options o;
   struct bt_control *control;
@@ -45,6 +52,9 @@ struct bt_executor {
   int64_t epoch_ms; /* wall clock minus monotonic clock at the start: control's clock runs on from there, evenly */
   struct bt_map *writes; /* request id -> struct write */
   struct pending *head, **tail;
+  size_t flying; /* changes of those that are pending */
+  int room;
+  bool tick_waits; /* for fewer of them */
   bool delivering;
   bool broken;           /* a commit was refused: no step until the store takes changes again */
   bool ahead;            /* and control holds what was refused */
@@ -176,9 +186,14 @@ static void deliver(void *arg) {
     if (!ex->head)
       ex->tail = &ex->head;
     deliver_one(ex, p);
+    ex->flying -= p->changed;
     pending_free(p);
   }
   ex->delivering = false;
+  if (ex->tick_waits && ex->flying <= ahead_most / 2) {
+    ex->tick_waits = false;
+    bt_timer_set(ex->tick, 0);
+  }
   if (ex->head && ex->head->settled)
     bt_timer_set(ex->turn, 0);
   pump_feed(ex);
@@ -265,17 +280,43 @@ static enum bt_feed_said read_stored(void *arg, const char *kind, const char *ke
 
 static int64_t own_ms(const struct bt_executor *ex) { return ex->o.mono_ms() + ex->epoch_ms; }
 
+static int64_t cpu_us(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+  return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+/* Of steps that did all that they were given room for. With clocks of a test the room stays as it is: the same input, the same steps. */
+static void fit_room(struct bt_executor *ex, size_t changes, int64_t took_us) {
+  if (ex->o.mono_ms != bt_clock_mono_ms)
+    return;
+  if (took_us > step_long_us)
+    ex->room = BT_MAX(room_least, ex->room / 2);
+  else if (took_us < step_short_us && changes >= (size_t)ex->room)
+    ex->room = BT_MIN(room_most, ex->room * 2);
+}
+
+/* A tick that is due at once comes in the loop's next turn. */
+static void set_tick(struct bt_executor *ex, int64_t wake_ms, int64_t now_ms) {
+  ex->tick_waits = ex->flying > ahead_most && wake_ms != INT64_MAX;
+  if (wake_ms == INT64_MAX || ex->tick_waits)
+    bt_timer_clear(ex->tick);
+  else
+    bt_timer_set(ex->tick, BT_MAX(wake_ms - now_ms, 0));
+}
+
 static void step(struct bt_executor *ex, struct bt_input *input) {
   struct pending *p = bt_new(struct pending);
   p->ex = ex;
   p->effects.wake_ms = INT64_MAX;
   int64_t now = input->now_ms = own_ms(ex);
   input->wall_ms = ex->o.wall_ms();
+  input->room = ex->room;
+  int64_t begun_us = cpu_us();
   bt_control_step(ex->control, input, &p->effects);
-  if (p->effects.wake_ms != INT64_MAX)
-    bt_timer_set(ex->tick, BT_MAX(p->effects.wake_ms - now, 1));
-  else
-    bt_timer_clear(ex->tick);
+  fit_room(ex, p->effects.batch.len, cpu_us() - begun_us);
+  ex->flying += p->changed = p->effects.batch.len;
+  set_tick(ex, p->effects.wake_ms, now);
   *ex->tail = p;
   ex->tail = &p->next;
   if (p->effects.batch.len) {
@@ -429,6 +470,7 @@ int bt_executor_new(const struct bt_executor_options *options, struct bt_executo
   ex->o.wall_ms = options->wall_ms ? options->wall_ms : bt_clock_wall_ms;
   ex->epoch_ms = ex->o.wall_ms() - ex->o.mono_ms();
   ex->tail = &ex->head;
+  ex->room = room_least;
   ex->writes = bt_map_new(free);
   ex->server_id = bt_strdup(options->control.server_id);
   ex->tick = bt_timer_new(options->loop, "control: tick", on_tick, ex);

@@ -82,9 +82,12 @@ bool ctl_partners_placed(const struct ctl_inst *inst, char *why, size_t size) {
   return true;
 }
 
+/* What this step has made or changed already took its room then: it is stored once, with its place. */
+static bool may_begin(const struct ctl_inst *inst) { return inst->unsaved || ctl_has_room(inst->service->app); }
+
 void ctl_assign(struct ctl_inst *inst, struct ctl_node *node) {
   struct bt_control *c = inst->service->app->control;
-  c->room--;
+  c->room -= !inst->unsaved;
   ctl_inst_seat(inst, node); /* its place is taken already */
   inst->assigned_ms = c->now_ms;
   const struct ctl_inst *network = inst->spec->service->co_network ? ctl_partner(inst, inst->spec->service->co_network) : NULL;
@@ -98,15 +101,19 @@ void ctl_assign(struct ctl_inst *inst, struct ctl_node *node) {
   ctl_send(c, node->name, m);
 }
 
+static bool any_ready(const struct bt_control *c) {
+  for (struct bt_map_iter it = bt_map_iter(c->nodes); bt_map_next(&it);)
+    if (((struct ctl_node *)it.value)->ready)
+      return true;
+  return false;
+}
+
 /* A node or a port may come free in a moment; what is not placed after a while will not be by waiting. */
 static void stay_unplaced(struct ctl_inst *inst, const char *why) {
   const struct bt_control *c = inst->service->app->control;
   int64_t patience_ms = inst->begun_ms + UNPLACED_MS;
   ctl_stay_pending(inst, why);
-  bool any = false;
-  for (struct bt_map_iter it = bt_map_iter(c->nodes); bt_map_next(&it);)
-    any = any || ((struct ctl_node *)it.value)->ready;
-  if (!any)
+  if (!any_ready(c))
     return;
   if (c->now_ms < patience_ms)
     ctl_wake(inst->service->app, patience_ms);
@@ -141,8 +148,8 @@ void ctl_place_pending(struct ctl_service *service) {
     }
     if (passes < 0)
       passes = ctl_queue_passes(service);
-    if (passes && !ctl_has_room(service->app))
-      break;
+    if (passes && !may_begin(inst))
+      continue;
     if (!ctl_quota_may(inst, why, sizeof why)) {
       stay_for_quota(inst, why);
       continue;

@@ -52,6 +52,7 @@ static void spec_free(struct ctl_spec *spec) {
   for (size_t i = 0; i < BT_COUNT(strings); i++)
     free(*strings[i]);
   json_decref(spec->cls);
+  json_decref(spec->common);
   free(spec);
 }
 

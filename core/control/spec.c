@@ -208,6 +208,7 @@ void ctl_spec_pin(struct ctl_spec *spec, const json_t *result, int64_t now_ms) {
   bt_str_set(&spec->digest, bt_json_str(result, "digest"));
   bt_str_set(&spec->source, bt_json_str_or(result, "source", "build"));
   bt_str_set(&spec->pull, pull_of(spec));
+  json_decref(bt_steal(spec->common));
   bt_str_set(&spec->hash, NULL);
   json_decref(spec->cls);
   spec->cls = NULL;

@@ -37,6 +37,7 @@ struct ctl_spec {
   char *pull;    /* of an assignment */
   char *hash;    /* NULL until resolved */
   json_t *cls;   /* the class of messages.md; built when first needed */
+  json_t *common; /* of its instances' assignments; built when first needed: assignment.c */
   int64_t resolved_ms;
   struct ctl_spec *alike; /* the next one of the same image and platform, in a ring */
   bool speaker;           /* of those: the one that asks for the image */

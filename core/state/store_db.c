@@ -122,8 +122,9 @@ static int connect(struct bt_db *db, struct bt_err **err) {
   if (sqlite3_open_v2(db->path, &db->sql, flags, NULL) != SQLITE_OK)
     return sql_error(db, err, "open");
   sqlite3_busy_timeout(db->sql, busy_ms);
-  /* Little cache: the state lives in our own tables, SQLite is only written to, and the kernel caches its file. */
-  if (run(db->sql, "PRAGMA cache_size=-64; PRAGMA temp_store=MEMORY; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
+  /* The state lives in our own tables, SQLite is only written to, and the kernel caches its file: the cache only has to hold what a large
+   * transaction changes, or pages of it are written more than once. It is given back afterwards (bt_db_shrink). */
+  if (run(db->sql, "PRAGMA cache_size=-4096; PRAGMA temp_store=MEMORY; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
                    "PRAGMA wal_autocheckpoint=0; PRAGMA journal_size_limit=16777216") != SQLITE_OK)
     return sql_error(db, err, "set up");
   return 0;
@@ -303,6 +304,8 @@ enum bt_db_outcome bt_db_commit(struct bt_db *db, uint64_t revision) {
   enum bt_db_outcome outcome = outcome_of(db->sql, step_once(db->mark));
   return outcome == BT_DB_OK ? outcome_of(db->sql, run(db->sql, "COMMIT")) : outcome;
 }
+
+void bt_db_shrink(struct bt_db *db) { sqlite3_db_release_memory(db->sql); }
 
 enum bt_db_outcome bt_db_rollback(struct bt_db *db, enum bt_db_outcome why) {
   if (!sqlite3_get_autocommit(db->sql))

@@ -36,6 +36,8 @@ int bt_db_load(struct bt_db *db, void (*found)(void *arg, const char *kind, cons
 enum bt_db_outcome bt_db_begin(struct bt_db *db);
 enum bt_db_outcome bt_db_apply(struct bt_db *db, uint64_t revision, const struct bt_batch *batch);
 enum bt_db_outcome bt_db_commit(struct bt_db *db, uint64_t revision);
+/* Gives back the memory of its cache, which is filled again at the cost of reading. */
+void bt_db_shrink(struct bt_db *db);
 /* After a failure: FULL stays FULL only where SQLite says that the transaction is gone. */
 enum bt_db_outcome bt_db_rollback(struct bt_db *db, enum bt_db_outcome why);
 /* Writes and removes a row of some size: is there room again? */

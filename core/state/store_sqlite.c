@@ -16,7 +16,7 @@
 #include "state/store_db.h"
 
 /* One transaction takes what waits, up to these; one turn of the loop delivers this many acknowledgements. */
-enum { max_changes = 4096, max_bytes = 8 * 1024 * 1024, max_delivered = 128, probe_ms = 1000 };
+enum { max_changes = 4096, max_bytes = 8 * 1024 * 1024, max_delivered = 128, probe_ms = 1000, shrink_after = 2000 };
 
 struct job {
   struct job *next;
@@ -41,6 +41,7 @@ struct store {
   pthread_mutex_t db_lock; /* whoever uses db: the writer, and load */
   struct bt_db *db;
   struct bt_checkpointer *checkpointer;
+  size_t changed; /* objects since the cache was given back; the writer's own */
   int frames; /* the log's length after the last commit; the writer's own */
   int64_t next_probe_ms;
 
@@ -134,6 +135,7 @@ static enum bt_db_outcome write_jobs(struct store *s, const struct jobs *run, ch
   uint64_t last = 0;
   for (struct job *job = run->head; job && outcome == BT_DB_OK; job = job->next) {
     outcome = bt_db_apply(s->db, job->revision, &job->batch);
+    s->changed += job->batch.len;
     last = job->revision;
   }
   if (outcome == BT_DB_OK)
@@ -252,6 +254,19 @@ static bool wait_for_work(struct store *s) {
   return due;
 }
 
+/* After much was written and nothing more waits, the pages of it are of no use. */
+static void shrink(struct store *s) {
+  pthread_mutex_lock(&s->lock);
+  bool more = s->queued.head;
+  pthread_mutex_unlock(&s->lock);
+  if (more || s->changed < shrink_after)
+    return;
+  s->changed = 0;
+  pthread_mutex_lock(&s->db_lock);
+  bt_db_shrink(s->db);
+  pthread_mutex_unlock(&s->db_lock);
+}
+
 /* One turn of the writer; wait: until there is something to do, or the end has come. False where there was nothing to do. */
 static bool work(struct store *s, bool wait) {
   struct jobs run = {0};
@@ -259,13 +274,15 @@ static bool work(struct store *s, bool wait) {
   bool due = wait ? wait_for_work(s) : !s->queued.head && full_and_told(s);
   gather(s, &run);
   pthread_mutex_unlock(&s->lock);
-  bool any = due || run.head;
+  bool run_any = run.head, any = due || run_any;
   if (due)
     probe(s);
   if (run.head)
     run_jobs(s, &run);
   if (any)
     checkpoint(s);
+  if (run_any)
+    shrink(s);
   return any;
 }
 

@@ -7,7 +7,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 
-enum { default_keep = 10000, bytes_each = 256, first_room = 64, fresh = BT_FEED_FRESH };
+enum { default_keep = 10000, bytes_each = 256, first_room = 64, fresh = BT_FEED_FRESH, name_room = 256 };
 
 /* Counted, since a callback may add entries and so push out the one it looks at. */
 struct item {
@@ -95,14 +95,22 @@ void bt_feed_read_from(struct bt_feed *feed, bt_feed_source *source, void *arg) 
 
 static struct slot *slot(struct bt_feed *feed, uint64_t number) { return &feed->ring[number % feed->room]; }
 
-static char *name_of(const struct item *item) { return bt_asprintf("%s %s", kind_of(item), key_of(item)); }
+/* "kind key" of the item: in room where it fits, else in memory that *longer owns. */
+static const char *name_of(const struct item *item, char *room, size_t size, char **longer) {
+  size_t kind = strlen(kind_of(item)), key = strlen(key_of(item));
+  char *name = kind + key + 2 <= size ? room : (*longer = bt_calloc(1, kind + key + 2));
+  memcpy(name, item->name, kind + key + 2);
+  name[kind] = ' ';
+  return name;
+}
 
 static void empty(struct bt_feed *feed, struct slot *s) {
   if (!s->item)
     return;
   if (!s->item->superseded && !is_event(s->item)) {
-    BT_AUTO_FREE char *name = name_of(s->item);
-    bt_map_del(feed->newest, name);
+    char room[name_room];
+    BT_AUTO_FREE char *longer = NULL;
+    bt_map_del(feed->newest, name_of(s->item, room, sizeof room, &longer));
   }
   feed->bytes -= bytes_of(s->item);
   item_drop(bt_steal(s->item));
@@ -134,7 +142,9 @@ static void age(struct bt_feed *feed, uint64_t number) {
 static void supersede(struct bt_feed *feed, struct item *item) {
   if (is_event(item))
     return;
-  BT_AUTO_FREE char *name = name_of(item);
+  char room[name_room];
+  BT_AUTO_FREE char *longer = NULL;
+  const char *name = name_of(item, room, sizeof room, &longer);
   struct item *old = bt_map_get(feed->newest, name);
   bt_map_set(feed->newest, name, item);
   if (!old)

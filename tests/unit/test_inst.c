@@ -135,7 +135,28 @@ static void test_old_row(void) {
   kit_end(&k);
 }
 
+/* Of more than one step has room for, each step's are stored with their places, once. */
+static void test_room(void) {
+  kit_start(&k);
+  kit_hello(&k);
+  kit_request(&k, "app.apply", "{'app':'shop','model':{'name':'shop','services':{'web':{'image':'box:1','deploy':{'replicas':30}}}}}", false);
+  BT_AUTO_JSON pin = kit_json("{\"pinned\":\"box:1@sha256:aa\",\"digest\":\"sha256:aa\",\"source\":\"registry\"}");
+  kit_step(&k, (struct bt_input){.kind = BT_IN_CALL_DONE, .call = k.fx.calls.items[0].id, .code = BT_OK, .result = pin, .room = 12});
+  size_t stored = 0, placed = 0;
+  for (size_t i = 0; i < k.fx.batch.len; i++) {
+    stored += strcmp(k.fx.batch.items[i].kind, "instance") == 0;
+    placed += strcmp(k.fx.batch.items[i].kind, "instance") == 0 && strstr(k.fx.batch.items[i].value, "\"node\":\"n1\"");
+  }
+  is_int(stored, 12, "a step makes as many as it has room for");
+  is_int(placed, 12, "and each has its place at once");
+  is_int(k.fx.wake_ms, k.now, "the next step is due at once");
+  kit_tick(&k, 1);
+  is_int(ctl_inst_count(k.c), 30, "it makes the rest");
+  kit_end(&k);
+}
+
 int main(void) {
+  test_room();
   test_texts();
   test_old_row();
   test_index();
