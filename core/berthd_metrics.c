@@ -80,6 +80,24 @@ static void count_metrics(const struct collect *c) {
   }
 }
 
+/* Of namespaces that berthd.yaml names; of each what it limits, and what is used of all. */
+static void quota_metrics(const struct collect *c) {
+  BT_AUTO_JSON rows = bt_control_list(bt_executor_control(c->d->executor), "quotas", &(struct bt_query){.limit = 5000}, NULL, NULL);
+  static const struct {
+    const char *member, *name, *help;
+  } families[] = {{"used", "berth_quota_used", "What a namespace uses, with those within it; memory in bytes."},
+                  {"quota", "berth_quota_limit", "What it may use."}};
+  for (size_t f = 0; f < BT_COUNT(families); f++) {
+    size_t i;
+    json_t *row, *value;
+    const char *resource;
+    json_array_foreach(rows, i, row) json_object_foreach(bt_json_obj(row, families[f].member), resource, value) {
+      struct berth_pair labels[] = {{"namespace", bt_json_str_or(row, "namespace", "")}, {"resource", resource}};
+      emit(c, families[f].name, families[f].help, BERTH_GAUGE, labels, BT_COUNT(labels), json_number_value(value));
+    }
+  }
+}
+
 enum { INSTANCE_LABELS = 4 };
 
 static void labels_of(const json_t *o, struct berth_pair labels[INSTANCE_LABELS]) {
@@ -188,6 +206,7 @@ static void job_metrics(const struct collect *c) {
 static void finish(struct collect *c) {
   server_metrics(c);
   count_metrics(c);
+  quota_metrics(c);
   instance_metrics(c);
   job_metrics(c);
   c->done(c->arg, BT_OK, "");

@@ -17,7 +17,7 @@ _berth() {
   done
   COMPREPLY=()
   case $verb in
-    "") COMPREPLY=($(compgen -W " up plan down scale restart rollback history follow unfollow sync config ls ps inspect logs exec top events why autoscale job secret route volume network image source node pool node doctor plugin policy completion version help --host -H --namespace -n --help -h --version -V" -- "$cur")) ;;
+    "") COMPREPLY=($(compgen -W " up plan down scale restart rollback history follow unfollow sync config ls ps inspect logs exec top events why autoscale job secret route volume network image source node pool quota node doctor plugin policy completion version help --host -H --namespace -n --help -h --version -V" -- "$cur")) ;;
     autoscale) COMPREPLY=($(compgen -W " ls" -- "$cur")) ;;
     job) COMPREPLY=($(compgen -W " ls run" -- "$cur")) ;;
     secret) COMPREPLY=($(compgen -W " ls put rm" -- "$cur")) ;;
@@ -28,6 +28,7 @@ _berth() {
     source) COMPREPLY=($(compgen -W " ls inspect" -- "$cur")) ;;
     node) COMPREPLY=($(compgen -W " cordon uncordon ls" -- "$cur")) ;;
     pool) COMPREPLY=($(compgen -W " ls" -- "$cur")) ;;
+    quota) COMPREPLY=($(compgen -W " ls" -- "$cur")) ;;
     node) COMPREPLY=($(compgen -W " inspect" -- "$cur")) ;;
     plugin) COMPREPLY=($(compgen -W " ls new" -- "$cur")) ;;
     policy) COMPREPLY=($(compgen -W " ls test" -- "$cur")) ;;
@@ -498,6 +499,17 @@ _berth() {
         :
       fi ;;
     "pool ls")
+      case $prev in
+        --format) COMPREPLY=($(compgen -W "table json" -- "$cur")); return ;;
+        --host|-H) :; return ;;
+        --namespace|-n) :; return ;;
+      esac
+      if [[ $cur == -* ]]; then
+        COMPREPLY=($(compgen -W " --format --quiet -q --host -H --namespace -n --help -h --version -V" -- "$cur"))
+      else
+        :
+      fi ;;
+    "quota ls")
       case $prev in
         --format) COMPREPLY=($(compgen -W "table json" -- "$cur")); return ;;
         --host|-H) :; return ;;

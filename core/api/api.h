@@ -4,7 +4,7 @@
  * Endpoints (all JSON; {ns} "default"; lists: ?limit=&cursor= answer {"items": […], "next": cursor or null}):
  *   GET  /v1/version  /v1/health (open)  /v1/server (uptime, rss, loop and store statistics, warnings such as a full disk)
  *   GET  /v1/openapi.json (open)   GET /v1/doctor   GET /v1/plugins   GET /v1/policies   POST /v1/policies/test
- *   GET  /v1/namespaces   GET /v1/nodes  /v1/nodes/{node}
+ *   GET  /v1/namespaces   GET /v1/nodes  /v1/nodes/{node}   GET /v1/quotas?namespace=
  *   GET  /v1/apps  /v1/instances  /v1/services (over all namespaces)   and the same under /v1/namespaces/{ns}/…
  *   POST /v1/namespaces/{ns}/apps           apply, name from the file; ?dryRun=true; body: an apply document (below)
  *   PUT  /v1/namespaces/{ns}/apps/{app}     apply; If-Match: "revision"

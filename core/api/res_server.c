@@ -131,6 +131,11 @@ static void get_pools(struct bt_api *api, struct bt_exchange *x) { bt_reply_json
 
 static void get_namespaces(struct bt_api *api, struct bt_exchange *x) { bt_reply_list(api, x, "namespaces", NULL, NULL); }
 
+static void get_quotas(struct bt_api *api, struct bt_exchange *x) {
+  BT_AUTO_FREE char *namespace_ = bt_req_query(x->req, "namespace");
+  bt_reply_list(api, x, "quotas", namespace_, NULL);
+}
+
 /* ---------------------------------------------------------------- images */
 
 static void prune_done(void *arg, enum bt_code code, const char *message, const json_t *result) {
@@ -149,6 +154,11 @@ static void post_prune(struct bt_api *api, struct bt_exchange *x) {
 static const struct bt_route_param paging[] = {{"limit", "integer", "items of a page, at most 1000; 0: 500"},
                                                {"cursor", "string", "\"next\" of the page before"},
                                                {NULL, NULL, NULL}};
+
+static const struct bt_route_param quota_query[] = {{"limit", "integer", "items of a page, at most 1000; 0: 500"},
+                                                    {"cursor", "string", "\"next\" of the page before"},
+                                                    {"namespace", "string", "only of this namespace"},
+                                                    {NULL, NULL, NULL}};
 
 static const struct bt_route routes[] = {
     {.method = "GET", .pattern = "/v1/version", .summary = "The server's version", .response = "Version", .handle = get_version},
@@ -172,6 +182,8 @@ static const struct bt_route routes[] = {
     {.method = "POST", .pattern = "/v1/nodes/{node}/uncordon", .summary = "Let a node take instances again", .response = "Cordon",
      .handle = post_uncordon},
     {.method = "GET", .pattern = "/v1/pools", .summary = "Pools of nodes, and what is free there", .response = "[Pool]", .handle = get_pools},
+    {.method = "GET", .pattern = "/v1/quotas", .summary = "What namespaces may use, and use", .query = quota_query, .response = "[Quota]",
+     .handle = get_quotas},
     {.method = "GET", .pattern = "/v1/namespaces", .summary = "Namespaces", .query = paging, .response = "[Namespace]",
      .handle = get_namespaces},
     {.method = "POST", .pattern = "/v1/images/prune", .summary = "Remove images that no container uses", .response = "Any",

@@ -16,10 +16,10 @@ enum bt_code {
   BT_CONFLICT,        /* clashes with what exists (name taken, port taken) */
   BT_PRECONDITION,    /* If-Match or an expected revision did not hold */
   BT_UNAUTHENTICATED, /* who are you? */
-  BT_DENIED,          /* known, but may not: RBAC or a policy said no */
+  BT_DENIED,          /* known, but may not: RBAC, a policy or a quota said no */
   BT_UNSUPPORTED,     /* understood, but not offered here */
   BT_TOO_LARGE,       /* over a size cap */
-  BT_EXHAUSTED,       /* no capacity, quota or queue space */
+  BT_EXHAUSTED,       /* no capacity or queue space */
   BT_UNAVAILABLE,     /* the other side is away; trying again may help */
   BT_DEADLINE,        /* took longer than allowed */
   BT_CANCELLED,       /* the caller gave up */

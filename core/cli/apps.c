@@ -49,6 +49,7 @@ static int show_dry_run(const json_t *result, int code) {
   BT_AUTO_BUF out = {0};
   size_t changes = bt_plan_print(bt_json_arr(result, "plan"), true, bt_out_fancy(STDOUT_FILENO), &out);
   bt_plan_policies(bt_json_arr(result, "policy_changes"), bt_out_fancy(STDOUT_FILENO), &out);
+  bt_plan_defaults(bt_json_arr(result, "defaults"), bt_out_fancy(STDOUT_FILENO), &out);
   bt_plan_forecast(bt_json_obj(result, "forecast"), bt_out_fancy(STDOUT_FILENO), &out);
   bt_out_write(STDOUT_FILENO, &out);
   bt_cli_say("%s: %zu change%s. A dry run: nothing was done.\n", bt_json_str_or(result, "app", ""), changes,
@@ -71,8 +72,10 @@ int bt_apps_follow(struct bt_cli *cli, const json_t *result, struct bt_err **err
     return show_dry_run(result, code);
   BT_AUTO_BUF out = {0};
   size_t changes = bt_plan_print(bt_json_arr(result, "plan"), false, bt_out_fancy(STDOUT_FILENO), &out);
-  if (changes)
+  if (changes) {
     bt_plan_policies(bt_json_arr(result, "policy_changes"), bt_out_fancy(STDOUT_FILENO), &out);
+    bt_plan_defaults(bt_json_arr(result, "defaults"), bt_out_fancy(STDOUT_FILENO), &out);
+  }
   bt_out_write(STDOUT_FILENO, &out);
   if (!changes && !bt_json_bool(result, "changed", true))
     bt_cli_say("%s, revision %lld: nothing to change\n", app, revision);

@@ -67,6 +67,7 @@ BT_VERB(node_cordon);
 BT_VERB(node_uncordon);
 BT_VERB(node_ls);
 BT_VERB(pool_ls);
+BT_VERB(quota_ls);
 BT_VERB(node_inspect);
 BT_VERB(secret_ls);
 BT_VERB(secret_put);

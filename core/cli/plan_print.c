@@ -56,6 +56,18 @@ void bt_plan_policies(const json_t *changes, bool fancy, struct bt_buf *out) {
   }
 }
 
+void bt_plan_defaults(const json_t *defaults, bool fancy, struct bt_buf *out) {
+  size_t i;
+  json_t *o;
+  json_array_foreach(defaults, i, o) {
+    BT_AUTO_BUF line = {0};
+    bt_buf_addf(&line, "    namespace %s fills in %s of %s: ", bt_json_str_or(o, "namespace", "?"), bt_json_str_or(o, "path", "?"), bt_json_str_or(o, "service", "?"));
+    add_value(&line, json_object_get(o, "value"));
+    bt_out_color(out, fancy, BT_DIM, line.data);
+    bt_buf_addc(out, '\n');
+  }
+}
+
 static void add_step(const json_t *step, const char *sign, enum bt_color color, bool fancy, struct bt_buf *out) {
   BT_AUTO_BUF line = {0};
   long long instances = bt_json_int(step, "instances", 0);
@@ -158,6 +170,19 @@ static void add_node(const json_t *node, bool fancy, struct bt_buf *out) {
   bt_buf_addc(out, '\n');
 }
 
+static void add_quota(const json_t *row, bool fancy, struct bt_buf *out) {
+  BT_AUTO_BUF line = {0};
+  const char *resource = bt_json_str_or(row, "resource", "");
+  bool memory = bt_streq(resource, "memory");
+  double unit = memory ? 1 << 20 : 1;
+  if (json_equal(json_object_get(row, "before"), json_object_get(row, "after")))
+    return;
+  bt_buf_addf(&line, "    quota of namespace %s: %s %.6g -> %.6g of %.6g%s", bt_json_str_or(row, "namespace", ""), resource, bt_json_num(row, "before", 0) / unit,
+              bt_json_num(row, "after", 0) / unit, bt_json_num(row, "limit", 0) / unit, memory ? " MiB" : "");
+  bt_out_color(out, fancy, BT_DIM, line.data);
+  bt_buf_addc(out, '\n');
+}
+
 void bt_plan_forecast(const json_t *forecast, bool fancy, struct bt_buf *out) {
   const json_t *services = bt_json_arr(forecast, "services"), *nodes = bt_json_arr(forecast, "nodes");
   size_t i;
@@ -165,6 +190,7 @@ void bt_plan_forecast(const json_t *forecast, bool fancy, struct bt_buf *out) {
   if (json_array_size(nodes) > 1)
     json_array_foreach(services, i, item) add_place(item, fancy, out);
   json_array_foreach(nodes, i, item) add_node(item, fancy, out);
+  json_array_foreach(bt_json_arr(forecast, "quota"), i, item) add_quota(item, fancy, out);
   json_array_foreach(services, i, item) add_unplaced(item, fancy, out);
 }
 

@@ -12,6 +12,8 @@
 size_t bt_plan_print(const json_t *plan, bool all, bool fancy, struct bt_buf *out);
 /* One line per change that a policy made to the app (policy_changes of an apply's result): which policy, where, from what to what. */
 void bt_plan_policies(const json_t *changes, bool fancy, struct bt_buf *out);
+/* What the defaults of namespaces fill in (defaults of a result). */
+void bt_plan_defaults(const json_t *defaults, bool fancy, struct bt_buf *out);
 
 /* Where the steps would go, and what would be reserved where (forecast of a dry run's result). Of one node only what does not fit and what is
  * reserved is said. NULL: nothing. */

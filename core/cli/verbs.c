@@ -219,6 +219,10 @@ const struct bt_verb bt_verbs[] = {
     {"node ls", THINGS, "", "List nodes", NULL, no_options, 0, 0, BT_COMPLETE_NONE, .lists = true, .run = bt_verb_node_ls},
     {"pool ls", THINGS, "", "List pools of nodes, and what is reserved there", NULL, no_options, 0, 0, BT_COMPLETE_NONE, .lists = true,
      .run = bt_verb_pool_ls},
+    {"quota ls", THINGS, "", "List what namespaces may use, and use",
+     "Of all namespaces, or of the one that --namespace names. USED is what apps were admitted with, or have now where that is more; HELD is what their "
+     "instances and volumes have now.",
+     no_options, 0, 0, BT_COMPLETE_NONE, .lists = true, .run = bt_verb_quota_ls},
     {"node inspect", THINGS, "NODE", "Print all that is known of a node as JSON", NULL, json_options, 1, 1, BT_COMPLETE_NODE,
      .run = bt_verb_node_inspect},
 

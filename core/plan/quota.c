@@ -106,6 +106,7 @@ static void sum_up(const struct bt_quota_user *user) {
     for (int d = 0; d < BT_QUOTA_DIMS; d++) {
       s->used[d] += used_of(user, d);
       s->held[d] += user->held[d];
+      s->claimed[d] += user->claim.n[d];
     }
 }
 
@@ -134,7 +135,7 @@ static void unrule(struct bt_quota *q) {
     s->ruled = false;
     for (int d = 0; d < BT_QUOTA_DIMS; d++) {
       s->limit[d] = BT_QUOTA_NO_LIMIT;
-      s->used[d] = s->held[d] = 0;
+      s->used[d] = s->held[d] = s->claimed[d] = 0;
     }
   }
 }
@@ -200,20 +201,24 @@ static bool refuse(struct bt_quota_no *no, const struct bt_quota_space *space, i
 bool bt_quota_may_claim(const struct bt_quota_user *user, const struct bt_quota_amounts *claim, struct bt_quota_no *no) {
   for (const struct bt_quota_space *s = user->space; s; s = s->parent)
     for (int d = 0; d < BT_QUOTA_DIMS; d++) {
-      bt_quota_sum more = BT_MAX((bt_quota_sum)claim->n[d], user->held[d]) - used_of(user, d);
+      bt_quota_sum more = BT_MAX((bt_quota_sum)claim->n[d], user->held[d]) - used_of(user, d), asked = (bt_quota_sum)claim->n[d] - user->claim.n[d];
       if (s->limit[d] >= 0 && more > 0 && s->used[d] + more > s->limit[d])
         return refuse(no, s, d, s->used[d], more);
+      if (s->limit[d] >= 0 && asked > 0 && s->claimed[d] + asked > s->limit[d]) /* what it holds on top for a while is no claim */
+        return refuse(no, s, d, s->used[d], asked);
     }
   return true;
 }
 
 void bt_quota_claim(struct bt_quota_user *user, const struct bt_quota_amounts *claim) {
   for (int d = 0; d < BT_QUOTA_DIMS; d++) {
-    bt_quota_sum before = used_of(user, d);
+    bt_quota_sum before = used_of(user, d), asked = (bt_quota_sum)claim->n[d] - user->claim.n[d];
     user->claim.n[d] = claim->n[d];
     bt_quota_sum more = used_of(user, d) - before;
-    for (struct bt_quota_space *s = user->space; s && more; s = s->parent)
+    for (struct bt_quota_space *s = user->space; s && asked; s = s->parent) {
       s->used[d] += more;
+      s->claimed[d] += asked;
+    }
   }
 }
 

@@ -27,7 +27,7 @@ struct bt_quota_space {
   char *name;
   struct bt_quota_space *parent; /* NULL: none */
   int64_t limit[BT_QUOTA_DIMS];  /* or BT_QUOTA_NO_LIMIT */
-  bt_quota_sum used[BT_QUOTA_DIMS], held[BT_QUOTA_DIMS]; /* with those of all namespaces below it */
+  bt_quota_sum used[BT_QUOTA_DIMS], held[BT_QUOTA_DIMS], claimed[BT_QUOTA_DIMS]; /* with those of all namespaces below it */
   size_t users;
   bool ruled; /* a rule names it */
 };
@@ -68,7 +68,7 @@ struct bt_quota_no {
   enum bt_quota_dim dim;
   int64_t limit, used, asked; /* asked: on top of used */
 };
-/* Whether an app may claim this in place of what it claims now. What does not make it use more is always allowed. no may be NULL. */
+/* Whether an app may claim this in place of what it claims now. What asks for no more is always allowed. no may be NULL. */
 bool bt_quota_may_claim(const struct bt_quota_user *user, const struct bt_quota_amounts *claim, struct bt_quota_no *no);
 void bt_quota_claim(struct bt_quota_user *user, const struct bt_quota_amounts *claim);
 /* Whether an app may hold this on top of what it holds now; amounts below 0 are given back in the same moment. */

@@ -73,6 +73,12 @@ static void test_lowered(void) {
   is_int(bt_quota_rules(q, &r, 1, NULL), 0, "then two");
   ok(bt_quota_over(u, &no) && no.used == 4 && no.limit == 2, "it is over");
   ok(bt_quota_may_claim(u, &four, NULL) && bt_quota_may_claim(u, &three, NULL), "what uses no more is admitted");
+  struct bt_quota_amounts six = amounts(600, 6), five = amounts(500, 5);
+  bt_quota_hold(u, &one);
+  bt_quota_hold(u, &one);
+  ok(!bt_quota_may_claim(u, &five, NULL) && !bt_quota_may_claim(u, &six, NULL), "what is held on top for a while is no claim");
+  bt_quota_release(u, &one);
+  bt_quota_release(u, &one);
   bt_quota_release(u, &one);
   ok(!bt_quota_may_hold(u, &one, &no), "but nothing starts, though it was claimed");
   bt_quota_release(u, &one);
@@ -160,16 +166,17 @@ static bool sums_hold(const struct model *m, bool *within) {
   bool same = true;
   for (int s = 0; s < SPACES; s++)
     for (int d = 0; d < BT_QUOTA_DIMS; d++) {
-      int64_t used = 0, held = 0;
+      int64_t used = 0, held = 0, claimed = 0;
       for (int a = 0; a < APPS; a++) {
         if (!below(m, m->space[a], s))
           continue;
         int64_t h = holds(m, a).n[d];
         held += h;
+        claimed += m->users[a]->claim.n[d];
         used += BT_MAX(h, m->users[a]->claim.n[d]);
       }
       const struct bt_quota_space *is = bt_quota_space(m->q, names[s]);
-      same = same && is->used[d] == used && is->held[d] == held;
+      same = same && is->used[d] == used && is->held[d] == held && is->claimed[d] == claimed;
       *within = *within && (is->limit[d] < 0 || used <= is->limit[d]);
     }
   return same;
