@@ -58,6 +58,7 @@ struct bt_map *ctl_group_map(void);
 uint32_t ctl_group_shape(struct ctl_spec *spec);
 bool ctl_group_seat(struct ctl_inst *inst); /* takes a place for it where all of them have room, and keeps the room of the others */
 bool ctl_group_adopt(struct ctl_inst *inst, const struct ctl_node *node); /* takes what was kept for it there */
+bool ctl_group_follows(const struct ctl_spec *spec); /* it lives with another */
 void ctl_group_release(const struct ctl_inst *inst);
 void ctl_group_forget(struct ctl_spec *spec);
 

@@ -292,7 +292,12 @@ int ctl_fleet_shape_of_all(struct ctl_spec *const *specs, const int *times, size
 
 size_t ctl_fleet_hosts(struct ctl_spec *spec) { return shape_of(spec, NULL) ? 0 : bt_fleet_hosts(spec->rev->app->control->fleet, spec->shape); }
 
-uint32_t ctl_fleet_shape(struct ctl_spec *spec) { return shape_of(spec, NULL) ? BT_FLEET_NONE : spec->shape; }
+uint32_t ctl_fleet_shape(struct ctl_spec *spec) {
+  if (shape_of(spec, NULL))
+    return BT_FLEET_NONE;
+  uint32_t all = ctl_group_shape(spec);
+  return all != BT_FLEET_NONE ? all : spec->shape;
+}
 
 void ctl_fleet_forget(struct ctl_spec *spec) {
   ctl_queue_forget_spec(spec);
@@ -399,6 +404,7 @@ void ctl_fleet_unplace(struct ctl_inst *inst, struct ctl_node *node) {
   inst->seat = BT_FLEET_NONE;
   ctl_grant_give(c, inst->spec, node, inst->id);
   ctl_grant_forget(c, inst->id);
+  ctl_group_release(inst);
   ctl_quota_gone(inst);
 }
 
@@ -439,8 +445,6 @@ void ctl_fleet_why(struct ctl_spec *spec, struct bt_buf *why, struct bt_buf *men
   BT_AUTO_ERR err = NULL;
   if (shape_of(spec, &err))
     bt_buf_adds(why, bt_err_message(err));
-  else {
-    uint32_t all = ctl_group_shape(spec);
-    bt_fleet_why(spec->rev->app->control->fleet, all != BT_FLEET_NONE ? all : spec->shape, why, mend);
-  }
+  else
+    bt_fleet_why(spec->rev->app->control->fleet, ctl_fleet_shape(spec), why, mend);
 }

@@ -35,6 +35,11 @@ static bool lives_with(const struct bt_service *s, const char *name) {
   return false;
 }
 
+bool ctl_group_follows(const struct ctl_spec *spec) {
+  const struct bt_service *s = spec->service;
+  return s->co_network || s->co_pid || s->co_ipc || s->volumes_from.len > 0;
+}
+
 static bool replicated(const struct ctl_spec *spec) { return spec->service->mode == BT_MODE_REPLICATED && !bt_service_is_job(spec->service); }
 
 static bool among(struct ctl_spec *const *list, size_t n, const struct ctl_spec *spec) {

@@ -63,7 +63,8 @@ void ctl_fleet_why(struct ctl_spec *spec, struct bt_buf *why, struct bt_buf *men
 void ctl_fleet_forget(struct ctl_spec *spec);
 void ctl_fleet_unplace(struct ctl_inst *inst, struct ctl_node *node); /* the place that it was found, which it was not assigned to */
 struct ctl_node *ctl_seat_node(const struct bt_control *c, uint32_t seat);
-uint32_t ctl_fleet_shape(struct ctl_spec *spec); /* makes it where absent; BT_FLEET_NONE: it cannot be made */
+/* Of those that live with others: what all of them need. Makes it where absent; BT_FLEET_NONE: it cannot be made. */
+uint32_t ctl_fleet_shape(struct ctl_spec *spec);
 /* A shape that needs what all of the specs do, each so many times, and otherwise is the first one's. -1: there is none. */
 int ctl_fleet_shape_of_all(struct ctl_spec *const *specs, const int *times, size_t n, uint32_t *out);
 

@@ -296,7 +296,7 @@ static char *words(const struct bt_control *c, const struct pick *place) {
 
 bool ctl_preempt(struct ctl_wait *w, struct ctl_spec *spec, size_t n, int *tries) {
   struct picks p = {.c = w->service->app->control};
-  if (!ctl_quota_room_for(w->service->app, spec->service, n))
+  if (ctl_group_follows(spec) || !ctl_quota_room_for(w->service->app, spec->service, n)) /* where it must be is said already */
     return false;
   BT_AUTO_FREE uint32_t *seats = bt_newn(uint32_t, n);
   uint32_t shape = ctl_fleet_shape(spec);
@@ -331,7 +331,7 @@ bool ctl_reserve(struct ctl_wait *w, struct ctl_spec *spec, size_t n) {
   struct bt_control *c = w->service->app->control;
   uint32_t shape = ctl_fleet_shape(spec);
   size_t had = c->queue->holds.len;
-  if (!ctl_quota_room_for(w->service->app, spec->service, n))
+  if (ctl_group_follows(spec) || !ctl_quota_room_for(w->service->app, spec->service, n))
     return false;
   while (c->queue->holds.len < had + n) {
     uint32_t node = bt_fleet_await(c->fleet, shape, will_end, NULL);
