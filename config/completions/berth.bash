@@ -26,7 +26,7 @@ _berth() {
     network) COMPREPLY=($(compgen -W " ls rm" -- "$cur")) ;;
     image) COMPREPLY=($(compgen -W " prune" -- "$cur")) ;;
     source) COMPREPLY=($(compgen -W " ls inspect" -- "$cur")) ;;
-    node) COMPREPLY=($(compgen -W " cordon uncordon ls" -- "$cur")) ;;
+    node) COMPREPLY=($(compgen -W " cordon uncordon drain ls" -- "$cur")) ;;
     pool) COMPREPLY=($(compgen -W " ls" -- "$cur")) ;;
     quota) COMPREPLY=($(compgen -W " ls" -- "$cur")) ;;
     node) COMPREPLY=($(compgen -W " inspect" -- "$cur")) ;;
@@ -484,6 +484,19 @@ _berth() {
       esac
       if [[ $cur == -* ]]; then
         COMPREPLY=($(compgen -W " --format --host -H --namespace -n --help -h --version -V" -- "$cur"))
+      else
+        COMPREPLY=($(compgen -W "$({ berth node ls -q; } 2>/dev/null)" -- "$cur"))
+      fi ;;
+    "node drain")
+      case $prev in
+        --timeout) :; return ;;
+        --wait-timeout) :; return ;;
+        --format) COMPREPLY=($(compgen -W "table json" -- "$cur")); return ;;
+        --host|-H) :; return ;;
+        --namespace|-n) :; return ;;
+      esac
+      if [[ $cur == -* ]]; then
+        COMPREPLY=($(compgen -W " --timeout --wait --wait-timeout --format --host -H --namespace -n --help -h --version -V" -- "$cur"))
       else
         COMPREPLY=($(compgen -W "$({ berth node ls -q; } 2>/dev/null)" -- "$cur"))
       fi ;;

@@ -241,6 +241,12 @@ complete -c berth -n '__fish_seen_subcommand_from node; and __fish_seen_subcomma
 complete -c berth -n '__fish_seen_subcommand_from node; and test (count (commandline -opc)) -eq 2' -a uncordon -d 'Let nodes take instances again'
 complete -c berth -n '__fish_seen_subcommand_from node; and __fish_seen_subcommand_from uncordon' -l format -d 'how to print' -xa 'table json'
 complete -c berth -n '__fish_seen_subcommand_from node; and __fish_seen_subcommand_from uncordon' -xa '(begin; berth node ls -q; end 2>/dev/null)'
+complete -c berth -n '__fish_seen_subcommand_from node; and test (count (commandline -opc)) -eq 2' -a drain -d 'Move all instances of nodes away; they take no new ones'
+complete -c berth -n '__fish_seen_subcommand_from node; and __fish_seen_subcommand_from drain' -l timeout -d 'how long jobs may run on there (the server\'s: 10m)' -x
+complete -c berth -n '__fish_seen_subcommand_from node; and __fish_seen_subcommand_from drain' -l wait -d 'until nothing is there any more'
+complete -c berth -n '__fish_seen_subcommand_from node; and __fish_seen_subcommand_from drain' -l wait-timeout -d 'wait at most so long: seconds or 1m30s (600; 0: no end)' -x
+complete -c berth -n '__fish_seen_subcommand_from node; and __fish_seen_subcommand_from drain' -l format -d 'how to print' -xa 'table json'
+complete -c berth -n '__fish_seen_subcommand_from node; and __fish_seen_subcommand_from drain' -xa '(begin; berth node ls -q; end 2>/dev/null)'
 complete -c berth -n '__fish_seen_subcommand_from node; and test (count (commandline -opc)) -eq 2' -a ls -d 'List nodes'
 complete -c berth -n '__fish_seen_subcommand_from node; and __fish_seen_subcommand_from ls' -l format -d 'how to print' -xa 'table json'
 complete -c berth -n '__fish_seen_subcommand_from node; and __fish_seen_subcommand_from ls' -l quiet -s q -d 'names only, one a line'

@@ -129,6 +129,25 @@ static void post_uncordon(struct bt_api *api, struct bt_exchange *x) { cordon(ap
 
 static void get_pools(struct bt_api *api, struct bt_exchange *x) { bt_reply_json(x, 200, page(bt_control_pools(api->s.control(api->s.arg)))); }
 
+static void post_drain(struct bt_api *api, struct bt_exchange *x) {
+  static const char *const keys[] = {"timeout", NULL};
+  BT_AUTO_ERR err = NULL;
+  BT_AUTO_JSON body = bt_body_object(x->req, 4096, keys, &err);
+  const char *text = bt_json_str(body, "timeout");
+  int64_t ns = 0;
+  if (body && json_object_get(body, "timeout") && (!text || !bt_duration_parse(text, &ns) || ns < 0))
+    bt_err_set(&err, BT_INVALID, "\"timeout\" must be a duration such as 10m");
+  if (err) {
+    bt_problem_err(x, err);
+    return;
+  }
+  json_t *args = json_object();
+  bt_json_set_str(args, "node", x->params[0]);
+  if (text)
+    bt_json_set_int(args, "timeout_ms", ns / 1000000);
+  bt_api_write(api, x, "node.drain", args, false, NULL);
+}
+
 static void get_namespaces(struct bt_api *api, struct bt_exchange *x) { bt_reply_list(api, x, "namespaces", NULL, NULL); }
 
 static void get_quotas(struct bt_api *api, struct bt_exchange *x) {
@@ -181,6 +200,8 @@ static const struct bt_route routes[] = {
      .handle = post_cordon},
     {.method = "POST", .pattern = "/v1/nodes/{node}/uncordon", .summary = "Let a node take instances again", .response = "Cordon",
      .handle = post_uncordon},
+    {.method = "POST", .pattern = "/v1/nodes/{node}/drain", .summary = "Move all instances of a node away; uncordon calls it off", .request = "DrainRequest", .response = "Cordon",
+     .handle = post_drain},
     {.method = "GET", .pattern = "/v1/pools", .summary = "Pools of nodes, and what is free there", .response = "[Pool]", .handle = get_pools},
     {.method = "GET", .pattern = "/v1/quotas", .summary = "What namespaces may use, and use", .query = quota_query, .response = "[Quota]",
      .handle = get_quotas},

@@ -29,8 +29,7 @@ static void print_warnings(const json_t *result) {
   }
 }
 
-/* "30" (seconds) or "1m30s". */
-static int wait_ms(const struct bt_args *args, long long *out, struct bt_err **err) {
+int bt_apps_wait_ms(const struct bt_args *args, long long *out, struct bt_err **err) {
   const char *text = bt_args_text(args, "wait-timeout");
   long long seconds = default_wait_s;
   int64_t ns;
@@ -61,7 +60,7 @@ int bt_apps_follow(struct bt_cli *cli, const json_t *result, struct bt_err **err
   long long timeout, revision = bt_json_int(result, "revision", 0);
   const char *app = bt_json_str_or(result, "app", "");
   print_warnings(result);
-  if (wait_ms(&cli->args, &timeout, err))
+  if (bt_apps_wait_ms(&cli->args, &timeout, err))
     return -1;
   int code = bt_streq(cli->args.verb->name, "plan") && bt_plan_unplaced(bt_json_obj(result, "forecast")) ? bt_code_exit(BT_EXHAUSTED) : 0;
   if (cli->json) {
@@ -199,7 +198,7 @@ static void warn_of_networks(struct bt_cli *cli, const char *app) {
 int bt_verb_down(struct bt_cli *cli, struct bt_err **err) {
   BT_AUTO_FREE char *app = NULL;
   long long timeout;
-  if (wait_ms(&cli->args, &timeout, err) || bt_target_app(cli, &app, err) || bt_cli_connect(cli, err))
+  if (bt_apps_wait_ms(&cli->args, &timeout, err) || bt_target_app(cli, &app, err) || bt_cli_connect(cli, err))
     return -1;
   BT_AUTO_FREE char *path = bt_cli_path(cli, "apps", app, NULL);
   BT_AUTO_BUF url = {0};

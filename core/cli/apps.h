@@ -8,6 +8,9 @@
  * until it is up (unless --detach). Returns the exit code. */
 int bt_apps_follow(struct bt_cli *cli, const json_t *result, struct bt_err **err) BT_CHECK;
 
+/* What --wait-timeout says: "30" (seconds) or "1m30s"; 0: no end. */
+int bt_apps_wait_ms(const struct bt_args *args, long long *out, struct bt_err **err) BT_CHECK;
+
 /* Whether nothing is to be done: --dry-run, or the verb is "plan". */
 bool bt_apps_dry(const struct bt_args *args);
 

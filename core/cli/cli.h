@@ -65,6 +65,7 @@ BT_VERB(policy_ls);
 BT_VERB(policy_test);
 BT_VERB(node_cordon);
 BT_VERB(node_uncordon);
+BT_VERB(node_drain);
 BT_VERB(node_ls);
 BT_VERB(pool_ls);
 BT_VERB(quota_ls);

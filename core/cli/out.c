@@ -117,7 +117,7 @@ enum bt_color bt_out_state_color(const char *word) {
       {"done", BT_GREEN}, {"deployed", BT_GREEN}, {"pending", BT_YELLOW}, {"pulling", BT_YELLOW},
       {"creating", BT_YELLOW}, {"starting", BT_YELLOW}, {"stopping", BT_YELLOW}, {"warning", BT_YELLOW},
       {"deploying", BT_YELLOW}, {"resolving", BT_YELLOW}, {"rolling-out", BT_YELLOW},
-      {"rolling-back", BT_YELLOW}, {"removing", BT_YELLOW}, {"cordoned", BT_YELLOW}, {"paused", BT_YELLOW}, {"failed", BT_RED},
+      {"rolling-back", BT_YELLOW}, {"removing", BT_YELLOW}, {"cordoned", BT_YELLOW}, {"draining", BT_YELLOW}, {"drained", BT_YELLOW}, {"lost", BT_RED}, {"paused", BT_YELLOW}, {"failed", BT_RED},
       {"unhealthy", BT_RED}, {"error", BT_RED}, {"broken", BT_RED}, {"degraded", BT_RED},
       {"unavailable", BT_RED}, {"disconnected", BT_RED}, {"critical", BT_RED}, {"exited", BT_DIM},
       {"superseded", BT_DIM}, {"serving", BT_GREEN}, {"maintenance", BT_YELLOW}, {"no-endpoint", BT_RED}, {"refused", BT_RED},

@@ -120,6 +120,9 @@ static const struct bt_option plugin_new_options[] = {
     {"license", 0, BT_OPT_TEXT, "SPDX", "its license (MIT)", BT_COMPLETE_NONE},
     {"template", 0, BT_OPT_TEXT, "FOLDER", "templates of your own, instead of those that are installed", BT_COMPLETE_FOLDER},
     FORMAT, {NULL}};
+static const struct bt_option drain_options[] = {
+    {"timeout", 0, BT_OPT_TEXT, "TIME", "how long jobs may run on there (the server's: 10m)", BT_COMPLETE_NONE},
+    {"wait", 0, BT_OPT_FLAG, NULL, "until nothing is there any more", BT_COMPLETE_NONE}, WAIT, FORMAT, {NULL}};
 static const struct bt_option format_options[] = {FORMAT, {NULL}};
 static const struct bt_option no_options[] = {{NULL}};
 static const struct bt_option everywhere_options[] = {EVERYWHERE, {NULL}};
@@ -216,6 +219,10 @@ const struct bt_verb bt_verbs[] = {
      .run = bt_verb_node_cordon},
     {"node uncordon", THINGS, "NODE...", "Let nodes take instances again", NULL, format_options, 1, -1, BT_COMPLETE_NODE,
      .run = bt_verb_node_uncordon},
+    {"node drain", THINGS, "NODE...", "Move all instances of nodes away; they take no new ones",
+     "A replacement comes up first where there is room for it, else as many go at once as their services can do without (x-berth.disruption). Jobs may run on "
+     "for a time. What cannot be moved stays: \"berth why node/NODE\" says why. \"berth node uncordon\" calls it off.",
+     drain_options, 1, -1, BT_COMPLETE_NODE, .run = bt_verb_node_drain},
     {"node ls", THINGS, "", "List nodes", NULL, no_options, 0, 0, BT_COMPLETE_NONE, .lists = true, .run = bt_verb_node_ls},
     {"pool ls", THINGS, "", "List pools of nodes, and what is reserved there", NULL, no_options, 0, 0, BT_COMPLETE_NONE, .lists = true,
      .run = bt_verb_pool_ls},

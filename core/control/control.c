@@ -29,6 +29,8 @@ struct bt_control *bt_control_new(const struct bt_control_options *options) {
   ctl_settings_take(c, options->settings);
   c->judge = options->judge;
   ctl_judge_take(c);
+  c->moves = bt_map_new(ctl_move_free);
+  c->lost_look_ms = INT64_MAX;
   c->resources = bt_map_new(ctl_res_free);
   c->contents = bt_map_new(ctl_content_free);
   c->sources = bt_map_new(ctl_source_free);
@@ -54,9 +56,11 @@ void bt_control_free(struct bt_control **control) {
   bt_vec_free(&c->unsaved_insts);
   bt_vec_free(&c->unsaved_apps);
   bt_vec_free(&c->dirty_apps);
-  struct bt_map **maps[] = {&c->apps, &c->words, &c->nodes, &c->resources, &c->contents, &c->sources, &c->kv, &c->asked, &c->drains, &c->zones};
+  struct bt_map **maps[] = {&c->apps, &c->words, &c->moves, &c->nodes, &c->resources, &c->contents, &c->sources, &c->kv, &c->asked, &c->drains, &c->zones};
   for (size_t i = 0; i < BT_COUNT(maps); i++)
     bt_map_free(maps[i]);
+  bt_vec_free(&c->vacating);
+  bt_lost_pace_free(&c->lost_pace);
   ctl_index_free(&c->instances);
   bt_vec_free(&c->scaled);
   ctl_queue_free(c);
@@ -127,6 +131,7 @@ static void start(struct bt_control *c) {
     ctl_dirty(app);
     ctl_update_plan(app);
   }
+  ctl_lost_start(c);
   ctl_sources_start(c);
   ctl_drains_resume(c);
   c->fx->routes = true;
@@ -168,6 +173,7 @@ static void wake_apps(struct bt_control *c) {
   }
   ctl_autoscale_wake(c);
   ctl_res_retry(c);
+  ctl_lost_tick(c);
   c->sources_due = true;
 }
 
@@ -205,6 +211,7 @@ static void look_at_apps(struct bt_control *c) {
     else
       ctl_reconcile(app);
   }
+  ctl_vacates_look(c);
   if (c->dirty_apps.len > 0 || c->hashing.len > 0)
     c->wake_ms = c->now_ms;
 }

@@ -83,6 +83,7 @@ enum bt_input_kind {
  * secret.put    {namespace, name, sealed, fingerprint, size}                      {name, changed}; rolls services that use it
  * secret.delete {namespace, name}      CONFLICT where in use                      {}
  * node.cordon   {node, cordoned: bool}  it takes no new instances, and runs on      {node, cordoned, changed}
+ * node.drain    {node, timeout_ms: of jobs, or absent}  cordoned, and its instances are moved away  {node, cordoned, changed, left}
  * volume.delete {namespace, name}      CONFLICT where in use                      {}
  * network.delete{namespace, name}      CONFLICT where in use                      {}
  * source.put    {namespace, app, source: as model/source.h has it}                {app, changed, source}

@@ -340,7 +340,7 @@ void ctl_fleet_hold(struct ctl_inst *inst) {
   struct bt_control *c = inst->service->app->control;
   struct ctl_node *node = inst->node;
   bool over = inst->ended && bt_service_is_job(inst->spec->service); /* what is no job may be started again where it is */
-  if (!node || over)
+  if (!node || over || ctl_inst_lost(inst))
     ctl_fleet_release(inst);
   else if (inst->seat == BT_FLEET_NONE && shape_of(inst->spec, NULL) == 0) {
     inst->seat = bt_fleet_seat(c->fleet, inst->spec->shape, node->number);
@@ -366,11 +366,16 @@ struct ctl_node *ctl_seat_node(const struct bt_control *c, uint32_t seat) {
   return bt_map_get(c->nodes, bt_fleet_node_name(c->fleet, bt_fleet_node_of(c->fleet, seat)));
 }
 
-/* A place in the fleet beside the partner, or wherever there is one. */
+/* A place in the fleet where it is meant to be, or beside the partner, or wherever there is one. */
 static bool seat(struct ctl_inst *inst) {
   struct bt_control *c = inst->service->app->control;
   const struct ctl_inst *partner = beside(inst);
+  const struct ctl_node *meant = ctl_move_target(inst);
   uint32_t shape = inst->spec->shape;
+  if (meant && bt_fleet_may(c->fleet, shape, meant->number)) {
+    inst->seat = bt_fleet_seat(c->fleet, shape, meant->number);
+    return true;
+  }
   if (!partner || !partner->node)
     return ctl_group_shape(inst->spec) != BT_FLEET_NONE ? ctl_group_seat(inst) : bt_fleet_place(c->fleet, shape, 1, &inst->seat) == 1;
   if (ctl_group_adopt(inst, partner->node))

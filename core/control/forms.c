@@ -159,10 +159,24 @@ json_t *ctl_res_json(const struct ctl_res *res) {
   return o;
 }
 
-json_t *ctl_node_json(const struct ctl_node *node) {
+static const char *node_status(const struct ctl_node *node) {
+  if (!node->connected)
+    return node->lost_ms ? "lost" : "disconnected";
+  if (!node->ready)
+    return "unavailable";
+  if (node->vacate)
+    return node->vacate->done ? "drained" : "draining";
+  return node->cordoned ? "cordoned" : "ready";
+}
+
+json_t *ctl_node_json(const struct bt_control *c, const struct ctl_node *node) {
   json_t *o = json_copy(node->info);
   bt_json_set_str(o, "node", node->name);
-  bt_json_set_str(o, "status", !node->connected ? "disconnected" : !node->ready ? "unavailable" : node->cordoned ? "cordoned" : "ready");
+  bt_json_set_str(o, "status", node_status(node));
+  if (node->lost_ms)
+    ctl_set_time(o, "lost_at", node->lost_ms);
+  if (node->vacate)
+    bt_json_set(o, "drain", ctl_vacate_json(c, node));
   bt_json_set_bool(o, "cordoned", node->cordoned);
   set_or_null(o, "message", node->message);
   return o;

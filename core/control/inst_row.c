@@ -10,14 +10,14 @@
 enum field {
   F_INSTANCE, F_NAMESPACE, F_APP, F_SERVICE, F_SLOT, F_REVISION, F_NODE, F_STATE, F_HEALTH, F_READY, F_HASH, F_ERROR, F_REASON, F_CONTAINER, F_IMAGE_ID, F_IP,
   F_CO_NETWORK, F_RESTARTS, F_FAILURES, F_FAILURES_BEFORE, F_EXIT_CODE, F_OOM, F_LASTING, F_ATTEMPT, F_RUN, F_GENERATION, F_CREATED, F_ASSIGNED, F_BEGUN,
-  F_STARTED, F_READY_AT, F_FINISHED, F_NEXT_START, F_LEAVING, F_STRUCK, F_RESTARTING, F_ENDED, F_DRAINING, F_DRAIN_BY, F_COUNT
+  F_STARTED, F_READY_AT, F_FINISHED, F_NEXT_START, F_LEAVING, F_STRUCK, F_RESTARTING, F_ENDED, F_MOVING, F_DRAINING, F_DRAIN_BY, F_COUNT
 };
 
 /* In the order in which they are written, so that the next one is mostly the one that comes. */
 static const char *const names[F_COUNT] = {
     "instance", "namespace", "app", "service", "slot", "revision", "node", "state", "health", "ready", "hash", "error", "reason", "container_id", "image_id", "ip",
     "co_network", "restarts", "failures", "failures_before", "exit_code", "oom", "lasting", "attempt", "run", "generation", "created_at", "assigned_at", "begun_at",
-    "started_at", "ready_at", "finished_at", "next_start", "leaving", "struck", "restarting", "ended", "draining", "drain_by"};
+    "started_at", "ready_at", "finished_at", "next_start", "leaving", "struck", "restarting", "ended", "moving", "draining", "drain_by"};
 
 /* A string is text; a number or a truth is n. Strings lie in the row's own copy, and end with a NUL there. */
 struct value {
@@ -182,6 +182,7 @@ static void take_row(struct bt_control *c, const struct row *row) {
   const char *ns = row->v[F_NAMESPACE].text;
   take_numbers(c, w.inst, row);
   take_seen(c, w.inst, row);
+  ctl_move_load(c, w.inst, row->v[F_MOVING].text);
   ctl_word_set(c, &w.inst->reason, row->v[F_REASON].text);
   const struct ctl_waiting *last = c->waiting.len ? &c->waiting.items[c->waiting.len - 1] : &w;
   ctl_word_like(c, &w.ns, last->ns, ns ? ns : "default");

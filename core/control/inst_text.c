@@ -140,6 +140,7 @@ static void flags(struct out *o, const struct ctl_inst *inst, const struct ctl_s
   flag(o, "struck", inst->struck);
   flag(o, "restarting", inst->restarting);
   flag(o, "ended", inst->ended);
+  rare(o, "moving", ctl_move_cause(inst));
   flag(o, "draining", inst->draining);
   if (inst->draining)
     own_time(o, "drain_by", seen->drain_by_ms);

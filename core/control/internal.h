@@ -87,6 +87,43 @@ void ctl_queue_lift(struct bt_control *c);               /* no place is kept for
 void ctl_queue_free(struct bt_control *c);
 char *ctl_queue_words(struct ctl_service *service); /* where it stands in the queue, for people; the caller frees; NULL: it does not wait */
 void ctl_holds_unreserve(struct bt_control *c);     /* places that are kept until jobs end may be had until the next look */
+/* ---- moves.c: instances that make way for a replacement elsewhere ---- */
+void ctl_move_free(void *move);
+struct ctl_move *ctl_move_of(const struct ctl_inst *inst); /* NULL: it stays */
+const char *ctl_move_cause(const struct ctl_inst *inst);   /* the stored form; NULL */
+void ctl_move_load(struct bt_control *c, const struct ctl_inst *inst, const char *cause); /* cause may be NULL: none */
+void ctl_move_end(struct ctl_inst *inst); /* forgets it */
+const struct ctl_inst *ctl_move_successor(const struct ctl_inst *inst); /* the other one of its slot; NULL: none */
+struct ctl_node *ctl_move_target(const struct ctl_inst *inst); /* where a replacement is meant to go; NULL: anywhere */
+/* What ties it to its node, in words; NULL: nothing. The caller frees. */
+char *ctl_bound(const struct ctl_inst *inst);
+/* Begins to move it: NULL, or why it cannot (now); the caller frees. to: NULL: anywhere else. why: for people. *lasting: waiting will not help. */
+char *ctl_move_begin(struct ctl_inst *inst, enum ctl_move_cause cause, const struct ctl_node *to, const char *why, bool *lasting);
+void ctl_moves_step(struct ctl_service *service); /* one look */
+
+/* ---- vacate.c: nodes that are drained ---- */
+void ctl_vacate_free(struct ctl_vacate **vacate);
+struct ctl_node *ctl_vacating(const struct ctl_inst *inst); /* its node, where that is being drained; else NULL */
+json_t *ctl_vacate_json(const struct bt_control *c, const struct ctl_node *node); /* stored; of a node that has one */
+json_t *ctl_vacate_view(const struct bt_control *c, const struct ctl_node *node);
+void ctl_vacate_load(struct bt_control *c, struct ctl_node *node, const json_t *stored);
+const char *ctl_vacate_stay(const struct ctl_inst *inst); /* why it is still there; NULL */
+void ctl_vacate_service(struct ctl_service *service);
+void ctl_vacate_gone(const struct ctl_inst *inst); /* it is about to be deleted */
+void ctl_vacates_look(struct bt_control *c);       /* tells which are through */
+void ctl_vacate_cancel(struct bt_control *c, struct ctl_node *node);
+void ctl_node_drain(struct bt_control *c, const struct bt_request *request);
+
+/* ---- lost.c: nodes that are given up ---- */
+/* Whether its place is given up: its node is, and nothing ties it to that. */
+bool ctl_inst_lost(const struct ctl_inst *inst);
+void ctl_lost_replaced(const struct ctl_inst *by); /* it has a place: who had its slot and is lost is to go */
+void ctl_node_dirty(const struct ctl_node *node); /* all apps that have instances there */
+void ctl_lost_look(struct bt_control *c); /* after a node came or went */
+void ctl_lost_tick(struct bt_control *c); /* when it is time; lowers c->wake_ms */
+void ctl_lost_start(struct bt_control *c);
+void ctl_node_back(struct bt_control *c, struct ctl_node *node); /* before its hello is answered */
+const char *ctl_lost_words(const struct ctl_node *node); /* what becomes of one that is not connected; NULL: nothing to say */
 
 /* ---- tables.c ---- */
 struct ctl_app *ctl_app_find(const struct bt_control *c, const char *ns, const char *name);
@@ -130,7 +167,7 @@ json_t *ctl_app_json(const struct ctl_app *app);
 json_t *ctl_rev_json(const struct ctl_rev *rev);
 char *ctl_rev_text(const struct ctl_rev *rev); /* its JSON; the model's text, which is the most of it, is not made again */
 json_t *ctl_res_json(const struct ctl_res *res);
-json_t *ctl_node_json(const struct ctl_node *node);
+json_t *ctl_node_json(const struct bt_control *c, const struct ctl_node *node);
 void ctl_set_time(json_t *obj, const char *key, int64_t ms); /* null where 0 */
 int64_t ctl_get_time(const json_t *obj, const char *key);
 /* Between the wall clock, which readers see and the store keeps, and control's own. 0 (never) stays 0. */
@@ -300,6 +337,7 @@ void ctl_reply_err(struct bt_control *c, uint64_t request, enum bt_code code, co
 void ctl_node_message(struct bt_control *c, const char *node, const json_t *message);
 void ctl_node_cordon(struct bt_control *c, const struct bt_request *request);
 void ctl_node_down(struct bt_control *c, const char *node);
+void ctl_node_save(struct bt_control *c, const struct ctl_node *node);
 void ctl_reconcile(struct ctl_app *app);
 void ctl_event(struct bt_control *c, const char *severity, const char *type, const char *ns, const char *app, const char *subject,
                json_t *data_steal, const char *fmt, ...) __attribute__((format(printf, 8, 9)));

@@ -90,8 +90,11 @@ static int load_node(struct bt_control *c, const char *key, const json_t *o) {
   struct ctl_node *node = ctl_node_get(c, key);
   json_decref(node->info);
   node->info = json_deep_copy(o);
-  static const char *const own[] = {"node", "status", "message", "cordoned"};
+  static const char *const own[] = {"node", "status", "message", "cordoned", "lost_at", "drain"};
   node->cordoned = bt_json_bool(o, "cordoned", false);
+  node->lost_ms = ctl_get_time(o, "lost_at");
+  c->lost += node->lost_ms != 0;
+  ctl_vacate_load(c, node, bt_json_obj(o, "drain"));
   for (size_t i = 0; i < BT_COUNT(own); i++)
     json_object_del(node->info, own[i]);
   ctl_fleet_node(c, node);

@@ -218,9 +218,7 @@ static void send_again(struct bt_control *c, const struct ctl_node *node) {
   ctl_res_send_drops(c, node->name);
 }
 
-static void save(struct bt_control *c, struct ctl_node *node) {
-  ctl_put(c, "node", node->name, ctl_node_json(node));
-}
+void ctl_node_save(struct bt_control *c, const struct ctl_node *node) { ctl_put(c, "node", node->name, ctl_node_json(c, node)); }
 
 static void hello(struct bt_control *c, const char *name, const json_t *m) {
   struct ctl_node *node = ctl_node_get(c, name);
@@ -231,9 +229,10 @@ static void hello(struct bt_control *c, const char *name, const json_t *m) {
   node->info = info ? json_deep_copy(info) : json_object();
   json_object_del(node->info, "name");
   node->connected = node->ready = true;
+  ctl_node_back(c, node);
   ctl_fleet_node(c, node);
   bt_str_set(&node->message, NULL);
-  save(c, node);
+  ctl_node_save(c, node);
   if (!was)
     ctl_event(c, "info", "node.connected", NULL, NULL, name, NULL, "node %s is connected", name);
   for (struct ctl_inst *inst = node->first; inst; inst = ctl_beside(inst)) {
@@ -244,6 +243,8 @@ static void hello(struct bt_control *c, const char *name, const json_t *m) {
   }
   ctl_send(c, name, sync_message(c, node, seen));
   send_again(c, node);
+  if (!was)
+    ctl_lost_look(c);
   for (struct bt_map_iter it = bt_map_iter(c->apps); bt_map_next(&it);)
     ctl_dirty(it.value);
 }
@@ -257,7 +258,7 @@ static void node_status(struct bt_control *c, const char *name, const json_t *m)
   node->ready = ready;
   ctl_fleet_node(c, node);
   bt_str_set(&node->message, text);
-  save(c, node);
+  ctl_node_save(c, node);
   ctl_event(c, ready ? "info" : "error", ready ? "node.ready" : "node.unavailable", NULL, NULL, name, NULL, "node %s is %s%s%s", name,
             ready ? "ready" : "unavailable", text ? ": " : "", text ? text : "");
   for (struct bt_map_iter it = bt_map_iter(c->apps); bt_map_next(&it);)
@@ -275,8 +276,10 @@ void ctl_node_cordon(struct bt_control *c, const struct bt_request *request) {
   bool changed = node->cordoned != on;
   if (changed && !request->dry_run) {
     node->cordoned = on;
+    if (!on)
+      ctl_vacate_cancel(c, node);
     ctl_fleet_node(c, node);
-    save(c, node);
+    ctl_node_save(c, node);
     ctl_event(c, "info", on ? "node.cordoned" : "node.uncordoned", NULL, NULL, name, NULL, "%s %s", request->actor,
               on ? "cordons the node: it takes no new instances, and runs on" : "lets the node take instances again");
     for (struct bt_map_iter it = bt_map_iter(c->apps); !on && bt_map_next(&it);)
@@ -309,9 +312,11 @@ void ctl_node_down(struct bt_control *c, const char *name) {
   if (!node || !node->connected)
     return;
   node->connected = node->ready = false;
+  node->down_ms = c->now_ms;
   ctl_fleet_node(c, node);
-  save(c, node);
+  ctl_node_save(c, node);
   ctl_event(c, "warning", "node.disconnected", NULL, NULL, name, NULL, "the connection to node %s ended; its containers run on", name);
+  ctl_lost_look(c);
 }
 
 void bt_control_carry(struct bt_control *c, const struct bt_control *from) {
@@ -323,6 +328,7 @@ void bt_control_carry(struct bt_control *c, const struct bt_control *from) {
       continue;
     node->connected = was->connected;
     node->ready = was->ready;
+    node->down_ms = was->down_ms;
     ctl_fleet_node(c, node);
     bt_str_set(&node->message, was->message);
   }

@@ -89,6 +89,7 @@ void ctl_assign(struct ctl_inst *inst, struct ctl_node *node) {
   struct bt_control *c = inst->service->app->control;
   c->room -= !inst->unsaved;
   ctl_inst_seat(inst, node); /* its place is taken already */
+  ctl_lost_replaced(inst);
   inst->assigned_ms = c->now_ms;
   const struct ctl_inst *network = inst->spec->service->co_network ? ctl_partner(inst, inst->spec->service->co_network) : NULL;
   if (network || inst->seen)

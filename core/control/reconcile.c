@@ -39,6 +39,8 @@ struct bt_rollout_inst ctl_inst_view(const struct ctl_inst *inst) {
       .final = inst->ended && !ctl_inst_done(inst),
       .struck = inst->struck,
       .lasting = seen->lasting && !inst->ready && !inst->restarting,
+      .away = ctl_move_of(inst) != NULL,
+      .lost = ctl_inst_lost(inst),
       .failures = seen->failures - seen->failures_before,
       .begun_ms = inst->begun_ms,
       .assigned_ms = inst->assigned_ms,
@@ -49,9 +51,33 @@ struct bt_rollout_inst ctl_inst_view(const struct ctl_inst *inst) {
 /* The caller frees. */
 static struct bt_rollout_inst *views(const struct ctl_service *service) {
   struct bt_rollout_inst *v = bt_newn(struct bt_rollout_inst, service->insts.len + 1);
-  for (size_t i = 0; i < service->insts.len; i++)
+  bool surplus = false;
+  int wanted = ctl_wanted(service);
+  for (size_t i = 0; i < service->insts.len; i++) {
     v[i] = ctl_inst_view(service->insts.items[i]);
+    surplus = surplus || v[i].slot > wanted;
+  }
+  for (size_t i = 0; surplus && i < service->insts.len; i++) { /* where they are says who goes */
+    const struct ctl_node *node = service->insts.items[i]->node;
+    v[i].node = node ? node->number : BT_FLEET_NONE;
+    v[i].closing = node && !ctl_node_open(node);
+  }
   return v;
+}
+
+/* Those that share namespaces, or volumes of containers, find each other by their slots. */
+static bool fixed_slots(const struct ctl_service *service) {
+  const struct bt_service *s = service->spec->service;
+  if (s->co_network || s->co_pid || s->co_ipc || s->volumes_from.len)
+    return true;
+  bt_vec_each(&service->app->services, other) {
+    const struct bt_service *o = (*other)->spec ? (*other)->spec->service : NULL;
+    if (o && (bt_streq(o->co_network, s->name) || bt_streq(o->co_pid, s->name) || bt_streq(o->co_ipc, s->name)))
+      return true;
+    if (o)
+      bt_vec_each(&o->volumes_from, from) if (bt_streq(from->service, s->name)) return true;
+  }
+  return false;
 }
 
 /* ---- effects on instances ---- */
@@ -121,6 +147,11 @@ bool ctl_has_room(struct ctl_app *app) {
   return false;
 }
 
+static void take_slot(struct ctl_inst *inst, int slot) {
+  inst->slot = slot; /* its id keeps the number that it was made with */
+  ctl_touch_inst(inst);
+}
+
 /* Actions name instances by their index, so those are looked up before any of them changes the list. */
 static void carry_out(struct ctl_service *service, const struct bt_roll_action *actions, size_t n) {
   BT_AUTO_FREE struct ctl_inst **who = (struct ctl_inst **)bt_newn(void *, n + 1);
@@ -136,9 +167,11 @@ static void carry_out(struct ctl_service *service, const struct bt_roll_action *
       ctl_restart_inst(who[i], a->reason);
     else if (a->kind == BT_ROLL_STRIKE)
       strike(who[i], a->reason);
+    else if (a->kind == BT_ROLL_SLOT)
+      take_slot(who[i], a->slot);
     else
       ctl_release(who[i], a->reason);
-    service->moved = service->moved || (service->roll.state == BT_RO_UPDATING && a->kind != BT_ROLL_STRIKE);
+    service->moved = service->moved || (service->roll.state == BT_RO_UPDATING && a->kind != BT_ROLL_STRIKE && a->kind != BT_ROLL_SLOT);
   }
 }
 
@@ -196,6 +229,7 @@ static void step_service(struct ctl_service *service) {
           .deadline_ms = s->deadline_ms,
           .checked = s->healthcheck || s->readiness,
           .gate_open = ctl_gate_open(service, true, why, sizeof why) && !ctl_quota_over(service),
+          .fixed_slots = fixed_slots(service),
           .insts = insts,
           .ninsts = service->insts.len,
           .now_ms = service->app->control->now_ms,
@@ -410,6 +444,7 @@ static void reconcile_service(struct ctl_service *service) {
     ctl_jobs_free(&service->jobs);
     step_service(service);
   }
+  ctl_moves_step(service);
   if (service->moved && service->roll.state == BT_RO_DONE)
     follow_restarts(service->app, service);
   ctl_place_pending(service);

@@ -68,7 +68,7 @@ void ctl_jobs_bring_back(struct ctl_service *service, int64_t now_ms) {
 }
 
 static bool still_there(const struct ctl_inst *inst) {
-  return inst->node && inst->state != BT_ST_EXITED && inst->state != BT_ST_FAILED;
+  return inst->node && inst->state != BT_ST_EXITED && inst->state != BT_ST_FAILED && !ctl_inst_lost(inst);
 }
 
 /* ---- one round of completions ---- */

@@ -39,7 +39,7 @@ static json_t *stored_content(const struct bt_control *c, const char *key) {
 
 static json_t *stored_node(const struct bt_control *c, const char *key) {
   const struct ctl_node *node = bt_map_get(c->nodes, key);
-  return node ? ctl_node_json(node) : NULL;
+  return node ? ctl_node_json(c, node) : NULL;
 }
 
 char *bt_control_stored(const struct bt_control *c, const char *kind, const char *key) {

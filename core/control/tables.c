@@ -210,6 +210,8 @@ void ctl_inst_delete(struct ctl_inst *inst) {
   struct ctl_service *service = inst->service;
   struct bt_control *c = service->app->control;
   ctl_routes_inst(inst, true);
+  ctl_vacate_gone(inst);
+  bt_map_del(c->moves, inst->id);
   unseat(inst);
   if (inst->unsaved)
     drop_from(&c->unsaved_insts, inst);
@@ -250,6 +252,7 @@ void ctl_node_free(void *arg) {
   ctl_dims_node_free(node);
   bt_strs_free(&node->images);
   json_decref(node->info);
+  ctl_vacate_free(&node->vacate);
   free(node->message);
   free(node->name);
   free(node);

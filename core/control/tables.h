@@ -19,6 +19,7 @@
 #include "model/status.h"
 #include "plan/deps.h"
 #include "plan/fleet.h"
+#include "plan/lost.h"
 #include "plan/quota.h"
 #include "plan/rollout.h"
 
@@ -208,6 +209,27 @@ struct ctl_node {
   struct ctl_devices *devices; /* of info; NULL: it does not say (dims.h) */
   int instances;
   struct ctl_inst *first, *last; /* of its instances: inst.h */
+  int64_t down_ms; /* since when it is not connected, by control's own clock */
+  int64_t lost_ms; /* when it was given up, by the wall clock; 0: it was not */
+  enum bt_lost_verdict verdict; /* as of the last look */
+  struct ctl_vacate *vacate;    /* it is drained, or was; NULL */
+};
+
+/* A node that is drained: vacate.c. */
+struct ctl_vacate {
+  char *actor;
+  int64_t since_ms; /* by the wall clock */
+  int64_t until_ms; /* when jobs have to go, by control's own */
+  bool done;        /* nothing is there any more */
+  struct bt_map *stays; /* instance id -> why it is there, as of the last look */
+};
+
+enum ctl_move_cause { CTL_MOVE_DRAIN, CTL_MOVE_REBALANCE };
+/* An instance that makes way for another: moves.c. */
+struct ctl_move {
+  enum ctl_move_cause cause;
+  char *to; /* node; NULL: the planner's choice */
+  int64_t begun_ms;
 };
 
 /* ---- sources: apps that follow a repository ---- */
@@ -302,6 +324,11 @@ struct bt_control {
   struct bt_fleet *fleet;   /* nodes and who is where, as the planner sees them: see fleet.c */
   struct ctl_dims *dims;    /* what is counted beside cpu and memory (dims.h) */
   struct ctl_queue *queue;  /* who waits for places: queue.c; NULL: nobody has yet */
+  struct bt_map *moves;     /* instance id -> ctl_move */
+  BT_VEC(struct ctl_node *) vacating; /* being drained */
+  int lost;                 /* nodes that are given up */
+  int64_t lost_look_ms;     /* when to see which others are; INT64_MAX: when something changes */
+  struct bt_lost_pace lost_pace;
   struct bt_map *resources; /* "network/ns/name", "volume/ns/name" -> ctl_res */
   struct bt_map *contents;  /* id -> ctl_content */
   struct bt_map *sources;   /* "ns/app" -> ctl_source */

@@ -175,7 +175,9 @@ static json_t *res_json(const struct bt_control *c, const struct ctl_res *res) {
 }
 
 static json_t *node_json(const struct bt_control *c, const struct ctl_node *node) {
-  json_t *o = ctl_node_json(node);
+  json_t *o = ctl_node_json(c, node);
+  if (node->vacate)
+    bt_json_set(o, "drain", ctl_vacate_view(c, node));
   const struct bt_pool *pool = ctl_fleet_pool(c, node);
   bt_json_set_str(o, "pool", pool ? pool->name : "default");
   bt_json_set_int(o, "instances", node->instances);

@@ -9,7 +9,8 @@ static int held(const struct ctl_service *service) {
   bt_vec_each(&service->insts, i) {
     const struct ctl_inst *inst = *i;
     const struct ctl_node *node = inst->leaving ? NULL : inst->node;
-    n += node && ctl_inst_current(inst) && !ctl_node_open(node);
+    bool goes = node && (node->vacate || node->lost_ms);
+    n += node && !goes && ctl_inst_current(inst) && !ctl_node_open(node);
   }
   return n;
 }

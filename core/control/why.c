@@ -86,6 +86,22 @@ static void explain(const struct ctl_inst *inst, int64_t now_ms, struct bt_expla
   bt_explain_instance(&facts, now_ms, out);
 }
 
+/* What becomes of it since its node is drained or lost, or there is a better one. */
+static void add_change(struct answer *a, const struct ctl_inst *inst) {
+  const struct ctl_node *node = inst->node;
+  const struct ctl_inst *next = ctl_move_of(inst) ? ctl_move_successor(inst) : NULL;
+  BT_AUTO_FREE char *bound = node && node->lost_ms ? ctl_bound(inst) : NULL;
+  BT_AUTO_FREE char *text = NULL;
+  if (node && node->lost_ms)
+    text = bt_asprintf(bound ? "its node %s is lost, and it is not replaced elsewhere: %s" : "its node %s is lost, and it is replaced elsewhere%s", node->name, bound ? bound : "");
+  else if (next)
+    text = bt_asprintf("it makes way for %s: %s", next->id, bt_streq(ctl_move_cause(inst), "drain") ? "its node is drained" : "there is a better place");
+  else if (inst->node && ctl_vacate_stay(inst))
+    text = bt_asprintf("its node %s is drained: %s", inst->node->name, ctl_vacate_stay(inst));
+  if (text)
+    add_reason(a, text, node && node->lost_ms ? node->lost_ms : 0, node && node->lost_ms ? "lost" : "moving");
+}
+
 static json_t *why_instance(const struct ctl_inst *inst, const char *object, int64_t now_ms) {
   struct answer a = answer_start(object, "instance", now_ms);
   struct bt_explain e;
@@ -99,6 +115,7 @@ static json_t *why_instance(const struct ctl_inst *inst, const char *object, int
   }
   if (!inst->node)
     add_quota(&a, inst->service, &e.next);
+  add_change(&a, inst);
   json_t *o = answer_end(&a, e.text.data, e.next);
   bt_buf_free(&e.text);
   free(e.next);
@@ -264,14 +281,46 @@ static json_t *why_resource(const struct bt_control *c, const struct ctl_res *re
   return answer_end(&a, summary, next);
 }
 
-static json_t *why_node(const struct ctl_node *node, const char *object, int64_t now_ms) {
+/* What of a node's being drained is to be said; the caller frees. */
+static char *drain_words(const struct ctl_node *node, const struct bt_control *c, struct answer *a, const char **next) {
+  BT_AUTO_JSON drain = ctl_vacate_view(c, node);
+  long long left = bt_json_int(drain, "left", 0);
+  bool lasting = false;
+  size_t i;
+  json_t *stay;
+  json_array_foreach(bt_json_arr(drain, "stays"), i, stay) {
+    BT_AUTO_FREE char *text = bt_asprintf("%s is still there: %s", bt_json_str(stay, "instance"), bt_json_str(stay, "reason"));
+    bool this_lasts = bt_json_bool(stay, "lasting", false);
+    add_reason(a, text, 0, this_lasts ? "stays" : "moves");
+    lasting = lasting || this_lasts;
+  }
+  if (lasting)
+    *next = "make room for what stays on another node, or stop it; to call the drain off: berth node uncordon";
+  if (node->vacate->done)
+    return bt_strdup("drained: nothing runs there, and it takes no new instances");
+  return bt_asprintf("being drained: %lld instance%s %s left", left, left == 1 ? "" : "s", left == 1 ? "is" : "are");
+}
+
+static json_t *why_node(const struct bt_control *c, const struct ctl_node *node, const char *object, int64_t now_ms) {
   struct answer a = answer_start(object, "node", now_ms);
-  const char *is = !node->connected ? "not connected" : !node->ready ? "unavailable" : node->cordoned ? "cordoned: it takes no new instances, and runs on" : "ready";
-  BT_AUTO_FREE char *summary = bt_asprintf("node %s is %s with %d instance%s%s%s", node->name, is, node->instances, node->instances == 1 ? "" : "s", node->message ? ": " : "",
-                                           node->message ? node->message : "");
-  add_reason(&a, summary, 0, !node->ready ? "unavailable" : node->cordoned ? "cordoned" : "ready");
+  const char *code = node->lost_ms ? "lost" : !node->ready ? "unavailable" : node->vacate ? "draining" : node->cordoned ? "cordoned" : "ready", *hint = NULL;
+  const char *plain = node->lost_ms ? "lost: it is not connected, and what ran there is replaced elsewhere where that can be"
+                      : !node->connected ? "not connected"
+                      : !node->ready     ? "unavailable"
+                      : node->cordoned   ? "cordoned: it takes no new instances, and runs on"
+                                         : "ready";
+  struct answer more = answer_start(object, "node", now_ms); /* its reasons come after the summary */
+  BT_AUTO_FREE char *drain = node->vacate && !node->lost_ms ? drain_words(node, c, &more, &hint) : NULL;
+  BT_AUTO_FREE char *summary = bt_asprintf("node %s is %s with %d instance%s%s%s", node->name, drain && node->ready ? drain : plain, node->instances,
+                                           node->instances == 1 ? "" : "s", node->message ? ": " : "", node->message ? node->message : "");
+  add_reason(&a, summary, node->lost_ms ? node->lost_ms : node->vacate ? node->vacate->since_ms : 0, code);
+  if (!node->connected && !node->lost_ms && ctl_lost_words(node))
+    add_reason(&a, ctl_lost_words(node), ctl_to_wall(c, node->down_ms), "not-given-up");
+  json_array_extend(a.reasons, more.reasons);
+  json_decref(more.reasons);
+  json_decref(more.o);
   BT_AUTO_FREE char *open = bt_asprintf("to let it take instances again: berth node uncordon %s", node->name);
-  return answer_end(&a, summary, !node->ready ? "see what the engine says: berth doctor" : node->cordoned ? open : NULL);
+  return answer_end(&a, summary, !node->ready ? "see what the engine says: berth doctor" : hint ? hint : node->cordoned ? open : NULL);
 }
 
 static json_t *why_route(const struct bt_control *c, const char *ns, const char *name, const char *object, int64_t now_ms) {
@@ -321,7 +370,7 @@ static json_t *why_with_slash(const struct bt_control *c, const char *ns, const 
   }
   if (bt_starts(object, "node/")) {
     const struct ctl_node *node = bt_map_get(c->nodes, slash + 1);
-    return node ? why_node(node, object, now_ms) : NULL;
+    return node ? why_node(c, node, object, now_ms) : NULL;
   }
   return NULL;
 }

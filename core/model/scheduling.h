@@ -7,10 +7,12 @@
 
 #include "base/diag.h"
 #include "base/yaml.h"
+#include "model/scheduling_change.h"
 
 struct bt_scheduling {
   const char *strategy; /* "binpack" or "spread" (literals) of services that say none; NULL: binpack where they reserve something, else spread */
   bool preemption;      /* who is of higher priority and has no place gets one of somebody lower */
+  struct bt_scheduling_change change;
 };
 
 /* The section as canonical JSON (new reference); what is wrong goes to diags with its place. */

@@ -487,3 +487,5 @@ void bt_fleet_remove(struct bt_fleet *f, uint32_t i) {
 
 uint32_t bt_fleet_node_of(const struct bt_fleet *f, uint32_t i) { return f->insts.items[i].node; }
 uint32_t bt_fleet_shape_of(const struct bt_fleet *f, uint32_t i) { return f->insts.items[i].shape; }
+
+uint32_t bt_fleet_node_count(const struct bt_fleet *f, uint32_t n) { return f->nodes.items[n].count; }

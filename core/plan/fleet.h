@@ -175,6 +175,7 @@ uint32_t bt_fleet_seat(struct bt_fleet *fleet, uint32_t shape, uint32_t node);
 void bt_fleet_remove(struct bt_fleet *fleet, uint32_t instance);
 uint32_t bt_fleet_node_of(const struct bt_fleet *fleet, uint32_t instance);
 uint32_t bt_fleet_shape_of(const struct bt_fleet *fleet, uint32_t instance);
+uint32_t bt_fleet_node_count(const struct bt_fleet *fleet, uint32_t node); /* its instances */
 size_t bt_fleet_nodes(const struct bt_fleet *fleet);     /* numbers of nodes are below this */
 size_t bt_fleet_instances(const struct bt_fleet *fleet); /* that have a place */
 /* A number that grows whenever something came free: a shape that had no place need not be asked again before. */

@@ -44,6 +44,8 @@ static void place(struct pass *p, size_t index) {
     return;
   }
   struct slot *s = &p->slots[i->slot - 1];
+  if (i->lost && !i->done && !i->final)
+    return; /* nothing is known of it: the attempt is made again, and if it comes back first it goes on */
   if (!i->current || i->leaving) {
     release(p, index, "the job runs anew");
     s->busy = true;
@@ -78,6 +80,8 @@ void bt_jobs_step(const struct bt_job_in *in, struct bt_job_out *out) {
     place(&p, i);
   for (int n = 0; n < in->completions; n++) {
     const struct slot *s = &p.slots[n];
+    if (s->done && s->active) /* an attempt that was given up came back, and was through */
+      release(&p, s->active - 1, "its completion was made by another attempt");
     out->completed += s->done != 0;
     out->running += !s->done && (s->active || s->busy);
     out->failed += !s->done && !s->active && !s->busy && attempts_made(&p, s) >= in->max_attempts;

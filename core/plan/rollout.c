@@ -4,8 +4,9 @@
 
 #include "base/mem.h"
 #include "plan/backoff.h"
+#include "plan/scale_in.h"
 
-#define UNCHECKED_MS 2000
+#define UNCHECKED_MS BT_ROLLOUT_UNCHECKED_MS
 #define FRESH_UNCHECKED_MS 500
 #define FRESH_FAILURES 3 /* a first instance that failed so often in a row is said to fail; it goes on trying */
 
@@ -25,6 +26,8 @@ bool bt_rollout_parse(const char *name, enum bt_rollout_state *out) {
 /* What a slot holds; indexes + 1, 0: none. */
 struct slot {
   size_t current, old;
+  size_t away; /* makes way for one of those, or for one that is to come */
+  size_t lost; /* was here */
   bool leaving;
 };
 
@@ -33,6 +36,7 @@ struct pass {
   struct bt_rollout *progress;
   struct bt_rollout_out *out;
   struct slot *slots; /* in->replicas of them */
+  int *slot_of;       /* of each instance; 0: it is to go. NULL: as they say */
   int64_t last_ready_ms;
   int struck; /* slots whose instance counts as failed, of now or before */
 };
@@ -83,29 +87,50 @@ static bool stands(struct pass *p, const struct bt_rollout_inst *i) {
 
 static bool settled(struct pass *p, const struct bt_rollout_inst *i) { return stands(p, i) || i->done || i->struck; }
 
+/* Of two in one slot: one that has a place before one that waits for one, one that serves before one that does not, else the first. */
+static bool better(const struct bt_rollout_inst *a, const struct bt_rollout_inst *b) {
+  if ((a->assigned_ms > 0) != (b->assigned_ms > 0))
+    return a->assigned_ms > 0;
+  return a->ready && !b->ready;
+}
+
+static void take_seat(struct pass *p, size_t *seat, size_t index) {
+  size_t out = index;
+  if (*seat && better(&p->in->insts[index], &p->in->insts[*seat - 1]))
+    out = *seat - 1;
+  if (*seat)
+    act(p, BT_ROLL_RELEASE, p->in->insts[out].slot, out, "its slot is taken");
+  if (!*seat || out != index)
+    *seat = index + 1;
+}
+
 /* Puts one instance into its slot, or lets it go where it has no place. */
 static void place(struct pass *p, size_t index) {
   const struct bt_rollout_inst *i = &p->in->insts[index];
-  if (i->slot < 1 || i->slot > p->in->replicas) {
+  int number = p->slot_of ? p->slot_of[index] : i->slot;
+  if (number < 1 || number > p->in->replicas) {
     if (!i->leaving)
       act(p, BT_ROLL_RELEASE, i->slot, index, "the service was scaled down");
     return;
   }
-  struct slot *s = &p->slots[i->slot - 1];
+  if (number != i->slot)
+    act(p, BT_ROLL_SLOT, number, index, "it takes over a slot that came free");
+  struct slot *s = &p->slots[number - 1];
+  if (i->lost && i->leaving)
+    return;
   if (i->leaving) {
     s->leaving = true;
+    return;
+  }
+  if (i->lost || (i->away && !s->away)) {
+    take_seat(p, i->lost ? &s->lost : &s->away, index);
     return;
   }
   if (!i->current && !i->assigned_ms) {
     act(p, BT_ROLL_RELEASE, i->slot, index, "it was never started, and its spec is old");
     return;
   }
-  size_t *seat = i->current ? &s->current : &s->old;
-  if (*seat) {
-    act(p, BT_ROLL_RELEASE, i->slot, index, "its slot is taken");
-    return;
-  }
-  *seat = index + 1;
+  take_seat(p, i->current ? &s->current : &s->old, index);
 }
 
 static int compare_surplus(const void *a, const void *b) {
@@ -113,9 +138,33 @@ static int compare_surplus(const void *a, const void *b) {
   return y->slot - x->slot;
 }
 
+/* What makes way is its slot's own instance until there is another. */
+static void seat_alone(struct pass *p) {
+  for (int n = 0; n < p->in->replicas; n++) {
+    struct slot *s = &p->slots[n];
+    if (!s->away || s->current || s->old)
+      continue;
+    *(p->in->insts[s->away - 1].current ? &s->current : &s->old) = s->away;
+    s->away = 0;
+  }
+}
+
+/* Who stays is chosen where there are too many. */
+static void choose(struct pass *p) {
+  bool surplus = false;
+  for (size_t n = 0; n < p->in->ninsts; n++)
+    surplus = surplus || (!p->in->insts[n].leaving && p->in->insts[n].slot > p->in->replicas);
+  if (!surplus || p->in->fixed_slots)
+    return;
+  p->slot_of = bt_newn(int, p->in->ninsts);
+  bt_scale_in(p->in->insts, p->in->ninsts, p->in->replicas, p->slot_of);
+}
+
 static void survey(struct pass *p) {
+  choose(p);
   for (size_t n = 0; n < p->in->ninsts; n++)
     place(p, n);
+  seat_alone(p);
   if (p->out->actions.len > 1)
     qsort(p->out->actions.items, p->out->actions.len, sizeof *p->out->actions.items, compare_surplus);
 }
@@ -145,8 +194,31 @@ static void look_at_current(struct pass *p, const struct slot *s) {
     p->last_ready_ms = i->ready_ms;
 }
 
+/* Whether it serves, and did so for long enough that what it takes over from may go. */
+static bool takes_over(struct pass *p, size_t seat) {
+  const struct bt_rollout_inst *i = seat ? &p->in->insts[seat - 1] : NULL;
+  if (!i || !i->ready)
+    return i && i->done;
+  int64_t at = i->ready_ms + (p->in->checked ? 0 : UNCHECKED_MS);
+  if (p->in->now_ms < at)
+    wake(p, at);
+  return p->in->now_ms >= at;
+}
+
+static bool has_place(const struct pass *p, size_t seat) { return seat && p->in->insts[seat - 1].assigned_ms; }
+
+/* Who makes way goes when a successor stands; who is lost as soon as one has a place: a slot is never two instances' that may both run. */
+static void make_way(struct pass *p, int number) {
+  const struct slot *s = &p->slots[number - 1];
+  if (s->away && (takes_over(p, s->current) || takes_over(p, s->old)))
+    act(p, BT_ROLL_RELEASE, number, s->away - 1, "its replacement is ready");
+  if (s->lost && (has_place(p, s->current) || has_place(p, s->old)))
+    act(p, BT_ROLL_RELEASE, number, s->lost - 1, "its node was lost, and it is replaced");
+}
+
 static void look_at_slot(struct pass *p, int number) {
   const struct slot *s = &p->slots[number - 1];
+  make_way(p, number);
   if (s->current) {
     look_at_current(p, s);
   } else if (s->old) {
@@ -273,6 +345,7 @@ void bt_rollout_step(const struct bt_rollout_in *in, struct bt_rollout *progress
   if (progress->state == BT_RO_UPDATING)
     step_update(&p);
   free(p.slots);
+  free(p.slot_of);
 }
 
 void bt_rollout_out_free(struct bt_rollout_out *out) { bt_vec_free(&out->actions); }

@@ -2,8 +2,9 @@
  * wait for, and when it has succeeded or failed. A pure function over a view of the instances; it keeps nothing but the progress
  * that the caller stores. Level-triggered: called again with the same facts it asks for the same things.
  *
- * Slots count from 1. "Current" is an instance of the wanted spec (and restart generation), everything else is old. Missing
- * slots are filled and surplus ones emptied (highest first) at once; old ones are replaced in batches after update_config:
+ * Slots count from 1 to the number of replicas: where there are more, scale_in.h says who goes and who takes over which.
+ * "Current" is an instance of the wanted spec (and restart generation), everything else is old. Missing
+ * slots are filled and surplus ones emptied at once; old ones are replaced in batches after update_config:
  * a batch begins when the one before is settled (ready, or counted as failed) and the delay is over; the last one is watched
  * for "monitor". Of a service without any check "ready" only means that it runs, so it must run for two seconds (or "monitor",
  * where that is shorter) before it counts as settled. A batch begins only while the gate (dependencies) is open, so that nothing old goes before its successor may start. */
@@ -17,6 +18,9 @@
 #include "base/vec.h"
 #include "model/service.h"
 #include "model/status.h"
+
+/* An instance that nobody checks has to run so long until it is taken for one that stands, where it replaces another. */
+#define BT_ROLLOUT_UNCHECKED_MS 2000
 
 enum bt_rollout_state {
   BT_RO_START,    /* a new target: not looked at yet */
@@ -49,15 +53,19 @@ struct bt_rollout_inst {
   bool final;       /* ended badly and will not start again */
   bool struck;      /* counted as failed in this rollout (BT_ROLL_STRIKE before) */
   bool lasting;     /* it cannot come up until a person does something */
+  bool away;        /* it makes way: a successor may stand beside it in its slot, and takes the slot over when it stands */
+  bool closing;     /* its node takes no new ones */
+  uint32_t node;    /* a number that all there have in common; both are only asked for when the service has too many */
+  bool lost;        /* its node is given up: it holds its slot no more, and goes when the slot's next one has a place */
   int failures;     /* since it was made or last well */
   int64_t begun_ms; /* made, or last asked to restart */
   int64_t assigned_ms, ready_ms; /* 0: not (yet) */
 };
 
-enum bt_roll_kind { BT_ROLL_CREATE, BT_ROLL_RELEASE, BT_ROLL_RESTART, BT_ROLL_STRIKE };
+enum bt_roll_kind { BT_ROLL_CREATE, BT_ROLL_RELEASE, BT_ROLL_RESTART, BT_ROLL_STRIKE, BT_ROLL_SLOT /* another slot is its own from now on */ };
 struct bt_roll_action {
   enum bt_roll_kind kind;
-  int slot;           /* CREATE */
+  int slot;           /* CREATE, SLOT */
   size_t index;       /* the others: into the instances */
   const char *reason; /* a literal */
 };
@@ -69,6 +77,7 @@ struct bt_rollout_in {
   int64_t deadline_ms;
   bool checked; /* it has a health check or a readiness probe: ready says something */
   bool gate_open;
+  bool fixed_slots; /* a slot says more than a number: who has which does not change, and the highest go first */
   const struct bt_rollout_inst *insts;
   size_t ninsts;
   int64_t now_ms;

@@ -6,8 +6,11 @@
 
 /* ---- after each step ---- */
 
+/* Another one may stand in its slot beside it: it is moved, or its node was given up. */
+static bool makes_way(const struct ctl_inst *inst) { return ctl_move_of(inst) || ctl_inst_lost(inst); }
+
 static void check_slot_pair(struct sim *s, const struct ctl_inst *a, const struct ctl_inst *b) {
-  if (a->leaving || b->leaving || a->slot != b->slot)
+  if (a->leaving || b->leaving || a->slot != b->slot || makes_way(a) || makes_way(b))
     return;
   if (bt_streq(a->spec->hash, b->spec->hash) && a->gen == b->gen && !a->spec->service->co_network && a->service->spec &&
       bt_streq(a->spec->hash, a->service->spec->hash))
@@ -23,7 +26,7 @@ static void check_service(struct sim *s, const struct ctl_service *service) {
     int in_slot = 0;
     for (size_t j = 0; j < service->insts.len; j++) {
       const struct ctl_inst *other = service->insts.items[j];
-      in_slot += !other->leaving && other->slot == inst->slot;
+      in_slot += !other->leaving && !makes_way(other) && other->slot == inst->slot;
       if (j > i && !job)
         check_slot_pair(s, inst, other);
     }

@@ -175,6 +175,11 @@ static void test_pools(void) {
           "/etc/berth/berthd.yaml:2:10: error: \"default\" cannot be a pool's name: a-z, 0-9, _ and - are, at most 63; \"default\" is the pool of nodes that are in no other\n",
           "the name of those in none");
   refused("scheduling: {strategy: best}", "/etc/berth/berthd.yaml:1:24: error: \"strategy\" of scheduling must be one of binpack|spread\n", "no strategy");
+  refused("scheduling: {lost: {rate: 6/y}}",
+          "/etc/berth/berthd.yaml:1:27: error: \"rate\" of scheduling.lost must be a number of nodes from 1 to 1000 in a time, such as 6/m (also /s, /h)\n", "no rate");
+  refused("scheduling: {lost: {after: 0s}}", "/etc/berth/berthd.yaml:1:28: error: \"after\" of scheduling.lost must be a duration from 1s to 1d\n", "no patience at all");
+  refused("scheduling: {drain: {parallel: 0}}", "/etc/berth/berthd.yaml:1:32: error: \"parallel\" of scheduling.drain must be a whole number from 1 to 10000\n", "none at once");
+  refused("scheduling: {drain: {paralel: 1}}", "/etc/berth/berthd.yaml:1:22: error: \"paralel\" of scheduling.drain is not known; did you mean \"parallel\"?\n", "a slip");
 }
 
 static void test_namespaces(void) {

@@ -3,6 +3,7 @@
 
 #include "plan/jobs.h"
 #include "plan/rollout.h"
+#include "plan/scale_in.h"
 #include "tap.h"
 
 /* A small world: instances that do what the rollout says. */
@@ -61,6 +62,8 @@ static void obey(struct world *w) {
       add(w, a->slot, true, false);
     else if (a->kind == BT_ROLL_RELEASE)
       gone[a->index] = true;
+    else if (a->kind == BT_ROLL_SLOT)
+      w->insts[a->index].slot = a->slot;
     else if (a->kind == BT_ROLL_STRIKE)
       w->insts[a->index].struck = true;
     else
@@ -94,7 +97,7 @@ static void test_fresh(void) {
   ok(w.roll.state == BT_RO_DONE, "done when all are ready, without a watch");
   w.replicas = 1;
   step(&w);
-  ok(count(&w, BT_ROLL_RELEASE) == 2 && w.out.actions.items[0].slot == 3 && w.out.actions.items[1].slot == 2, "down from the highest slot");
+  ok(count(&w, BT_ROLL_RELEASE) == 2 && w.out.actions.items[0].slot == 3 && w.out.actions.items[1].slot == 2, "where all are alike, down from the highest slot");
   bt_rollout_out_free(&w.out);
 }
 
@@ -301,6 +304,161 @@ static void test_restart(void) {
   bt_rollout_out_free(&w.out);
 }
 
+/* ---- who makes way, who is lost ---- */
+
+static bool releases(const struct world *w, size_t index) {
+  bt_vec_each(&w->out.actions, a) if (a->kind == BT_ROLL_RELEASE && a->index == index) return true;
+  return false;
+}
+
+static struct world settled_world(int replicas) {
+  struct world w = world_of(replicas);
+  step(&w);
+  obey(&w);
+  all_ready(&w);
+  step(&w);
+  return w;
+}
+
+static void test_away(void) {
+  struct world w = settled_world(2);
+  w.insts[0].away = true;
+  step(&w);
+  is_int(w.out.actions.len, 0, "who makes way holds its slot until there is another");
+  add(&w, 1, true, false);
+  step(&w);
+  is_int(w.out.actions.len, 0, "and while that one comes up");
+  w.unchecked = true;
+  all_ready(&w);
+  step(&w);
+  ok(w.out.actions.len == 0 && w.out.wake_ms == w.now + BT_ROLLOUT_UNCHECKED_MS, "what nobody checks has to run for a while first");
+  w.now += BT_ROLLOUT_UNCHECKED_MS;
+  step(&w);
+  ok(count(&w, BT_ROLL_RELEASE) == 1 && releases(&w, 0), "then the first one goes");
+  w.insts[0].away = false;
+  step(&w);
+  ok(count(&w, BT_ROLL_RELEASE) == 1 && releases(&w, 2), "called off: the second one goes");
+  w.insts[2].ready = false;
+  w.insts[0].away = true;
+  w.insts[2].assigned_ms = 0;
+  w.insts[2].current = false;
+  step(&w);
+  ok(count(&w, BT_ROLL_RELEASE) == 1 && releases(&w, 2), "a new spec: what was to replace it and did not begin goes");
+  bt_rollout_out_free(&w.out);
+}
+
+static void test_away_update(void) {
+  struct world w = settled_world(1);
+  w.insts[0].away = true;
+  add(&w, 1, true, false);
+  outdate(&w);
+  for (int i = 0; i < 20 && w.roll.state != BT_RO_DONE; i++) {
+    step(&w);
+    obey(&w);
+    w.now += 10000;
+    all_ready(&w);
+  }
+  ok(w.roll.state == BT_RO_DONE && w.n == 1 && w.insts[0].current && !w.insts[0].away, "an update that begins on the way ends with one of the new spec");
+  bt_rollout_out_free(&w.out);
+}
+
+static void test_lost(void) {
+  struct world w = settled_world(2);
+  w.insts[0].lost = true;
+  w.insts[0].ready = false;
+  step(&w);
+  ok(w.out.actions.len == 1 && w.out.actions.items[0].kind == BT_ROLL_CREATE && w.out.actions.items[0].slot == 1, "its slot is filled anew, stop-first too");
+  obey(&w);
+  w.insts[2].assigned_ms = 0;
+  step(&w);
+  is_int(w.out.actions.len, 0, "while the new one has no place it may come back");
+  w.insts[0].lost = false;
+  w.insts[0].ready = true;
+  step(&w);
+  ok(w.out.actions.len == 1 && releases(&w, 2), "and then the new one goes");
+  w.insts[0].lost = true;
+  w.insts[0].ready = false;
+  w.insts[2].assigned_ms = w.now;
+  step(&w);
+  ok(w.out.actions.len == 1 && releases(&w, 0), "with a place for the new one it is to go");
+  w.insts[0].leaving = true;
+  step(&w);
+  is_int(w.out.actions.len, 0, "and holds nothing up");
+  w.insts[0].lost = w.insts[0].leaving = false;
+  step(&w);
+  ok(w.out.actions.len == 1 && releases(&w, 2), "of two that run the one that serves stays");
+  bt_rollout_out_free(&w.out);
+}
+
+/* ---- fewer ---- */
+
+static void fewer(struct world *w, int replicas, const char *want, const char *name) {
+  char got[256] = "";
+  w->replicas = replicas;
+  step(w);
+  for (size_t i = 0; i < w->n; i++) {
+    int slot = releases(w, i) ? 0 : w->insts[i].slot;
+    bt_vec_each(&w->out.actions, a) if (a->kind == BT_ROLL_SLOT && a->index == i) slot = a->slot;
+    snprintf(got + strlen(got), sizeof got - strlen(got), "%s%d", i ? " " : "", slot);
+  }
+  is_str(got, want, name);
+}
+
+static void test_fewer(void) {
+  struct world w = settled_world(6); /* the slots that they have in the end, 0: gone */
+  static const uint32_t on[] = {1, 1, 1, 2, 2, 3};
+  for (size_t i = 0; i < 6; i++) {
+    w.insts[i].node = on[i];
+    w.insts[i].assigned_ms = 1000 + (int64_t)i;
+  }
+  fewer(&w, 5, "1 2 0 4 5 3", "from where most are, the youngest there; the highest takes its slot");
+  fewer(&w, 3, "1 0 0 2 0 3", "one of each node stays");
+  fewer(&w, 0, "0 0 0 0 0 0", "none");
+  w.insts[3].closing = true;
+  fewer(&w, 5, "1 2 3 0 5 4", "who is on a node that takes no new ones goes before");
+  w.insts[0].ready = false;
+  fewer(&w, 5, "0 2 3 4 5 1", "who does not serve goes first");
+  fewer(&w, 4, "0 2 3 0 1 4", "and then the next");
+  w.insts[5].leaving = true;
+  fewer(&w, 5, "1 2 3 4 5 6", "who leaves already is enough");
+  w.insts[5].leaving = false;
+  w.insts[5].lost = true;
+  w.insts[0].ready = true;
+  fewer(&w, 5, "1 2 3 4 5 0", "who is lost goes first as well");
+  bt_rollout_out_free(&w.out);
+}
+
+/* Whatever there is: afterwards each slot up to the number is held by one at the most, and nobody goes that need not. */
+static void test_fewer_random(void) {
+  unsigned seed = 11;
+  bool fine = true;
+  for (int round = 0; round < 3000 && fine; round++) {
+#define NEXT(n) ((seed = seed * 1103515245 + 12345), (int)((seed >> 9) % (unsigned)(n)))
+    struct bt_rollout_inst insts[24] = {0};
+    int slots[24], held[64] = {0}, before = 0, after = 0, replicas = NEXT(20);
+    size_t n = (size_t)NEXT(24);
+    bool was[64] = {0};
+    for (size_t i = 0; i < n; i++)
+      insts[i] = (struct bt_rollout_inst){.slot = 1 + NEXT(30), .ready = NEXT(2), .closing = NEXT(2), .node = (uint32_t)NEXT(4), .leaving = NEXT(6) == 0, .lost = NEXT(6) == 0, .assigned_ms = NEXT(5)};
+    bt_scale_in(insts, n, replicas, slots);
+    for (size_t i = 0; i < n; i++) {
+      if (insts[i].leaving) {
+        fine = fine && slots[i] == insts[i].slot;
+        continue;
+      }
+      before += !was[insts[i].slot];
+      was[insts[i].slot] = true;
+      fine = fine && slots[i] >= 0 && slots[i] <= replicas && (insts[i].slot > replicas || slots[i] == 0 || slots[i] == insts[i].slot);
+      if (slots[i] && held[slots[i]] && held[slots[i]] != insts[i].slot)
+        fine = false;
+      after += slots[i] && !held[slots[i]];
+      held[slots[i]] = insts[i].slot;
+    }
+    fine = fine && after == BT_MIN(before, replicas);
+  }
+  ok(fine, "as many slots stay as can, each of one");
+}
+
 /* ---- jobs ---- */
 
 static void job(struct world *w, struct bt_job_out *out, int concurrent, int attempts) {
@@ -353,7 +511,40 @@ static void test_jobs(void) {
   bt_job_out_free(&out);
 }
 
+/* An attempt on a node that is given up is made again, and does not count as failed. */
+static void test_job_lost(void) {
+  struct world w = world_of(1);
+  struct bt_job_out out;
+  add_attempt(&w, 1, 1, false, false);
+  w.insts[0].lost = true;
+  job(&w, &out, 1, 1);
+  ok(out.failed == 0 && out.actions.len == 1 && out.actions.items[0].kind == BT_ROLL_CREATE && out.actions.items[0].index == 1, "the attempt is made again");
+  bt_job_out_free(&out);
+  add_attempt(&w, 1, 1, false, false);
+  job(&w, &out, 1, 1);
+  is_int(out.actions.len, 0, "once");
+  bt_job_out_free(&out);
+  w.insts[0].lost = false;
+  job(&w, &out, 1, 1);
+  ok(out.actions.len == 1 && out.actions.items[0].kind == BT_ROLL_RELEASE && out.actions.items[0].index == 1, "it comes back and runs on: the other one goes");
+  bt_job_out_free(&out);
+  w.insts[0].done = true;
+  job(&w, &out, 1, 1);
+  ok(out.completed == 1 && out.actions.len == 1 && out.actions.items[0].index == 1, "it comes back and was through: so does it");
+  bt_job_out_free(&out);
+  w.insts[0].lost = true;
+  job(&w, &out, 1, 1);
+  is_int(out.completed, 1, "what was through before stays so");
+  bt_job_out_free(&out);
+}
+
 int main(void) {
+  test_away();
+  test_away_update();
+  test_lost();
+  test_fewer();
+  test_fewer_random();
+  test_job_lost();
   test_fresh();
   test_fresh_fails();
   test_stop_first();

@@ -1,0 +1,71 @@
+#!/usr/bin/env bash
+# A node is drained through the command: with no other node everything stays and says why, a restart of the server forgets nothing, uncordon
+# calls it off; a job is stopped when its time is over. The runtime only pretends.
+# timeout: 120
+# shellcheck source=tests/it/lib.sh
+. "$(dirname "$0")/lib.sh"
+docker() { :; } # none is needed, none is asked
+
+work=$it_dir/work
+mkdir -p "$work" "$it_dir/policies" && cd "$work" || exit 1
+cat >"$it_dir/berthd.yaml" <<YAML
+state: {path: $it_dir/state/state.db}
+run_dir: $it_dir/run
+api: {tcp: {listen: null}}
+policies: {dir: $it_dir/policies}
+scheduling: {drain: {timeout: 1h, parallel: 5}}
+plugins:
+  - plugin: runtime-sim
+    config:
+      state: $it_dir/containers
+      delays: {image_pull: 1ms, create: 1ms, start: 1ms, stop: 1ms, remove: 1ms}
+      ready_after: 1ms
+      job_time: 1h
+YAML
+cat >compose.yaml <<YAML
+name: drained
+services:
+  store: {image: any/store, volumes: ["data:/data"]}
+  web: {image: any/web, deploy: {replicas: 2}, x-berth: {disruption: {max_unavailable: "50%"}}}
+volumes: {data: {}}
+YAML
+it_start
+succeeds "an app is up" berth up
+node=$(berth node ls -q)
+fails "no node" 3 berth node drain nope
+fails "no time" 2 berth node drain "$node" --timeout soon
+fails "the node is drained, and what is there has no other place" 4 berth node drain "$node" --wait
+like "$out" "$node is being drained: 3 instances are left" "it says how many are left"
+like "$out" 'drained-store-1-[a-z0-9]+: its volume drained_data is on ' "a volume is told"
+like "$out" "drained-web-1-[a-z0-9]+: it has no place elsewhere: $node is cordoned" "and that there is no other node"
+like "$(berth node ls)" 'draining' "the list says so"
+like "$(berth why "node/$node")" 'is still there: its volume drained_data is on' "why, too"
+like "$(berth why "$(berth ps store -q)")" "its node $node is drained: its volume" "also of the instance"
+is "$(berth node inspect "$node" --format json | jq -c '[.drain.state, .drain.left, (.drain.stays | length), .cordoned]')" '["draining",3,3,true]' "and JSON"
+it_stop KILL
+it_start
+is "$(berth node inspect "$node" --format json | jq -r .drain.state)" draining "a server that was killed goes on"
+is "$(it_json berth ps --format json -- '[.[] | select(.ready)] | length')" 3 "and all runs on"
+succeeds "it is called off" berth node uncordon "$node"
+is "$(berth node inspect "$node" --format json | jq -c '[.status, .drain]')" '["ready",null]' "the node is as before"
+like "$(berth events -A)" 'drains the node' "events tell it"
+succeeds "the app goes" berth down --volumes
+
+cat >compose.yaml <<YAML
+name: drained
+services:
+  once: {image: any/once, deploy: {mode: replicated-job, restart_policy: {condition: none}}}
+YAML
+succeeds "a job begins" berth up -d
+runs() { [ "$(berth ps once --format json | jq -r '.[0].state')" = running ]; }
+wait_for 20 runs
+ok $? "and runs"
+succeeds "its node is drained" berth node drain "$node"
+like "$out" 'it is an attempt of a job, which may run on until' "it may run on"
+succeeds "but now it is to be empty" berth node drain "$node" --timeout 0s --wait
+like "$out" "$node is drained" "which it is"
+like "$(berth node ls)" 'drained' "says the list"
+like "$(berth why "$(berth ps once -q)")" 'cordoned' "the job waits for another node"
+it_stop
+is "$it_rc" 0 "the server ends well"
+done_testing
