@@ -1,4 +1,4 @@
-/* What the parts of the fleet share (fleet.c: nodes, classes, instances; fleet_shape.c; fleet_mark.c; fleet_place.c; fleet_preempt.c;
+/* What the parts of the fleet share (fleet.c: nodes, classes, instances; fleet_shape.c; fleet_tie.c; fleet_group.c; fleet_mark.c; fleet_place.c; fleet_preempt.c;
  * fleet_why.c). Nobody else includes it. */
 #ifndef BT_PLAN_FLEET_INT_H
 #define BT_PLAN_FLEET_INT_H
@@ -13,6 +13,7 @@
 #define FL_REFUSED INT16_MIN
 #define FL_TOLD (FL_REFUSED + 1)
 #define FL_TOLD_MAX 16
+#define FL_PREFER_NOT 100 /* what a taint of "prefer not", and a wish to be spread, weigh */
 #define FL_FREED 256
 
 /* Positions where a mark is at least "min" times. */
@@ -220,8 +221,17 @@ void fl_watch_fill(struct bt_fleet *f, uint32_t mark, struct fl_watch *watch);
 void fl_mark_free(struct fl_mark *mark);
 
 /* fleet_shape.c */
-void fl_shape_groups(struct bt_fleet *f, struct fl_shape *s); /* makes them where classes changed */
 void fl_shape_free(struct fl_shape *s); /* its memory alone */
+
+/* fleet_tie.c */
+#define FL_TARGET_MAX 256
+/* How affinities of a scope speak of a service, an app or a namespace. */
+void fl_target_text(char *out, size_t size, enum bt_scope scope, const char *ns, const char *app, const char *service);
+void fl_tie_all(struct bt_fleet *f, uint32_t shape, const struct bt_need *need); /* what the need says of others */
+
+/* fleet_group.c */
+void fl_shape_groups(struct bt_fleet *f, struct fl_shape *s); /* makes them where classes changed */
+void fl_groups_free(struct fl_shape *s);
 static inline bool fl_refused(int verdict) { return verdict < -FL_SCORE_MAX; }
 /* Whether a class is refused, and why, in words. Its groups are made. */
 bool fl_refusal(struct bt_fleet *f, struct fl_shape *s, uint32_t class, char *why, size_t size);
