@@ -43,21 +43,30 @@ static void add_hold(struct ctl_wait *w, struct ctl_spec *spec, uint32_t seat, b
   bt_vec_push(&c->queue->holds, ((struct ctl_hold){w->service, spec, seat, reserved, why_steal}));
 }
 
-/* Who is of higher priority, or was there before, has its place first. */
-static bool before(const struct ctl_hold *a, const struct ctl_hold *b) {
-  int x = ctl_rank(a->spec).priority, y = ctl_rank(b->spec).priority;
-  return x != y ? x > y : a < b;
+/* Whether the asker may have what the other has: as the fleet sees it. */
+static bool is_lower(const struct ctl_spec *other, const struct ctl_spec *asker) {
+  struct ctl_rank a = ctl_rank(asker), o = ctl_rank(other);
+  if (bt_streq(other->rev->app->ns, asker->rev->app->ns))
+    return o.priority < a.priority;
+  return a.given && o.outward < a.outward;
 }
 
-/* Whether its room is there: what the others after it will have is still free. */
-static bool fits_now(const struct bt_control *c, const struct ctl_hold *h) {
-  uint32_t node = bt_fleet_node_of(c->fleet, h->seat);
+/* Who is of higher priority, or was there before, has its place first. */
+static bool before(const struct ctl_hold *a, const struct ctl_hold *b) {
+  return is_lower(b->spec, a->spec) || (a < b && !is_lower(a->spec, b->spec));
+}
+
+/* Whether its room is there: what the others after it will have is still free. soon: when those have left that are leaving. */
+static bool fits(const struct bt_control *c, const struct ctl_hold *h, bool soon) {
+  const struct ctl_node *node = ctl_seat_node(c, h->seat);
   const int64_t *need = bt_fleet_shape_need(c->fleet, h->spec->shape);
   for (int d = 0; d < BT_FLEET_DIMS; d++) {
-    int64_t left = need[d] ? bt_fleet_node_free(c->fleet, node, d) : 0;
+    int64_t left = need[d] ? bt_fleet_node_free(c->fleet, node->number, d) : 0;
     if (left < 0)
-      bt_vec_each(&c->queue->holds, o) if (o != h && before(h, o) && bt_fleet_node_of(c->fleet, o->seat) == node) left +=
+      bt_vec_each(&c->queue->holds, o) if (o != h && before(h, o) && bt_fleet_node_of(c->fleet, o->seat) == node->number) left +=
           bt_fleet_shape_need(c->fleet, o->spec->shape)[d];
+    for (const struct ctl_inst *i = node->first; soon && left < 0 && i; i = ctl_beside(i))
+      left += i->leaving && i->seat != BT_FLEET_NONE ? bt_fleet_shape_need(c->fleet, i->spec->shape)[d] : 0;
     if (left < 0)
       return false;
   }
@@ -65,7 +74,7 @@ static bool fits_now(const struct bt_control *c, const struct ctl_hold *h) {
 }
 
 static bool all_fit(const struct bt_control *c, const struct ctl_service *service) {
-  bt_vec_each(&c->queue->holds, h) if (h->service == service && !fits_now(c, h)) return false;
+  bt_vec_each(&c->queue->holds, h) if (h->service == service && !fits(c, h, false)) return false;
   return true;
 }
 
@@ -80,7 +89,7 @@ static struct ctl_inst *heir(struct ctl_hold *h) {
 
 static bool needed(const struct bt_control *c, struct ctl_hold *h, size_t same) {
   const struct ctl_node *node = ctl_seat_node(c, h->seat);
-  return h->service->wait && same < h->service->wait->n && node && ctl_node_open(node) && heir(h) && c->scheduling.preemption;
+  return h->service->wait && same < h->service->wait->n && node && ctl_node_open(node) && heir(h) && c->scheduling.preemption && fits(c, h, true);
 }
 
 static void drop_needless(struct bt_control *c) {
@@ -168,7 +177,7 @@ bool ctl_holds_settle(struct bt_control *c) {
     const struct ctl_hold *h = &c->queue->holds.items[i];
     bool gang = h->service->wait->gang, room = c->room > 0;
     all = all && room;
-    if (room && (gang ? all_fit(c, h->service) : fits_now(c, h))) {
+    if (room && (gang ? all_fit(c, h->service) : fits(c, h, false))) {
       give(c, i, gang ? ctl_holds_of(c, h->service) : 1);
       i = 0;
     } else {
@@ -257,10 +266,9 @@ static void give_back(struct picks *p) {
 
 /* Places that were kept for somebody lower on that node are none any more. */
 static void drop_lower(struct bt_control *c, const struct ctl_spec *spec, uint32_t node) {
-  int priority = ctl_rank(spec).priority;
   for (size_t i = c->queue->holds.len; i-- > 0;) {
     const struct ctl_hold *h = &c->queue->holds.items[i];
-    if (bt_fleet_node_of(c->fleet, h->seat) == node && ctl_rank(h->spec).priority < priority)
+    if (bt_fleet_node_of(c->fleet, h->seat) == node && is_lower(h->spec, spec))
       ctl_hold_drop(c, i);
   }
 }
