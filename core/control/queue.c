@@ -446,7 +446,26 @@ char *ctl_queue_words(struct ctl_service *service) {
   struct ctl_rank rank = ctl_rank(spec);
   BT_AUTO_FREE char *outward = rank.outward != rank.priority ? bt_asprintf(" (%d to other namespaces)", rank.outward) : bt_strdup("");
   int points = bt_queue_points(c->now_ms - w->since_ms);
-  return bt_asprintf("%zu of it wait%s for a place, number %zu of %zu in the queue: priority %d%s, waiting for %s%s%d point%s; namespace %s has %.0f %% of the cluster by its weight",
-                     w->n, w->n == 1 ? "s" : "", before + 1, c->queue->waits.len, rank.priority, outward,
-                     bt_duration_human(BT_MAX(c->now_ms - w->since_ms, 0), waited), ", which adds ", points, points == 1 ? "" : "s", service->app->ns, share * 100);
+  return bt_asprintf("%zu instance%s of it wait%s for a place, number %zu of %zu in the queue: priority %d%s, and %d point%s for %s of waiting; "
+                     "namespace %s has %.0f %% of the cluster by its weight",
+                     w->n, w->n == 1 ? "" : "s", w->n == 1 ? "s" : "", before + 1, c->queue->waits.len, rank.priority, outward, points, points == 1 ? "" : "s",
+                     bt_duration_human(BT_MAX(c->now_ms - w->since_ms, 0), waited), service->app->ns, share * 100);
+}
+
+/* Of all apps the last ones are kept: what is not among them any more is long over. */
+char *ctl_preempted_words(const struct ctl_service *service, int64_t *at_ms) {
+  const struct bt_control *c = service->app->control;
+  bool whole = true;
+  bt_vec_each(&service->insts, inst) whole = whole && (*inst)->node && !(*inst)->leaving;
+  for (size_t i = whole ? 0 : c->events_len; i-- > 0;) {
+    const struct ctl_event *e = &c->events[(c->events_first + i) % (size_t)c->keep_events];
+    if (!bt_streq(e->type, "instance.preempted") || !bt_streq(e->ns, service->app->ns) || !bt_streq(e->app, service->app->name))
+      continue;
+    BT_AUTO_JSON o = bt_json_parse(e->text, strlen(e->text), 1u << 20, 0, "event", NULL);
+    if (!bt_streq(bt_json_str(bt_json_obj(o, "data"), "service"), service->name))
+      continue;
+    *at_ms = ctl_get_time(o, "time");
+    return bt_strdup(bt_json_str(o, "message"));
+  }
+  return NULL;
 }

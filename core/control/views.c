@@ -1,6 +1,7 @@
 #include "config.h"
 
 #include "control/internal.h"
+#include "control/queue.h"
 
 #define DEFAULT_LIMIT 500
 #define MAX_LIMIT 5000
@@ -101,6 +102,7 @@ static json_t *service_json(const struct ctl_service *service) {
   bt_json_set_str(o, "hash", spec->hash);
   bt_json_set(o, "ports", ports_json(spec->service));
   bt_json_set_str(o, "restart", spec->service->restart.condition);
+  bt_json_set_int(o, "priority", ctl_rank(spec).priority);
   json_t *job = ctl_jobs_view(service);
   json_t *autoscale = ctl_autoscale_view(service);
   if (autoscale)

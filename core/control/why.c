@@ -44,6 +44,17 @@ static void add_quota(struct answer *a, const struct ctl_service *service, char 
   *next = bt_buf_steal(&mend);
 }
 
+/* Where it stands among those that wait for places, and who took one of its own. */
+static void add_order(struct answer *a, struct ctl_service *service) {
+  int64_t at_ms = 0;
+  BT_AUTO_FREE char *queue = ctl_queue_words(service);
+  BT_AUTO_FREE char *preempted = ctl_preempted_words(service, &at_ms);
+  if (preempted)
+    add_reason(a, preempted, at_ms, "preempted");
+  if (queue)
+    add_reason(a, queue, 0, "queue");
+}
+
 /* ---- instances ---- */
 
 static int64_t since(const struct ctl_inst *inst) {
@@ -113,8 +124,10 @@ static json_t *why_instance(const struct ctl_inst *inst, const char *object, int
     BT_AUTO_FREE char *where = bt_asprintf("it is on %s, which met its constraints and had room when it was placed", inst->node->name);
     add_reason(&a, where, ctl_to_wall(inst->service->app->control, inst->assigned_ms), "placed");
   }
-  if (!inst->node)
+  if (!inst->node) {
     add_quota(&a, inst->service, &e.next);
+    add_order(&a, inst->service);
+  }
   add_change(&a, inst);
   json_t *o = answer_end(&a, e.text.data, e.next);
   bt_buf_free(&e.text);
@@ -199,7 +212,7 @@ static bool add_source(struct answer *a, const struct bt_control *c, const char 
   return follows;
 }
 
-static json_t *why_service(const struct ctl_service *service, const char *object, int64_t now_ms) {
+static json_t *why_service(struct ctl_service *service, const char *object, int64_t now_ms) {
   struct answer a = answer_start(object, "service", now_ms);
   BT_AUTO_FREE char *summary = service_words(service);
   add_reason(&a, summary, ctl_to_wall(service->app->control, service->roll.started_ms), bt_rollout_name(service->roll.state));
@@ -212,6 +225,7 @@ static json_t *why_service(const struct ctl_service *service, const char *object
   BT_AUTO_FREE char *hint = add_instances(&a, service);
   BT_AUTO_FREE char *next = service->roll.state == BT_RO_PAUSED ? go_back(service->app) : bt_steal(hint);
   add_quota(&a, service, &next);
+  add_order(&a, service);
   add_source(&a, service->app->control, service->app->ns, service->app->name, &next);
   return answer_end(&a, summary, next);
 }
@@ -242,6 +256,7 @@ static json_t *why_app(const struct ctl_app *app, const char *object, int64_t no
     BT_AUTO_FREE char *hint = add_instances(&a, *service);
     if (!next)
       next = bt_steal(hint);
+    add_order(&a, *service);
     add_quota(&a, *service, &next);
   }
   return answer_end(&a, summary, next);
@@ -352,14 +367,14 @@ static json_t *why_route(const struct bt_control *c, const char *ns, const char 
   return answer_end(&a, summary, next);
 }
 
-static const struct ctl_service *service_in(const struct bt_control *c, const char *ns, const char *object, const char *slash) {
+static struct ctl_service *service_in(const struct bt_control *c, const char *ns, const char *object, const char *slash) {
   BT_AUTO_FREE char *name = bt_strndup(object, (size_t)(slash - object));
   const struct ctl_app *app = ctl_app_find(c, ns, name);
   return app ? ctl_service_find(app, slash + 1) : NULL;
 }
 
 static json_t *why_with_slash(const struct bt_control *c, const char *ns, const char *object, const char *slash, int64_t now_ms) {
-  const struct ctl_service *service = service_in(c, ns, object, slash);
+  struct ctl_service *service = service_in(c, ns, object, slash);
   if (service)
     return why_service(service, object, now_ms);
   if (bt_starts(object, "route/"))
@@ -388,7 +403,7 @@ json_t *bt_control_why(struct bt_control *c, const char *ns, const char *object,
     else if (app)
       found = why_app(app, object, now_ms);
     else if ((found = why_absent(c, ns, object, now_ms)) == NULL) {
-      const struct ctl_service *service = ctl_service_named(c, ns, object, err);
+      struct ctl_service *service = ctl_service_named(c, ns, object, err);
       return service ? why_service(service, object, now_ms) : NULL;
     }
   }

@@ -278,6 +278,34 @@ static void test_preempt(void) {
   kit_end(&k);
 }
 
+/* Whether one of its reasons says so. */
+static bool why_says(struct kit *k, const char *object, const char *code, const char *words) {
+  BT_AUTO_ERR err = NULL;
+  BT_AUTO_JSON o = bt_control_why(k->c, "default", object, k->now, &err);
+  size_t i;
+  json_t *r;
+  json_array_foreach(bt_json_arr(o, "reasons"), i, r) if (bt_streq(bt_json_str(r, "code"), code)) {
+    if (strstr(bt_json_str(r, "text"), words))
+      return true;
+    printf("# %s\n", bt_json_str(r, "text"));
+  }
+  return false;
+}
+
+static void test_why(void) {
+  struct kit k = nodes(1, 2);
+  app(&k, "low", 1, "2", "");
+  settle(&k);
+  app(&k, "high", 1, "1", PRIORITY("500"));
+  ok(why_says(&k, "high/s", "queue", "1 instance of it waits for a place, number 1 of 1 in the queue: priority 500 (0 to other namespaces), and 0 points for"), "where it stands in the queue");
+  ok(why_says(&k, "high/s", "waiting", "has its place on n1 as soon as low-s-1-"), "what it waits for");
+  ok(why_says(&k, "low/s", "leaving", "preempted by high/s of priority 500"), "why the other one leaves");
+  settle(&k);
+  ok(why_says(&k, "low/s", "preempted", "of priority 0 leaves n1: preempted by high/s of priority 500"), "and why it is no longer there");
+  ok(!why_says(&k, "high/s", "queue", ""), "who has its place waits for none");
+  kit_end(&k);
+}
+
 static void test_equals(void) {
   struct kit k = nodes(1, 1);
   app(&k, "one", 1, "1", PRIORITY("7"));
@@ -642,6 +670,7 @@ int main(void) {
   test_no_reservation();
   test_update();
   test_preempt();
+  test_why();
   test_equals();
   test_budget();
   test_namespaces();
