@@ -17,7 +17,8 @@ _berth() {
   done
   COMPREPLY=()
   case $verb in
-    "") COMPREPLY=($(compgen -W " up plan down scale restart rollback history follow unfollow sync config ls ps inspect logs exec top events why autoscale job secret route volume network image source node pool quota node doctor plugin policy completion version help --host -H --namespace -n --help -h --version -V" -- "$cur")) ;;
+    "") COMPREPLY=($(compgen -W " up plan down scale restart rollback rollout history follow unfollow sync config ls ps inspect logs exec top events why autoscale job secret route volume network image source node pool quota node doctor plugin policy completion version help --host -H --namespace -n --help -h --version -V" -- "$cur")) ;;
+    rollout) COMPREPLY=($(compgen -W " promote pause abort" -- "$cur")) ;;
     autoscale) COMPREPLY=($(compgen -W " ls" -- "$cur")) ;;
     job) COMPREPLY=($(compgen -W " ls run" -- "$cur")) ;;
     secret) COMPREPLY=($(compgen -W " ls put rm" -- "$cur")) ;;
@@ -124,6 +125,45 @@ _berth() {
       esac
       if [[ $cur == -* ]]; then
         COMPREPLY=($(compgen -W " --file -f --project-name -p --to --dry-run --detach -d --wait-timeout --message -m --format --host -H --namespace -n --help -h --version -V" -- "$cur"))
+      else
+        COMPREPLY=($(compgen -W "$({ berth ls -q; } 2>/dev/null)" -- "$cur"))
+      fi ;;
+    "rollout promote")
+      case $prev in
+        --file|-f) compopt -o filenames; COMPREPLY=($(compgen -f -- "$cur")); return ;;
+        --project-name|-p) COMPREPLY=($(compgen -W "$({ berth ls -q; } 2>/dev/null)" -- "$cur")); return ;;
+        --format) COMPREPLY=($(compgen -W "table json" -- "$cur")); return ;;
+        --host|-H) :; return ;;
+        --namespace|-n) :; return ;;
+      esac
+      if [[ $cur == -* ]]; then
+        COMPREPLY=($(compgen -W " --file -f --project-name -p --format --host -H --namespace -n --help -h --version -V" -- "$cur"))
+      else
+        COMPREPLY=($(compgen -W "$({ berth ls -q; } 2>/dev/null)" -- "$cur"))
+      fi ;;
+    "rollout pause")
+      case $prev in
+        --file|-f) compopt -o filenames; COMPREPLY=($(compgen -f -- "$cur")); return ;;
+        --project-name|-p) COMPREPLY=($(compgen -W "$({ berth ls -q; } 2>/dev/null)" -- "$cur")); return ;;
+        --format) COMPREPLY=($(compgen -W "table json" -- "$cur")); return ;;
+        --host|-H) :; return ;;
+        --namespace|-n) :; return ;;
+      esac
+      if [[ $cur == -* ]]; then
+        COMPREPLY=($(compgen -W " --file -f --project-name -p --format --host -H --namespace -n --help -h --version -V" -- "$cur"))
+      else
+        COMPREPLY=($(compgen -W "$({ berth ls -q; } 2>/dev/null)" -- "$cur"))
+      fi ;;
+    "rollout abort")
+      case $prev in
+        --file|-f) compopt -o filenames; COMPREPLY=($(compgen -f -- "$cur")); return ;;
+        --project-name|-p) COMPREPLY=($(compgen -W "$({ berth ls -q; } 2>/dev/null)" -- "$cur")); return ;;
+        --format) COMPREPLY=($(compgen -W "table json" -- "$cur")); return ;;
+        --host|-H) :; return ;;
+        --namespace|-n) :; return ;;
+      esac
+      if [[ $cur == -* ]]; then
+        COMPREPLY=($(compgen -W " --file -f --project-name -p --format --host -H --namespace -n --help -h --version -V" -- "$cur"))
       else
         COMPREPLY=($(compgen -W "$({ berth ls -q; } 2>/dev/null)" -- "$cur"))
       fi ;;

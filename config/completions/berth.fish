@@ -6,6 +6,7 @@ complete -c berth -n __fish_use_subcommand -a down -d 'Stop an app and remove it
 complete -c berth -n __fish_use_subcommand -a scale -d 'Run so many instances of a service'
 complete -c berth -n __fish_use_subcommand -a restart -d 'Stop and start instances'
 complete -c berth -n __fish_use_subcommand -a rollback -d 'Bring an earlier revision of an app back'
+complete -c berth -n __fish_use_subcommand -a rollout -d 'rollouts'
 complete -c berth -n __fish_use_subcommand -a history -d 'List the revisions of an app'
 complete -c berth -n __fish_use_subcommand -a follow -d 'Let an app follow a repository'
 complete -c berth -n __fish_use_subcommand -a unfollow -d 'Let apps follow their repositories no longer; they run on'
@@ -92,6 +93,21 @@ complete -c berth -n '__fish_seen_subcommand_from rollback' -l wait-timeout -d '
 complete -c berth -n '__fish_seen_subcommand_from rollback' -l message -s m -d 'what the change is for, kept in the history' -x
 complete -c berth -n '__fish_seen_subcommand_from rollback' -l format -d 'how to print' -xa 'table json'
 complete -c berth -n '__fish_seen_subcommand_from rollback' -xa '(begin; berth ls -q; end 2>/dev/null)'
+complete -c berth -n '__fish_seen_subcommand_from rollout; and test (count (commandline -opc)) -eq 2' -a promote -d 'Let an update go on: to the next step of a canary, or past a pause'
+complete -c berth -n '__fish_seen_subcommand_from rollout; and __fish_seen_subcommand_from promote' -l file -s f -d 'Compose file; several are merged in order' -rF
+complete -c berth -n '__fish_seen_subcommand_from rollout; and __fish_seen_subcommand_from promote' -l project-name -s p -d 'app, instead of the current folder\'s project' -xa '(begin; berth ls -q; end 2>/dev/null)'
+complete -c berth -n '__fish_seen_subcommand_from rollout; and __fish_seen_subcommand_from promote' -l format -d 'how to print' -xa 'table json'
+complete -c berth -n '__fish_seen_subcommand_from rollout; and __fish_seen_subcommand_from promote' -xa '(begin; berth ls -q; end 2>/dev/null)'
+complete -c berth -n '__fish_seen_subcommand_from rollout; and test (count (commandline -opc)) -eq 2' -a pause -d 'Hold an update where it is, until it is promoted or aborted'
+complete -c berth -n '__fish_seen_subcommand_from rollout; and __fish_seen_subcommand_from pause' -l file -s f -d 'Compose file; several are merged in order' -rF
+complete -c berth -n '__fish_seen_subcommand_from rollout; and __fish_seen_subcommand_from pause' -l project-name -s p -d 'app, instead of the current folder\'s project' -xa '(begin; berth ls -q; end 2>/dev/null)'
+complete -c berth -n '__fish_seen_subcommand_from rollout; and __fish_seen_subcommand_from pause' -l format -d 'how to print' -xa 'table json'
+complete -c berth -n '__fish_seen_subcommand_from rollout; and __fish_seen_subcommand_from pause' -xa '(begin; berth ls -q; end 2>/dev/null)'
+complete -c berth -n '__fish_seen_subcommand_from rollout; and test (count (commandline -opc)) -eq 2' -a abort -d 'Go back to the revision before the update'
+complete -c berth -n '__fish_seen_subcommand_from rollout; and __fish_seen_subcommand_from abort' -l file -s f -d 'Compose file; several are merged in order' -rF
+complete -c berth -n '__fish_seen_subcommand_from rollout; and __fish_seen_subcommand_from abort' -l project-name -s p -d 'app, instead of the current folder\'s project' -xa '(begin; berth ls -q; end 2>/dev/null)'
+complete -c berth -n '__fish_seen_subcommand_from rollout; and __fish_seen_subcommand_from abort' -l format -d 'how to print' -xa 'table json'
+complete -c berth -n '__fish_seen_subcommand_from rollout; and __fish_seen_subcommand_from abort' -xa '(begin; berth ls -q; end 2>/dev/null)'
 complete -c berth -n '__fish_seen_subcommand_from history' -l file -s f -d 'Compose file; several are merged in order' -rF
 complete -c berth -n '__fish_seen_subcommand_from history' -l project-name -s p -d 'app, instead of the current folder\'s project' -xa '(begin; berth ls -q; end 2>/dev/null)'
 complete -c berth -n '__fish_seen_subcommand_from history' -l format -d 'how to print' -xa 'table json'

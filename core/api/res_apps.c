@@ -178,6 +178,22 @@ static void restart(struct bt_api *api, struct bt_exchange *x) {
   change_free(&c);
 }
 
+static void rollout(struct bt_api *api, struct bt_exchange *x) {
+  static const char *const keys[] = {"action", "service", NULL};
+  struct change c;
+  if (!begin(api, x, keys, &c))
+    return;
+  const json_t *service = json_object_get(c.body, "service");
+  if (!bt_json_str(c.body, "action") || (service && !json_is_null(service) && !json_is_string(service))) {
+    invalid(x, &c, "\"action\" has to be pause, promote or abort; \"service\", where it is given, the name of one");
+    return;
+  }
+  bt_json_set_str(c.args, "action", bt_json_str(c.body, "action"));
+  bt_json_set_str(c.args, "service", json_string_value(service));
+  bt_api_write(api, x, "app.rollout", bt_steal(c.args), c.dry_run, NULL);
+  change_free(&c);
+}
+
 static void run_job(struct bt_api *api, struct bt_exchange *x) {
   static const char *const keys[] = {NULL};
   struct change c;
@@ -234,6 +250,8 @@ static const struct bt_route routes[] = {
      .request = "Scale", .response = "ApplyResult", .handle = scale},
     {.method = "POST", .pattern = "/v1/namespaces/{ns}/apps/{app}/restart", .summary = "Restart services; all without a list",
      .query = dry_run, .request = "Restart", .response = "Any", .handle = restart},
+    {.method = "POST", .pattern = "/v1/namespaces/{ns}/apps/{app}/rollout", .summary = "Hold an update, let it go on, or go back",
+     .query = dry_run, .request = "Rollout", .response = "Any", .handle = rollout},
     {.method = "POST", .pattern = "/v1/namespaces/{ns}/apps/{app}/services/{service}/run", .summary = "Run a job now",
      .query = dry_run, .response = "JobRun", .handle = run_job},
     {.method = "POST", .pattern = "/v1/compose/config", .summary = "Load Compose files and show the canonical model",

@@ -297,6 +297,8 @@ static const struct member requests[] = {
     {"Rollback", "to", "integer?", "Revision; absent: the one before"},
     {"Rollback", "message", "string", "Why"},
     {"Scale", "services", "!{}", "Replicas by service"},
+    {"Rollout", "action", "!string", "pause, promote or abort"},
+    {"Rollout", "service", "string?", "One of the app's; absent: all that are being updated"},
     {"Restart", "services", "any", "Names of services; absent: all"},
     {"ApplyDocument", "bundle", "Bundle", "Files and environment"},
     {"ApplyDocument", "compose", "string", "In place of bundle: the text of one file"},

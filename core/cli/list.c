@@ -10,6 +10,7 @@
 #include "cli/cli.h"
 #include "cli/jobs.h"
 #include "cli/list.h"
+#include "cli/rollout.h"
 #include "cli/target.h"
 
 long long bt_json_time(const json_t *object, const char *key) {
@@ -252,6 +253,7 @@ int bt_verb_ps(struct bt_cli *cli, struct bt_err **err) {
   bt_list_print(cli, columns, "instance", items);
   bt_jobs_print(cli, services, here, bt_clock_wall_ms());
   bt_autoscale_print(cli, services, here, bt_clock_wall_ms());
+  bt_rollouts_print(services, here);
   return 0;
 }
 

@@ -87,6 +87,11 @@ static void add_step(const json_t *step, const char *sign, enum bt_color color, 
   bt_buf_addc(out, '\n');
   if (strcmp(bt_json_str_or(step, "action", ""), "scale") || !reason) /* its reason has both numbers */
     add_changes(changes, fancy, out);
+  if (bt_json_str(step, "way")) {
+    bt_buf_adds(out, "      ");
+    bt_out_clean(out, bt_json_str(step, "way"));
+    bt_buf_addc(out, '\n');
+  }
 }
 
 size_t bt_plan_print(const json_t *plan, bool all, bool fancy, struct bt_buf *out) {

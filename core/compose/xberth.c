@@ -22,7 +22,8 @@ const char *const bt_xberth_keys[] = {
     "maintenance.body", "maintenance.retry_after", "maintenance.allow", "accept_proxy", "client_address", "update", "update_interval",
     "placement", "placement.strategy", "placement.require", "placement.prefer", "prefer.rule", "placement.affinity", "placement.anti_affinity", "affinity.service",
     "affinity.app", "affinity.namespace", "affinity.topology", "affinity.required", "placement.spread", "spread.max_skew", "placement.tolerations", "tolerations.key",
-    "tolerations.value", "placement.priority", "placement.gang", "disruption", "disruption.max_unavailable", "disruption.min_available",
+    "tolerations.value", "placement.priority", "placement.gang", "disruption", "disruption.max_unavailable", "disruption.min_available", "rollout", "rollout.strategy", "rollout.keep", "rollout.steps",
+    "steps.instances", "steps.weight", "steps.pause",
     "autoscale", "autoscale.min", "autoscale.max", "autoscale.interval", "autoscale.tolerance", "autoscale.metrics", "metrics.cpu", "metrics.memory", "metrics.query",
     "metrics.lua", "metrics.name", "metrics.plugin", "metrics.target", "metrics.per", "metrics.activation", "autoscale.up", "autoscale.down", "up.stabilization", "up.limits",
     "limits.percent", "limits.instances", "limits.period", "up.select", "autoscale.schedules", "schedules.start", "schedules.end", "reserve", "reserve.pids",
@@ -239,7 +240,7 @@ static void reserve(struct bt_load *load, struct bt_yaml *n, const struct bt_pla
 }
 
 void bt_compose_check_xberth(struct bt_load *load, struct bt_yaml *xberth, const char *service) {
-  static const char *const keys[] = {"probes", "job", "placement", "disruption", "progress_deadline", "routes", "update", "update_interval", "autoscale", "reserve", NULL},
+  static const char *const keys[] = {"probes", "job", "placement", "disruption", "rollout", "progress_deadline", "routes", "update", "update_interval", "autoscale", "reserve", NULL},
                            *const kinds[] = {"readiness", "liveness", "startup", NULL};
   struct bt_place top = {NULL, "", 0};
   const struct bt_place *of = BT_PLACE_KEY(BT_PLACE_KEY(&top, "services"), service);
@@ -257,6 +258,8 @@ void bt_compose_check_xberth(struct bt_load *load, struct bt_yaml *xberth, const
     bt_xberth_autoscale(load, bt_yaml_get(xberth, "autoscale"), service, BT_PLACE_KEY(here, "autoscale"));
   if (bt_yaml_get(xberth, "reserve"))
     reserve(load, bt_yaml_get(xberth, "reserve"), BT_PLACE_KEY(here, "reserve"));
+  if (bt_yaml_get(xberth, "rollout"))
+    bt_xberth_rollout(load, bt_yaml_get(xberth, "rollout"), BT_PLACE_KEY(here, "rollout"));
   if (bt_yaml_get(xberth, "progress_deadline")) /* without it control takes the health check's times into account */
     bt_xberth_duration(load, xberth, "progress_deadline", 1000000000, "10m0s", here);
   if (bt_yaml_get(xberth, "routes"))

@@ -35,6 +35,9 @@ void bt_xberth_autoscale(struct bt_load *load, struct bt_yaml *autoscale, const 
 /* xberth_placement.c: checks and completes x-berth.placement of a service in place. */
 void bt_xberth_placement(struct bt_load *load, struct bt_yaml *placement, const struct bt_place *place);
 
+/* xberth_rollout.c: checks and completes x-berth.rollout of a service in place. */
+void bt_xberth_rollout(struct bt_load *load, struct bt_yaml *rollout, const struct bt_place *place);
+
 /* xberth_routes.c: checks and completes x-berth.routes of a service in place. */
 void bt_xberth_routes(struct bt_load *load, struct bt_yaml *routes, const struct bt_place *place);
 /* Calls found for every secret that routes of the service name, as the file has it: before they were checked. */

@@ -416,7 +416,8 @@ void ctl_rollback_auto(struct ctl_app *app, const char *why) {
     ctl_set_state(app, CTL_APP_FAILED, "%s", why);
     return;
   }
-  BT_AUTO_FREE char *message = bt_asprintf("back to revision %d, since revision %d failed", from->number, failed->number);
+  BT_AUTO_FREE char *message = ctl_way_aborted(app) ? bt_asprintf("back to revision %d: %s", from->number, why)
+                                                    : bt_asprintf("back to revision %d, since revision %d failed", from->number, failed->number);
   ctl_draft_words(&d, "system", message, from->source, "missing");
   d.rev->rollback_of = from->number;
   d.rev->automatic = true;
@@ -443,6 +444,7 @@ void ctl_hashed(struct ctl_rev *rev) {
   ctl_rev_set_state(rev, CTL_REV_ROLLING, NULL);
   bt_vec_each(&rev->specs, spec) {
     struct ctl_service *service = ctl_service_get(app, (*spec)->service->name);
+    ctl_way_left(service, *spec);
     service->roll = (struct bt_rollout){.state = BT_RO_START};
     service->moved = false;
     bt_str_set(&service->note, NULL);

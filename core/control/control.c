@@ -111,6 +111,7 @@ static void bring_back(struct ctl_inst *inst, int64_t now_ms) {
   struct bt_rollout *roll = &inst->service->roll;
   roll->started_ms = BT_MIN(roll->started_ms, now_ms);
   roll->batch_ms = BT_MIN(roll->batch_ms, now_ms);
+  roll->step_ms = BT_MIN(roll->step_ms, now_ms);
 }
 
 /* After a start: apps whose images were not all resolved ask again; every app is looked at. */

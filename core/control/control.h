@@ -74,9 +74,10 @@ enum bt_input_kind {
  *   An app has 2,000 services and publishes 10,000 ports at the most.
  *   A dry run has a forecast beside the plan: see draft.h.
  *   plan: [{"action": "create"|"update"|"scale"|"remove"|"keep", "kind": "service"|"network"|"volume"|"secret"|"config", "name",
- *           "reason": sentence, "changes": [{"path","from","to"}], "instances": n}]
+ *           "reason": sentence, "changes": [{"path","from","to"}], "instances": n, "way": of an update that is not rolling}]
  * app.rollback  {namespace, app, to: revision or null (the one before), message}  as app.apply
  * app.scale     {namespace, app, services: {name: replicas}}                      as app.apply (a new revision)
+ * app.rollout   {namespace, app, service or absent, action: "pause"|"promote"|"abort"}  of what is being updated   {app, action, services}
  * app.restart   {namespace, app, services: [..] or null}                          {app, services}
  * app.remove    {namespace, app, volumes: bool}                                   {app}; the app goes through "removing"
  * instance.restart {namespace, instance}                                          {instance}

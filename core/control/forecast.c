@@ -34,7 +34,8 @@ static int wanted(struct trial *t, const struct ctl_draft *d, struct ctl_spec *s
     return replicas;
   if (bt_streq(action, "scale"))
     return replicas - kept(service);
-  if (spec->service->update.order != BT_START_FIRST || bt_service_exclusive(spec->service))
+  bool beside = spec->service->update.order == BT_START_FIRST || (spec->service->way.kind == BT_WAY_BLUE_GREEN && !spec->rev->rollback_of);
+  if (!beside || bt_service_exclusive(spec->service))
     lift(t, service);
   return replicas;
 }

@@ -63,6 +63,7 @@ static json_t *roll_json(const struct ctl_service *service) {
   ctl_set_time(o, "started_at", ctl_to_wall(service->app->control, roll->started_ms));
   ctl_set_time(o, "batch_at", ctl_to_wall(service->app->control, roll->batch_ms));
   set_or_null(o, "message", service->note);
+  ctl_way_json(service, o);
   return o;
 }
 

@@ -10,6 +10,20 @@ void ctl_judge_take(struct bt_control *c); /* at the start */
 void ctl_judge_changed(struct bt_control *c, const struct bt_request *request);
 void ctl_judge_forget(struct bt_control *c, const struct ctl_spec *spec); /* that is about to go; NULL: whichever */
 
+/* ---- way.c: blue-green and canary ---- */
+const struct bt_way *ctl_way(const struct ctl_service *service); /* of the rollout that goes on; NULL: rolling */
+/* Tells the routes and the events where the way went on. */
+void ctl_way_noted(struct ctl_service *service, const struct bt_rollout *before);
+void ctl_way_ask(struct bt_control *c, const struct bt_request *request); /* app.rollout */
+/* Another revision comes, with that spec: what stayed after a switch goes, unless it is what comes back. */
+void ctl_way_left(struct ctl_service *service, const struct ctl_spec *next);
+char *ctl_way_words(const struct ctl_service *service, int64_t now_ms); /* NULL: nothing to say; the caller frees. now_ms: control's */
+void ctl_way_json(const struct ctl_service *service, json_t *rollout);  /* stored, and shown */
+void ctl_way_load(struct ctl_service *service, const json_t *rollout);
+bool ctl_way_aborted(const struct ctl_app *app); /* whether somebody said that it goes back */
+/* Whether routes tell this instance from the new ones. */
+bool ctl_way_old(const struct ctl_inst *inst);
+
 /* ---- settings.c: what berthd.yaml says of pools and scheduling ---- */
 void ctl_settings_take(struct bt_control *c, const json_t *settings); /* at the start, when there is nothing yet */
 void ctl_settings_put(struct bt_control *c, const struct bt_request *request);

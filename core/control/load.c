@@ -14,6 +14,7 @@ static void load_rollout(struct ctl_service *service, const json_t *o) {
   service->roll.started_ms = ctl_from_wall(c, ctl_get_time(roll, "started_at"));
   service->roll.batch_ms = ctl_from_wall(c, ctl_get_time(roll, "batch_at"));
   bt_str_set(&service->note, bt_json_str(roll, "message"));
+  ctl_way_load(service, roll);
   service->gen = (int)bt_json_int(o, "generation", 0);
   service->moved = bt_json_bool(o, "moved", false);
   ctl_jobs_load(service, bt_json_obj(o, "job"));

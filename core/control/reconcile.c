@@ -187,7 +187,9 @@ static void note_rollout(struct ctl_service *service, enum bt_rollout_state befo
   app->stepped = true;
   if (now == before)
     return;
-  if (now == BT_RO_PAUSED || now == BT_RO_ROLLBACK) {
+  if (now == BT_RO_ROLLBACK && service->roll.abort) {
+    ctl_event(app->control, "warning", "rollout.aborted", app->ns, app->name, service->name, NULL, "%s: %s", app->name, service->note);
+  } else if (now == BT_RO_PAUSED || now == BT_RO_ROLLBACK) {
     BT_AUTO_FREE char *note = bt_asprintf("%d of %d updated instances failed: %s", service->roll.failed, service->roll.total,
                                           service->note ? service->note : "no reason given");
     bt_str_set(&service->note, note);
@@ -203,7 +205,8 @@ static void note_rollout(struct ctl_service *service, enum bt_rollout_state befo
 
 static bool roll_equal(const struct bt_rollout *a, const struct bt_rollout *b) {
   return a->state == b->state && a->batch_open == b->batch_open && a->total == b->total && a->failed == b->failed &&
-         a->started_ms == b->started_ms && a->batch_ms == b->batch_ms;
+         a->started_ms == b->started_ms && a->batch_ms == b->batch_ms && a->step == b->step && a->step_ms == b->step_ms && a->split == b->split &&
+         a->weight == b->weight && a->held == b->held && a->go == b->go && a->abort == b->abort;
 }
 
 void ctl_roll_noted(struct ctl_service *service, const struct bt_rollout *before) {
@@ -224,6 +227,7 @@ static void step_service(struct ctl_service *service) {
   bt_rollout_step(
       &(struct bt_rollout_in){
           .update = &update,
+          .way = ctl_way(service),
           .order = order_of(service, &update),
           .replicas = ctl_wanted(service),
           .deadline_ms = s->deadline_ms,
@@ -237,6 +241,7 @@ static void step_service(struct ctl_service *service) {
       &service->roll, &out);
   carry_out(service, out.actions.items, out.actions.len);
   ctl_roll_noted(service, &before);
+  ctl_way_noted(service, &before);
   ctl_wake(service->app, out.wake_ms);
   bt_rollout_out_free(&out);
 }

@@ -28,8 +28,9 @@ static enum ctl_lb lb_of(const struct ctl_inst *inst) {
   return inst->ready && !inst->leaving && !inst->restarting ? CTL_LB_READY : CTL_LB_NONE;
 }
 
-static char *pool_id(const struct ctl_service *service, const struct bt_route *route) {
-  return bt_asprintf("%s/%s/%s:%d", service->app->ns, service->app->name, service->name, route->port);
+/* While an update sends its own share of requests to what is new, what is old is a pool by itself. */
+static char *pool_id(const struct ctl_service *service, const struct bt_route *route, bool old) {
+  return bt_asprintf("%s/%s/%s:%d%s", service->app->ns, service->app->name, service->name, route->port, old ? "/old" : "");
 }
 
 /* An instance of another revision listens where that revision says, if it has the route. */
@@ -70,7 +71,7 @@ void ctl_routes_changed(struct ctl_app *app) {
 }
 
 static void add_change(struct bt_control *c, const struct ctl_inst *inst, const struct bt_route *route, enum ctl_lb state) {
-  BT_AUTO_FREE char *pool = pool_id(inst->service, route);
+  BT_AUTO_FREE char *pool = pool_id(inst->service, route, ctl_way_old(inst));
   json_t *o = state == CTL_LB_NONE ? json_object() : endpoint_json(inst, route, state);
   bt_json_set_str(o, "pool", pool);
   bt_json_set_str(o, "endpoint", inst->id);
@@ -213,12 +214,12 @@ static struct bt_map *group_all(const struct bt_control *c) {
   return groups;
 }
 
-static json_t *pool_json(const struct ctl_service *service, const struct bt_route *route, const char *id) {
+static json_t *pool_json(const struct ctl_service *service, const struct bt_route *route, const char *id, bool old) {
   json_t *o = json_object(), *endpoints = json_array();
   bt_json_set_str(o, "id", id);
   bt_vec_each(&service->insts, inst) {
     enum ctl_lb state = lb_of(*inst);
-    if (state == CTL_LB_NONE || !address_of(*inst))
+    if (state == CTL_LB_NONE || !address_of(*inst) || ctl_way_old(*inst) != old)
       continue;
     json_t *e = endpoint_json(*inst, route, state);
     bt_json_set_str(e, "id", (*inst)->id);
@@ -269,6 +270,28 @@ static void add_tls(struct table *t, json_t *o, const struct group *g) {
   json_decref(certificate);
 }
 
+/* Weights are whole numbers: shares of small ones would be lost. */
+static double scale_of(const struct group *g) {
+  enum { most = 1000 };
+  int largest = 0;
+  bool split = false;
+  for (size_t i = 0; i < g->services.len; i++) {
+    split = split || g->services.items[i]->roll.split;
+    largest = BT_MAX(largest, g->routes.items[i]->weight);
+  }
+  return split && largest > 0 ? (double)most / largest : 1;
+}
+
+static void add_target(struct table *t, json_t *targets, const struct group *g, size_t i, bool old, double weight) {
+  BT_AUTO_FREE char *pool = pool_id(g->services.items[i], g->routes.items[i], old);
+  json_t *target = json_object();
+  bt_json_set_str(target, "pool", pool);
+  bt_json_set_int(target, "weight", (long long)(weight + 0.5));
+  json_array_append_new(targets, target);
+  if (!seen(t, "pool", pool))
+    json_array_append_new(t->pools, pool_json(g->services.items[i], g->routes.items[i], pool, old));
+}
+
 static void add_group(struct table *t, const struct group *g) {
   json_t *o = bt_route_lb_json(g->route), *targets = json_array();
   BT_AUTO_FREE char *id = bt_asprintf("%s/%s", g->first->app->ns, g->route->key);
@@ -276,13 +299,11 @@ static void add_group(struct table *t, const struct group *g) {
   if (g->route->secret)
     add_tls(t, o, g);
   for (size_t i = 0; i < g->services.len; i++) {
-    BT_AUTO_FREE char *pool = pool_id(g->services.items[i], g->routes.items[i]);
-    json_t *target = json_object();
-    bt_json_set_str(target, "pool", pool);
-    bt_json_set_int(target, "weight", g->routes.items[i]->weight);
-    json_array_append_new(targets, target);
-    if (!seen(t, "pool", pool))
-      json_array_append_new(t->pools, pool_json(g->services.items[i], g->routes.items[i], pool));
+    const struct bt_rollout *roll = &g->services.items[i]->roll;
+    double weight = g->routes.items[i]->weight * scale_of(g);
+    add_target(t, targets, g, i, false, roll->split ? weight * roll->weight / 100 : weight);
+    if (roll->split)
+      add_target(t, targets, g, i, true, weight * (100 - roll->weight) / 100);
   }
   bt_json_set(o, "targets", targets);
   json_array_append_new(t->routes, o);
@@ -312,6 +333,8 @@ static json_t *service_row(const struct ctl_service *service, const struct bt_ro
   bt_json_set_str(o, "service", service->name);
   bt_json_set_int(o, "port", route->port);
   bt_json_set_int(o, "weight", route->weight);
+  if (service->roll.split)
+    bt_json_set_int(o, "new_weight", service->roll.weight);
   bt_json_set_int(o, "ready", own);
   bt_json_set_int(o, "endpoints", (long long)service->insts.len);
   *ready += own;

@@ -156,6 +156,11 @@ static char *add_instances(struct answer *a, const struct ctl_service *service) 
   return next;
 }
 
+static char *updating_words(const struct ctl_service *service, int well, int wanted) {
+  BT_AUTO_FREE char *way = ctl_way_words(service, service->app->control->now_ms);
+  return bt_asprintf("%s is being updated: %d of %d instances are ready%s%s", service->name, well, wanted, way ? "; " : "", way ? way : "");
+}
+
 static char *service_words(const struct ctl_service *service) {
   int well = 0, wanted = ctl_wanted(service);
   if (service->spec && service->spec->recurs)
@@ -168,7 +173,7 @@ static char *service_words(const struct ctl_service *service) {
   case BT_RO_FAILED:
     return bt_asprintf("%s does not come up: %s", service->name, service->note ? service->note : "an instance failed");
   case BT_RO_UPDATING:
-    return bt_asprintf("%s is being updated: %d of %d instances are ready", service->name, well, wanted);
+    return updating_words(service, well, wanted);
   case BT_RO_FRESH:
     return bt_asprintf("%s is coming up: %d of %d instances are ready", service->name, well, wanted);
   case BT_RO_START:
@@ -226,6 +231,8 @@ static json_t *why_service(struct ctl_service *service, const char *object, int6
   BT_AUTO_FREE char *next = service->roll.state == BT_RO_PAUSED ? go_back(service->app) : bt_steal(hint);
   add_quota(&a, service, &next);
   add_order(&a, service);
+  if (!next && service->roll.state == BT_RO_UPDATING && (ctl_way(service) || service->roll.held))
+    next = bt_asprintf("to go on now: berth rollout promote %s; to go back: berth rollout abort %s", service->app->name, service->app->name);
   add_source(&a, service->app->control, service->app->ns, service->app->name, &next);
   return answer_end(&a, summary, next);
 }

@@ -226,6 +226,27 @@ static int read_autoscale(struct bt_service *s, struct bt_err **err) {
   return 0;
 }
 
+/* What goes back by itself does so unless the file says that it stops there. */
+static int read_way(struct bt_service *s, const json_t *deploy, struct bt_err **err) {
+  const char *action = bt_json_str(bt_json_obj(deploy, "update_config"), "failure_action"), *alone = bt_service_exclusive(s);
+  if (bt_way_parse(s->name, bt_json_obj(bt_json_obj(s->json, "x-berth"), "rollout"), &s->way, err))
+    return -1;
+  if (s->way.kind == BT_WAY_ROLLING)
+    return 0;
+  if (bt_service_is_job(s))
+    return bt_err_set(err, BT_INVALID, "service %s: x-berth.rollout: a job has no rollout", s->name);
+  if (s->way.kind == BT_WAY_BLUE_GREEN && alone)
+    return bt_err_set(err, BT_INVALID, "service %s: x-berth.rollout: blue-green runs old and new side by side, and cannot, since %s", s->name, alone);
+  if (s->update.on_failure == BT_FAIL_CONTINUE)
+    return bt_err_set(err, BT_INVALID, "service %s: deploy.update_config.failure_action is continue, which x-berth.rollout of %s cannot do", s->name,
+                      bt_way_name(s->way.kind));
+  bt_vec_each(&s->way.steps, step) if (step->weight >= 0 && s->routes.len == 0)
+      return bt_err_set(err, BT_INVALID, "service %s: x-berth.rollout.steps: a weight is a share of the requests of x-berth.routes, and it has none", s->name);
+  if (!action)
+    s->update.on_failure = BT_FAIL_ROLLBACK;
+  return 0;
+}
+
 static int read_all(struct bt_service *s, struct bt_err **err) {
   const json_t *deploy = bt_json_obj(s->json, "deploy");
   s->image = bt_strdup(bt_json_str(s->json, "image"));
@@ -258,6 +279,8 @@ static int read_all(struct bt_service *s, struct bt_err **err) {
       bt_routes_parse(s->name, bt_json_arr(bt_json_obj(s->json, "x-berth"), "routes"), &s->routes, err))
     return -1;
   bt_service_infer_depends(s);
+  if (read_way(s, deploy, err))
+    return -1;
   size_t i;
   json_t *item;
   json_array_foreach(bt_json_arr(bt_json_obj(deploy, "placement"), "constraints"), i, item) if (json_is_string(item))
@@ -310,6 +333,7 @@ static void free_lists(struct bt_service *s) {
   bt_devices_free(&s->devices);
   bt_placement_free(&s->placement);
   bt_routes_free(&s->routes);
+  bt_way_free(&s->way);
   bt_autoscale_free(&s->autoscale);
 }
 

@@ -16,6 +16,7 @@
 #include "model/job.h"
 #include "model/placement.h"
 #include "model/route.h"
+#include "model/way.h"
 
 enum { BT_REPLICAS_MOST = 100000 }; /* of a service */
 
@@ -96,6 +97,7 @@ struct bt_service {
   int backoff_limit;  /* attempts of one completion after the first */
   struct bt_job job;  /* when it runs */
   struct bt_update update, rollback;
+  struct bt_way way;  /* x-berth.rollout */
   struct bt_restart restart;
   const char *auto_update;  /* x-berth.update: "digest" or a range of versions, borrowed from json; NULL: none */
   int64_t auto_update_ms;   /* how often to look */

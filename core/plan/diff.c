@@ -120,6 +120,16 @@ static long long replicas(const json_t *service) {
   return bt_json_int(deploy, "replicas", bt_json_int(service, "scale", 1));
 }
 
+/* How it is updated, where that is not in groups; NULL. */
+static char *way_words(const json_t *service) {
+  const json_t *rollout = bt_json_obj(bt_json_obj(service, "x-berth"), "rollout");
+  const char *strategy = bt_json_str(rollout, "strategy");
+  if (bt_streq(strategy, "blue-green"))
+    return bt_asprintf("blue-green: %lld new beside the old, then a switch; the old ones stay for %s", replicas(service), bt_json_str_or(rollout, "keep", "5m0s"));
+  size_t steps = json_array_size(bt_json_arr(rollout, "steps"));
+  return bt_streq(strategy, "canary") ? bt_asprintf("canary of %zu step%s", steps, steps == 1 ? "" : "s") : NULL;
+}
+
 static bool is_scale(const char *path) { return bt_streq(path, "deploy.replicas") || bt_streq(path, "scale"); }
 
 /* What Berth reads again without touching a container. */
@@ -133,7 +143,7 @@ static bool is_light(const char *path) {
   }
   return is_scale(path) || bt_streq(path, "deploy") || (bt_starts(path, "x-") && !bt_starts(path, "x-berth")) ||
          bt_starts(path, "x-berth.update") || bt_starts(path, "x-berth.autoscale") || bt_starts(path, "x-berth.job") || bt_starts(path, "x-berth.placement") ||
-         bt_starts(path, "x-berth.disruption") || bt_starts(path, "x-berth.routes");
+         bt_starts(path, "x-berth.disruption") || bt_starts(path, "x-berth.rollout") || bt_starts(path, "x-berth.routes");
 }
 
 /* Contents that the service mounts and that changed. */
@@ -175,8 +185,12 @@ static json_t *changed_service(const struct bt_diff_in *in, const char *name, js
     return entry("scale", "service", name, reason, changes);
   }
   BT_AUTO_FREE char *words = change_words(changes);
+  BT_AUTO_FREE char *way = way_words(to);
   BT_AUTO_FREE char *reason = light && !in->recreate ? bt_asprintf("%s; no container is replaced", words) : bt_steal(words);
-  return entry("update", "service", name, reason, changes);
+  json_t *e = entry("update", "service", name, reason, changes);
+  if (way && (!light || in->recreate))
+    bt_json_set_str(e, "way", way);
+  return e;
 }
 
 static void plan_services(json_t *plan, const struct bt_diff_in *in) {

@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "plan/backoff.h"
+#include "plan/rollout_int.h"
 #include "plan/scale_in.h"
 
 #define UNCHECKED_MS BT_ROLLOUT_UNCHECKED_MS
@@ -23,41 +24,23 @@ bool bt_rollout_parse(const char *name, enum bt_rollout_state *out) {
   return false;
 }
 
-/* What a slot holds; indexes + 1, 0: none. */
-struct slot {
-  size_t current, old;
-  size_t away; /* makes way for one of those, or for one that is to come */
-  size_t lost; /* was here */
-  bool leaving;
-};
-
-struct pass {
-  const struct bt_rollout_in *in;
-  struct bt_rollout *progress;
-  struct bt_rollout_out *out;
-  struct slot *slots; /* in->replicas of them */
-  int *slot_of;       /* of each instance; 0: it is to go. NULL: as they say */
-  int64_t last_ready_ms;
-  int struck; /* slots whose instance counts as failed, of now or before */
-};
-
-static void act(struct pass *p, enum bt_roll_kind kind, int slot, size_t index, const char *reason) {
+void ro_act(struct ro_pass *p, enum bt_roll_kind kind, int slot, size_t index, const char *reason) {
   bt_vec_push(&p->out->actions, ((struct bt_roll_action){kind, slot, index, reason}));
 }
 
-static void wake(struct pass *p, int64_t at_ms) { p->out->wake_ms = BT_MIN(p->out->wake_ms, at_ms); }
+void ro_wake(struct ro_pass *p, int64_t at_ms) { p->out->wake_ms = BT_MIN(p->out->wake_ms, at_ms); }
 
-static bool in_rollout(const struct pass *p) {
+static bool in_rollout(const struct ro_pass *p) {
   return p->progress->state == BT_RO_UPDATING || p->progress->state == BT_RO_FRESH || p->progress->state == BT_RO_FAILED;
 }
 
 /* Why an instance counts as failed now, or NULL. What an update found in place, of the wanted spec already, is judged as a first instance is:
  * nobody touches it, but the update waits for it. */
-static const char *strike_reason(struct pass *p, const struct bt_rollout_inst *i) {
+static const char *strike_reason(struct ro_pass *p, const struct bt_rollout_inst *i) {
   bool fresh = p->progress->state != BT_RO_UPDATING || i->begun_ms < p->progress->started_ms;
   if (i->done || !in_rollout(p))
     return NULL;
-  if (!fresh && i->ready_ms && p->in->now_ms > i->ready_ms + p->in->update->monitor_ms)
+  if (!fresh && i->ready_ms && !ro_has_way(p) && p->in->now_ms > i->ready_ms + p->in->update->monitor_ms)
     return NULL;
   if (i->final)
     return "its restart policy lets it be";
@@ -70,52 +53,55 @@ static const char *strike_reason(struct pass *p, const struct bt_rollout_inst *i
   if (i->assigned_ms && !i->ready) {
     if (p->in->now_ms >= i->assigned_ms + p->in->deadline_ms)
       return "it was not ready in time";
-    wake(p, i->assigned_ms + p->in->deadline_ms);
+    ro_wake(p, i->assigned_ms + p->in->deadline_ms);
   }
   return NULL;
 }
 
 /* Ready, and in an update for long enough to mean it. */
-static bool stands(struct pass *p, const struct bt_rollout_inst *i) {
+static bool stands(struct ro_pass *p, const struct bt_rollout_inst *i) {
   if (!i->ready || p->in->checked || p->progress->state != BT_RO_UPDATING || i->begun_ms < p->progress->started_ms)
     return i->ready;
   int64_t at = i->ready_ms + BT_MIN(p->in->update->monitor_ms, UNCHECKED_MS);
   if (p->in->now_ms < at)
-    wake(p, at);
+    ro_wake(p, at);
   return p->in->now_ms >= at;
 }
 
-static bool settled(struct pass *p, const struct bt_rollout_inst *i) { return stands(p, i) || i->done || i->struck; }
+static bool settled(struct ro_pass *p, const struct bt_rollout_inst *i) { return stands(p, i) || i->done || i->struck; }
 
-/* Of two in one slot: one that has a place before one that waits for one, one that serves before one that does not, else the first. */
+/* Of two in one slot: one that has a place before one that waits for one, one that is only to be restarted before one of another spec, one that
+ * serves before one that does not, else the first. */
 static bool better(const struct bt_rollout_inst *a, const struct bt_rollout_inst *b) {
   if ((a->assigned_ms > 0) != (b->assigned_ms > 0))
     return a->assigned_ms > 0;
+  if (a->restartable != b->restartable)
+    return a->restartable;
   return a->ready && !b->ready;
 }
 
-static void take_seat(struct pass *p, size_t *seat, size_t index) {
+static void take_seat(struct ro_pass *p, size_t *seat, size_t index) {
   size_t out = index;
   if (*seat && better(&p->in->insts[index], &p->in->insts[*seat - 1]))
     out = *seat - 1;
   if (*seat)
-    act(p, BT_ROLL_RELEASE, p->in->insts[out].slot, out, "its slot is taken");
+    ro_act(p, BT_ROLL_RELEASE, p->in->insts[out].slot, out, "its slot is taken");
   if (!*seat || out != index)
     *seat = index + 1;
 }
 
 /* Puts one instance into its slot, or lets it go where it has no place. */
-static void place(struct pass *p, size_t index) {
+static void place(struct ro_pass *p, size_t index) {
   const struct bt_rollout_inst *i = &p->in->insts[index];
   int number = p->slot_of ? p->slot_of[index] : i->slot;
   if (number < 1 || number > p->in->replicas) {
     if (!i->leaving)
-      act(p, BT_ROLL_RELEASE, i->slot, index, "the service was scaled down");
+      ro_act(p, BT_ROLL_RELEASE, i->slot, index, "the service was scaled down");
     return;
   }
   if (number != i->slot)
-    act(p, BT_ROLL_SLOT, number, index, "it takes over a slot that came free");
-  struct slot *s = &p->slots[number - 1];
+    ro_act(p, BT_ROLL_SLOT, number, index, "it takes over a slot that came free");
+  struct ro_slot *s = &p->slots[number - 1];
   if (i->lost && i->leaving)
     return;
   if (i->leaving) {
@@ -127,7 +113,7 @@ static void place(struct pass *p, size_t index) {
     return;
   }
   if (!i->current && !i->assigned_ms) {
-    act(p, BT_ROLL_RELEASE, i->slot, index, "it was never started, and its spec is old");
+    ro_act(p, BT_ROLL_RELEASE, i->slot, index, "it was never started, and its spec is old");
     return;
   }
   take_seat(p, i->current ? &s->current : &s->old, index);
@@ -139,9 +125,9 @@ static int compare_surplus(const void *a, const void *b) {
 }
 
 /* What makes way is its slot's own instance until there is another. */
-static void seat_alone(struct pass *p) {
+static void seat_alone(struct ro_pass *p) {
   for (int n = 0; n < p->in->replicas; n++) {
-    struct slot *s = &p->slots[n];
+    struct ro_slot *s = &p->slots[n];
     if (!s->away || s->current || s->old)
       continue;
     *(p->in->insts[s->away - 1].current ? &s->current : &s->old) = s->away;
@@ -150,7 +136,7 @@ static void seat_alone(struct pass *p) {
 }
 
 /* Who stays is chosen where there are too many. */
-static void choose(struct pass *p) {
+static void choose(struct ro_pass *p) {
   bool surplus = false;
   for (size_t n = 0; n < p->in->ninsts; n++)
     surplus = surplus || (!p->in->insts[n].leaving && p->in->insts[n].slot > p->in->replicas);
@@ -160,7 +146,7 @@ static void choose(struct pass *p) {
   bt_scale_in(p->in->insts, p->in->ninsts, p->in->replicas, p->slot_of);
 }
 
-static void survey(struct pass *p) {
+static void survey(struct ro_pass *p) {
   choose(p);
   for (size_t n = 0; n < p->in->ninsts; n++)
     place(p, n);
@@ -170,23 +156,25 @@ static void survey(struct pass *p) {
 }
 
 /* The successor stands: the old one may go. Under "continue" it goes even where the successor failed. */
-static void retire_old(struct pass *p, const struct slot *s, const struct bt_rollout_inst *current, bool struck) {
+static void retire_old(struct ro_pass *p, const struct ro_slot *s, const struct bt_rollout_inst *current, bool struck) {
   bool go_on = struck && p->in->update->on_failure == BT_FAIL_CONTINUE;
   if (stands(p, current) || current->done || go_on)
-    act(p, BT_ROLL_RELEASE, current->slot, s->old - 1, "its successor is ready");
+    ro_act(p, BT_ROLL_RELEASE, current->slot, s->old - 1, "its successor is ready");
   else if (!struck)
     p->out->waiting++;
 }
 
-static void look_at_current(struct pass *p, const struct slot *s) {
+static void look_at_current(struct ro_pass *p, const struct ro_slot *s) {
   const struct bt_rollout_inst *i = &p->in->insts[s->current - 1];
   const char *why = i->struck ? NULL : strike_reason(p, i);
   if (why) {
-    act(p, BT_ROLL_STRIKE, i->slot, s->current - 1, why);
+    ro_act(p, BT_ROLL_STRIKE, i->slot, s->current - 1, why);
     p->progress->failed++;
   }
   p->struck += i->struck || why;
-  if (s->old)
+  p->renewed++;
+  p->paired += s->old != 0;
+  if (s->old && !ro_keeps_old(p))
     retire_old(p, s, i, i->struck || why);
   else if (!settled(p, i) && !why)
     p->out->waiting++;
@@ -195,29 +183,29 @@ static void look_at_current(struct pass *p, const struct slot *s) {
 }
 
 /* Whether it serves, and did so for long enough that what it takes over from may go. */
-static bool takes_over(struct pass *p, size_t seat) {
+static bool takes_over(struct ro_pass *p, size_t seat) {
   const struct bt_rollout_inst *i = seat ? &p->in->insts[seat - 1] : NULL;
   if (!i || !i->ready)
     return i && i->done;
   int64_t at = i->ready_ms + (p->in->checked ? 0 : UNCHECKED_MS);
   if (p->in->now_ms < at)
-    wake(p, at);
+    ro_wake(p, at);
   return p->in->now_ms >= at;
 }
 
-static bool has_place(const struct pass *p, size_t seat) { return seat && p->in->insts[seat - 1].assigned_ms; }
+static bool has_place(const struct ro_pass *p, size_t seat) { return seat && p->in->insts[seat - 1].assigned_ms; }
 
 /* Who makes way goes when a successor stands; who is lost as soon as one has a place: a slot is never two instances' that may both run. */
-static void make_way(struct pass *p, int number) {
-  const struct slot *s = &p->slots[number - 1];
+static void make_way(struct ro_pass *p, int number) {
+  const struct ro_slot *s = &p->slots[number - 1];
   if (s->away && (takes_over(p, s->current) || takes_over(p, s->old)))
-    act(p, BT_ROLL_RELEASE, number, s->away - 1, "its replacement is ready");
+    ro_act(p, BT_ROLL_RELEASE, number, s->away - 1, "its replacement is ready");
   if (s->lost && (has_place(p, s->current) || has_place(p, s->old)))
-    act(p, BT_ROLL_RELEASE, number, s->lost - 1, "its node was lost, and it is replaced");
+    ro_act(p, BT_ROLL_RELEASE, number, s->lost - 1, "its node was lost, and it is replaced");
 }
 
-static void look_at_slot(struct pass *p, int number) {
-  const struct slot *s = &p->slots[number - 1];
+static void look_at_slot(struct ro_pass *p, int number) {
+  const struct ro_slot *s = &p->slots[number - 1];
   make_way(p, number);
   if (s->current) {
     look_at_current(p, s);
@@ -226,26 +214,26 @@ static void look_at_slot(struct pass *p, int number) {
   } else {
     p->out->waiting++;
     if (!s->leaving || p->in->order == BT_START_FIRST)
-      act(p, BT_ROLL_CREATE, number, 0, "its slot is empty");
+      ro_act(p, BT_ROLL_CREATE, number, 0, "its slot is empty");
   }
 }
 
-static void replace(struct pass *p, int number) {
-  const struct slot *s = &p->slots[number - 1];
+static void replace(struct ro_pass *p, int number) {
+  const struct ro_slot *s = &p->slots[number - 1];
   if (p->in->insts[s->old - 1].restartable)
-    act(p, BT_ROLL_RESTART, number, s->old - 1, "a restart was asked for");
+    ro_act(p, BT_ROLL_RESTART, number, s->old - 1, "a restart was asked for");
   else if (p->in->order == BT_START_FIRST)
-    act(p, BT_ROLL_CREATE, number, 0, "an update, start-first");
+    ro_act(p, BT_ROLL_CREATE, number, 0, "an update, start-first");
   else
-    act(p, BT_ROLL_RELEASE, number, s->old - 1, "an update, stop-first");
+    ro_act(p, BT_ROLL_RELEASE, number, s->old - 1, "an update, stop-first");
 }
 
 /* Takes old instances that do not work before those that do: replacing them costs nothing. */
-static void begin_batch(struct pass *p) {
-  int left = p->in->update->parallelism > 0 ? p->in->update->parallelism : p->in->replicas;
+static void begin_batch(struct ro_pass *p, int most) {
+  int left = BT_MIN(most, p->in->update->parallelism > 0 ? p->in->update->parallelism : p->in->replicas);
   for (int broken = 1; broken >= 0; broken--)
     for (int n = 1; n <= p->in->replicas && left > 0; n++) {
-      const struct slot *s = &p->slots[n - 1];
+      const struct ro_slot *s = &p->slots[n - 1];
       if (s->current || !s->old || p->in->insts[s->old - 1].ready == (broken == 1))
         continue;
       replace(p, n);
@@ -256,45 +244,57 @@ static void begin_batch(struct pass *p) {
 }
 
 /* Whether the failures so far stop the update. */
-static bool over_ratio(struct pass *p) {
+static bool over_ratio(struct ro_pass *p) {
   const struct bt_rollout *r = p->progress;
   if (p->in->update->on_failure == BT_FAIL_CONTINUE || r->failed == 0)
     return false;
   return (double)r->failed / (r->total > 0 ? r->total : 1) > p->in->update->max_failure_ratio;
 }
 
-static void finish(struct pass *p) {
+void ro_finish(struct ro_pass *p) {
   int64_t end_ms = p->last_ready_ms + p->in->update->monitor_ms;
   if (p->last_ready_ms && p->in->now_ms < end_ms)
-    wake(p, end_ms);
+    ro_wake(p, end_ms);
   else
     p->progress->state = BT_RO_DONE;
 }
 
-static void step_update(struct pass *p) {
+void ro_next_batch(struct ro_pass *p, int most) {
   struct bt_rollout *r = p->progress;
-  if (over_ratio(p)) {
-    r->state = p->in->update->on_failure == BT_FAIL_ROLLBACK ? BT_RO_ROLLBACK : BT_RO_PAUSED;
-    return;
-  }
-  if (p->out->waiting > 0)
-    return;
   if (r->batch_open) {
     r->batch_open = false;
     r->batch_ms = p->in->now_ms;
   }
-  if (p->out->outdated == 0) {
-    finish(p);
-  } else if (r->batch_ms && p->in->now_ms < r->batch_ms + p->in->update->delay_ms) {
-    wake(p, r->batch_ms + p->in->update->delay_ms);
-  } else if (p->in->gate_open) {
-    begin_batch(p);
+  if (p->out->outdated == 0 || r->held)
+    return;
+  if (r->batch_ms && p->in->now_ms < r->batch_ms + p->in->update->delay_ms)
+    ro_wake(p, r->batch_ms + p->in->update->delay_ms);
+  else if (p->in->gate_open)
+    begin_batch(p, most);
+}
+
+static void step_update(struct ro_pass *p) {
+  struct bt_rollout *r = p->progress;
+  if (r->abort || over_ratio(p)) {
+    r->state = r->abort || p->in->update->on_failure == BT_FAIL_ROLLBACK ? BT_RO_ROLLBACK : BT_RO_PAUSED;
+    ro_go_back(p);
+    return;
   }
+  if (ro_has_way(p)) {
+    ro_step_way(p);
+    return;
+  }
+  r->split = r->go = false;
+  if (p->out->waiting > 0)
+    return;
+  ro_next_batch(p, p->in->replicas);
+  if (p->out->outdated == 0)
+    ro_finish(p);
 }
 
 /* Whether an instance is well: with a check at once, without one when it has held out long enough not to be one that ends as soon
  * as it starts, and after a failure when the failure is forgiven. */
-static bool well(struct pass *p, const struct bt_rollout_inst *i) {
+static bool well(struct ro_pass *p, const struct bt_rollout_inst *i) {
   if (i->done)
     return true;
   int64_t hold_ms = i->struck || i->failures > 0 ? BT_MAX(p->in->update->monitor_ms, BT_BACKOFF_WELL_MS)
@@ -302,11 +302,11 @@ static bool well(struct pass *p, const struct bt_rollout_inst *i) {
                                                  : FRESH_UNCHECKED_MS;
   int64_t at = i->ready_ms + hold_ms;
   if (i->ready && p->in->now_ms < at)
-    wake(p, at);
+    ro_wake(p, at);
   return i->ready && p->in->now_ms >= at;
 }
 
-static bool all_well(struct pass *p) {
+static bool all_well(struct ro_pass *p) {
   if (p->out->waiting > 0 || p->out->outdated > 0)
     return false;
   for (int n = 0; n < p->in->replicas; n++) {
@@ -317,15 +317,15 @@ static bool all_well(struct pass *p) {
   return true;
 }
 
-static void enter(struct pass *p, enum bt_rollout_state state) {
-  *p->progress = (struct bt_rollout){.state = state, .total = p->out->outdated, .started_ms = p->in->now_ms};
+static void enter(struct ro_pass *p, enum bt_rollout_state state) {
+  *p->progress = (struct bt_rollout){.state = state, .total = p->out->outdated + (ro_keeps_old(p) ? p->paired : 0), .started_ms = p->in->now_ms};
 }
 
 /* What a state that is not "updating" turns into, given what was seen. */
-static void step_other(struct pass *p) {
+static void step_other(struct ro_pass *p) {
   struct bt_rollout *r = p->progress;
   if (r->state == BT_RO_START)
-    enter(p, p->out->outdated > 0 ? BT_RO_UPDATING : BT_RO_FRESH);
+    enter(p, p->out->outdated > 0 || (p->paired > 0 && ro_keeps_old(p)) ? BT_RO_UPDATING : BT_RO_FRESH);
   else if (r->state != BT_RO_PAUSED && r->state != BT_RO_ROLLBACK && p->out->outdated > 0 && p->out->waiting == 0)
     enter(p, BT_RO_UPDATING); /* a restart was asked for, or a partner was replaced */
   if (r->state == BT_RO_FRESH && p->struck > 0)
@@ -336,7 +336,8 @@ static void step_other(struct pass *p) {
 
 void bt_rollout_step(const struct bt_rollout_in *in, struct bt_rollout *progress, struct bt_rollout_out *out) {
   *out = (struct bt_rollout_out){.wake_ms = INT64_MAX};
-  struct pass p = {.in = in, .progress = progress, .out = out, .slots = bt_newn(struct slot, (size_t)in->replicas + 1)};
+  struct ro_pass p = {.in = in, .progress = progress, .out = out, .slots = bt_newn(struct ro_slot, (size_t)in->replicas + 1)};
+  p.restarts = ro_only_restarts(&p);
   survey(&p);
   for (int n = 1; n <= in->replicas; n++)
     look_at_slot(&p, n);

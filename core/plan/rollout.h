@@ -7,7 +7,12 @@
  * slots are filled and surplus ones emptied at once; old ones are replaced in batches after update_config:
  * a batch begins when the one before is settled (ready, or counted as failed) and the delay is over; the last one is watched
  * for "monitor". Of a service without any check "ready" only means that it runs, so it must run for two seconds (or "monitor",
- * where that is shorter) before it counts as settled. A batch begins only while the gate (dependencies) is open, so that nothing old goes before its successor may start. */
+ * where that is shorter) before it counts as settled. A batch begins only while the gate (dependencies) is open, so that nothing old goes before its successor may start.
+ *
+ * A service may have another way (model/way.h). Blue-green: all new ones are made beside the old; when all stand, routes are switched; the old ones stay
+ * for "keep", so that going back is a switch again. Canary: the batches stop where a step has its instances; it goes on when the step's pause is over, or
+ * somebody promotes it. Either is watched until it is through, and goes back at the first failure too many. What routes are to send to new and to old
+ * instances is in the progress: split and weight. */
 #ifndef BT_PLAN_ROLLOUT_H
 #define BT_PLAN_ROLLOUT_H
 
@@ -18,6 +23,7 @@
 #include "base/vec.h"
 #include "model/service.h"
 #include "model/status.h"
+#include "model/way.h"
 
 /* An instance that nobody checks has to run so long until it is taken for one that stands, where it replaces another. */
 #define BT_ROLLOUT_UNCHECKED_MS 2000
@@ -38,7 +44,18 @@ struct bt_rollout {
   int total, failed;  /* slots to replace when the update began; instances that failed in it */
   int64_t started_ms;
   int64_t batch_ms;   /* when the last batch settled */
+  /* of other ways than rolling */
+  int step;           /* canary: the step it is at; blue-green: 1 from the switch on */
+  int64_t step_ms;    /* when that stood; 0: not yet */
+  bool split;         /* routes tell new instances from old: */
+  int weight;         /* the new ones get so many of 100 requests */
+  /* what somebody asked for */
+  bool held;          /* nothing further is begun, and no step is taken */
+  bool go;            /* the step that it is at is over */
+  bool abort;         /* it goes back */
 };
+
+enum bt_rollout_wish { BT_WISH_PAUSE, BT_WISH_PROMOTE, BT_WISH_ABORT };
 
 /* One instance as the rollout sees it. */
 struct bt_rollout_inst {
@@ -72,6 +89,7 @@ struct bt_roll_action {
 
 struct bt_rollout_in {
   const struct bt_update *update;
+  const struct bt_way *way; /* NULL: rolling */
   enum bt_order order;  /* in force: stop-first where the service cannot run twice in a slot */
   int replicas;
   int64_t deadline_ms;
@@ -93,6 +111,11 @@ struct bt_rollout_out {
 /* Takes the next step. progress is read and advanced; out is filled (bt_rollout_out_free). */
 void bt_rollout_step(const struct bt_rollout_in *in, struct bt_rollout *progress, struct bt_rollout_out *out);
 void bt_rollout_out_free(struct bt_rollout_out *out);
+/* Somebody's wish about an update that goes on: heard at the next step. */
+void bt_rollout_wish(struct bt_rollout *progress, enum bt_rollout_wish wish);
+/* Where an update is in its way, in words ("canary step 2 of 3: 4 of 10 instances are new, …"); the caller frees. NULL: there is nothing to say. fresh:
+ * instances that are new. */
+char *bt_rollout_words(const struct bt_way *way, const struct bt_rollout *progress, int replicas, int fresh, int64_t now_ms);
 const char *bt_rollout_name(enum bt_rollout_state state);
 bool bt_rollout_parse(const char *name, enum bt_rollout_state *out);
 

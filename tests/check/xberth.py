@@ -137,6 +137,15 @@ cases += [placement(spread=[e]) for e in ({}, {"topology": "node"}, {"topology":
                                           {"topology": "node.pool", "max_skew": 2, "required": "off"}, {"topology": "node.pool", "max_skew": 2, "required": True}, {"topology": "node.pool", "required": False}, {"over": "x"})]
 cases += [placement(tolerations=[e]) for e in ({}, {"key": "a/b.c-d_E"}, {"key": "*"}, {"key": "*", "value": "x"}, {"key": "a b"}, {"key": ""}, {"key": "a" * 129}, {"key": 5}, {"key": "a", "value": 5}, {"key": "a", "value": True},
                                                {"key": "a", "value": ""}, {"key": "a", "value": None}, {"key": "a", "value": "x\ny"}, {"key": "a", "value": "x" * 129}, {"key": "a", "value": []}, {"key": "a", "effect": "x"})]
+cases += [{"rollout": r} for r in ({}, [], None, "x", {"strategy": "rolling"}, {"strategy": "blue-green"}, {"strategy": "Canary"}, {"strategy": "canary"}, {"strategy": "canary", "steps": []}, {"steps": []}, {"keep": "5m"}, {"colour": 1},
+          {"strategy": "canary", "steps": [{"instances": 1, "pause": "5m"}], "keep": "5m"}, {"strategy": "blue-green", "steps": [{"instances": 1, "pause": "5m"}]})]
+cases += [{"rollout": {"strategy": "blue-green", "keep": d}} for d in ("0s", "24h", "x", "", [], None)]
+cases += [{"rollout": {"strategy": "canary", "steps": s}} for s in ({}, "x", [5], [None], [{}], [{"pause": "5m"}], [{"instances": 1}], [{"instances": 1, "pause": "5m"}] * 20, [{"instances": 1, "pause": "5m"}] * 21,
+          [{"instances": 1, "pause": "5m", "colour": 1}])]
+cases += [{"rollout": {"strategy": "canary", "steps": [{"pause": "promote", "instances": n}]}} for n in (0, 100000, 100001, -1, "3", "10%", "101%", "x", 1.5, [], None)]
+cases += [{"rollout": {"strategy": "canary", "steps": [{"instances": 2, "pause": p}]}} for p in ("5m", "promote", "Promote", "x", "", [], None, {})]
+
+
 def scale(**more):
     return {"autoscale": {"max": 9, "metrics": [{"lua": "return 1"}], **more}}
 
