@@ -321,6 +321,48 @@ static void test_equals(void) {
   kit_end(&k);
 }
 
+/* A promise is worth less than a higher priority; and where somebody leaves anyway, nobody else has to. */
+static void test_promises(void) {
+  struct kit k = nodes(1, 2);
+  app(&k, "low", 2, "1", "");
+  settle(&k);
+  app(&k, "high", 1, "1", PRIORITY("5"));
+  app(&k, "top", 1, "1", PRIORITY("9"));
+  is_int(leaving(&k, "low"), 1, "one may leave");
+  all_leave(&k);
+  is_int(placed(&k, "top"), 1, "its place is for the highest");
+  is_int(placed(&k, "high"), 0, "though it was promised before");
+  kit_end(&k);
+  k = nodes(1, 2);
+  app(&k, "low", 2, "1", "");
+  settle(&k);
+  app(&k, "low", 1, "1", "");
+  is_int(leaving(&k, "low"), 1, "one leaves anyway");
+  app(&k, "high", 1, "1", PRIORITY("5"));
+  is_int(leaving(&k, "low"), 1, "so nobody has to for who is higher");
+  ok(!event(&k, "instance.preempted"), "nobody is told to");
+  says(&k, "high", "as soon as those of lower priority have left that are leaving");
+  settle(&k);
+  is_int(placed(&k, "high"), 1, "it has that place");
+  kit_end(&k);
+}
+
+/* What a job begins when a part of it ends is new in the queue. */
+static void test_turns(void) {
+  struct kit k = nodes(1, 1);
+  app_in(&k, "default", "job", 3, "1", JOB, "'job':{'completions':3,'max_concurrent':1}");
+  all_run(&k);
+  kit_tick(&k, 1000);
+  app(&k, "waits", 1, "1", "");
+  BT_AUTO_JSON l = list(&k, NULL, "job");
+  BT_AUTO_FREE char *first = bt_strdup(bt_json_str(json_array_get(l, 0), "instance"));
+  is_int(json_array_size(l), 1, "one completion at a time");
+  kit_report(&k, first, "exited", false, 0);
+  kit_tick(&k, 1);
+  is_int(placed(&k, "waits"), 1, "who has waited is before the next completion");
+  kit_end(&k);
+}
+
 static void test_budget(void) {
   struct kit k = nodes(1, 3);
   app(&k, "low", 3, "1", "");
@@ -672,6 +714,8 @@ int main(void) {
   test_preempt();
   test_why();
   test_equals();
+  test_promises();
+  test_turns();
   test_budget();
   test_namespaces();
   test_jobs();
