@@ -242,8 +242,7 @@ static void save_instances(struct bt_control *c) {
     struct ctl_inst *inst = *i;
     inst->unsaved = false;
     inst->changed = inst->service->changed = c->revision + 1;
-    BT_AUTO_FREE char *key = bt_asprintf("%s/%s", inst->service->app->ns, inst->id);
-    bt_batch_put(&c->fx->batch, "instance", key, ctl_inst_stored(inst));
+    bt_batch_put_steal(&c->fx->batch, "instance", ctl_inst_key(inst), ctl_inst_stored(inst));
     ctl_routes_inst(inst, false);
   }
   c->unsaved_insts.len = 0;

@@ -12,6 +12,16 @@ struct ctl_seen *ctl_see(struct ctl_inst *inst) {
   return inst->seen;
 }
 
+char *ctl_inst_key(const struct ctl_inst *inst) {
+  const char *ns = inst->service->app->ns;
+  size_t len = strlen(ns), n = strlen(inst->id) + 1;
+  char *key = bt_calloc(1, len + 1 + n);
+  memcpy(key, ns, len);
+  key[len] = '/';
+  memcpy(key + len + 1, inst->id, n);
+  return key;
+}
+
 /* ---- the index ---- */
 
 #define FIRST_ROOM 64

@@ -54,6 +54,8 @@ extern const struct ctl_seen ctl_nothing_seen;
 static inline const struct ctl_seen *ctl_seen(const struct ctl_inst *inst) { return inst->seen ? inst->seen : &ctl_nothing_seen; }
 struct ctl_seen *ctl_see(struct ctl_inst *inst); /* makes it where absent */
 
+char *ctl_inst_key(const struct ctl_inst *inst); /* "ns/id", as it is stored; the caller frees */
+
 /* ---- the index by id: 16 to 24 bytes per instance ---- */
 
 struct ctl_index {

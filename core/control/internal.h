@@ -163,6 +163,7 @@ void ctl_dirty(struct ctl_app *app); /* the app's controller looks at it at the 
 void ctl_put(struct bt_control *c, const char *kind, const char *key, json_t *value_steal);
 void ctl_del(struct bt_control *c, const char *kind, const char *key);
 void ctl_send(struct bt_control *c, const char *node, json_t *message_steal);
+void ctl_send_to(struct bt_control *c, const struct ctl_node *to, json_t *message_steal); /* NULL: nobody */
 void ctl_broadcast(struct bt_control *c, json_t *message_steal); /* to every connected node */
 void ctl_set_state(struct ctl_app *app, enum ctl_app_state state, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 void ctl_wake(struct ctl_app *app, int64_t at_ms);

@@ -220,6 +220,13 @@ static void send_again(struct bt_control *c, const struct ctl_node *node) {
 
 void ctl_node_save(struct bt_control *c, const struct ctl_node *node) { ctl_put(c, "node", node->name, ctl_node_json(c, node)); }
 
+/* At the apps that something new of the nodes may matter to. */
+static void look_again(struct bt_control *c) {
+  for (struct bt_map_iter it = bt_map_iter(c->apps); bt_map_next(&it);)
+    if (((struct ctl_app *)it.value)->wants_nodes)
+      ctl_dirty(it.value);
+}
+
 static void hello(struct bt_control *c, const char *name, const json_t *m) {
   struct ctl_node *node = ctl_node_get(c, name);
   bool was = node->connected;
@@ -245,8 +252,7 @@ static void hello(struct bt_control *c, const char *name, const json_t *m) {
   send_again(c, node);
   if (!was)
     ctl_lost_look(c);
-  for (struct bt_map_iter it = bt_map_iter(c->apps); bt_map_next(&it);)
-    ctl_dirty(it.value);
+  look_again(c);
 }
 
 static void node_status(struct bt_control *c, const char *name, const json_t *m) {
@@ -261,8 +267,7 @@ static void node_status(struct bt_control *c, const char *name, const json_t *m)
   ctl_node_save(c, node);
   ctl_event(c, ready ? "info" : "error", ready ? "node.ready" : "node.unavailable", NULL, NULL, name, NULL, "node %s is %s%s%s", name,
             ready ? "ready" : "unavailable", text ? ": " : "", text ? text : "");
-  for (struct bt_map_iter it = bt_map_iter(c->apps); bt_map_next(&it);)
-    ctl_dirty(it.value);
+  look_again(c);
 }
 
 void ctl_node_cordon(struct bt_control *c, const struct bt_request *request) {
@@ -282,8 +287,8 @@ void ctl_node_cordon(struct bt_control *c, const struct bt_request *request) {
     ctl_node_save(c, node);
     ctl_event(c, "info", on ? "node.cordoned" : "node.uncordoned", NULL, NULL, name, NULL, "%s %s", request->actor,
               on ? "cordons the node: it takes no new instances, and runs on" : "lets the node take instances again");
-    for (struct bt_map_iter it = bt_map_iter(c->apps); !on && bt_map_next(&it);)
-      ctl_dirty(it.value);
+    if (!on)
+      look_again(c);
   }
   json_t *result = json_object();
   bt_json_set_str(result, "node", name);

@@ -99,7 +99,7 @@ void ctl_assign(struct ctl_inst *inst, struct ctl_node *node) {
   json_t *m = json_object();
   bt_json_set_str(m, "type", "assign");
   bt_json_set(m, "instance", ctl_assignment(inst));
-  ctl_send(c, node->name, m);
+  ctl_send_to(c, node, m);
 }
 
 static bool any_ready(const struct bt_control *c) {
@@ -141,6 +141,7 @@ void ctl_place_pending(struct ctl_service *service) {
     struct ctl_inst *inst = service->insts.items[i];
     if (inst->node || inst->leaving)
       continue;
+    service->app->wants_nodes = true;
     if (open < 0)
       open = ctl_gate_open(service, false, why, sizeof why);
     if (!open) {

@@ -459,6 +459,7 @@ static void reconcile_service(struct ctl_service *service) {
 void ctl_reconcile(struct ctl_app *app) {
   app->looked_ms = app->control->now_ms;
   app->wake_ms = INT64_MAX;
+  app->wants_nodes = false;
   ctl_drains_check(app);
   if (app->state == CTL_APP_REMOVING) {
     reconcile_removing(app);
@@ -472,6 +473,7 @@ void ctl_reconcile(struct ctl_app *app) {
     if (!ctl_has_room(app)) /* those that are through cost little when it is their turn again */
       return;
     reconcile_service(ctl_service_get(app, (*spec)->service->name));
+    app->wants_nodes = app->wants_nodes || (*spec)->service->mode == BT_MODE_GLOBAL;
   }
   if (app->stepped)
     ctl_touch_app(app);

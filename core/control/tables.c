@@ -218,7 +218,7 @@ void ctl_inst_delete(struct ctl_inst *inst) {
   drop_from(&service->insts, inst);
   service->changed = c->revision + 1;
   inst->spec->rev->uses--;
-  BT_AUTO_FREE char *key = bt_asprintf("%s/%s", service->app->ns, inst->id);
+  BT_AUTO_FREE char *key = ctl_inst_key(inst);
   ctl_grant_forget(c, inst->id);
   ctl_del(c, "instance", key);
   ctl_index_drop(&c->instances, inst);
@@ -292,18 +292,21 @@ void ctl_del(struct bt_control *c, const char *kind, const char *key) { bt_batch
 /* Nothing goes to a node before its hello: an agent that started anew would take a release of what it does not know yet for done.
  * The hello is answered with all that stands out. */
 void ctl_send(struct bt_control *c, const char *node, json_t *message_steal) {
-  const struct ctl_node *to = bt_map_get(c->nodes, node);
+  ctl_send_to(c, bt_map_get(c->nodes, node), message_steal);
+}
+
+void ctl_send_to(struct bt_control *c, const struct ctl_node *to, json_t *message_steal) {
   if (!to || !to->connected) {
     json_decref(message_steal);
     return;
   }
-  bt_vec_push(&c->fx->sends, ((struct bt_send){.node = bt_strdup(node), .message = message_steal}));
+  bt_vec_push(&c->fx->sends, ((struct bt_send){.node = bt_strdup(to->name), .message = message_steal}));
 }
 
 void ctl_broadcast(struct bt_control *c, json_t *message_steal) {
   for (struct bt_map_iter it = bt_map_iter(c->nodes); bt_map_next(&it);)
     if (((struct ctl_node *)it.value)->connected)
-      ctl_send(c, it.key, json_incref(message_steal));
+      ctl_send_to(c, it.value, json_incref(message_steal));
   json_decref(message_steal);
 }
 

@@ -164,6 +164,7 @@ struct ctl_app {
   char *update_refused;      /* why the last proposal was */
   int64_t created_ms, updated_ms, wake_ms, looked_ms;
   bool dirty, unsaved;
+  bool wants_nodes; /* as of the last look: what a node has or is may change something for it */
   bool stepped; /* a rollout went on; stored when the look at the app is through: a lost one is made again */
   uint64_t changed;
   char *text;

@@ -32,6 +32,7 @@ struct bt_batch {
   size_t len, cap;
 };
 void bt_batch_put(struct bt_batch *batch, const char *kind, const char *key, char *value_steal);
+void bt_batch_put_steal(struct bt_batch *batch, const char *kind, char *key_steal, char *value_steal);
 void bt_batch_del(struct bt_batch *batch, const char *kind, const char *key);
 void bt_batch_free(struct bt_batch *batch);
 

@@ -7,13 +7,15 @@
 #include "base/map.h"
 #include "base/mem.h"
 
-enum { default_keep = 10000, bytes_each = 256, first_room = 64, fresh = BT_FEED_FRESH, name_room = 256 };
+enum { default_keep = 10000, bytes_each = 256, first_room = 64, fresh = BT_FEED_FRESH };
 
 /* Counted, since a callback may add entries and so push out the one it looks at. */
 struct item {
   unsigned refs;
   bool superseded; /* a later entry has the same kind and key */
   bool deleted;    /* no text, and none to ask for */
+  uint32_t hash;     /* of its name */
+  struct item *like; /* the next one in its place of the index */
   uint64_t number;
   uint64_t revision;
   char *text; /* NULL: to be read from the source */
@@ -29,7 +31,7 @@ struct slot {
 /* Entries have numbers 0, 1, … (several can share a revision); number n stands in ring[n % room]. */
 struct bt_feed {
   struct slot *ring;
-  struct bt_map *newest; /* of each "kind key" that is kept: its item */
+  struct item **newest; /* by hash, room of them: of each kind and key that is kept, the newest entry */
   size_t room, keep, bytes, max_bytes;
   uint64_t first, next; /* numbers: the oldest kept, the one to come */
   uint64_t oldest;      /* revision: all after it is kept */
@@ -72,6 +74,7 @@ static struct item *item_new(uint64_t revision, const char *kind, const char *ke
   memcpy(item->name, kind, kind_len);
   memcpy(item->name + kind_len, key, key_len);
   item->refs = 1;
+  item->hash = bt_map_hash(item->name, kind_len + key_len);
   item->revision = revision;
   item->text = bt_strdup(value);
   return item;
@@ -83,7 +86,7 @@ struct bt_feed *bt_feed_new(size_t keep) {
   feed->max_bytes = feed->keep * (bytes_each + sizeof(struct item));
   feed->room = BT_MIN((size_t)first_room, feed->keep);
   feed->ring = bt_newn(struct slot, feed->room);
-  feed->newest = bt_map_new(NULL);
+  feed->newest = (struct item **)bt_newn(void *, feed->room);
   return feed;
 }
 
@@ -95,22 +98,26 @@ void bt_feed_read_from(struct bt_feed *feed, bt_feed_source *source, void *arg) 
 
 static struct slot *slot(struct bt_feed *feed, uint64_t number) { return &feed->ring[number % feed->room]; }
 
-/* "kind key" of the item: in room where it fits, else in memory that *longer owns. */
-static const char *name_of(const struct item *item, char *room, size_t size, char **longer) {
-  size_t kind = strlen(kind_of(item)), key = strlen(key_of(item));
-  char *name = kind + key + 2 <= size ? room : (*longer = bt_calloc(1, kind + key + 2));
-  memcpy(name, item->name, kind + key + 2);
-  name[kind] = ' ';
-  return name;
+/* Where the newest entry of the name stands, or would: the end of the chain. */
+static struct item **newest_of(struct bt_feed *feed, const struct item *name) {
+  struct item **p = &feed->newest[name->hash % feed->room];
+  while (*p && ((*p)->hash != name->hash || strcmp(kind_of(*p), kind_of(name)) != 0 || strcmp(key_of(*p), key_of(name)) != 0))
+    p = &(*p)->like;
+  return p;
+}
+
+static void put_newest(struct bt_feed *feed, struct item *item) {
+  struct item **p = newest_of(feed, item);
+  item->like = *p ? (*p)->like : NULL;
+  *p = item;
 }
 
 static void empty(struct bt_feed *feed, struct slot *s) {
   if (!s->item)
     return;
   if (!s->item->superseded && !is_event(s->item)) {
-    char room[name_room];
-    BT_AUTO_FREE char *longer = NULL;
-    bt_map_del(feed->newest, name_of(s->item, room, sizeof room, &longer));
+    struct item **p = newest_of(feed, s->item);
+    *p = s->item->like;
   }
   feed->bytes -= bytes_of(s->item);
   item_drop(bt_steal(s->item));
@@ -142,11 +149,8 @@ static void age(struct bt_feed *feed, uint64_t number) {
 static void supersede(struct bt_feed *feed, struct item *item) {
   if (is_event(item))
     return;
-  char room[name_room];
-  BT_AUTO_FREE char *longer = NULL;
-  const char *name = name_of(item, room, sizeof room, &longer);
-  struct item *old = bt_map_get(feed->newest, name);
-  bt_map_set(feed->newest, name, item);
+  struct item *old = *newest_of(feed, item);
+  put_newest(feed, item);
   if (!old)
     return;
   old->superseded = true;
@@ -166,7 +170,7 @@ void bt_feed_free(struct bt_feed **pfeed) {
     bt_watcher_free(&watcher);
   }
   free(feed->ring);
-  bt_map_free(&feed->newest);
+  free((void *)feed->newest);
   free(feed);
 }
 
@@ -182,8 +186,15 @@ static void grow(struct bt_feed *feed) {
   for (uint64_t n = feed->first; n < feed->next; n++)
     ring[n % room] = *slot(feed, n);
   free(feed->ring);
+  free((void *)feed->newest);
   feed->ring = ring;
   feed->room = room;
+  feed->newest = (struct item **)bt_newn(void *, room);
+  for (uint64_t n = feed->first; n < feed->next; n++) {
+    struct item *item = slot(feed, n)->item;
+    if (item && !item->superseded && !is_event(item))
+      put_newest(feed, item);
+  }
 }
 
 static void add(struct bt_feed *feed, uint64_t revision, const char *kind, const char *key, const char *value, bool deleted) {
@@ -223,7 +234,7 @@ void bt_feed_pass(struct bt_feed *feed, uint64_t revision) {
 }
 
 size_t bt_feed_bytes(const struct bt_feed *feed) {
-  return feed->bytes + feed->room * sizeof *feed->ring + bt_map_len(feed->newest) * sizeof(struct item);
+  return feed->bytes + feed->room * (sizeof *feed->ring + sizeof *feed->newest);
 }
 
 uint64_t bt_feed_latest(const struct bt_feed *feed) { return feed->latest; }

@@ -3,7 +3,7 @@
  * older than the last 64 are dropped when a newer one has the same key: who was away, or is slow, sees its newest state, not each
  * step (events have keys of their own, so none is lost). Texts are kept of the last 64 entries only: what an older one says is read
  * again, from the tables that hold it anyhow, when somebody asks. Knows nothing of who watches, nor of those tables. Loop's thread
- * only. Cost: some 250 bytes for each object, 110 for each event, and the texts of 64 entries; nothing per idle watcher. */
+ * only. Cost: some 130 bytes for each object and event, and the texts of 64 entries; nothing per idle watcher. */
 #ifndef BT_STATE_WATCH_H
 #define BT_STATE_WATCH_H
 

@@ -33,8 +33,8 @@ struct size {
 
 /* What a process of the bench tells the one that prints. */
 struct figures {
-  double apply_s, cpu_s, bytes, loop_ms, disk_mb; /* of the deployment */
-  double serve_s, hello_s, replace_ms, restart_bytes; /* after the restart */
+  double apply_s, cpu_s, own_s, bytes, loop_ms, disk_mb; /* of the deployment */
+  double serve_s, serve_cpu_s, hello_s, hello_cpu_s, replace_ms, restart_bytes; /* after the restart */
   long placed, wrong, moved;
   char loop_name[64];
 };
@@ -58,6 +58,13 @@ static struct {
 static double cpu_s(void) {
   struct timespec t;
   clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+  return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+/* Of the loop's thread. */
+static double own_s(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
   return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
@@ -224,7 +231,7 @@ static void deploy(const char *path) {
   settle();
   bt_loop_stats_reset(b.loop);
   b.wanted = s->instances;
-  double wall = wall_s(), cpu = cpu_s();
+  double wall = wall_s(), cpu = cpu_s(), own = own_s();
   for (long i = 0; i * SERVICES * REPLICAS < s->instances; i++)
     apply(i, BT_MIN(s->instances - i * SERVICES * REPLICAS, SERVICES * REPLICAS));
   struct bt_timer *patience = bt_timer_new(b.loop, "bench: patience", stop_loop, NULL);
@@ -233,6 +240,7 @@ static void deploy(const char *path) {
     bt_loop_run(b.loop);
   b.f->apply_s = wall_s() - wall;
   b.f->cpu_s = cpu_s() - cpu;
+  b.f->own_s = own_s() - own;
   settle();
   struct bt_loop_stats stats;
   bt_loop_stats(b.loop, &stats);
@@ -274,16 +282,18 @@ static void replace(void) {
 }
 
 static void restart(const char *path) {
-  double before = resident(), wall = wall_s();
+  double before = resident(), wall = wall_s(), cpu = cpu_s();
   b.quiet = true;
   start(path);
   BT_AUTO_JSON page = bt_control_list(bt_executor_control(b.ex), "apps", NULL, NULL, NULL);
   b.f->wrong += json_array_size(page) == 0;
   settle();
   b.f->serve_s = wall_s() - wall;
+  b.f->serve_cpu_s = cpu_s() - cpu;
   count_placed();
   b.f->restart_bytes = (resident() - before) / (double)b.size->instances;
   double hello = wall_s();
+  cpu = cpu_s();
   bt_loop_stats_reset(b.loop);
   for (long n = 0; n < b.size->nodes; n++) {
     BT_AUTO_FREE char *name = bt_asprintf("n%ld", n);
@@ -293,6 +303,7 @@ static void restart(const char *path) {
   }
   settle();
   b.f->hello_s = wall_s() - hello;
+  b.f->hello_cpu_s = cpu_s() - cpu;
   replace();
   end();
 }
@@ -340,15 +351,15 @@ static int measure(const struct size *size, bool all) {
   in_child(deploy, path, size, f);
   bool good = f->placed == size->instances && f->wrong == 0;
   int rc = row(size->name, "s", good ? f->apply_s : 1e9, size->reach_s,
-               bt_asprintf(", \"instances\": %ld, \"nodes\": %ld, \"placed\": %ld, \"wrong\": %ld, \"cpu_s\": %.1f, \"longest_step_ms\": %.0f, \"step\": \"%s\", "
-                           "\"disk_mb\": %.0f", size->instances, size->nodes, f->placed, f->wrong, f->cpu_s, f->loop_ms, f->loop_name, f->disk_mb));
+               bt_asprintf(", \"instances\": %ld, \"nodes\": %ld, \"placed\": %ld, \"wrong\": %ld, \"cpu_s\": %.1f, \"loop_cpu_s\": %.1f, \"longest_step_ms\": %.0f, \"step\": \"%s\", "
+                           "\"disk_mb\": %.0f", size->instances, size->nodes, f->placed, f->wrong, f->cpu_s, f->own_s, f->loop_ms, f->loop_name, f->disk_mb));
   BT_AUTO_FREE char *memory = bt_asprintf("%s-memory", size->name), *again = bt_asprintf("%s-restart", size->name), *dead = bt_asprintf("%s-replace", size->name);
   rc |= row(memory, "bytes per instance", f->bytes, 400, NULL);
   if (all) {
     in_child(restart, path, size, f);
     good = f->placed == size->instances && f->wrong == 0;
     rc |= row(again, "s", good ? f->serve_s : 1e9, 5,
-              bt_asprintf(", \"found\": %ld, \"wrong\": %ld, \"bytes\": %.0f, \"hellos_s\": %.1f", f->placed, f->wrong, f->restart_bytes, f->hello_s));
+              bt_asprintf(", \"found\": %ld, \"wrong\": %ld, \"cpu_s\": %.1f, \"bytes\": %.0f, \"hellos_s\": %.1f, \"hellos_cpu_s\": %.1f", f->placed, f->wrong, f->serve_cpu_s, f->restart_bytes, f->hello_s, f->hello_cpu_s));
     rc |= row(dead, "ms", f->moved >= 100 ? f->replace_ms : 1e9, 50, bt_asprintf(", \"instances\": %ld", f->moved));
   }
   forget(path);
