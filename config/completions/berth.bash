@@ -19,7 +19,7 @@ _berth() {
   case $verb in
     "") COMPREPLY=($(compgen -W " up plan down scale restart rollback rollout history follow unfollow sync config ls ps inspect logs exec top events why autoscale job secret route volume network image source node pool quota node doctor plugin policy completion version help --host -H --namespace -n --help -h --version -V" -- "$cur")) ;;
     rollout) COMPREPLY=($(compgen -W " promote pause abort" -- "$cur")) ;;
-    autoscale) COMPREPLY=($(compgen -W " ls" -- "$cur")) ;;
+    autoscale) COMPREPLY=($(compgen -W " ls apply" -- "$cur")) ;;
     job) COMPREPLY=($(compgen -W " ls run" -- "$cur")) ;;
     secret) COMPREPLY=($(compgen -W " ls put rm" -- "$cur")) ;;
     route) COMPREPLY=($(compgen -W " ls" -- "$cur")) ;;
@@ -95,7 +95,7 @@ _berth() {
         --namespace|-n) :; return ;;
       esac
       if [[ $cur == -* ]]; then
-        COMPREPLY=($(compgen -W " --file -f --project-name -p --dry-run --detach -d --wait-timeout --format --host -H --namespace -n --help -h --version -V" -- "$cur"))
+        COMPREPLY=($(compgen -W " --file -f --project-name -p --recommend --dry-run --detach -d --wait-timeout --format --host -H --namespace -n --help -h --version -V" -- "$cur"))
       else
         COMPREPLY=($(compgen -W "$({ berth ls -q; berth config --services; berth ps -q --all; } 2>/dev/null)" -- "$cur"))
       fi ;;
@@ -359,6 +359,20 @@ _berth() {
         COMPREPLY=($(compgen -W " --all-namespaces -A --format --quiet -q --host -H --namespace -n --help -h --version -V" -- "$cur"))
       else
         :
+      fi ;;
+    "autoscale apply")
+      case $prev in
+        --file|-f) compopt -o filenames; COMPREPLY=($(compgen -f -- "$cur")); return ;;
+        --project-name|-p) COMPREPLY=($(compgen -W "$({ berth ls -q; } 2>/dev/null)" -- "$cur")); return ;;
+        --wait-timeout) :; return ;;
+        --format) COMPREPLY=($(compgen -W "table json" -- "$cur")); return ;;
+        --host|-H) :; return ;;
+        --namespace|-n) :; return ;;
+      esac
+      if [[ $cur == -* ]]; then
+        COMPREPLY=($(compgen -W " --file -f --project-name -p --dry-run --detach -d --wait-timeout --format --host -H --namespace -n --help -h --version -V" -- "$cur"))
+      else
+        COMPREPLY=($(compgen -W "$({ berth ls -q; berth config --services; berth ps -q --all; } 2>/dev/null)" -- "$cur"))
       fi ;;
     "job ls")
       case $prev in

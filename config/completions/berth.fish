@@ -75,6 +75,7 @@ complete -c berth -n '__fish_seen_subcommand_from down' -l format -d 'how to pri
 complete -c berth -n '__fish_seen_subcommand_from down' -xa '(begin; berth ls -q; end 2>/dev/null)'
 complete -c berth -n '__fish_seen_subcommand_from scale' -l file -s f -d 'Compose file; several are merged in order' -rF
 complete -c berth -n '__fish_seen_subcommand_from scale' -l project-name -s p -d 'app, instead of the current folder\'s project' -xa '(begin; berth ls -q; end 2>/dev/null)'
+complete -c berth -n '__fish_seen_subcommand_from scale' -l recommend -d 'list what services are recommended to reserve, as "berth autoscale ls" does; scale nothing'
 complete -c berth -n '__fish_seen_subcommand_from scale' -l dry-run -d 'print what would change and why; change nothing'
 complete -c berth -n '__fish_seen_subcommand_from scale' -l detach -s d -d 'do not wait'
 complete -c berth -n '__fish_seen_subcommand_from scale' -l wait-timeout -d 'wait at most so long: seconds or 1m30s (600; 0: no end)' -x
@@ -208,6 +209,14 @@ complete -c berth -n '__fish_seen_subcommand_from autoscale; and test (count (co
 complete -c berth -n '__fish_seen_subcommand_from autoscale; and __fish_seen_subcommand_from ls' -l all-namespaces -s A -d 'of all namespaces'
 complete -c berth -n '__fish_seen_subcommand_from autoscale; and __fish_seen_subcommand_from ls' -l format -d 'how to print' -xa 'table json'
 complete -c berth -n '__fish_seen_subcommand_from autoscale; and __fish_seen_subcommand_from ls' -l quiet -s q -d 'names only, one a line'
+complete -c berth -n '__fish_seen_subcommand_from autoscale; and test (count (commandline -opc)) -eq 2' -a apply -d 'Put the reservations in force that a service\'s use recommends'
+complete -c berth -n '__fish_seen_subcommand_from autoscale; and __fish_seen_subcommand_from apply' -l file -s f -d 'Compose file; several are merged in order' -rF
+complete -c berth -n '__fish_seen_subcommand_from autoscale; and __fish_seen_subcommand_from apply' -l project-name -s p -d 'app, instead of the current folder\'s project' -xa '(begin; berth ls -q; end 2>/dev/null)'
+complete -c berth -n '__fish_seen_subcommand_from autoscale; and __fish_seen_subcommand_from apply' -l dry-run -d 'print what would change and why; change nothing'
+complete -c berth -n '__fish_seen_subcommand_from autoscale; and __fish_seen_subcommand_from apply' -l detach -s d -d 'do not wait'
+complete -c berth -n '__fish_seen_subcommand_from autoscale; and __fish_seen_subcommand_from apply' -l wait-timeout -d 'wait at most so long: seconds or 1m30s (600; 0: no end)' -x
+complete -c berth -n '__fish_seen_subcommand_from autoscale; and __fish_seen_subcommand_from apply' -l format -d 'how to print' -xa 'table json'
+complete -c berth -n '__fish_seen_subcommand_from autoscale; and __fish_seen_subcommand_from apply' -xa '(begin; berth ls -q; berth config --services; berth ps -q --all; end 2>/dev/null)'
 complete -c berth -n '__fish_seen_subcommand_from job; and test (count (commandline -opc)) -eq 2' -a ls -d 'List the jobs that recur: when they run next, and how their last run ended'
 complete -c berth -n '__fish_seen_subcommand_from job; and __fish_seen_subcommand_from ls' -l all-namespaces -s A -d 'of all namespaces'
 complete -c berth -n '__fish_seen_subcommand_from job; and __fish_seen_subcommand_from ls' -l format -d 'how to print' -xa 'table json'

@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "model/autoscale.h"
 
 enum { LARGE_BODY = 64 * 1024 };
 
@@ -102,6 +103,16 @@ static void apply_images(json_t *model, const json_t *images) {
     json_t *service = bt_json_obj(bt_json_obj(model, "services"), name);
     if (service)
       json_object_set(service, "image", image);
+  }
+}
+
+static void apply_resources(json_t *model, const json_t *resources) {
+  const char *name;
+  json_t *n;
+  json_object_foreach((json_t *)(uintptr_t)resources, name, n) {
+    json_t *service = bt_json_obj(bt_json_obj(model, "services"), name);
+    if (service)
+      bt_autoscale_reserve(service, bt_json_num(n, "cpus", 0), bt_json_int(n, "memory", 0));
   }
 }
 
@@ -257,6 +268,8 @@ static void check_work(void *arg) {
     a->model = model_of(a->basis);
     if (bt_streq(a->op, "app.update"))
       apply_images(a->model, bt_json_obj(a->args, "images"));
+    if (bt_streq(a->op, "app.resources"))
+      apply_resources(a->model, bt_json_obj(a->args, "services"));
     if (!a->model)
       bt_err_set(&a->err, BT_INTERNAL, "the revision's model cannot be read");
     else if (apply_scale(a->model, bt_streq(a->op, "app.scale") ? bt_json_obj(a->args, "services") : NULL, &a->err) == 0 &&

@@ -386,12 +386,12 @@ static void updated(void *arg, int status, const char *body, size_t len) {
 }
 
 /* By the way of a scale or a rollback: the policies see the model as it is to be. */
-static void update(struct bt_api *api, const json_t *args, bt_follow_done *done, void *arg) {
+static void update(struct bt_api *api, const char *op, const char *actor, const json_t *args, bt_follow_done *done, void *arg) {
   struct update *u = bt_new(struct update);
   *u = (struct update){done, arg};
   struct bt_exchange *x = bt_exchange_internal(updated, u);
-  strcpy(x->actor, "update");
-  bt_admit_change(api, x, "app.update", json_deep_copy(args), "update", bt_json_int(args, "of", 0), false);
+  snprintf(x->actor, sizeof x->actor, "%s", actor);
+  bt_admit_change(api, x, op, json_deep_copy(args), "update", bt_json_int(args, "of", 0), false);
 }
 
 void bt_api_call(struct bt_api *api, const char *kind, const json_t *args, bt_follow_done *done, void *arg) {
@@ -400,7 +400,9 @@ void bt_api_call(struct bt_api *api, const char *kind, const json_t *args, bt_fo
   else if (bt_streq(kind, "source.status"))
     bt_follow_status(api, args, done, arg);
   else if (bt_streq(kind, "app.update"))
-    update(api, args, done, arg);
+    update(api, "app.update", "update", args, done, arg);
+  else if (bt_streq(kind, "app.resources"))
+    update(api, "app.resources", "autoscale", args, done, arg);
   else
     done(arg, BT_INTERNAL, "the server knows no such call", NULL);
 }

@@ -160,6 +160,37 @@ static void scale(struct bt_api *api, struct bt_exchange *x) {
   change_free(&c);
 }
 
+/* What was recommended when it was asked for is what is put in force. */
+static json_t *recommended(struct bt_api *api, const struct bt_exchange *x, struct bt_err **err) {
+  BT_AUTO_FREE char *name = bt_asprintf("%s.%s", x->params[1], x->params[2]);
+  const char *text = bt_control_get(api->s.control(api->s.arg), "services", x->params[0], name, NULL, err);
+  BT_AUTO_JSON service = text ? json_loads(text, 0, NULL) : NULL;
+  const json_t *vertical = bt_json_obj(bt_json_obj(service, "autoscale"), "vertical");
+  json_t *numbers = bt_json_obj(vertical, "recommended"), *services = json_object();
+  if (text && !vertical)
+    bt_err_set(err, BT_CONFLICT, "the use of service %s is not watched: say x-berth.autoscale.vertical in its file", x->params[2]);
+  else if (text && !numbers)
+    bt_err_set(err, BT_CONFLICT, "nothing is recommended for service %s yet: too little was seen of it", x->params[2]);
+  if (numbers)
+    json_object_set(services, x->params[2], numbers);
+  return services;
+}
+
+static void reserve(struct bt_api *api, struct bt_exchange *x) {
+  static const char *const keys[] = {NULL};
+  BT_AUTO_ERR err = NULL;
+  struct change c;
+  if (!begin(api, x, keys, &c))
+    return;
+  json_t *services = recommended(api, x, &err);
+  bt_json_set(c.args, "services", services);
+  if (err)
+    bt_problem_err(x, err);
+  else
+    bt_admit_change(api, x, "app.resources", bt_steal(c.args), "update", 0, c.dry_run);
+  change_free(&c);
+}
+
 static void restart(struct bt_api *api, struct bt_exchange *x) {
   static const char *const keys[] = {"services", NULL};
   struct change c;
@@ -252,6 +283,8 @@ static const struct bt_route routes[] = {
      .query = dry_run, .request = "Restart", .response = "Any", .handle = restart},
     {.method = "POST", .pattern = "/v1/namespaces/{ns}/apps/{app}/rollout", .summary = "Hold an update, let it go on, or go back",
      .query = dry_run, .request = "Rollout", .response = "Any", .handle = rollout},
+    {.method = "POST", .pattern = "/v1/namespaces/{ns}/apps/{app}/services/{service}/reserve",
+     .summary = "Put the reservations in force that are recommended by its use", .query = dry_run, .response = "ApplyResult", .handle = reserve},
     {.method = "POST", .pattern = "/v1/namespaces/{ns}/apps/{app}/services/{service}/run", .summary = "Run a job now",
      .query = dry_run, .response = "JobRun", .handle = run_job},
     {.method = "POST", .pattern = "/v1/compose/config", .summary = "Load Compose files and show the canonical model",

@@ -1,6 +1,7 @@
 /* The verbs that change a whole app: scale, restart, down, rollback. */
 #include "config.h"
 #include "cli/apps.h"
+#include "cli/autoscale.h"
 
 #include <stdio.h>
 #include <unistd.h>
@@ -85,10 +86,9 @@ int bt_apps_follow(struct bt_cli *cli, const json_t *result, struct bt_err **err
   return bt_live_follow(cli, &(struct bt_live_options){.app = app, .revision = revision, .timeout_ms = timeout}, err);
 }
 
-/* POST to …/apps/APP/what, and on with its result. */
-static int post_app(struct bt_cli *cli, const char *app, const char *what, const json_t *body, struct bt_err **err) {
+int bt_apps_post(struct bt_cli *cli, const char *path, json_t *body_steal, struct bt_err **err) {
+  BT_AUTO_JSON body = body_steal;
   BT_AUTO_JSON result = NULL;
-  BT_AUTO_FREE char *path = bt_cli_path(cli, "apps", app, what, NULL);
   BT_AUTO_BUF url = {0};
   bt_buf_adds(&url, path);
   if (bt_args_has(&cli->args, "dry-run"))
@@ -96,6 +96,12 @@ static int post_app(struct bt_cli *cli, const char *app, const char *what, const
   if (bt_cli_connect(cli, err) || bt_conn_call(cli->conn, "POST", url.data, body, write_timeout_ms, &result, err))
     return -1;
   return bt_apps_follow(cli, result, err);
+}
+
+/* POST to …/apps/APP/what, and on with its result. */
+static int post_app(struct bt_cli *cli, const char *app, const char *what, json_t *body, struct bt_err **err) {
+  BT_AUTO_FREE char *path = bt_cli_path(cli, "apps", app, what, NULL);
+  return bt_apps_post(cli, path, json_incref(body), err);
 }
 
 /* ---------------------------------------------------------------- scale */
@@ -119,6 +125,10 @@ static int read_scale(const char *word, char **app, json_t *services, struct bt_
 }
 
 int bt_verb_scale(struct bt_cli *cli, struct bt_err **err) {
+  if (bt_args_has(&cli->args, "recommend"))
+    return bt_autoscale_recommend(cli, err);
+  if (cli->args.rest.len == 0)
+    return bt_err_set(err, BT_INVALID, "say which service and how many: SERVICE=NUMBER, such as web=3");
   BT_AUTO_JSON body = json_object();
   BT_AUTO_FREE char *app = NULL;
   json_t *services = json_object();

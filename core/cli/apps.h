@@ -10,6 +10,8 @@ int bt_apps_follow(struct bt_cli *cli, const json_t *result, struct bt_err **err
 
 /* What --wait-timeout says: "30" (seconds) or "1m30s"; 0: no end. */
 int bt_apps_wait_ms(const struct bt_args *args, long long *out, struct bt_err **err) BT_CHECK;
+/* POST to the path, with the verb's --dry-run, and on with its result as above. */
+int bt_apps_post(struct bt_cli *cli, const char *path, json_t *body_steal, struct bt_err **err) BT_CHECK;
 
 /* Whether nothing is to be done: --dry-run, or the verb is "plan". */
 bool bt_apps_dry(const struct bt_args *args);

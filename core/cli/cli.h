@@ -48,6 +48,7 @@ BT_VERB(restart);
 BT_VERB(down);
 BT_VERB(rollback);
 BT_VERB(history);
+BT_VERB(autoscale_apply);
 BT_VERB(autoscale_ls);
 BT_VERB(job_ls);
 BT_VERB(job_run);

@@ -57,6 +57,9 @@ static const struct bt_option down_options[] = {
     FILES, PROJECT, {"volumes", 'v', BT_OPT_FLAG, NULL, "remove its named volumes as well: their data is lost", BT_COMPLETE_NONE},
     DETACH, WAIT, FORMAT, {NULL}};
 static const struct bt_option scale_options[] = {FILES, PROJECT, DRY, DETACH, WAIT, FORMAT, {NULL}};
+static const struct bt_option scale_verb_options[] = {
+    FILES, PROJECT, {"recommend", 0, BT_OPT_FLAG, NULL, "list what services are recommended to reserve, as \"berth autoscale ls\" does; scale nothing", BT_COMPLETE_NONE},
+    DRY, DETACH, WAIT, FORMAT, {NULL}};
 static const struct bt_option rollback_options[] = {
     FILES, PROJECT, {"to", 0, BT_OPT_TEXT, "REVISION", "this revision (the one before the present)", BT_COMPLETE_NONE},
     DRY, DETACH, WAIT, MESSAGE, FORMAT, {NULL}};
@@ -147,7 +150,7 @@ const struct bt_verb bt_verbs[] = {
      plan_options, 0, 0, BT_COMPLETE_NONE, .run = bt_verb_up},
     {"down", APPS, "[APP]", "Stop an app and remove its containers and networks", NULL, down_options, 0, 1, BT_COMPLETE_APP,
      .run = bt_verb_down},
-    {"scale", APPS, "SERVICE=N...", "Run so many instances of a service", NULL, scale_options, 1, -1, BT_COMPLETE_OBJECT,
+    {"scale", APPS, "SERVICE=N...", "Run so many instances of a service", NULL, scale_verb_options, 0, -1, BT_COMPLETE_OBJECT,
      .run = bt_verb_scale},
     {"restart", APPS, "[OBJECT...]", "Stop and start instances", object_help, restart_options, 0, -1, BT_COMPLETE_OBJECT,
      .run = bt_verb_restart},
@@ -195,6 +198,10 @@ const struct bt_verb bt_verbs[] = {
 
     {"autoscale ls", THINGS, "", "List the services that scale by themselves, and why they have as many instances", NULL, everywhere_options, 0, 0,
      BT_COMPLETE_NONE, .lists = true, .run = bt_verb_autoscale_ls},
+    {"autoscale apply", THINGS, "SERVICE", "Put the reservations in force that a service's use recommends",
+     "They are kept apart from the file: a later \"berth up\" of the same file keeps them, another number in it takes their place. The service's instances are "
+     "replaced as by any change.",
+     scale_options, 1, 1, BT_COMPLETE_OBJECT, .run = bt_verb_autoscale_apply},
     {"job ls", THINGS, "", "List the jobs that recur: when they run next, and how their last run ended", NULL, everywhere_options, 0, 0,
      BT_COMPLETE_NONE, .lists = true, .run = bt_verb_job_ls},
     {"job run", THINGS, "JOB", "Run a job now",

@@ -26,7 +26,8 @@ const char *const bt_xberth_keys[] = {
     "steps.instances", "steps.weight", "steps.pause",
     "autoscale", "autoscale.min", "autoscale.max", "autoscale.interval", "autoscale.tolerance", "autoscale.metrics", "metrics.cpu", "metrics.memory", "metrics.query",
     "metrics.lua", "metrics.name", "metrics.plugin", "metrics.target", "metrics.per", "metrics.activation", "autoscale.up", "autoscale.down", "up.stabilization", "up.limits",
-    "limits.percent", "limits.instances", "limits.period", "up.select", "autoscale.schedules", "schedules.start", "schedules.end", "reserve", "reserve.pids",
+    "limits.percent", "limits.instances", "limits.period", "up.select", "autoscale.schedules", "schedules.start", "schedules.end", "autoscale.vertical", "vertical.mode", "vertical.cpus",
+    "vertical.memory", "vertical.every", "reserve", "reserve.pids",
     "reserve.disk", NULL};
 
 void bt_xberth_wrong(struct bt_load *load, const struct bt_yaml *n, const struct bt_place *place, const char *wanted) {

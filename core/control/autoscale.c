@@ -64,6 +64,8 @@ void ctl_scaler_free(struct ctl_service *service) {
   for (size_t i = 0; i < BT_SCALE_MOST_METRICS; i++)
     free(s->values[i].missing);
   free(s->why);
+  free(s->usage);
+  free(s->refused);
   free(s);
   service->scaler = NULL;
 }
@@ -97,7 +99,7 @@ static struct bt_scale_in input_of(const struct ctl_service *service, const stru
   const struct bt_control *c = service->app->control;
   const struct bt_service *s = service->spec->service;
   struct bt_scale_in in = {.spec = s->autoscale,
-                           .current = service->scaler->number,
+                           .current = scales(service) ? service->scaler->number : ctl_replicas(service),
                            .request_cpus = request_cpus(s),
                            .request_memory = request_memory(s),
                            .seen = seen,
@@ -187,8 +189,8 @@ static void plan_look(struct ctl_service *service) {
 }
 
 static bool looks(const struct ctl_service *service) {
-  const struct bt_autoscale *a = scales(service);
-  return a && a->metrics.len > 0;
+  const struct bt_autoscale *a = rules_of(service);
+  return a && service->scaler && (a->vertical.on || (scales(service) && a->metrics.len > 0));
 }
 
 /* The first number is the file's, within the bounds. */
@@ -225,13 +227,14 @@ void ctl_autoscale_settle(struct ctl_service *service) {
   if (s->revision != service->spec->rev->number)
     forget_values(s);
   s->revision = service->spec->rev->number;
+  ctl_vertical_settle(service);
   if (!a->horizontal || ctl_scaler_off(service)) {
     s->number = -1; /* begins anew when it is on again */
-    return;
+  } else {
+    if (s->number < 0)
+      begin(service);
+    look(service, NULL);
   }
-  if (s->number < 0)
-    begin(service);
-  look(service, NULL);
   if (looks(service) && (s->next_ms == 0 || s->next_ms > service->app->control->now_ms + a->interval_ms))
     plan_look(service);
   if (ctl_scaler_grows(service))
@@ -248,7 +251,7 @@ static json_t *question(const struct ctl_service *service) {
   bt_json_set_str(o, "app", service->app->name);
   bt_json_set_str(o, "service", service->name);
   bool usage = a->vertical.on;
-  for (size_t i = 0; i < a->metrics.len; i++) {
+  for (size_t i = 0; i < a->metrics.len && scales(service); i++) {
     const struct bt_scale_metric *m = &a->metrics.items[i];
     usage = usage || m->source != BT_SCALE_QUERY;
     if (!m->text)
@@ -362,7 +365,10 @@ static void take_answer(struct ctl_service *service, const json_t *answer, const
       take_usage(service, answer, m->source == BT_SCALE_CPU, &s->values[i]);
     seen[i] = (struct bt_scale_seen){s->values[i].missing, s->values[i].value, s->values[i].measured};
   }
-  look(service, seen);
+  if (scales(service) && a->metrics.len > 0)
+    look(service, seen);
+  if (a->vertical.on && !failed)
+    ctl_vertical_take(service, bt_json_obj(answer, "usage"));
 }
 
 bool ctl_autoscale_done(struct bt_control *c, const struct bt_input *in) {
@@ -370,6 +376,8 @@ bool ctl_autoscale_done(struct bt_control *c, const struct bt_input *in) {
   const json_t *services = bt_json_obj(in->result, "services");
   for (size_t i = 0; i < c->scaled.len; i++) {
     struct ctl_service *service = c->scaled.items[i];
+    if (ctl_vertical_done(service, in))
+      return true;
     if (service->scaler->call != in->call)
       continue;
     ours = true;

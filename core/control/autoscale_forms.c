@@ -24,6 +24,7 @@ json_t *ctl_scaler_json(const struct ctl_service *service) {
     json_array_append_new(moves, m);
   }
   bt_json_set(o, "moves", moves);
+  ctl_vertical_json(service, o);
   return o;
 }
 
@@ -36,6 +37,7 @@ void ctl_scaler_load(struct ctl_service *service, const json_t *o) {
   s->before = (int)bt_json_int(o, "before", s->number);
   s->since_ms = ctl_from_wall(c, ctl_get_time(o, "since"));
   bt_str_set(&s->why, bt_json_str(o, "reason"));
+  ctl_vertical_load(service, o);
   size_t i;
   json_t *m;
   json_array_foreach(bt_json_arr(o, "moves"), i, m) {
@@ -95,10 +97,18 @@ json_t *ctl_autoscale_view(const struct ctl_service *service) {
   const struct bt_control *c = service->app->control;
   if (!s || !a || service->app->state == CTL_APP_REMOVING)
     return NULL;
-  json_t *o = json_object();
+  json_t *o = json_object(), *vertical = ctl_vertical_view(service);
+  if (vertical)
+    bt_json_set(o, "vertical", vertical);
+  bt_json_set_int(o, "replicas", ctl_replicas(service));
+  if (!a->horizontal) {
+    bt_json_set_str(o, "state", "watched");
+    bt_json_set_str(o, "reason", "");
+    bt_json_set(o, "metrics", json_array());
+    return o;
+  }
   bool off = !ctl_scales(service);
   bt_json_set_str(o, "state", off ? "off" : bt_scale_why_name(s->last.why));
-  bt_json_set_int(o, "replicas", ctl_replicas(service));
   bt_json_set_int(o, "min", off ? a->min : s->last.min);
   bt_json_set_int(o, "max", off ? a->max : s->last.max);
   bt_json_set(o, "wanted", off || s->last.wanted < 0 ? json_null() : json_integer(s->last.wanted));
@@ -113,7 +123,7 @@ json_t *ctl_autoscale_view(const struct ctl_service *service) {
 
 char *ctl_autoscale_words(const struct ctl_service *service, int64_t *since_ms, const char **code) {
   BT_AUTO_JSON o = ctl_autoscale_view(service);
-  if (!o)
+  if (!o || !service->spec->service->autoscale->horizontal)
     return NULL;
   const struct ctl_scaler *s = service->scaler;
   const char *blocked = bt_json_str(o, "held_up");

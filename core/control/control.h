@@ -77,6 +77,8 @@ enum bt_input_kind {
  *           "reason": sentence, "changes": [{"path","from","to"}], "instances": n, "way": of an update that is not rolling}]
  * app.rollback  {namespace, app, to: revision or null (the one before), message}  as app.apply
  * app.scale     {namespace, app, services: {name: replicas}}                      as app.apply (a new revision)
+ *               Of services that scale by themselves the number is set within its bounds, and no revision is made ("changed": false).
+ * app.resources {namespace, app, services: {name: {cpus, memory}}}   as app.apply: other reservations, kept apart from the file (vertical.c)
  * app.rollout   {namespace, app, service or absent, action: "pause"|"promote"|"abort"}  of what is being updated   {app, action, services}
  * app.restart   {namespace, app, services: [..] or null}                          {app, services}
  * app.remove    {namespace, app, volumes: bool}                                   {app}; the app goes through "removing"
@@ -145,6 +147,7 @@ struct bt_send {
  * "source.status" {repository, commit, state, context, description} -> {}
  * "lb.drain"      {instance, grace_ms} -> anything: no load balancer has an open request of it any more, or its time is over
  * "image.tags"    {image} -> {"tags": […]}
+ * "app.resources" the request of that name, to be sent through the admission -> its result
  * "metrics.read"  {services: {"ns/app/service": {namespace, app, service, usage: bool, metrics: {"0": {name, query, plugin or absent} or {name, lua}},
  *                 now: {current, ready, starting, min, max, request_cpus, request_memory}}}}
  *                 -> {services: {"ns/app/service": {usage: {instance: {cpus (since the question before; absent at the first), memory}} or usage_error,

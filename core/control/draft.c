@@ -165,7 +165,10 @@ static int check_size(const char *app, const json_t *services, struct bt_err **e
 /* Reads and checks the model; steals it either way. text: the text that it was read from, where the caller knows it; else NULL: it
  * is written and read back, so that nothing is taken that could not be loaded again. */
 int ctl_draft_model(struct ctl_draft *d, json_t *model_steal, const char *text, struct bt_err **err) {
-  BT_AUTO_JSON model = model_steal;
+  bool filled;
+  BT_AUTO_JSON model = ctl_vertical_fill(d->app, model_steal, &filled);
+  if (filled)
+    text = NULL;
   if (check_size(d->app->name, bt_json_obj(model, "services"), err))
     return -1;
   d->rev->model_text = text ? bt_strdup(text) : bt_json_text(model);

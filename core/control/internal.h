@@ -447,6 +447,11 @@ bool ctl_autoscale_done(struct bt_control *c, const struct bt_input *in); /* fal
 int ctl_scale_check(const struct ctl_service *service, long long n, struct bt_err **err) BT_CHECK; /* whether somebody may set it so */
 void ctl_scale_by_hand(struct ctl_service *service, int n, const char *actor);
 void ctl_autoscale_bring_back(struct ctl_service *service, int64_t now_ms);
+/* vertical.c */
+/* Reservations that are in force in place of the file's are put into a model of the app. A new reference; of a copy where something changed. */
+char *ctl_vertical_why(const struct ctl_service *service); /* a sentence, which the caller frees; NULL: its use is not watched */
+json_t *ctl_vertical_fill(const struct ctl_app *app, json_t *model_steal, bool *changed);
+void ctl_apply_resources(struct bt_control *c, const struct bt_request *request); /* apply.c's kind of request */
 /* autoscale_forms.c */
 json_t *ctl_scaler_json(const struct ctl_service *service); /* stored */
 void ctl_scaler_load(struct ctl_service *service, const json_t *stored);

@@ -167,7 +167,7 @@ void ctl_request(struct bt_control *c, const struct bt_request *request) {
     const char *op;
     void (*run)(struct bt_control *c, const struct bt_request *request);
   } ops[] = {
-      {"app.apply", ctl_apply},          {"app.rollback", ctl_rollback},   {"app.scale", ctl_scale},
+      {"app.apply", ctl_apply},          {"app.rollback", ctl_rollback},   {"app.scale", ctl_scale},           {"app.resources", ctl_apply_resources},
       {"app.restart", restart_app},      {"app.rollout", ctl_way_ask},      {"app.remove", remove_app},       {"instance.restart", restart_instance},
       {"secret.put", ctl_secret_put},    {"secret.delete", ctl_secret_delete}, {"volume.delete", delete_volume},
       {"source.put", ctl_source_put},    {"source.delete", ctl_source_delete}, {"source.sync", ctl_source_sync},

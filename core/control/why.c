@@ -227,6 +227,9 @@ static json_t *why_service(struct ctl_service *service, const char *object, int6
   BT_AUTO_FREE char *scaled = ctl_autoscale_words(service, &scaled_ms, &scale_code);
   if (scaled)
     add_reason(&a, scaled, scaled_ms, scale_code);
+  BT_AUTO_FREE char *needs = ctl_vertical_why(service);
+  if (needs)
+    add_reason(&a, needs, 0, "vertical");
   BT_AUTO_FREE char *hint = add_instances(&a, service);
   BT_AUTO_FREE char *next = service->roll.state == BT_RO_PAUSED ? go_back(service->app) : bt_steal(hint);
   add_quota(&a, service, &next);

@@ -234,3 +234,56 @@ void bt_autoscale_free(struct bt_autoscale **autoscale) {
   free(a);
   *autoscale = NULL;
 }
+
+/* ---- other reservations ---- */
+
+static json_t *object_in(json_t *o, const char *key) {
+  json_t *in = bt_json_obj(o, key);
+  if (!in)
+    json_object_set_new(o, key, in = json_object());
+  return in;
+}
+
+static double number_of(const json_t *o, const char *key, bool bytes) {
+  const json_t *value = json_object_get(o, key);
+  int64_t size = 0;
+  if (json_is_string(value))
+    return !bytes ? strtod(json_string_value(value), NULL) : bt_size_parse(json_string_value(value), &size) ? (double)size : 0;
+  return json_is_number(value) ? json_number_value(value) : 0;
+}
+
+static void set_number(json_t *o, const char *key, double v, bool bytes) {
+  if (bytes)
+    json_object_set_new(o, key, json_sprintf("%lld", (long long)v));
+  else
+    json_object_set_new(o, key, json_real(v));
+}
+
+/* A limit beside the reservation that was, in whichever of its two places. */
+static void move_limit(json_t *at, const char *key, double was, double is, bool bytes) {
+  double limit = number_of(at, key, bytes);
+  if (limit <= 0)
+    return;
+  double moved = was > 0 ? limit * is / was : limit;
+  set_number(at, key, BT_MAX(moved, is), bytes);
+}
+
+static void reserve(json_t *service, const char *key, const char *plain_limit, const char *plain_reserve, double v, bool bytes) {
+  json_t *resources = object_in(object_in(service, "deploy"), "resources"), *reservations = object_in(resources, "reservations");
+  double was = number_of(reservations, key, bytes);
+  if (was <= 0 && plain_reserve)
+    was = number_of(service, plain_reserve, bytes);
+  set_number(reservations, key, v, bytes);
+  if (plain_reserve && json_object_get(service, plain_reserve))
+    set_number(service, plain_reserve, v, bytes);
+  if (bt_json_obj(resources, "limits"))
+    move_limit(bt_json_obj(resources, "limits"), key, was, v, bytes);
+  move_limit(service, plain_limit, was, v, bytes);
+}
+
+void bt_autoscale_reserve(json_t *service, double cpus, int64_t memory) {
+  if (cpus > 0)
+    reserve(service, "cpus", "cpus", NULL, cpus, false);
+  if (memory > 0)
+    reserve(service, "memory", "mem_limit", "mem_reservation", (double)memory, true);
+}

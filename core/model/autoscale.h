@@ -76,6 +76,8 @@ struct bt_autoscale {
 /* Reads x-berth.autoscale; json NULL: *out is NULL. -1 with BT_INVALID and a sentence that names the service and the key. */
 int bt_autoscale_parse(const char *service, const json_t *json, struct bt_autoscale **out, struct bt_err **err) BT_CHECK;
 void bt_autoscale_free(struct bt_autoscale **autoscale);
+/* Puts other reservations into a canonical service: cpus and memory 0: as they are. Limits keep their proportion to them, and are never below. Changes the JSON. */
+void bt_autoscale_reserve(json_t *service, double cpus, int64_t memory);
 /* "70%", "12.5%": a share above 0 and up to 1,000 %. */
 bool bt_scale_percent(const char *text, double *share);
 const char *bt_scale_select_name(enum bt_scale_select select);

@@ -209,8 +209,6 @@ static int read_autoscale(struct bt_service *s, struct bt_err **err) {
   if (bt_autoscale_parse(s->name, bt_json_obj(bt_json_obj(s->json, "x-berth"), "autoscale"), &s->autoscale, err))
     return -1;
   const struct bt_autoscale *a = s->autoscale;
-  if (a && a->vertical.on)
-    return bt_err_set(err, BT_INVALID, "service %s: x-berth.autoscale.vertical is not yet acted on by this server; remove it", s->name);
   if (!a || !a->horizontal)
     return 0;
   if (s->mode == BT_MODE_GLOBAL || s->mode == BT_MODE_GLOBAL_JOB)

@@ -163,6 +163,9 @@ day = {"start": "0 8 * * 1-5", "end": "0 18 * * 1-5"}
 cases += [scale(schedules=w) for w in ([], {}, [{}], [None], [day], [{**day, "min": 5}], [{**day, "min": 0, "max": 0}], [{**day, "min": -1}], [{**day, "max": "x"}], [{"start": "@daily", "end": "@weekly", "min": 1}],
           [{**day, "start": "@every 5m", "min": 1}], [{**day, "end": 5, "min": 1}], [{**day, "end": "", "min": 1}], [{"start": "@daily", "min": 1}], [{**day, "min": 1, "time_zone": "Europe/Berlin"}],
           [{**day, "min": 1, "time_zone": "../x"}], [{**day, "min": 1, "time_zone": 5}], [{**day, "min": 1, "colour": 1}], [{**day, "min": 1}] * 17)]
+cases += [{"autoscale": {"vertical": v}} for v in ({}, [], None, {"mode": "recommend"}, {"mode": "off"}, {"cpus": {"min": 0.1, "max": "2"}}, {"cpus": {"max": -1}}, {"cpus": 5}, {"memory": {"min": "64m", "max": "1GiB"}},
+          {"memory": {"max": "x"}}, {"memory": {"max": 5}}, {"memory": {"max": -1}}, {"every": "12h"}, {"every": "x"}, {"colour": 1}, {"cpus": {"colour": 1}}, {"memory": {"colour": 1}},
+          {"mode": "automatic", "cpus": {"max": 2}, "memory": {"max": "1g"}})] + [scale(vertical={})]
 cases += [{"disruption": d} for d in ({}, [], None, {"x": 1})] + [{"disruption": {key: v}} for key in ("max_unavailable", "min_available") for v in
           (0, 1, 100000, 100001, -1, "3", "x", "", 1.5, "0%", "25%", "100%", "101%", "-5%", "2.5%", "%", "5 %", "0025%", "${N:-5}", None, [])]
 

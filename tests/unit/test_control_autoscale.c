@@ -413,7 +413,144 @@ static void quotas(void) {
   kit_end(&k);
 }
 
+#define WATCHED(cpus, more)                                                                                                     \
+  "'web':{'image':'i:1','deploy':{'replicas':2,'resources':{'reservations':{'cpus':" cpus ",'memory':'50000000'},'limits':{'cpus':2,'memory':'100000000'}}}," \
+  "'x-berth':{'autoscale':{'vertical':{" more "}}}}"
+
+/* So many looks at instances that use so much. */
+static void use(int looks, double cpus, long long memory) {
+  for (int i = 0; i < looks; i++) {
+    if (!next_question())
+      ok(false, "control asks for figures");
+    json_t *result = json_object(), *services = json_object(), *web = json_object(), *usage = json_object();
+    BT_AUTO_JSON list = kit_list(&k, "instances", "a");
+    size_t n;
+    json_t *o;
+    json_array_foreach(list, n, o) {
+      json_t *one = json_object();
+      bt_json_set(one, "cpus", json_real(cpus));
+      bt_json_set(one, "memory", json_integer(memory));
+      bt_json_set(usage, bt_json_str(o, "instance"), one);
+    }
+    bt_json_set(web, "usage", usage);
+    bt_json_set(services, "default/a/web", web);
+    bt_json_set(result, "services", services);
+    answer(result, BT_OK, NULL);
+  }
+}
+
+static double vertical(const char *what, const char *which) {
+  BT_AUTO_JSON o = view();
+  return bt_json_num(bt_json_obj(bt_json_obj(o, "vertical"), what), which, -1);
+}
+
+static const struct bt_reply *reserve(const char *numbers) {
+  BT_AUTO_FREE char *args = bt_asprintf("{'namespace':'default','app':'a','services':{'web':%s}}", numbers);
+  return kit_request(&k, "app.resources", args, false);
+}
+
+/* The target's model. */
+static json_t *resources(void) {
+  BT_AUTO_FREE char *name = bt_asprintf("a/%d", revision());
+  const char *text = bt_control_get(k.c, "revisions", "default", name, NULL, NULL);
+  BT_AUTO_JSON o = kit_json(text ? text : "{}");
+  json_t *deploy = bt_json_obj(bt_json_obj(bt_json_obj(bt_json_obj(o, "model"), "services"), "web"), "deploy");
+  return deploy ? json_incref(bt_json_obj(deploy, "resources")) : json_object();
+}
+
+static void settle_down(void) {
+  kit_resolve(&k, "1");
+  for (int i = 0; i < 6; i++) {
+    kit_all_leave(&k);
+    kit_all_run(&k);
+    use(1, 0.2, 60000000);
+  }
+}
+
+static void recommended(void) {
+  up(WATCHED("1", ""));
+  is_int(there(), 2, "the file's number stands");
+  ok(vertical("recommended", "cpus") < 0, "nothing is recommended at first");
+  ok(reserve("{}")->code == BT_CONFLICT, "nor can it be put in force");
+  use(100, 0.2, 60000000);
+  ok(vertical("recommended", "cpus") > 0.2 && vertical("recommended", "cpus") < 0.26, "after half an hour it is, with its margin: %g cpus", vertical("recommended", "cpus"));
+  ok(vertical("recommended", "memory") > 60e6 && vertical("recommended", "memory") < 85e6, "and memory: %g", vertical("recommended", "memory"));
+  why_says("it reserves 1 cpus and ");
+  kit_reload(&k);
+  kit_hello_again(&k);
+  kit_tick(&k, 1000);
+  ok(vertical("recommended", "cpus") > 0.2, "a restart of the server does not forget it");
+  const struct bt_reply *r = reserve("{'cpus':0.25,'memory':70000000}");
+  ok(r->code == BT_OK && bt_json_bool(r->result, "changed", false) && revision() == 2, "put in force it is a revision");
+  settle_down();
+  BT_AUTO_JSON now = resources();
+  const json_t *reservations = bt_json_obj(now, "reservations"), *limits = bt_json_obj(now, "limits");
+  ok(bt_json_num(reservations, "cpus", 0) == 0.25 && bt_streq(bt_json_str(reservations, "memory"), "70000000"), "with other reservations");
+  ok(bt_json_num(limits, "cpus", 0) == 0.5 && bt_streq(bt_json_str(limits, "memory"), "140000000"), "and limits in proportion");
+  apply_as(WATCHED("1", ""), true);
+  is_int(revision(), 2, "an apply of the same file changes nothing");
+  kit_request(&k, "app.rollback", "{'namespace':'default','app':'a','to':1}", false);
+  settle_down();
+  BT_AUTO_JSON back = resources();
+  ok(bt_json_num(bt_json_obj(back, "reservations"), "cpus", 0) == 0.25, "going back does not undo it");
+  kit_reload(&k);
+  kit_hello_again(&k);
+  apply_as(WATCHED("1", ""), true);
+  BT_AUTO_JSON kept_on = resources();
+  ok(bt_json_num(bt_json_obj(kept_on, "reservations"), "cpus", 0) == 0.25, "nor does a restart, and the same file after it");
+  apply_as(WATCHED("0.7", ""), true);
+  settle_down();
+  BT_AUTO_JSON other = resources();
+  ok(bt_json_num(bt_json_obj(other, "reservations"), "cpus", 0) == 0.7, "another number of the file counts");
+  BT_AUTO_JSON o = view();
+  ok(!bt_json_bool(bt_json_obj(o, "vertical"), "in_force", true), "from then on");
+  kit_end(&k);
+}
+
+static const struct bt_call *proposal(void) {
+  for (size_t i = 0; i < k.fx.calls.len; i++)
+    if (bt_streq(k.fx.calls.items[i].kind, "app.resources"))
+      return &k.fx.calls.items[i];
+  return NULL;
+}
+
+static bool proposed(int looks) {
+  while (looks-- > 0) {
+    use(1, 0.2, 60000000);
+    if (proposal())
+      return true;
+  }
+  return false;
+}
+
+static void automatic(void) {
+  up(WATCHED("1", "'mode':'automatic','cpus':{'max':0.22},'memory':{'max':60000000},'every':'30m'"));
+  ok(!proposed(115), "not before its time");
+  ok(proposed(20), "then it proposes other reservations to the admission");
+  const json_t *args = proposal()->args;
+  const json_t *web = bt_json_obj(bt_json_obj(args, "services"), "web");
+  ok(bt_json_num(web, "cpus", 0) == 0.22 && bt_json_int(web, "memory", 0) == 60000000, "within its bounds");
+  uint64_t id = proposal()->id;
+  BT_AUTO_JSON asked_for = json_deep_copy(args);
+  kit_step(&k, (struct bt_input){.kind = BT_IN_CALL_DONE, .call = id, .code = BT_DENIED, .text = "a policy refuses it"});
+  is_int(events("autoscale.refused"), 1, "what is refused is told");
+  ok(!proposed(115), "and not asked again before its time");
+  ok(proposed(20), "but then");
+  id = proposal()->id;
+  struct bt_request request = {.id = 77, .op = "app.resources", .args = asked_for, .actor = "autoscale"};
+  kit_step(&k, (struct bt_input){.kind = BT_IN_REQUEST, .request = &request});
+  kit_resolve(&k, "1");
+  kit_step(&k, (struct bt_input){.kind = BT_IN_CALL_DONE, .call = id, .code = BT_OK});
+  settle_down();
+  BT_AUTO_JSON now = resources();
+  ok(bt_json_num(bt_json_obj(now, "reservations"), "cpus", 0) == 0.22, "what is taken is in force");
+  ok(!proposed(300), "what is near enough is left alone");
+  kit_end(&k);
+}
+
 int main(void) {
+  recommended();
+  automatic();
   quotas();
   follows_cpu();
   one_question();
