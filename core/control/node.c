@@ -247,6 +247,8 @@ static void hello(struct bt_control *c, const char *name, const json_t *m) {
     const json_t *item = json_object_get(seen, inst->id);
     if (item)
       take_report(inst, item);
+    if (item && inst->state == BT_ST_RUNNING)
+      ctl_near_ran(inst); /* what ran before the server's own start */
   }
   ctl_send(c, name, sync_message(c, node, seen));
   send_again(c, node);

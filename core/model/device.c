@@ -53,12 +53,24 @@ static int read_generic(const char *service, const json_t *list, struct bt_devic
   return 0;
 }
 
+/* All of them are looked at for each node. */
+static int check_amounts(const char *service, const struct bt_devices *d, struct bt_err **err) {
+  bool many = d->requests.len > BT_DEVICE_REQUESTS_MOST || d->generic.len > BT_DEVICE_REQUESTS_MOST;
+  bt_vec_each(&d->requests, r) many = many || r->ids.len > BT_DEVICE_WORDS_MOST || r->capabilities.len > BT_DEVICE_WORDS_MOST;
+  if (many)
+    return bt_err_set(err, BT_INVALID, "service %s: at most %d requests for devices or generic_resources are taken, with %d ids and capabilities each", service,
+                      BT_DEVICE_REQUESTS_MOST, BT_DEVICE_WORDS_MOST);
+  return 0;
+}
+
 int bt_devices_parse(const char *service, const json_t *json, struct bt_devices *out, struct bt_err **err) {
   const json_t *reserved = bt_json_obj(bt_json_obj(bt_json_obj(json, "deploy"), "resources"), "reservations");
   *out = (struct bt_devices){0};
   read_requests(out, bt_json_arr(reserved, "devices"), false);
   read_requests(out, bt_json_arr(json, "gpus"), true);
-  return read_generic(service, bt_json_arr(reserved, "generic_resources"), out, err);
+  if (read_generic(service, bt_json_arr(reserved, "generic_resources"), out, err))
+    return -1;
+  return check_amounts(service, out, err);
 }
 
 void bt_devices_free(struct bt_devices *d) {

@@ -10,6 +10,8 @@
 #include "base/vec.h"
 
 #define BT_DEVICES_MOST 100000                 /* of one request */
+#define BT_DEVICE_REQUESTS_MOST 64             /* of a service; ids and capabilities of each: BT_DEVICE_WORDS_MOST */
+#define BT_DEVICE_WORDS_MOST 256
 #define BT_GENERIC_MOST ((int64_t)1 << 48)     /* of one kind */
 
 struct bt_device_request {

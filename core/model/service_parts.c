@@ -52,8 +52,10 @@ static bool read_published(const json_t *value, struct bt_port *port) {
   return true;
 }
 
+enum { ranges_most = 100 };
+
 int bt_service_read_ports(struct bt_service *s, struct bt_err **err) {
-  size_t i;
+  size_t i, ranges = 0;
   json_t *item;
   json_array_foreach(bt_json_arr(s->json, "ports"), i, item) {
     struct bt_port port = {.target = (int)bt_json_int(item, "target", 0)};
@@ -67,7 +69,10 @@ int bt_service_read_ports(struct bt_service *s, struct bt_err **err) {
     port.ingress = !bt_streq(bt_json_str(item, "mode"), "host") && bt_streq(port.protocol, "tcp") && port.published > 0 &&
                    port.published == port.published_end && !s->network_mode;
     bt_vec_push(&s->ports, port);
+    ranges += port.published_end > port.published;
   }
+  if (ranges > ranges_most)
+    return bt_err_set(err, BT_INVALID, "service %s publishes %zu ranges of ports; at most %d are taken", s->name, ranges, ranges_most);
   return 0;
 }
 

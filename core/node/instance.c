@@ -28,7 +28,7 @@ static void note_tag(json_t *doc, const char *pinned, const char *asked) {
 
 /* Of the assignment what is read again later: the rest is in the class or in fields of ours. */
 static json_t *lasting_part(const struct bt_inst *in, const json_t *assignment) {
-  static const char *const keys[] = {"container_name", "image", "slot", "networks", "co", "volumes_from", "environment"};
+  static const char *const keys[] = {"container_name", "image", "slot", "networks", "co", "volumes_from", "environment", "devices", "published"};
   json_t *doc = json_object();
   for (size_t i = 0; i < BT_COUNT(keys); i++) {
     json_t *value = json_object_get(assignment, keys[i]);

@@ -94,4 +94,28 @@ configure '[{kind: gpu, ids: [a, a]}]'
 like "$(berthd --config "$it_dir/berthd.yaml" --check 2>&1)" 'berthd.yaml:7:13: error: the id "a" of a gpu is there twice' "a slip in the configuration is named with its place"
 berth down room >/dev/null 2>&1
 is "$(room 'device gpu')" "[0,3]" "what goes gives back"
+it_stop
+
+# The same with a real engine: it gets the chosen ids, whether or not it can start what asks for them.
+unset -f docker
+if docker version >/dev/null 2>&1; then
+  it_config
+  printf 'node: {name: n1, devices: [{driver: nvidia, model: a100, ids: [GPU-a, GPU-b]}]}\n' >>"$it_dir/berthd.yaml"
+  it_image "$it/room:1"
+  sed -i "s|state.db|engine.db|" "$it_dir/berthd.yaml"
+  it_start
+  cat >engine.yaml <<YAML
+name: $it
+services: {a: {image: "$it/room:1", command: sleep 100, restart: "no", gpus: [{count: 1, capabilities: [gpu, a100]}], ports: ["127.0.0.1:7310-7311:80/udp"], deploy: {replicas: 2}}}
+YAML
+  berth up --detach -f engine.yaml >/dev/null 2>&1
+  asked() { docker ps -a --filter "label=berth.app=$it" --format '{{.ID}}' | xargs -r docker inspect -f '{{json .HostConfig.DeviceRequests}}' | sort; }
+  wait_for 20 eval '[ "$(asked | wc -l)" = 2 ]'
+  is "$(asked)" '[{"Driver":"nvidia","Count":0,"DeviceIDs":["GPU-a"],"Capabilities":[["gpu"]],"Options":{}}]
+[{"Driver":"nvidia","Count":0,"DeviceIDs":["GPU-b"],"Capabilities":[["gpu"]],"Options":{}}]' "the engine is asked for one device each"
+  bound() { docker ps -a --filter "label=berth.app=$it" --format '{{.ID}}' | xargs -r docker inspect -f '{{(index (index .HostConfig.PortBindings "80/udp") 0).HostPort}}' | sort | tr '\n' ' '; }
+  is "$(bound)" "7310 7311 " "and for the ports that the server chose"
+  is "$(berth node inspect n1 | jq '.disk > 0 and .pids > 0')" true "and the node tells its disk and processes"
+  berth down "$it" >/dev/null 2>&1
+fi
 done_testing

@@ -131,6 +131,17 @@ static void test_rules(void) {
        "one name");
 }
 
+static void test_reserve(void) {
+  says(A "    x-berth: {reserve: {pids: 100, disk: 10GiB}}\n", "", "what is kept");
+  says(A "    x-berth: {reserve: {pids: -1, disk: much, cpus: 1}}\n",
+       "/p/c.yaml:4:47: error: services.a.x-berth.reserve.cpus is not known\n"
+       "/p/c.yaml:4:31: error: services.a.x-berth.reserve.pids must be an integer from 0 to 4194304, not \"-1\"\n"
+       "/p/c.yaml:4:41: error: services.a.x-berth.reserve.disk must be a size such as 10GiB, not \"much\"\n", "an unknown key");
+  says(A "    x-berth: {reserve: {pids: -1, disk: much}}\n",
+       "/p/c.yaml:4:31: error: services.a.x-berth.reserve.pids must be an integer from 0 to 4194304, not \"-1\"\n"
+       "/p/c.yaml:4:41: error: services.a.x-berth.reserve.disk must be a size such as 10GiB, not \"much\"\n", "no amounts");
+}
+
 static void test_xberth(void) {
   struct bt_compose_result result = {0};
   is_int(load(A "    x-berth:\n      probes:\n        readiness: {http: {port: \"80\", headers: {A: 1}}, interval: 90s}\n"
@@ -319,6 +330,7 @@ int main(void) {
   test_refusals();
   test_warn();
   test_rules();
+  test_reserve();
   test_xberth();
   test_contents();
   test_profiles();

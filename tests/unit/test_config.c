@@ -105,6 +105,16 @@ static void test_refusals(void) {
   refused("log:\n  level: loud\n",
           "/etc/berth/berthd.yaml:2:10: error: log.level must be one of debug, info, warn, error, but \"loud\" is not\n",
           "choice");
+  refused("node: {devices: [{kind: gpu}]}\n", "/etc/berth/berthd.yaml:1:18: error: devices need \"ids\", or \"count\"\n", "devices without ids");
+  refused("node: {devices: [{ids: [a, a]}]}\n", "/etc/berth/berthd.yaml:1:18: error: the id \"a\" of a gpu is there twice\n", "an id twice");
+  refused("node: {devices: [{ids: [], count: 1}]}\n",
+          "/etc/berth/berthd.yaml:1:24: error: devices have \"ids\" or \"count\", not both\n"
+          "/etc/berth/berthd.yaml:1:24: error: \"ids\" must be a list of 1 to 256 ids such as [\"0\", \"1\"]\n", "ids and a count");
+  refused("node: {devices: [{kind: \"a b\", count: 1}]}\n",
+          "/etc/berth/berthd.yaml:1:18: error: \"a b\" cannot be the kind, driver or model of a device: letters, digits and . _ - are, at most 63\n", "no kind");
+  refused("node: {resources: {a: -1}}\n", "/etc/berth/berthd.yaml:1:23: error: node.resources.a must be an integer from 0 to 281474976710656\n", "less than nothing");
+  refused("node: {resources: [a]}\n",
+          "/etc/berth/berthd.yaml:1:19: error: node.resources must be a mapping of at most 8 names to numbers, such as {licences: 4}\n", "no mapping");
   refused("history: {events: 5}\n",
           "/etc/berth/berthd.yaml:1:19: error: history.events must be a whole number from 100 to 10000000, but \"5\" is out of "
           "range\n",

@@ -1,6 +1,7 @@
 /* What a canonical service says of its places and of what it reserves by count: model/placement, model/device. */
 #include "config.h"
 
+#include "base/buf.h"
 #include "base/json.h"
 #include "model/service.h"
 #include "tap.h"
@@ -144,6 +145,17 @@ static void test_devices(void) {
   refused(RESOURCES("'generic_resources':[{}]"), "service web: deploy.resources.reservations.generic_resources[0] needs discrete_resource_spec.kind, the resource's name");
   refused(RESOURCES("'generic_resources':[{'discrete_resource_spec':{'kind':'a','value':-1}}]"),
           "service web: deploy.resources.reservations.generic_resources[0]: value of a must be an integer from 0 to 281474976710656");
+  BT_AUTO_BUF many = {0}, ports = {0};
+  bt_buf_adds(&many, "{'image':'a','gpus':[{'device_ids':['0'");
+  bt_buf_adds(&ports, "{'image':'a','ports':[");
+  for (int i = 1; i <= 256; i++)
+    bt_buf_addf(&many, ",'%d'", i);
+  for (int i = 0; i <= 100; i++)
+    bt_buf_addf(&ports, "%s{'target':1,'published':'%d-%d','mode':'host'}", i ? "," : "", 1000 + 10 * i, 1009 + 10 * i);
+  bt_buf_adds(&many, "]}]}");
+  bt_buf_adds(&ports, "]}");
+  refused(many.data, "service web: at most 64 requests for devices or generic_resources are taken, with 256 ids and capabilities each");
+  refused(ports.data, "service web publishes 101 ranges of ports; at most 100 are taken");
 }
 
 int main(void) {

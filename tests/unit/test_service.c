@@ -155,7 +155,17 @@ static void test_checks(void) {
   bt_service_free(&s);
 }
 
+static void test_reserve(void) {
+  struct bt_service *s = parse("{'image':'a','storage_opt':{'size':'2G'},'x-berth':{'reserve':{'pids':9}}}", NULL);
+  ok(s->reserved.pids == 9 && s->reserved.disk == (int64_t)2 << 30, "processes and disk that are kept");
+  bt_service_free(&s);
+  s = parse("{'image':'a','storage_opt':{'size':'2G'},'x-berth':{'reserve':{'disk':5}}}", NULL);
+  is_int(s->reserved.disk, 5, "what is said is kept, not the size of storage_opt");
+  bt_service_free(&s);
+}
+
 int main(void) {
+  test_reserve();
   test_defaults();
   test_deploy();
   test_restart_words();
