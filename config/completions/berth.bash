@@ -17,7 +17,7 @@ _berth() {
   done
   COMPREPLY=()
   case $verb in
-    "") COMPREPLY=($(compgen -W " up plan down scale restart rollback rollout history follow unfollow sync config ls ps inspect logs exec top events why autoscale job secret route volume network image source node pool quota node doctor plugin policy completion version help --host -H --namespace -n --help -h --version -V" -- "$cur")) ;;
+    "") COMPREPLY=($(compgen -W " up plan simulate down scale restart rollback rollout history follow unfollow sync config ls ps inspect logs exec top events why autoscale job secret route volume network image source node pool quota node doctor plugin policy completion version help --host -H --namespace -n --help -h --version -V" -- "$cur")) ;;
     rollout) COMPREPLY=($(compgen -W " promote pause abort" -- "$cur")) ;;
     autoscale) COMPREPLY=($(compgen -W " ls apply" -- "$cur")) ;;
     job) COMPREPLY=($(compgen -W " ls run" -- "$cur")) ;;
@@ -68,6 +68,25 @@ _berth() {
       esac
       if [[ $cur == -* ]]; then
         COMPREPLY=($(compgen -W " --file -f --project-name -p --env-file --profile --project-directory --compat --force-recreate --scale --format --host -H --namespace -n --help -h --version -V" -- "$cur"))
+      else
+        :
+      fi ;;
+    "simulate")
+      case $prev in
+        --nodes) :; return ;;
+        --like) COMPREPLY=($(compgen -W "$({ berth node ls -q; } 2>/dev/null)" -- "$cur")); return ;;
+        --file|-f) compopt -o filenames; COMPREPLY=($(compgen -f -- "$cur")); return ;;
+        --project-name|-p) COMPREPLY=($(compgen -W "$({ berth ls -q; } 2>/dev/null)" -- "$cur")); return ;;
+        --env-file) compopt -o filenames; COMPREPLY=($(compgen -f -- "$cur")); return ;;
+        --profile) :; return ;;
+        --project-directory) compopt -o filenames; COMPREPLY=($(compgen -d -- "$cur")); return ;;
+        --compat) COMPREPLY=($(compgen -W "refuse warn" -- "$cur")); return ;;
+        --format) COMPREPLY=($(compgen -W "table json" -- "$cur")); return ;;
+        --host|-H) :; return ;;
+        --namespace|-n) :; return ;;
+      esac
+      if [[ $cur == -* ]]; then
+        COMPREPLY=($(compgen -W " --nodes --like --file -f --project-name -p --env-file --profile --project-directory --compat --format --host -H --namespace -n --help -h --version -V" -- "$cur"))
       else
         :
       fi ;;

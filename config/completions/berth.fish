@@ -2,6 +2,7 @@
 complete -c berth -f
 complete -c berth -n __fish_use_subcommand -a up -d 'Deploy the Compose file and watch it come up'
 complete -c berth -n __fish_use_subcommand -a plan -d 'Show what "berth up" would change, and where it would run'
+complete -c berth -n __fish_use_subcommand -a simulate -d 'Show what more nodes would place'
 complete -c berth -n __fish_use_subcommand -a down -d 'Stop an app and remove its containers and networks'
 complete -c berth -n __fish_use_subcommand -a scale -d 'Run so many instances of a service'
 complete -c berth -n __fish_use_subcommand -a restart -d 'Stop and start instances'
@@ -66,6 +67,15 @@ complete -c berth -n '__fish_seen_subcommand_from plan' -l compat -d 'what to do
 complete -c berth -n '__fish_seen_subcommand_from plan' -l force-recreate -d 'new instances even where nothing changed'
 complete -c berth -n '__fish_seen_subcommand_from plan' -l scale -d 'so many instances, whatever the file says' -x
 complete -c berth -n '__fish_seen_subcommand_from plan' -l format -d 'how to print' -xa 'table json'
+complete -c berth -n '__fish_seen_subcommand_from simulate' -l nodes -d 'so many more (1; at most 1000)' -x
+complete -c berth -n '__fish_seen_subcommand_from simulate' -l like -d 'like this node, or like those of this pool' -xa '(begin; berth node ls -q; end 2>/dev/null)'
+complete -c berth -n '__fish_seen_subcommand_from simulate' -l file -s f -d 'Compose file; several are merged in order' -rF
+complete -c berth -n '__fish_seen_subcommand_from simulate' -l project-name -s p -d 'app, instead of the current folder\'s project' -xa '(begin; berth ls -q; end 2>/dev/null)'
+complete -c berth -n '__fish_seen_subcommand_from simulate' -l env-file -d 'variables for the file, instead of .env' -rF
+complete -c berth -n '__fish_seen_subcommand_from simulate' -l profile -d 'services of this profile as well; "*" means all' -x
+complete -c berth -n '__fish_seen_subcommand_from simulate' -l project-directory -d 'what relative paths mean, instead of the first file\'s folder' -xa '(__fish_complete_directories)'
+complete -c berth -n '__fish_seen_subcommand_from simulate' -l compat -d 'what to do with attributes that Berth does not have (refuse)' -xa 'refuse warn'
+complete -c berth -n '__fish_seen_subcommand_from simulate' -l format -d 'how to print' -xa 'table json'
 complete -c berth -n '__fish_seen_subcommand_from down' -l file -s f -d 'Compose file; several are merged in order' -rF
 complete -c berth -n '__fish_seen_subcommand_from down' -l project-name -s p -d 'app, instead of the current folder\'s project' -xa '(begin; berth ls -q; end 2>/dev/null)'
 complete -c berth -n '__fish_seen_subcommand_from down' -l volumes -s v -d 'remove its named volumes as well: their data is lost'

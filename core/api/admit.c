@@ -338,6 +338,19 @@ void bt_admit_sync(struct bt_api *api, struct bt_exchange *x, const char *namesp
   apply(api, x, namespace_, app, origin, trees);
 }
 
+void bt_admit_simulate(struct bt_api *api, struct bt_exchange *x, const char *namespace_, json_t *args) {
+  if (x->req->body.len == 0) {
+    bt_api_write(api, x, "simulate", args, true, NULL);
+    return;
+  }
+  struct admission *a = admission_new(api, x, namespace_, NULL);
+  json_decref(a->args);
+  a->args = args;
+  a->op = "simulate";
+  a->dry_run = true;
+  bt_pool_run(api->s.pool, "admission", load_work, load_done, a);
+}
+
 void bt_admit_config(struct bt_api *api, struct bt_exchange *x) {
   struct admission *a = admission_new(api, x, "default", NULL);
   a->config_only = true;

@@ -12,6 +12,8 @@ void bt_admit_apply(struct bt_api *api, struct bt_exchange *x, const char *names
  * the document stand under BT_FOLLOW_ROOT. trees (stolen): {path: {"id", "kind", "at", "notes"}}, as follow_model.h has it; NULL: none. */
 void bt_admit_sync(struct bt_api *api, struct bt_exchange *x, const char *namespace_, const char *app, json_t *origin,
                    json_t *trees);
+/* The exchange's body is an apply document, or empty: what would happen with more nodes. args (stolen): nodes, like. */
+void bt_admit_simulate(struct bt_api *api, struct bt_exchange *x, const char *namespace_, json_t *args);
 /* The exchange's body is an apply document: answers {"name","model","diagnostics"} and changes nothing. */
 void bt_admit_config(struct bt_api *api, struct bt_exchange *x);
 /* A change that needs no document. op: of control; args (stolen) are its. The policies see the model of revision "revision" with the

@@ -27,6 +27,7 @@
  *   GET  /v1/events?after=&follow=&namespace=&app=&type=   list, or SSE where follow=true or Accept: text/event-stream
  *   GET  /v1/watch?after=&kinds=app,instance,…   SSE: id: revision, event: kind, data: {"key","value"}; resumes with
  *        Last-Event-ID; event "gap" where the past is gone; progress of pulls as event "progress" without id
+ *   POST /v1/namespaces/{ns}/simulate?nodes=&like=   body: an apply document or nothing; what more nodes would place
  *   POST /v1/compose/config  an apply document -> {"model","diagnostics"}
  *   POST /v1/images/prune
  *

@@ -14,6 +14,21 @@ static void all_apps(struct bt_api *api, struct bt_exchange *x) { bt_reply_list(
 static void list_apps(struct bt_api *api, struct bt_exchange *x) { bt_reply_list(api, x, "apps", x->params[0], NULL); }
 static void post_app(struct bt_api *api, struct bt_exchange *x) { bt_admit_apply(api, x, x->params[0], NULL); }
 static void put_app(struct bt_api *api, struct bt_exchange *x) { bt_admit_apply(api, x, x->params[0], x->params[1]); }
+static void post_simulate(struct bt_api *api, struct bt_exchange *x) {
+  BT_AUTO_ERR err = NULL;
+  BT_AUTO_FREE char *like = bt_req_query(x->req, "like");
+  long long nodes;
+  if (bt_query_int(x->req, "nodes", 0, 1000, 1, &nodes, &err) == 0 && (!like || !*like))
+    bt_err_set(&err, BT_INVALID, "?like= names a node or a pool, such as those that would come");
+  if (err) {
+    bt_problem_err(x, err);
+    return;
+  }
+  json_t *args = json_object();
+  bt_json_set_int(args, "nodes", nodes);
+  bt_json_set_str(args, "like", like);
+  bt_admit_simulate(api, x, x->params[0], args);
+}
 static void post_config(struct bt_api *api, struct bt_exchange *x) { bt_admit_config(api, x); }
 
 /* The app of the path as JSON (new reference), or NULL after a problem was sent. */
@@ -259,6 +274,10 @@ static const struct bt_route_param removal[] = {{"volumes", "boolean", "remove t
                                                 {"dryRun", "boolean", "change nothing"},
                                                 {NULL, NULL, NULL}};
 
+static const struct bt_route_param more_nodes[] = {{"nodes", "integer", "how many more, at most 1000 (1)"},
+                                                   {"like", "string", "a node, or a pool, that they are like"},
+                                                   {NULL, NULL, NULL}};
+
 static const struct bt_route routes[] = {
     {.method = "GET", .pattern = "/v1/apps", .summary = "Apps of all namespaces", .query = paging, .response = "[App]",
      .handle = all_apps},
@@ -287,6 +306,9 @@ static const struct bt_route routes[] = {
      .summary = "Put the reservations in force that are recommended by its use", .query = dry_run, .response = "ApplyResult", .handle = reserve},
     {.method = "POST", .pattern = "/v1/namespaces/{ns}/apps/{app}/services/{service}/run", .summary = "Run a job now",
      .query = dry_run, .response = "JobRun", .handle = run_job},
+    {.method = "POST", .pattern = "/v1/namespaces/{ns}/simulate",
+     .summary = "What would be placed with more nodes: of what waits, and of a Compose file where the body is one; changes nothing", .query = more_nodes,
+     .request = "ApplyDocument", .response = "Simulation", .handle = post_simulate},
     {.method = "POST", .pattern = "/v1/compose/config", .summary = "Load Compose files and show the canonical model",
      .request = "ApplyDocument", .response = "ConfigResult", .handle = post_config},
 };

@@ -73,6 +73,7 @@ BT_VERB(node_drain);
 BT_VERB(node_ls);
 BT_VERB(pool_ls);
 BT_VERB(quota_ls);
+BT_VERB(simulate);
 BT_VERB(node_inspect);
 BT_VERB(secret_ls);
 BT_VERB(secret_put);

@@ -45,6 +45,10 @@ static const struct bt_option plan_options[] = {
     {"force-recreate", 0, BT_OPT_FLAG, NULL, "new instances even where nothing changed", BT_COMPLETE_NONE},
     {"scale", 0, BT_OPT_LIST, "SERVICE=N", "so many instances, whatever the file says", BT_COMPLETE_NONE},
     FORMAT, {NULL}};
+static const struct bt_option simulate_options[] = {
+    {"nodes", 0, BT_OPT_TEXT, "N", "so many more (1; at most 1000)", BT_COMPLETE_NONE},
+    {"like", 0, BT_OPT_TEXT, "NAME", "like this node, or like those of this pool", BT_COMPLETE_NODE},
+    FILES, PROJECT, LOADING, FORMAT, {NULL}};
 static const struct bt_option ls_options[] = {EVERYWHERE, {NULL}};
 static const struct bt_option ps_options[] = {FILES, PROJECT, ALL, EVERYWHERE, {NULL}};
 static const struct bt_option project_options[] = {FILES, PROJECT, {NULL}};
@@ -148,6 +152,10 @@ const struct bt_verb bt_verbs[] = {
      "For each service the nodes and the rule that chose them; what would be reserved on each node, before and after; and what has no place, with the "
      "smallest change that would make one. Nothing is changed. The exit code is 7 where something has no place.",
      plan_options, 0, 0, BT_COMPLETE_NONE, .run = bt_verb_up},
+    {"simulate", APPS, "", "Show what more nodes would place",
+     "Of what waits for a place now, and of a Compose file where -f names one: what would be placed, what would still have no place and why, and what would be "
+     "reserved before and after. The real planner answers; nothing is changed. The exit code is 7 where something would still have no place.",
+     simulate_options, 0, 0, BT_COMPLETE_NONE, .run = bt_verb_simulate},
     {"down", APPS, "[APP]", "Stop an app and remove its containers and networks", NULL, down_options, 0, 1, BT_COMPLETE_APP,
      .run = bt_verb_down},
     {"scale", APPS, "SERVICE=N...", "Run so many instances of a service", NULL, scale_verb_options, 0, -1, BT_COMPLETE_OBJECT,

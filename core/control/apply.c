@@ -100,6 +100,21 @@ static int check_app(const struct ctl_draft *d, const json_t *args, struct bt_er
   return 0;
 }
 
+int ctl_draft_open(struct ctl_draft *d, struct bt_control *c, const struct bt_request *request, struct bt_err **err) {
+  const json_t *args = request->args;
+  const char *ns = bt_json_str_or(args, "namespace", "default");
+  ctl_draft_start(d, c, ns, bt_json_str(args, "app"));
+  ctl_zones_take(c, bt_json_obj(args, "zones"));
+  d->contents = bt_json_obj(args, "contents");
+  ctl_draft_words(d, request->actor, bt_json_str(args, "message"), bt_json_str(args, "source"), bt_json_str_or(args, "build", "missing"));
+  ctl_draft_origin(d, args);
+  if (check_app(d, args, err))
+    return -1;
+  json_t *model = bt_json_obj(args, "model");
+  model = ctl_quota_fill(c, ns, model ? json_incref(model) : json_object(), &d->filled);
+  return ctl_draft_model(d, model, d->filled ? NULL : bt_json_str(args, "model_text"), err);
+}
+
 void ctl_apply(struct bt_control *c, const struct bt_request *request) {
   const json_t *args = request->args;
   const char *ns = bt_json_str_or(args, "namespace", "default"), *name = bt_json_str(args, "app");
@@ -109,20 +124,7 @@ void ctl_apply(struct bt_control *c, const struct bt_request *request) {
     ctl_reply_err(c, request->id, bt_err_code(err), "%s", bt_err_message(err));
     return;
   }
-  ctl_draft_start(&d, c, ns, name);
-  ctl_zones_take(c, bt_json_obj(args, "zones"));
-  d.contents = bt_json_obj(args, "contents");
-  ctl_draft_words(&d, request->actor, bt_json_str(args, "message"), bt_json_str(args, "source"), bt_json_str_or(args, "build", "missing"));
-  ctl_draft_origin(&d, args);
-  json_t *model = bt_json_obj(args, "model");
-  model = ctl_quota_fill(c, ns, model ? json_incref(model) : json_object(), &d.filled);
-  const char *text = d.filled ? NULL : bt_json_str(args, "model_text");
-  if (check_app(&d, args, &err)) {
-    json_decref(model);
-    ctl_draft_refuse(c, &d, request, err);
-    return;
-  }
-  if (ctl_draft_model(&d, model, text, &err)) {
+  if (ctl_draft_open(&d, c, request, &err)) {
     ctl_draft_refuse(c, &d, request, err);
     return;
   }

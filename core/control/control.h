@@ -101,6 +101,9 @@ enum bt_input_kind {
  * image.pushed  {repository}         a registry told of a push                    {matched: n}
  * event.add     {type, severity, namespace, app, subject, message, data}          {}
  * kv.put        {plugin, key, value (base64) or null}                             {}
+ * simulate      {nodes, like: a node or a pool; and of a file what app.apply has}  {like, nodes, cpus, memory, before, after: as
+ *                bt_control_pools, pending: [{namespace, app, service, instances, placed, unplaced, rule, nodes, reason, mend}],
+ *                untried: instances, and of a file plan and services as a forecast has them}; changes nothing
  * settings.put  {pools, namespaces, scheduling}: as bt_config_settings gives them; the server's own, at a reload  {}; kept in memory
  * lb.report     {plugin, status: "ok"|"failing"|"absent", message, refused: {route: sentence}}  {}; kept in memory, becomes events
  * All names are checked: [a-z0-9][a-z0-9_-]{0,62}. A dry run answers with the plan and changes nothing. */

@@ -20,6 +20,8 @@ void ctl_draft_start(struct ctl_draft *d, struct bt_control *c, const char *ns, 
 /* A draft of a revision's content with another model, of which whatever is called the same stays pinned. -1 where it is not valid
  * (any more). */
 int ctl_draft_copy(struct ctl_draft *d, struct ctl_app *app, const struct ctl_rev *from, json_t *model_steal, struct bt_err **err) BT_CHECK;
+/* A draft of what a request of the form of app.apply brings, whose names are checked; -1 where it cannot be one. */
+int ctl_draft_open(struct ctl_draft *d, struct bt_control *c, const struct bt_request *request, struct bt_err **err) BT_CHECK;
 /* Nothing of it stays: a dry run, or it was not valid. */
 void ctl_draft_drop(struct ctl_draft *d);
 void ctl_draft_words(struct ctl_draft *d, const char *actor, const char *message, const char *source, const char *build);

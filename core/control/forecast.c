@@ -1,15 +1,9 @@
 /* Where what a draft wants would go, tried on the planner's own fleet within the step and taken back at once. */
 #include "config.h"
 
-#include "control/draft.h"
+#include "control/trial.h"
 
-struct trial {
-  struct bt_control *c;
-  BT_VEC(uint32_t) placed;          /* in the fleet, by the trial */
-  BT_VEC(struct ctl_inst *) lifted; /* that would go, and hold nothing while it lasts */
-};
-
-static void lift(struct trial *t, struct ctl_service *service) {
+static void lift(struct ctl_trial *t, struct ctl_service *service) {
   bt_vec_each(&service->insts, inst) {
     if ((*inst)->seat == BT_FLEET_NONE)
       continue;
@@ -25,7 +19,7 @@ static int kept(const struct ctl_service *service) {
 }
 
 /* How many places a step of the plan asks for. What an update replaces goes first, unless its order says otherwise. */
-static int wanted(struct trial *t, const struct ctl_draft *d, struct ctl_spec *spec, const char *action) {
+static int wanted(struct ctl_trial *t, const struct ctl_draft *d, struct ctl_spec *spec, const char *action) {
   struct ctl_service *service = ctl_service_find(d->app, spec->service->name);
   int replicas = spec->service->mode == BT_MODE_GLOBAL                        ? (int)ctl_fleet_hosts(spec)
                  : service && service->spec && ctl_scales(service) ? ctl_replicas(service)
@@ -40,7 +34,7 @@ static int wanted(struct trial *t, const struct ctl_draft *d, struct ctl_spec *s
   return replicas;
 }
 
-static json_t *by_node(const struct trial *t, size_t from) {
+static json_t *by_node(const struct ctl_trial *t, size_t from) {
   json_t *nodes = json_object();
   for (size_t i = from; i < t->placed.len; i++) {
     const char *name = bt_fleet_node_name(t->c->fleet, bt_fleet_node_of(t->c->fleet, t->placed.items[i]));
@@ -49,7 +43,7 @@ static json_t *by_node(const struct trial *t, size_t from) {
   return nodes;
 }
 
-static json_t *try_service(struct trial *t, struct ctl_spec *spec, int n) {
+json_t *ctl_trial_service(struct ctl_trial *t, struct ctl_spec *spec, int n) {
   size_t from = t->placed.len;
   BT_AUTO_FREE uint32_t *out = bt_newn(uint32_t, (size_t)n + 1);
   BT_AUTO_BUF why = {0}, mend = {0};
@@ -95,32 +89,45 @@ static void capacity_after(const struct bt_control *c, const json_t *nodes) {
   json_array_foreach(nodes, i, o) bt_json_set(o, "after", reserved(bt_map_get(c->nodes, bt_json_str(o, "node")), c));
 }
 
-json_t *ctl_forecast(const struct ctl_draft *d, const json_t *plan) {
-  struct trial t = {.c = d->app->control};
-  t.c->judged.trial = true;
-  json_t *services = json_array(), *nodes = capacity_before(t.c);
+void ctl_trial_begin(struct ctl_trial *t, struct bt_control *c) {
+  *t = (struct ctl_trial){.c = c};
+  c->judged.trial = true;
+}
+
+json_t *ctl_trial_plan(struct ctl_trial *t, const struct ctl_draft *d, const json_t *plan) {
+  json_t *services = json_array(), *step;
   size_t i;
-  json_t *step;
   json_array_foreach(plan, i, step) { /* room is made by what goes before it is asked for */
     struct ctl_service *gone = bt_streq(bt_json_str(step, "action"), "remove") && bt_streq(bt_json_str(step, "kind"), "service")
                                    ? ctl_service_find(d->app, bt_json_str_or(step, "name", ""))
                                    : NULL;
     if (gone)
-      lift(&t, gone);
+      lift(t, gone);
   }
   json_array_foreach(plan, i, step) {
     const char *action = bt_json_str_or(step, "action", "");
     struct ctl_spec *spec = bt_streq(bt_json_str(step, "kind"), "service") ? ctl_spec_find(d->rev, bt_json_str_or(step, "name", "")) : NULL;
-    int n = !spec || bt_streq(action, "keep") || bt_streq(action, "remove") ? 0 : wanted(&t, d, spec, action);
+    int n = !spec || bt_streq(action, "keep") || bt_streq(action, "remove") ? 0 : wanted(t, d, spec, action);
     if (n > 0)
-      json_array_append_new(services, try_service(&t, spec, n));
+      json_array_append_new(services, ctl_trial_service(t, spec, n));
   }
-  t.c->judged.trial = false;
+  return services;
+}
+
+void ctl_trial_end(struct ctl_trial *t) {
+  bt_vec_each(&t->placed, inst) ctl_fleet_untry(t->c, *inst);
+  bt_vec_each(&t->lifted, inst) ctl_fleet_hold(*inst);
+  bt_vec_free(&t->placed);
+  bt_vec_free(&t->lifted);
+  t->c->judged.trial = false;
+}
+
+json_t *ctl_forecast(const struct ctl_draft *d, const json_t *plan) {
+  struct ctl_trial t;
+  ctl_trial_begin(&t, d->app->control);
+  json_t *nodes = capacity_before(t.c), *services = ctl_trial_plan(&t, d, plan);
   capacity_after(t.c, nodes);
-  bt_vec_each(&t.placed, inst) ctl_fleet_untry(t.c, *inst);
-  bt_vec_each(&t.lifted, inst) ctl_fleet_hold(*inst);
-  bt_vec_free(&t.placed);
-  bt_vec_free(&t.lifted);
+  ctl_trial_end(&t);
   json_t *forecast = json_object();
   bt_json_set(forecast, "services", services);
   bt_json_set(forecast, "nodes", nodes);

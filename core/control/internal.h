@@ -23,6 +23,8 @@ void ctl_way_load(struct ctl_service *service, const json_t *rollout);
 bool ctl_way_aborted(const struct ctl_app *app); /* whether somebody said that it goes back */
 /* Whether routes tell this instance from the new ones. */
 bool ctl_way_old(const struct ctl_inst *inst);
+/* ---- simulate.c ---- */
+void ctl_simulate(struct bt_control *c, const struct bt_request *request);
 
 /* ---- settings.c: what berthd.yaml says of pools and scheduling ---- */
 void ctl_settings_take(struct bt_control *c, const json_t *settings); /* at the start, when there is nothing yet */

@@ -175,6 +175,7 @@ void ctl_request(struct bt_control *c, const struct bt_request *request) {
       {"network.delete", delete_network}, {"event.add", add_event},        {"kv.put", ctl_kv_put},
       {"lb.report", ctl_lb_report},      {"job.run", ctl_job_run},          {"zones.put", ctl_zones_put},
       {"node.cordon", ctl_node_cordon},  {"node.drain", ctl_node_drain},  {"settings.put", ctl_settings_put},
+      {"simulate", ctl_simulate},
       {"policy.changed", ctl_judge_changed},
   };
   c->requests++;

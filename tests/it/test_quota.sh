@@ -118,4 +118,29 @@ it_stop KILL
 it_start
 is "$(row team used.instances)" 4 "after kill -9 the sums are the same"
 like "$(berth scale web=5 2>&1)" "the quota of namespace team is 4 instances, and 4 instances are used" "and hold"
+
+# --- what more nodes would place
+# the pretended node has 64 cpus
+cat >large.yaml <<YAML
+name: large
+services:
+  db:
+    image: db:1
+    deploy: {replicas: 3, resources: {reservations: {cpus: 40}}}
+YAML
+export BERTH_NAMESPACE=free
+node=$(berth node ls --format json | jq -r '.[0].node')
+out=$(berth simulate --nodes 1 --like "$node" -f large.yaml)
+is $? 7 "with one more node not all of a file has a place: exit code 7"
+like "$out" "db: 2 of 3 placed" "it says how many have"
+like "$out" "lack cpu" "and why the others have not"
+out=$(berth simulate --nodes 3 --like default -f large.yaml)
+is $? 0 "with three more all of it has"
+like "$out" "db: 3 of 3 placed: 1 on $node, 1 on $node[+]1" "and where"
+like "$out" "pool default: 1 -> 4 nodes" "the capacity is told, before and after"
+is "$(it_json berth simulate --nodes 3 --like default -f large.yaml --format json -- '.services[0].unplaced')" 0 "as JSON, too"
+is "$(berth node ls --format json | jq length)" 1 "nothing is changed"
+out=$(berth simulate --like nowhere 2>&1)
+is $? 3 "what is neither a node nor a pool: exit code 3"
+like "$out" "there is neither a node nor a pool nowhere" "in words"
 done_testing

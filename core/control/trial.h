@@ -1,0 +1,21 @@
+/* Trials on the planner's own fleet: places are taken within a step and given back before it ends, so that a forecast says what would really happen.
+ * Between forecast.c and simulate.c only. */
+#ifndef BT_CONTROL_TRIAL_H
+#define BT_CONTROL_TRIAL_H
+
+#include "control/draft.h"
+
+struct ctl_trial {
+  struct bt_control *c;
+  BT_VEC(uint32_t) placed;          /* in the fleet, by the trial */
+  BT_VEC(struct ctl_inst *) lifted; /* that would go, and hold nothing while it lasts */
+};
+
+void ctl_trial_begin(struct ctl_trial *t, struct bt_control *c);
+/* Takes places for n instances of a spec: {"service","instances","unplaced","rule","nodes","reason","mend"}. New reference. */
+json_t *ctl_trial_service(struct ctl_trial *t, struct ctl_spec *spec, int n);
+/* The steps of a draft's plan: what goes makes room first. An array of those. New reference. */
+json_t *ctl_trial_plan(struct ctl_trial *t, const struct ctl_draft *d, const json_t *plan);
+void ctl_trial_end(struct ctl_trial *t); /* everything is as it was */
+
+#endif
