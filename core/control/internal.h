@@ -136,7 +136,8 @@ void ctl_node_drain(struct bt_control *c, const struct bt_request *request);
 bool ctl_inst_lost(const struct ctl_inst *inst);
 void ctl_lost_replaced(const struct ctl_inst *by); /* it has a place: who had its slot and is lost is to go */
 void ctl_node_dirty(const struct ctl_node *node); /* all apps that have instances there */
-void ctl_lost_look(struct bt_control *c); /* after a node came or went */
+void ctl_lost_look(struct bt_control *c);
+void ctl_lost_news(struct bt_control *c); /* a node came or went */
 void ctl_lost_tick(struct bt_control *c); /* when it is time; lowers c->wake_ms */
 void ctl_lost_start(struct bt_control *c);
 void ctl_node_back(struct bt_control *c, struct ctl_node *node); /* before its hello is answered */

@@ -5,6 +5,9 @@
 
 #include "control/internal.h"
 
+#define CROWD 256        /* nodes from which on not each that comes or goes is worth a look at all */
+#define CROWD_PER_MS 100 /* nodes per millisecond between two looks */
+
 bool ctl_inst_lost(const struct ctl_inst *inst) {
   if (!inst->node || !inst->node->lost_ms)
     return false;
@@ -59,6 +62,7 @@ static void give_up(struct bt_control *c, struct ctl_node *node) {
 }
 
 void ctl_lost_look(struct bt_control *c) {
+  c->lost_looked_ms = c->now_ms;
   size_t n = 0;
   BT_AUTO_FREE struct bt_lost_node *nodes = bt_newn(struct bt_lost_node, bt_map_len(c->nodes) + 1);
   for (struct bt_map_iter it = bt_map_iter(c->nodes); bt_map_next(&it);) {
@@ -77,6 +81,17 @@ void ctl_lost_look(struct bt_control *c) {
     if (nodes[i].verdict == BT_LOST_NOW)
       give_up(c, node);
   }
+  c->wake_ms = BT_MIN(c->wake_ms, c->lost_look_ms);
+}
+
+/* At once, but of a crowd not for each of them: a look costs some 300 ns per node. */
+void ctl_lost_news(struct bt_control *c) {
+  size_t n = bt_map_len(c->nodes);
+  int64_t due_ms = n > CROWD ? c->lost_looked_ms + (int64_t)(n / CROWD_PER_MS) : 0;
+  if (due_ms <= c->now_ms)
+    ctl_lost_look(c);
+  else
+    c->lost_look_ms = BT_MIN(c->lost_look_ms, due_ms);
   c->wake_ms = BT_MIN(c->wake_ms, c->lost_look_ms);
 }
 

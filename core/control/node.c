@@ -253,7 +253,7 @@ static void hello(struct bt_control *c, const char *name, const json_t *m) {
   ctl_send(c, name, sync_message(c, node, seen));
   send_again(c, node);
   if (!was)
-    ctl_lost_look(c);
+    ctl_lost_news(c);
   look_again(c);
 }
 
@@ -323,7 +323,7 @@ void ctl_node_down(struct bt_control *c, const char *name) {
   ctl_fleet_node(c, node);
   ctl_node_save(c, node);
   ctl_event(c, "warning", "node.disconnected", NULL, NULL, name, NULL, "the connection to node %s ended; its containers run on", name);
-  ctl_lost_look(c);
+  ctl_lost_news(c);
 }
 
 void bt_control_carry(struct bt_control *c, const struct bt_control *from) {

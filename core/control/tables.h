@@ -328,6 +328,7 @@ struct bt_control {
   struct bt_map *moves;     /* instance id -> ctl_move */
   BT_VEC(struct ctl_node *) vacating; /* being drained */
   int lost;                 /* nodes that are given up */
+  int64_t lost_looked_ms;   /* the last look at all nodes */
   int64_t lost_look_ms;     /* when to see which others are; INT64_MAX: when something changes */
   struct bt_lost_pace lost_pace;
   struct bt_map *resources; /* "network/ns/name", "volume/ns/name" -> ctl_res */
