@@ -90,6 +90,11 @@ static void take_seat(struct ro_pass *p, size_t *seat, size_t index) {
     *seat = index + 1;
 }
 
+static void take_over(struct ro_pass *p, int number, size_t seat) {
+  if (seat && p->in->insts[seat - 1].slot != number)
+    ro_act(p, BT_ROLL_SLOT, number, seat - 1, "it takes over a slot that came free");
+}
+
 /* Puts one instance into its slot, or lets it go where it has no place. */
 static void place(struct ro_pass *p, size_t index) {
   const struct bt_rollout_inst *i = &p->in->insts[index];
@@ -99,9 +104,9 @@ static void place(struct ro_pass *p, size_t index) {
       ro_act(p, BT_ROLL_RELEASE, i->slot, index, "the service was scaled down");
     return;
   }
-  if (number != i->slot)
-    ro_act(p, BT_ROLL_SLOT, number, index, "it takes over a slot that came free");
   struct ro_slot *s = &p->slots[number - 1];
+  if (i->leaving && number != i->slot)
+    take_over(p, number, index + 1);
   if (i->lost && i->leaving)
     return;
   if (i->leaving) {
@@ -153,6 +158,12 @@ static void survey(struct ro_pass *p) {
   seat_alone(p);
   if (p->out->actions.len > 1)
     qsort(p->out->actions.items, p->out->actions.len, sizeof *p->out->actions.items, compare_surplus);
+  for (int n = 0; n < p->in->replicas; n++) { /* only those that stay, after those that go: they may be gone at once */
+    const struct ro_slot *s = &p->slots[n];
+    const size_t seats[] = {s->current, s->old, s->away, s->lost};
+    for (size_t i = 0; i < BT_COUNT(seats); i++)
+      take_over(p, n + 1, seats[i]);
+  }
 }
 
 /* The successor stands: the old one may go. Under "continue" it goes even where the successor failed. */

@@ -538,7 +538,18 @@ static void test_job_lost(void) {
   bt_job_out_free(&out);
 }
 
+/* Who goes may be gone at once: nothing else may be asked of it. */
+static void test_gone_at_once(void) {
+  struct world w = world_of(1);
+  add(&w, 2, false, false);
+  w.insts[0].assigned_ms = 0;
+  step(&w);
+  ok(count(&w, BT_ROLL_RELEASE) == 1 && count(&w, BT_ROLL_SLOT) == 0, "what was never started goes, and gets no other slot first");
+  bt_rollout_out_free(&w.out);
+}
+
 int main(void) {
+  test_gone_at_once();
   test_away();
   test_away_update();
   test_lost();
