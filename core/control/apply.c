@@ -1,5 +1,6 @@
 #include "config.h"
 
+#include "base/plant.h"
 #include "control/draft.h"
 #include "plan/diff.h"
 
@@ -415,7 +416,8 @@ void ctl_rollback_auto(struct ctl_app *app, const char *why) {
     ctl_draft_drop(&d);
     bt_vec_each(&app->services, service) if ((*service)->roll.state == BT_RO_ROLLBACK) (*service)->roll.state = BT_RO_PAUSED;
     ctl_touch_app(app);
-    ctl_set_state(app, CTL_APP_FAILED, "%s", why);
+    if (!BT_PLANT(NO_WAY_BACK))
+      ctl_set_state(app, CTL_APP_FAILED, "%s", why);
     return;
   }
   BT_AUTO_FREE char *message = ctl_way_aborted(app) ? bt_asprintf("back to revision %d: %s", from->number, why)

@@ -1,5 +1,6 @@
 #include "config.h"
 
+#include "base/plant.h"
 #include "control/internal.h"
 
 /* The instance of another service that one shares something with: the same slot, else the last one there is. */
@@ -134,7 +135,7 @@ json_t *ctl_assignment(const struct ctl_inst *inst) {
   bt_json_set_int(a, "restarts", seen->restarts);
   bt_json_set_int(a, "failures", seen->failures);
   bt_json_set_int(a, "next_start_ms", seen->next_start_ms);
-  if (inst->ended || inst->leaving) /* an agent that knows nothing of it must not make anew what is about to go */
+  if (inst->ended || (inst->leaving && !BT_PLANT(LEAVING_MADE))) /* an agent that knows nothing of it must not make anew what is about to go */
     bt_json_set_bool(a, "ended", true);
   return a;
 }

@@ -1,5 +1,6 @@
 #include "config.h"
 
+#include "base/plant.h"
 #include "control/control.h"
 
 #include <stdio.h>
@@ -123,7 +124,7 @@ static void start(struct bt_control *c) {
   for (struct bt_map_iter it = bt_map_iter(c->apps); bt_map_next(&it);) {
     struct ctl_app *app = it.value;
     struct ctl_rev *latest = ctl_rev_latest(app);
-    if (latest && latest->state == CTL_REV_RESOLVING && app->state != CTL_APP_REMOVING)
+    if (latest && latest->state == CTL_REV_RESOLVING && app->state != CTL_APP_REMOVING && !BT_PLANT(RESOLVE_LOST))
       ctl_resolve_begin(latest);
     bt_vec_each(&app->services, service) {
       ctl_jobs_bring_back(*service, c->now_ms);

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "base/plant.h"
 #include "base/vec.h"
 
 /* What goes to the feed once it is durable; value NULL: deleted, or to be read again. */
@@ -158,7 +159,7 @@ static void deliver_one(struct bt_executor *ex, struct pending *p) {
     struct bt_reply *r = &p->effects.replies.items[i];
     if (ok)
       answer(ex, r->request, r->code, r->message, r->result);
-    else
+    else if (!BT_PLANT(FORGET_TO_ANSWER))
       answer(ex, r->request, p->code, p->message, NULL);
   }
   if (ok && ex->o.routes && (p->effects.routes || p->effects.endpoints))
@@ -252,7 +253,7 @@ static char *text_to_tell(const struct pending *p, size_t i) {
 static void copy_changes(struct pending *p) {
   for (size_t i = 0; i < p->effects.batch.len; i++) {
     const struct bt_change *c = &p->effects.batch.items[i];
-    if (is_inner(c))
+    if (is_inner(c) || (BT_PLANT(FEED_KEEPS) && !c->value))
       continue;
     struct change_copy copy = {c->kind, bt_strdup(c->key), text_to_tell(p, i), !c->value};
     bt_vec_push(&p->changes, copy);
@@ -319,10 +320,12 @@ static void step(struct bt_executor *ex, struct bt_input *input) {
   set_tick(ex, p->effects.wake_ms, now);
   *ex->tail = p;
   ex->tail = &p->next;
-  if (p->effects.batch.len) {
+  bool waits = p->effects.batch.len > 0;
+  if (waits) {
     copy_changes(p);
-    ex->o.store->ops->commit(ex->o.store, p->effects.revision, &p->effects.batch, committed, p);
-  } else {
+    ex->o.store->ops->commit(ex->o.store, p->effects.revision, &p->effects.batch, BT_PLANT(ACK_EARLY) ? NULL : committed, p);
+  }
+  if (!waits || BT_PLANT(ACK_EARLY)) {
     p->settled = true;
     bt_timer_set(ex->turn, 0);
   }
@@ -432,6 +435,10 @@ static void forget_refused(void *arg) {
   BT_AUTO_ERR err = NULL;
   if (!ex->ahead || ex->freeing)
     return;
+  if (BT_PLANT(KEEP_REFUSED)) {
+    ex->ahead = false;
+    return;
+  }
   struct bt_control *old = bt_steal(ex->control);
   if (load_control(ex, &err) < 0) {
     bt_error("state", "the state cannot be read again: %s; restart berthd", bt_err_message(err));

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "base/plant.h"
 #include "control/internal.h"
 #include "control/queue.h"
 
@@ -78,11 +79,13 @@ static void set_room(const struct ctl_node *node, const struct bt_pool *pool, in
     room[d] = UNKNOWN_ROOM;
   if (cpus > 0)
     room[BT_DIM_CPU] = room_of((int64_t)(cpus * 1000), pool ? pool->reserve_cpu : 0, pool ? pool->over_cpus : 1);
-  if (memory > 0)
+  if (memory > 0 && !BT_PLANT(MEMORY_UNCOUNTED))
     room[BT_DIM_MEMORY] = room_of(memory, pool ? pool->reserve_memory : 0, pool ? pool->over_memory : 1);
 }
 
-bool ctl_node_open(const struct ctl_node *node) { return node->connected && node->ready && !node->cordoned; }
+bool ctl_node_open(const struct ctl_node *node) {
+  return (BT_PLANT(DEAD_NODE_OPEN) || (node->connected && node->ready)) && (BT_PLANT(CORDON_IGNORED) || !node->cordoned);
+}
 
 void ctl_fleet_node(struct bt_control *c, struct ctl_node *node) {
   struct attrs attrs = attrs_of(node);
@@ -340,7 +343,7 @@ void ctl_fleet_hold(struct ctl_inst *inst) {
   struct bt_control *c = inst->service->app->control;
   struct ctl_node *node = inst->node;
   bool over = inst->ended && bt_service_is_job(inst->spec->service); /* what is no job may be started again where it is */
-  if (!node || over || ctl_inst_lost(inst))
+  if (!node || over || ctl_inst_lost(inst) || (BT_PLANT(SEAT_GIVEN_EARLY) && inst->leaving))
     ctl_fleet_release(inst);
   else if (inst->seat == BT_FLEET_NONE && shape_of(inst->spec, NULL) == 0) {
     inst->seat = bt_fleet_seat(c->fleet, inst->spec->shape, node->number);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/plant.h"
 #include "control/internal.h"
 
 enum field {
@@ -247,6 +248,8 @@ static void settle(struct bt_control *c, struct ctl_waiting *w, struct ctl_spec 
   ctl_inst_attach(service, spec, inst);
   if (w->node)
     ctl_inst_seat(inst, ctl_node_get(c, w->node));
+  if (BT_PLANT(SEATS_FORGOTTEN))
+    ctl_fleet_release(inst);
   /* From now on it keeps this revision, so it must be found there again when its own is forgotten. */
   if (inst->revision != spec->rev->number) {
     inst->revision = spec->rev->number;

@@ -1,5 +1,6 @@
 #include "config.h"
 
+#include "base/plant.h"
 #include "control/internal.h"
 
 /* Stored objects come in any order; apps and revisions are needed before instances, so instances wait for the last load: inst_row.c. */
@@ -130,7 +131,7 @@ int bt_control_load(struct bt_control *c, const char *kind, const char *key, con
   else if (bt_streq(kind, "meta") && bt_streq(key, "zones"))
     ctl_zones_take(c, o);
   else if (bt_streq(kind, "meta"))
-    c->instance_seq = (uint64_t)bt_json_int(o, "instances", 0);
+    c->instance_seq = BT_PLANT(ID_AGAIN) ? 0 : (uint64_t)bt_json_int(o, "instances", 0);
   return rc;
 }
 

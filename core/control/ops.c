@@ -1,5 +1,6 @@
 #include "config.h"
 
+#include "base/plant.h"
 #include "control/internal.h"
 
 void ctl_reply(struct bt_control *c, uint64_t request, json_t *result_steal) {
@@ -82,7 +83,7 @@ static void restart_app(struct bt_control *c, const struct bt_request *request) 
     if (!chosen)
       continue;
     json_array_append_new(restarted, json_string((*s)->name));
-    if (!request->dry_run)
+    if (!request->dry_run || BT_PLANT(DRY_RUN_ACTS))
       bump(*s);
   }
   if (!request->dry_run) {

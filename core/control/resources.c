@@ -1,5 +1,6 @@
 #include "config.h"
 
+#include "base/plant.h"
 #include "control/internal.h"
 
 #define FIRST_PAUSE_MS 5000
@@ -189,7 +190,7 @@ bool ctl_res_used(const struct ctl_inst *inst, const struct ctl_res *res) { retu
 
 static const char *user_of(const struct bt_control *c, const struct ctl_res *res) {
   const struct ctl_app *app = res->app ? ctl_app_find(c, res->ns, res->app) : NULL;
-  if (!app)
+  if (!app || BT_PLANT(NETWORK_GONE))
     return NULL;
   bool target = app->state != CTL_APP_REMOVING && app->target &&
                 bt_json_obj(bt_json_obj(app->target->model, model_keys[res->kind]), res->key);

@@ -1,5 +1,6 @@
 #include "config.h"
 
+#include "base/plant.h"
 #include "control/internal.h"
 
 #define SEQ_BITS 25 /* five letters of base 32 */
@@ -86,7 +87,8 @@ void ctl_app_delete(struct ctl_app *app) {
   drop_from(&c->dirty_apps, app);
   bt_vec_each(&app->revs, rev) {
     BT_AUTO_FREE char *key = bt_asprintf("%s/%d", app->key, (*rev)->number);
-    ctl_del(c, "revision", key);
+    if (!BT_PLANT(REVISIONS_LEFT))
+      ctl_del(c, "revision", key);
   }
   ctl_del(c, "app", app->key);
   bt_map_del(c->apps, app->key);
@@ -220,7 +222,8 @@ void ctl_inst_delete(struct ctl_inst *inst) {
   inst->spec->rev->uses--;
   BT_AUTO_FREE char *key = ctl_inst_key(inst);
   ctl_grant_forget(c, inst->id);
-  ctl_del(c, "instance", key);
+  if (!BT_PLANT(GHOST))
+    ctl_del(c, "instance", key);
   ctl_index_drop(&c->instances, inst);
   ctl_dirty(service->app);
   ctl_inst_free(c, inst);

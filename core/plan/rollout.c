@@ -3,6 +3,7 @@
 #include "plan/rollout.h"
 
 #include "base/mem.h"
+#include "base/plant.h"
 #include "plan/backoff.h"
 #include "plan/rollout_int.h"
 #include "plan/scale_in.h"
@@ -224,7 +225,7 @@ static void look_at_slot(struct ro_pass *p, int number) {
     p->out->outdated++;
   } else {
     p->out->waiting++;
-    if (!s->leaving || p->in->order == BT_START_FIRST)
+    if (!s->leaving || p->in->order == BT_START_FIRST || BT_PLANT(SLOT_SHARED))
       ro_act(p, BT_ROLL_CREATE, number, 0, "its slot is empty");
   }
 }
@@ -279,7 +280,7 @@ void ro_next_batch(struct ro_pass *p, int most) {
   if (p->out->outdated == 0 || r->held)
     return;
   if (r->batch_ms && p->in->now_ms < r->batch_ms + p->in->update->delay_ms)
-    ro_wake(p, r->batch_ms + p->in->update->delay_ms);
+    ro_wake(p, BT_PLANT(DELAY_LOST) ? INT64_MAX : r->batch_ms + p->in->update->delay_ms);
   else if (p->in->gate_open)
     begin_batch(p, most);
 }

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/plant.h"
 #include "state/checkpoint.h"
 #include "state/store_db.h"
 
@@ -136,7 +137,7 @@ static enum bt_db_outcome write_jobs(struct store *s, const struct jobs *run, ch
   for (struct job *job = run->head; job && outcome == BT_DB_OK; job = job->next) {
     outcome = bt_db_apply(s->db, job->revision, &job->batch);
     s->changed += job->batch.len;
-    last = job->revision;
+    last = BT_PLANT(OLD_MARK) ? run->head->revision : job->revision;
   }
   if (outcome == BT_DB_OK)
     outcome = bt_db_commit(s->db, last);
@@ -181,7 +182,8 @@ static void run_jobs(struct store *s, struct jobs *run) {
     pthread_mutex_lock(&s->db_lock);
     outcome = write_or_reclaim(s, run, words);
     pthread_mutex_unlock(&s->db_lock);
-    if (outcome != BT_DB_OK)
+    bool ignored = (BT_PLANT(IGNORE_DOUBT) && outcome == BT_DB_DOUBT) || (BT_PLANT(IGNORE_FULL) && outcome == BT_DB_FULL);
+    if (outcome != BT_DB_OK && !ignored)
       fall(s, outcome, words);
   }
   end_jobs(s, run, s->health == BT_STORE_OK ? BT_OK : refusal(s->health), health == BT_STORE_OK);

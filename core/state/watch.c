@@ -6,6 +6,7 @@
 
 #include "base/map.h"
 #include "base/mem.h"
+#include "base/plant.h"
 
 enum { default_keep = 10000, bytes_each = 256, first_room = 64, fresh = BT_FEED_FRESH };
 
@@ -246,7 +247,7 @@ static uint64_t find(struct bt_feed *feed, uint64_t after) {
   uint64_t low = feed->first, high = feed->next;
   while (low < high) {
     uint64_t middle = low + (high - low) / 2;
-    if (slot(feed, middle)->revision > after)
+    if (slot(feed, middle)->revision > after - (BT_PLANT(FEED_AGAIN) && after > 0))
       high = middle;
     else
       low = middle + 1;
@@ -261,7 +262,7 @@ struct bt_watcher *bt_feed_watch(struct bt_feed *feed, uint64_t after, bool (*fn
   watcher->fn = fn;
   watcher->arg = arg;
   bool now = after == UINT64_MAX;
-  watcher->gap = !now && feed->started && (after < feed->oldest || after > feed->latest);
+  watcher->gap = !BT_PLANT(FEED_NO_GAP) && !now && feed->started && (after < feed->oldest || after > feed->latest);
   watcher->at = now ? feed->next : watcher->gap ? feed->first : find(feed, after);
   watcher->after = feed->watchers;
   if (feed->watchers)
@@ -270,7 +271,11 @@ struct bt_watcher *bt_feed_watch(struct bt_feed *feed, uint64_t after, bool (*fn
   return watcher;
 }
 
-void bt_watcher_resume(struct bt_watcher *watcher) { watcher->paused = false; }
+void bt_watcher_resume(struct bt_watcher *watcher) {
+  if (BT_PLANT(FEED_SKIPS) && watcher->paused && watcher->at < watcher->feed->next)
+    watcher->at++;
+  watcher->paused = false;
+}
 
 static void unlink_watcher(struct bt_watcher *watcher) {
   *(watcher->prev ? &watcher->prev->after : &watcher->feed->watchers) = watcher->after;
@@ -328,7 +333,7 @@ static bool tell_item(struct bt_feed *feed, struct bt_watcher *watcher, struct i
 static void deliver_one(struct bt_feed *feed, struct bt_watcher *watcher) {
   if (watcher->at < feed->first) { /* too slow: what it should have seen is gone */
     watcher->at = feed->first;
-    watcher->gap = true;
+    watcher->gap = !BT_PLANT(FEED_NO_GAP);
   }
   bool more;
   if (watcher->gap) {

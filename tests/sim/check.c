@@ -78,8 +78,8 @@ static void check_assigned(struct sim *s, const struct ctl_inst *inst) {
   const struct ctl_node *node = inst->node;
   if (inst->assigned_ms != s->c->now_ms || inst->leaving)
     return; /* it was so when the server started */
-  if (!node->ready || node->cordoned)
-    sim_bad(s, "%s is given to %s, which is %s", inst->id, node->name, node->cordoned ? "cordoned" : "not ready");
+  if (!s->nodes[node->name[1] - '1'].known_up || node->cordoned)
+    sim_bad(s, "%s is given to %s, which is %s", inst->id, node->name, node->cordoned ? "cordoned" : "not connected");
   if (!inst->service->spec || (app->target->automatic && app->target->created_ms == s->c->now_ms))
     return; /* assigned after the words of a revision that went back within this step */
   bt_vec_each(&inst->service->spec->service->depends, dep) if (!condition_holds(app, dep))
@@ -227,6 +227,26 @@ static void check_app(struct sim *s, const struct ctl_app *app, bool all_well) {
       sim_bad(s, "revision %d of %s is %s, which nobody pursues", (*rev)->number, app->name, ctl_rev_state_name((*rev)->state));
 }
 
+/* What lies in the tables is what lies in the store. */
+static void check_stored(struct sim *s) {
+  static const char *const kinds[] = {"app ", "revision ", "instance "};
+  size_t stored = 0;
+  for (struct bt_map_iter it = bt_map_iter(sim_store_truth(s->store)); bt_map_next(&it);)
+    for (size_t i = 0; i < BT_COUNT(kinds); i++) {
+      if (!bt_starts(it.key, kinds[i]))
+        continue;
+      BT_AUTO_FREE char *kind = bt_strndup(kinds[i], strlen(kinds[i]) - 1);
+      BT_AUTO_FREE char *text = bt_control_stored(s->c, kind, it.key + strlen(kinds[i]));
+      stored += i == 2;
+      if (!text)
+        sim_bad(s, "the store has %s, the tables have not", it.key);
+      else if (!bt_streq(kind, "app") && !sim_alike(text, it.value))
+        sim_bad(s, "%s is %s in the tables, and %s in the store", it.key, text, (const char *)it.value);
+    }
+  if (stored != ctl_inst_count(s->c))
+    sim_bad(s, "the store has %zu instances, the tables have %zu", stored, ctl_inst_count(s->c));
+}
+
 void sim_check_settled(struct sim *s, bool all_well) {
   if (!s->executor || s->failed)
     return;
@@ -238,7 +258,9 @@ void sim_check_settled(struct sim *s, bool all_well) {
         sim_bad(s, "%s is an orphan on %s", it.key, s->nodes[i].name);
   if (s->asks > 0)
     sim_bad(s, "%d requests were never answered", s->asks);
+  check_stored(s);
   sim_watchers_settled(s);
+  sim_kept(s);
 }
 
 void sim_check_empty(struct sim *s) {

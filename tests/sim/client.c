@@ -42,7 +42,7 @@ static void scale(struct sim *s, const char *app) {
 static void restart(struct sim *s, const char *app) {
   json_t *args = json_object();
   bt_json_set_str(args, "app", app);
-  sim_request(s, "app.restart", args);
+  (sim_chance(s, 15) ? sim_request_dry : sim_request)(s, "app.restart", args);
 }
 
 static void rollback(struct sim *s, const char *app) {
@@ -87,7 +87,35 @@ static void keep(struct sim *s, const char *app) {
     bt_json_set_str(args, "value", sim_chance(s, 50) ? "b25l" : "dHdv");
   else
     bt_json_set(args, "value", json_null());
+  BT_AUTO_FREE char *value = bt_strdup(bt_json_str_or(args, "value", ""));
+  bt_map_set(s->kept, key, bt_asprintf("?%llu %s", (unsigned long long)s->requests + 1, value));
   sim_request(s, "kv.put", args);
+}
+
+/* The answer to one of them makes it certain, unless it was followed by another. */
+static void kept_for_sure(struct sim *s, uint64_t request) {
+  BT_AUTO_FREE char *begin = bt_asprintf("?%llu ", (unsigned long long)request);
+  for (struct bt_map_iter it = bt_map_iter(s->kept); bt_map_next(&it);)
+    if (bt_starts(it.value, begin)) {
+      char *value = bt_strdup((const char *)it.value + strlen(begin));
+      bt_map_set(s->kept, it.key, value);
+      return;
+    }
+}
+
+static bool keep_one(void *arg, const char *key, const char *value) {
+  bt_map_set(arg, key, bt_strdup(value));
+  return true;
+}
+
+void sim_kept(struct sim *s) {
+  BT_AUTO_MAP have = bt_map_new(free);
+  bt_control_kv_scan(s->c, "sim", "", keep_one, have);
+  for (struct bt_map_iter it = bt_map_iter(s->kept); bt_map_next(&it);) {
+    const char *value = bt_map_get(have, it.key);
+    if (*(const char *)it.value != '?' && !bt_streq(value ? value : "", it.value))
+      sim_bad(s, "a plug-in was told that %s is \"%s\", and it is \"%s\"", it.key, (const char *)it.value, value ? value : "");
+  }
 }
 
 void sim_client(struct sim *s) {
@@ -115,6 +143,8 @@ void sim_reply(struct sim *s, uint64_t request, enum bt_code code, const char *m
   sim_say(s, "REPLY %llu %s %s", (unsigned long long)request, bt_code_name(code), message ? message : "");
   if (code == BT_INTERNAL)
     sim_bad(s, "a request met an internal error: %s", message);
+  if (code == BT_OK)
+    kept_for_sure(s, request);
   if (code != BT_OK || !app || !revision)
     return;
   const struct ctl_app *known = ctl_app_find(bt_executor_control(s->executor), "default", app);

@@ -212,6 +212,9 @@ static void take_assignment(struct sim *s, struct sim_node *n, const json_t *a) 
   const char *id = bt_json_str_or(a, "instance", "");
   struct sim_box *box = bt_map_get(n->boxes, id);
   check_owner(s, n, id);
+  BT_AUTO_FREE char *key = bt_asprintf("%s/%s", bt_json_str_or(a, "namespace", "default"), id);
+  if (!sim_store_has(s->store, "instance", key))
+    sim_bad(s, "%s is given %s, which is not on the disk", n->name, id);
   bool fresh = !box;
   if (fresh) {
     box = bt_new(struct sim_box);
@@ -409,7 +412,7 @@ static void forget(struct sim_node *n) {
 
 void sim_link_down(struct sim *s, struct sim_node *n, bool agent_forgets) {
   bool was = n->linked;
-  n->linked = false;
+  n->linked = n->known_up = false;
   n->epoch++;
   if (agent_forgets)
     forget(n);

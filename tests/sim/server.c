@@ -111,6 +111,17 @@ static void answered(void *arg, enum bt_code code, const char *message, const js
   free(ask);
 }
 
+/* Counts what requests make of an app: revisions and restarts. -1 where those are not all that may have changed it. */
+static long asked_of(struct sim *s, const char *name) {
+  const struct ctl_app *app = ctl_app_find(bt_executor_control(s->executor), "default", name);
+  long least = -1;
+  if (!app)
+    return 0;
+  bt_vec_each(&app->services, service) if ((*service)->spec && !(*service)->spec->recurs) least =
+      least < 0 ? (*service)->gen : BT_MIN(least, (*service)->gen); /* a restart of all; services follow each other, too */
+  return 1000L * (ctl_rev_latest(app) ? ctl_rev_latest(app)->number : 0) + least + 1;
+}
+
 static void request(struct sim *s, const char *op, json_t *args, bool dry_run) {
   struct ask *ask = bt_new(struct ask);
   *ask = (struct ask){s, ++s->requests, dry_run};
@@ -119,7 +130,11 @@ static void request(struct sim *s, const char *op, json_t *args, bool dry_run) {
   sim_say(s, "REQUEST %llu %s %s%s", (unsigned long long)s->requests, op, bt_json_str_or(args, "app", ""), dry_run ? " (dry run)" : "");
   sim_trace_text(s, op);
   s->asks++;
+  BT_AUTO_FREE char *app = bt_strdup(bt_json_str_or(args, "app", ""));
+  long before = dry_run ? asked_of(s, app) : 0;
   bt_executor_write(s->executor, op, args, "sim", dry_run, answered, ask);
+  if (dry_run && asked_of(s, app) > before)
+    sim_bad(s, "a dry run of %s changed %s", op, app);
 }
 
 void sim_request(struct sim *s, const char *op, json_t *args_steal) {
@@ -219,6 +234,7 @@ void sim_server_boot(struct sim *s) {
   sim_watchers_start(s);
   bt_executor_start(s->executor);
   sim_check_acked(s);
+  sim_kept(s);
   for (size_t i = 0; i < s->nnodes; i++)
     if (!s->nodes[i].dead)
       sim_at(s, 1 + (int64_t)sim_rand(s, 500), SIM_LINK)->node = &s->nodes[i];

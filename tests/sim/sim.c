@@ -1,4 +1,4 @@
-/* Runs seeds through the simulated world: tests/sim/sim [-v] [FIRST [COUNT]]. Each seed: some minutes of clients and faults, then calm; what
+/* Runs seeds through the simulated world: tests/sim/sim [-v] [-t] [-1] [-p PLANT] [FIRST [COUNT]]; -l lists planted bugs. Each seed: some minutes of clients and faults, then calm; what
  * runs must agree with what was asked for; then healthy models are applied and must come up; then all goes and nothing is left. */
 #include "config.h"
 
@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/plant.h"
 #include "disk.h"
 #include "sim.h"
 #include "../unit/tap.h"
@@ -79,20 +80,48 @@ static bool run_seed(uint64_t seed, bool verbose, const char *dir, struct totals
 }
 
 struct options {
-  long long first, count;
+  long long first, count, most; /* most: failures until it stops */
   bool verbose, hash;
 };
 
+/* In a build with planted bugs: the one in force by its name. */
+static bool plant(const char *name) {
+#ifdef BERTH_PLANTED
+#define NAME(plant, words) #plant,
+  static const char *const names[] = {"NONE", BT_PLANTS(NAME)};
+#undef NAME
+  for (int i = 0; i < BT_PLANT_COUNT; i++)
+    if (bt_streq(names[i], name)) {
+      bt_planted = (enum bt_plant)i;
+      return true;
+    }
+#endif
+  (void)name;
+  return false;
+}
+
+static void list_plants(void) {
+#define LINE(name, words) printf("%s\t%s\n", #name, words);
+  BT_PLANTS(LINE)
+#undef LINE
+}
+
 static struct options options_of(int argc, char **argv) {
-  struct options o = {.first = 1, .count = SEEDS};
+  struct options o = {.first = 1, .count = SEEDS, .most = 10};
   int at = 1;
   for (; at < argc && argv[at][0] == '-'; at++)
     if (strcmp(argv[at], "-v") == 0)
       o.verbose = true;
     else if (strcmp(argv[at], "-t") == 0)
       o.hash = true;
+    else if (strcmp(argv[at], "-1") == 0)
+      o.most = 1;
+    else if (strcmp(argv[at], "-l") == 0)
+      list_plants(), exit(0);
+    else if (strcmp(argv[at], "-p") == 0 && at + 1 < argc)
+      BT_ASSERT(plant(argv[++at]));
     else
-      BT_ASSERT(!"usage: tests/sim/sim [-v] [-t] [FIRST [COUNT]]");
+      BT_ASSERT(!"usage: tests/sim/sim [-v] [-t] [-1] [-l] [-p PLANT] [FIRST [COUNT]]");
   if (at < argc)
     BT_ASSERT(bt_parse_i64(argv[at], 0, INT64_MAX, &o.first));
   if (at + 1 < argc)
@@ -120,7 +149,7 @@ static void dir_free(char *dir) {
 /* All seeds; how many failed. */
 static int run_seeds(const struct options *o, const char *dir, struct totals *t) {
   int failed = 0;
-  for (long long i = 0; i < o->count && failed < 10; i++) {
+  for (long long i = 0; i < o->count && failed < o->most; i++) {
     uint64_t before = t->hash;
     if (!run_seed((uint64_t)(o->first + i), o->verbose, dir, t)) {
       printf("# again with: tests/sim/sim -v %lld 1\n", o->first + i);
@@ -145,7 +174,7 @@ int main(int argc, char **argv) {
      (unsigned long long)t.crashes, (unsigned long long)t.steps, (unsigned long long)t.faults, (unsigned long long)t.answers);
   printf("# %.1f s, %.0f times real time\n", (double)took_us / 1e6, (double)t.virtual_ms * 1000 / (double)took_us);
   if (failed == 0 && o.count > 1) {
-    struct options one = {.first = o.first, .count = BT_MIN(o.count, 3)};
+    struct options one = {.first = o.first, .count = BT_MIN(o.count, 3), .most = 1};
     struct totals first = {0};
     run_seeds(&one, dir, &first);
     run_seeds(&one, dir, &again);

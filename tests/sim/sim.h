@@ -57,6 +57,7 @@ struct sim_node {
   struct bt_map *boxes; /* instance -> sim_box */
   struct bt_map *networks, *volumes;
   bool linked, dead, lags;
+  bool known_up; /* what the server was told last of its connection */
   int epoch;               /* of its connection */
   int64_t skew_ms;         /* of its wall clock */
   int64_t last_in_ms, last_out_ms; /* messages keep their order */
@@ -96,6 +97,7 @@ struct sim {
   BT_VEC(struct sim_watcher *) watchers;
   /* clients */
   struct bt_map *acked; /* app -> revision that was acknowledged (char *) */
+  struct bt_map *kept;  /* key of a plug-in's store -> what was asked for last, "?" before it while that is not acknowledged */
   struct bt_buf log;    /* the last words before a failure */
 };
 
@@ -128,6 +130,7 @@ void sim_server_turn(struct sim *s);
 void sim_node_says(struct sim *s, struct sim_node *n, json_t *message_steal);
 void sim_request(struct sim *s, const char *op, json_t *args_steal);
 void sim_request_dry(struct sim *s, const char *op, json_t *args_steal);
+void sim_kept(struct sim *s); /* after a start: what was acknowledged is there */
 void sim_calls(struct sim *s, const struct sim_event *event);
 
 /* ---- store.c: the real store, and what it must hold ---- */
@@ -140,6 +143,7 @@ struct bt_store *sim_store_base(struct sim_store *store);
 bool sim_store_turn(struct sim_store *store);
 const struct bt_map *sim_store_truth(const struct sim_store *store); /* "kind key" -> text: what is durable for sure */
 struct sim_told { uint64_t revision; char *key; };
+bool sim_store_has(const struct sim_store *store, const char *kind, const char *key); /* for sure */
 const struct sim_told *sim_store_events(const struct sim_store *store, size_t *n); /* all that became durable, in order */
 
 /* ---- watch.c ---- */
@@ -172,6 +176,8 @@ void sim_reply(struct sim *s, uint64_t request, enum bt_code code, const char *m
 json_t *sim_model(struct sim *s, const char *app, bool well);
 json_t *sim_settings(struct sim *s);
 extern const char *const sim_apps[3];
+
+bool sim_alike(const char *told, const char *stored); /* watch.c: texts of an object */
 
 /* ---- check.c ---- */
 void sim_check(struct sim *s);                        /* after each step */

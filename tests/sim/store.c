@@ -26,6 +26,7 @@ struct sim_store {
   uint64_t revision; /* of truth */
   BT_VEC(struct batch *) open; /* given, and not known to be durable; rising */
   BT_VEC(struct sim_told) events;
+  struct bt_map *gone; /* instances that were deleted: their ids are never used again */
 };
 
 static struct sim_store *of(struct bt_store *base) { return (struct sim_store *)base; }
@@ -49,11 +50,24 @@ static void apply(struct bt_map *map, const struct batch *b) {
   }
 }
 
+static void learn_instance(struct sim_store *st, const struct bt_change *change) {
+  if (!change->value)
+    bt_map_set(st->gone, change->key, st);
+  else if (bt_map_get(st->gone, change->key))
+    sim_bad(st->s, "the id of instance %s was that of another one", change->key);
+}
+
 /* The batch is durable. */
 static void learn(struct sim_store *st, const struct batch *b) {
   apply(st->truth, b);
   st->revision = b->revision;
-  bt_vec_each(&b->changes, change) if (bt_streq(change->kind, "event") && change->value) {
+  bt_vec_each(&b->changes, change) {
+    if (bt_streq(change->kind, "instance"))
+      learn_instance(st, change);
+    if (!bt_streq(change->kind, "event") || !change->value)
+      continue;
+    if (st->events.len > 0 && strcmp(st->events.items[st->events.len - 1].key, change->key) >= 0)
+      sim_bad(st->s, "event %s comes after event %s", change->key, st->events.items[st->events.len - 1].key);
     struct sim_told told = {b->revision, bt_strdup(change->key)};
     bt_vec_push(&st->events, told);
   }
@@ -202,6 +216,7 @@ struct sim_store *sim_store_new(struct sim *s) {
   st->s = s;
   st->path = bt_asprintf("%s/state.db", s->dir);
   st->truth = bt_map_new(free);
+  st->gone = bt_map_new(NULL);
   return st;
 }
 
@@ -214,6 +229,7 @@ void sim_store_free(struct sim_store **pst) {
   bt_vec_each(&st->events, told) free(told->key);
   bt_vec_free(&st->events);
   bt_map_free(&st->truth);
+  bt_map_free(&st->gone);
   free(st->path);
   free(st);
 }
@@ -239,6 +255,11 @@ struct bt_store *sim_store_base(struct sim_store *st) { return &st->base; }
 bool sim_store_turn(struct sim_store *st) { return bt_store_sqlite_turn(st->real); }
 
 const struct bt_map *sim_store_truth(const struct sim_store *st) { return st->truth; }
+
+bool sim_store_has(const struct sim_store *st, const char *kind, const char *key) {
+  BT_AUTO_FREE char *id = bt_asprintf("%s %s", kind, key);
+  return bt_map_get(st->truth, id) != NULL;
+}
 
 const struct sim_told *sim_store_events(const struct sim_store *st, size_t *n) {
   *n = st->events.len;

@@ -110,8 +110,10 @@ static void to_node(struct sim *s, const struct sim_event *event) {
 }
 
 static void to_server(struct sim *s, struct sim_event *event) {
-  if (event->epoch == event->node->epoch && s->executor)
-    bt_executor_node_message(s->executor, event->node->name, bt_steal(event->message));
+  if (event->epoch != event->node->epoch || !s->executor)
+    return;
+  event->node->known_up = true;
+  bt_executor_node_message(s->executor, event->node->name, bt_steal(event->message));
 }
 
 static void box_event(struct sim *s, const struct sim_event *event) {
@@ -243,6 +245,7 @@ void sim_start(struct sim *s, uint64_t seed, bool verbose, const char *dir) {
   s->dir = bt_strdup(dir);
   sim_disk_new(&(struct sim_disk_options){.seed = seed, .effect = on_effect, .wall_ms = sim_wall_ms, .arg = s});
   s->acked = bt_map_new(free);
+  s->kept = bt_map_new(free);
   s->assigned = bt_map_new(NULL);
   s->store = sim_store_new(s);
   make_nodes(s);
@@ -268,6 +271,7 @@ void sim_end(struct sim *s) {
     bt_map_free(&s->nodes[i].volumes);
   }
   bt_map_free(&s->acked);
+  bt_map_free(&s->kept);
   bt_map_free(&s->assigned);
   json_decref(s->settings);
   free(s->dir);

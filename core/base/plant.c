@@ -1,0 +1,7 @@
+#include "config.h"
+
+#include "base/plant.h"
+
+#ifdef BERTH_PLANTED
+enum bt_plant bt_planted;
+#endif
