@@ -16,8 +16,9 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/plant.h"
 
-enum { application_id = 0x42727468 /* "Brth" */, probe_bytes = 64 * 1024, busy_ms = 2000 };
+enum { application_id = 0x42727468 /* "Brth" */, probe_bytes = 64 * 1024, rewrite_bytes = 64 * 1024, busy_ms = 2000 };
 
 /* Steps from schema n to n + 1. Only append: a released step never changes. */
 static const char *const migrations[] = {
@@ -127,6 +128,8 @@ static int connect(struct bt_db *db, struct bt_err **err) {
   if (run(db->sql, "PRAGMA cache_size=-4096; PRAGMA temp_store=MEMORY; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
                    "PRAGMA wal_autocheckpoint=0; PRAGMA journal_size_limit=16777216") != SQLITE_OK)
     return sql_error(db, err, "set up");
+  if (BT_PLANT(NO_SYNC))
+    run(db->sql, "PRAGMA synchronous=NORMAL");
   return 0;
 }
 
@@ -203,10 +206,29 @@ static int prepare(struct bt_db *db, struct bt_err **err) {
   return 0;
 }
 
-/* Copying the log back at every start matters after a failed fsync: the kernel then holds pages as clean that never
- * reached the disk, and only writing them anew (to the database) and syncing that makes them durable. */
+/* After a failed fsync the kernel holds pages as clean that never reached the disk, and a start reads them as if they had. Where the log lacks
+ * them there, a power cut later would lay its older pages over a database that is newer already. So at every start the log is written
+ * anew as it is read, and synced, before it is copied back. */
+static int rewrite_log(struct bt_db *db) {
+  sqlite3_file *log = NULL;
+  sqlite3_int64 size = 0;
+  if (sqlite3_file_control(db->sql, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log) != SQLITE_OK || !log || !log->pMethods)
+    return SQLITE_OK;
+  int rc = log->pMethods->xFileSize(log, &size);
+  BT_AUTO_FREE char *part = bt_newn(char, rewrite_bytes);
+  for (sqlite3_int64 at = 0; at < size && rc == SQLITE_OK; at += rewrite_bytes) {
+    int n = (int)BT_MIN(size - at, (sqlite3_int64)rewrite_bytes);
+    rc = log->pMethods->xRead(log, part, n, at);
+    rc = rc == SQLITE_OK ? log->pMethods->xWrite(log, part, n, at) : rc;
+  }
+  return rc == SQLITE_OK && size > 0 ? log->pMethods->xSync(log, SQLITE_SYNC_NORMAL) : rc;
+}
+
 static int settle(struct bt_db *db, enum bt_db_outcome *outcome, struct bt_err **err) {
-  int rc = sqlite3_wal_checkpoint_v2(db->sql, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+  int rc = rewrite_log(db);
+  if ((rc & 0xff) != SQLITE_OK && (rc & 0xff) != SQLITE_FULL)
+    return bt_err_set(err, BT_IO, "cannot write the log of %s anew: %s", db->path, sqlite3_errstr(rc));
+  rc = rc == SQLITE_OK ? sqlite3_wal_checkpoint_v2(db->sql, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) : rc;
   *outcome = outcome_of(db->sql, rc);
   if (*outcome == BT_DB_BUSY)
     return bt_err_set(err, BT_CONFLICT, "%s is read by another program: close that one first", db->path);
@@ -295,6 +317,8 @@ enum bt_db_outcome bt_db_apply(struct bt_db *db, uint64_t revision, const struct
     enum bt_db_outcome outcome = outcome_of(db->sql, apply_one(db, revision, &batch->items[i]));
     if (outcome != BT_DB_OK)
       return outcome;
+    if (BT_PLANT(SPLIT_BATCH) && i == batch->len / 2)
+      run(db->sql, "COMMIT; BEGIN IMMEDIATE");
   }
   return BT_DB_OK;
 }

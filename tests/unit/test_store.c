@@ -387,6 +387,36 @@ static void release_lock(void *arg) {
   sqlite3_exec(arg, "COMMIT", NULL, NULL, NULL);
 }
 
+/* A sync fails, the server starts anew and reads what the kernel still has; then the power is cut. What was read is there. */
+static void test_doubt_then_cut(unsigned chance, bool *same) {
+  BT_AUTO_FREE char *path = db_in("doubtful");
+  BT_AUTO_FREE char *folder = bt_path_dir(path);
+  BT_AUTO_FREE char *cut = db_in("cut");
+  BT_AUTO_FREE char *cut_dir = bt_path_dir(cut);
+  struct acks acks = {0};
+  uint64_t revision = 0, later = 0;
+  shim_follow(folder, "state.db");
+  struct bt_store *store = open_store(path);
+  put(store, &acks, 1, "a", "1");
+  run_loop();
+  shim_set_sync_fails("-wal");
+  put(store, &acks, 2, "a", "2");
+  run_loop();
+  shim_set_sync_fails(NULL);
+  store->ops->close(store);
+  store = open_store(path);
+  BT_AUTO_FREE char *seen = contents(store, &revision);
+  shim_power_cut(cut_dir, chance);
+  store->ops->close(store);
+  shim_unfollow();
+  store = open_store(cut);
+  BT_AUTO_FREE char *found = contents(store, &later);
+  store->ops->close(store);
+  *same = *same && revision == later && bt_streq(seen, found);
+  remove_tree(folder);
+  remove_tree(cut_dir);
+}
+
 static void test_foreign_lock(void) {
   BT_AUTO_FREE char *path = db_in("foreign");
   struct acks acks = {0};
@@ -607,6 +637,10 @@ int main(void) {
   test_full_at_start();
   test_doubt("commit", "-wal", false);
   test_doubt("copy", "state.db", true);
+  bool same = true;
+  for (unsigned n = 1; n <= 16; n++)
+    test_doubt_then_cut(n, &same);
+  ok(same, "what a start found after a failed sync outlives a power cut");
   test_foreign_lock();
   test_power_cut();
   bt_timer_free(&guard);

@@ -128,8 +128,8 @@ static int shim_sync(sqlite3_file *file, int flags) {
   syncs++;
   bool fails = sync_suffix && bt_ends(path_of(file), sync_suffix);
   int rc = fails ? SQLITE_IOERR_FSYNC : real(file)->pMethods->xSync(real(file), flags);
-  if (rc == SQLITE_OK && is_followed(path_of(file)))
-    settle(path_of(file), true);
+  if (is_followed(path_of(file))) /* what failed is clean in the kernel's view, and lost */
+    settle(path_of(file), rc == SQLITE_OK);
   pthread_mutex_unlock(&lock);
   return rc;
 }
