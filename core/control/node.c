@@ -1,5 +1,6 @@
 #include "config.h"
 
+#include "base/plant.h"
 #include "control/internal.h"
 
 static json_t *message(const char *type) {
@@ -71,7 +72,8 @@ static bool take_facts(struct ctl_inst *inst, const json_t *m) {
   if (seen->failures < seen->failures_before)
     seen->failures_before = 0; /* it was well for a while, and the node counts anew */
   changed |= set_value(seen->next_start_ms, bt_json_int(m, "next_start_ms", 0));
-  changed |= set_value(seen->finished_ms, ctl_from_wall(c, bt_json_int(m, "finished_ms", 0)));
+  /* By the node's clock, which may be ahead of ours: nothing waits for what has ended. */
+  changed |= set_value(seen->finished_ms, BT_MIN(ctl_from_wall(c, bt_json_int(m, "finished_ms", 0)), c->now_ms));
   return changed | set_ports(seen, bt_json_arr(m, "ports"));
 }
 
@@ -115,7 +117,8 @@ static void take_report(struct ctl_inst *inst, const json_t *m) {
     ctl_word_set(c, &inst->reason, NULL);
   if (inst->ready != was_ready)
     ctl_see(inst)->ready_ms = inst->ready ? c->now_ms : 0;
-  ctl_touch_inst(inst);
+  if (!BT_PLANT(REPORT_UNSAVED))
+    ctl_touch_inst(inst);
   ctl_dirty(inst->service->app);
   tell(inst, before, was_ready);
 }
@@ -209,6 +212,8 @@ void ctl_send_restart(struct ctl_inst *inst) {
 static void send_again(struct bt_control *c, const struct ctl_node *node) {
   for (struct ctl_inst *inst = node->first; inst; inst = ctl_beside(inst)) {
     if (inst->draining)
+      continue;
+    if (inst->leaving && BT_PLANT(RELEASE_LOST))
       continue;
     if (inst->leaving)
       ctl_send_release(inst);

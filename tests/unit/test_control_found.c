@@ -29,7 +29,23 @@ static void test_leaving_is_not_made(void) {
   kit_end(&k);
 }
 
+/* Seed 39: a node's clock is ahead by hours. Its jobs are tried again after their delay, not after hours. */
+static void test_clock_ahead(void) {
+  struct kit k = fresh();
+  apply(&k, APP("'job':{'image':'job:1','deploy':{'mode':'replicated-job','restart_policy':{'condition':'on-failure','max_attempts':3}}}"));
+  report_one(&k, "job", "running", true, 0);
+  BT_AUTO_FREE char *id = id_of(&k, "job", 0);
+  BT_AUTO_FREE char *m = bt_asprintf("{'type':'report','instance':'%s','state':'failed','ready':false,'exit_code':1,'final':true,'finished_ms':%lld}", id,
+                                     (long long)k.now + 7200000);
+  kit_node(&k, m);
+  kit_tick(&k, 120000);
+  BT_AUTO_FREE char *second = id_of(&k, "job", 1);
+  ok(second, "a job is tried again, whatever its node's clock says");
+  kit_end(&k);
+}
+
 int main(void) {
+  test_clock_ahead();
   test_no_way_back();
   test_leaving_is_not_made();
   return done_testing();
