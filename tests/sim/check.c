@@ -78,7 +78,8 @@ static void check_assigned(struct sim *s, const struct ctl_inst *inst) {
   const struct ctl_node *node = inst->node;
   if (inst->assigned_ms != s->c->now_ms || inst->leaving)
     return; /* it was so when the server started */
-  if (!s->nodes[node->name[1] - '1'].known_up || node->cordoned)
+  bool follows = inst->spec->service->co_network; /* where its partner is */
+  if (!s->nodes[node->name[1] - '1'].known_up || (node->cordoned && !follows))
     sim_bad(s, "%s is given to %s, which is %s", inst->id, node->name, node->cordoned ? "cordoned" : "not connected");
   if (!inst->service->spec || (app->target->automatic && app->target->created_ms == s->c->now_ms))
     return; /* assigned after the words of a revision that went back within this step */

@@ -114,6 +114,12 @@ static bool may_overlap(const struct sim_box *newer, const struct sim_box *other
          !bt_streq(run, bt_json_str(bt_json_obj(other->assignment, "environment"), "BERTH_JOB_RUN"));
 }
 
+/* Who stays when a service is scaled down may get another slot: the tables tell. */
+static bool same_slot(const struct sim *s, const struct sim_box *a, const struct sim_box *b) {
+  const struct ctl_inst *x = s->c ? ctl_inst_find(s->c, a->id) : NULL, *y = s->c ? ctl_inst_find(s->c, b->id) : NULL;
+  return bt_streq(a->slot, b->slot) && x && y && x->service == y->service && x->slot == y->slot;
+}
+
 /* What control must never bring about: two running containers in a slot that is updated stop-first, or on one port. */
 static void check_start(struct sim *s, const struct sim_box *box) {
   const json_t *ports = bt_json_arr(class_of(box), "ports");
@@ -123,7 +129,7 @@ static void check_start(struct sim *s, const struct sim_box *box) {
       continue;
     const struct sim_box *newer = other->born > box->born ? other : box;
     const json_t *labels = bt_json_obj(class_of(newer), "labels");
-    if (bt_streq(other->slot, box->slot) && bt_streq(bt_json_str(labels, "order"), "stop-first") && !may_overlap(newer, newer == box ? other : box))
+    if (same_slot(s, other, box) && bt_streq(bt_json_str(labels, "order"), "stop-first") && !may_overlap(newer, newer == box ? other : box))
       sim_bad(s, "%s starts while %s runs in its slot, stop-first", box->id, other->id);
     if (json_array_size(ports) && json_array_size(bt_json_arr(class_of(other), "ports")) &&
         bt_json_int(json_array_get(ports, 0), "published", 0) ==
