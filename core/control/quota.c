@@ -229,11 +229,12 @@ static void words_of(const struct bt_quota_no *no, char *why, size_t size) {
   snprintf(why, size, "waits for the quota of namespace %s, which is %s", no->space->name, bt_quota_words(no->dim, no->limit, limit));
 }
 
-/* Where old and new of a slot have no room side by side, the old one goes first, whatever the order says. */
+/* Where old and new of a slot have no room side by side, the old one goes first, whatever the order says; but for an update that goes another way than slot by slot
+ * (blue-green, canary), which needs both and waits. */
 static void hand_over(const struct ctl_inst *inst) {
   struct ctl_service *service = inst->service;
   struct bt_control *c = service->app->control;
-  if (service->roll.state != BT_RO_UPDATING || c->room <= 0 || bt_service_is_job(inst->spec->service))
+  if (service->roll.state != BT_RO_UPDATING || ctl_way(service) || c->room <= 0 || bt_service_is_job(inst->spec->service))
     return;
   bt_vec_each(&service->insts, i) {
     struct ctl_inst *old = *i;

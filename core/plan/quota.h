@@ -4,7 +4,7 @@
  * neither what is used nor what is held goes over a limit of its namespace or of one above it. Limits that were lowered stop nothing: what goes
  * over them may not grow until it is below again.
  *
- * Pure. Cost: a change of one instance is six additions per level of the tree, without a search or an allocation (30 ns at two levels); an app
+ * Pure. Cost: a change of one instance is six additions per level of the tree, without a search or an allocation (asked and taken under 0.2 µs at two levels that limit everything); an app
  * takes some 300 bytes, an instance none. */
 #ifndef BT_PLAN_QUOTA_H
 #define BT_PLAN_QUOTA_H

@@ -149,6 +149,27 @@ static void test_surge(void) {
   kit_end(&k);
 }
 
+/* What needs old and new side by side waits: the old ones are not ended for it. */
+static void test_blue_green(void) {
+  struct kit k = with(SET("'default':" Q("'instances':4")));
+#define BLUE(v) APP(WEB(",'environment':{'A':'" v "'},'x-berth':{'rollout':{'strategy':'blue-green'}}" REPLICAS("3", HALF)))
+  ok(apply(&k, BLUE("1")), "three of four, blue");
+  roll(&k, 3, 4, "blue");
+  ok(apply(&k, BLUE("2")), "green beside them has room for one");
+  for (int i = 0; i < 3; i++) {
+    kit_all_run(&k);
+    kit_tick(&k, 6000);
+  }
+  is_int(placed(&k), 4, "which has its place");
+  BT_AUTO_JSON list = kit_list(&k, "instances", NULL);
+  long leaving = 0;
+  size_t i;
+  json_t *o;
+  json_array_foreach(list, i, o) leaving += bt_json_bool(o, "leaving", false);
+  is_int(leaving, 0, "and none of the old ones goes for the others");
+  kit_end(&k);
+}
+
 static void test_lowered(void) {
   struct kit k = with(SET("'default':" Q("'instances':4")));
   ok(apply(&k, APP(WEB(REPLICAS("3", HALF)))), "three of four");
@@ -374,6 +395,7 @@ int main(void) {
   test_sizes();
   test_others();
   test_surge();
+  test_blue_green();
   test_lowered();
   test_jobs();
   test_gate();
