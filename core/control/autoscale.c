@@ -3,7 +3,8 @@
  * lately is not: after a start what is counts as asked for just now, so that nothing is scaled down before a whole window has gone by.
  *
  * Figures come by the call "metrics.read", one for all services that are due in the same step, each of them again after its interval. Services
- * that do not scale cost nothing. Cost of a look: 1 µs a service and a look-up for each instance that was measured (bench: autoscale-look). */
+ * that do not scale cost nothing, and a look that changes nothing stores and sends nothing. Cost of a look at a service of ten instances: 15 µs for
+ * question, answer and decision (bench: autoscale-look, on a small virtual machine); a step looks at a thousand at the most. */
 #include "config.h"
 
 #include <math.h>
@@ -11,7 +12,7 @@
 
 #include "control/autoscale.h"
 
-enum { TELL_AFTER = 3 /* looks without a value, until that is an event */ };
+enum { TELL_AFTER = 3 /* looks without a value, until that is an event */, AT_ONCE = 1000 /* services of one question; the others have theirs in the next step */ };
 
 /* ---- who scales ---- */
 
@@ -288,6 +289,10 @@ void ctl_autoscale_wake(struct bt_control *c) {
     if (s->next_ms > c->now_ms) {
       c->wake_ms = BT_MIN(c->wake_ms, s->next_ms);
       continue;
+    }
+    if (services && json_object_size(services) >= AT_ONCE) {
+      c->wake_ms = c->now_ms;
+      break;
     }
     if (!services) {
       services = json_object();

@@ -8,7 +8,7 @@
  * Recommended is the upper end of the bucket of the 90th percentile, with a margin of 15 %; the range is from the 50th, times (1 + 0.001/d)^-2, to the
  * 95th, times 1 + 1/d, where d is the days of history: with a day at hand the upper end is twice its percentile, with ten 10 % more.
  *
- * 1.5 KB each, whatever the number of instances and samples. A sample costs 40 ns. */
+ * 1.5 KB each, whatever the number of instances and samples. A sample costs 20 ns. */
 #ifndef BT_PLAN_USAGE_H
 #define BT_PLAN_USAGE_H
 

@@ -69,6 +69,8 @@ services:
   plain:
     <<: *box
     command: [sleep, "3600"]
+    deploy: {resources: {reservations: {memory: 8M}}}
+    x-berth: {autoscale: {interval: 1s, vertical: {}}}
 YAML
 running() { docker ps -q --filter "name=^$it-$1-" | wc -l; }
 has() { [ "$(running "$1")" -eq "$2" ]; }
@@ -76,12 +78,17 @@ view() { berth autoscale ls --format json | jq -r --arg s "$1" ".[] | select(.se
 view_is() { [ "$(view "$1" "$2")" = "$3" ]; }
 
 succeeds "up" timeout 60 berth up
-is "$(berth autoscale ls -q | sort | paste -sd,)" "busy,ruled,worker" "autoscale ls has the services that scale"
+is "$(berth autoscale ls -q | sort | paste -sd,)" "busy,plain,ruled,worker" "autoscale ls has the services that scale"
 ok "$(wait_for 30 has worker 0; echo $?)" "an empty queue: the worker sleeps"
 is "$(berth ls --format json | jq -r '.[0].state')" running "and the app runs"
 ok "$(wait_for 30 has busy 3; echo $?)" "what burns cpu goes up to max"
 like "$(berth why "$it/busy" 2>&1)" "scaled automatically between 1 and 3, and has 3: cpu is at [0-9]+% of the request, target 50%" "why says so"
 like "$(berth ps)" "busy +3 .*1-3 .*cpu [0-9?]+%?/50%" "ps shows the bounds and the metric"
+
+watched() { [ "$(view plain .autoscale.vertical.history_ms)" -gt 0 ]; }
+ok "$(wait_for 20 watched; echo $?)" "the use of a service with vertical is watched"
+like "$(berth scale --recommend)" "plain +0 cpus, 8.0? ?MiB? +not yet: seen for [0-9]+s" "and what it needs is told when enough was seen"
+like "$(berth autoscale apply plain 2>&1)" "nothing is recommended for service plain yet" "not before"
 
 set_queue 25
 ok "$(wait_for 30 has worker 3; echo $?)" "work wakes the worker: 25 / 10"
