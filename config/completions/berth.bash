@@ -67,7 +67,7 @@ _berth() {
         --namespace|-n) :; return ;;
       esac
       if [[ $cur == -* ]]; then
-        COMPREPLY=($(compgen -W " --file -f --project-name -p --env-file --profile --project-directory --compat --force-recreate --scale --format --host -H --namespace -n --help -h --version -V" -- "$cur"))
+        COMPREPLY=($(compgen -W " --file -f --project-name -p --env-file --profile --project-directory --compat --rebalance --force-recreate --scale --format --host -H --namespace -n --help -h --version -V" -- "$cur"))
       else
         :
       fi ;;

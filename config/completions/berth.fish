@@ -64,6 +64,7 @@ complete -c berth -n '__fish_seen_subcommand_from plan' -l env-file -d 'variable
 complete -c berth -n '__fish_seen_subcommand_from plan' -l profile -d 'services of this profile as well; "*" means all' -x
 complete -c berth -n '__fish_seen_subcommand_from plan' -l project-directory -d 'what relative paths mean, instead of the first file\'s folder' -xa '(__fish_complete_directories)'
 complete -c berth -n '__fish_seen_subcommand_from plan' -l compat -d 'what to do with attributes that Berth does not have (refuse)' -xa 'refuse warn'
+complete -c berth -n '__fish_seen_subcommand_from plan' -l rebalance -d 'instead, which instances of all apps would have better places'
 complete -c berth -n '__fish_seen_subcommand_from plan' -l force-recreate -d 'new instances even where nothing changed'
 complete -c berth -n '__fish_seen_subcommand_from plan' -l scale -d 'so many instances, whatever the file says' -x
 complete -c berth -n '__fish_seen_subcommand_from plan' -l format -d 'how to print' -xa 'table json'

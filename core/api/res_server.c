@@ -148,6 +148,8 @@ static void post_drain(struct bt_api *api, struct bt_exchange *x) {
   bt_api_write(api, x, "node.drain", args, false, NULL);
 }
 
+static void get_rebalance(struct bt_api *api, struct bt_exchange *x) { bt_reply_json(x, 200, bt_control_rebalance(api->s.control(api->s.arg))); }
+
 static void get_namespaces(struct bt_api *api, struct bt_exchange *x) { bt_reply_list(api, x, "namespaces", NULL, NULL); }
 
 static void get_quotas(struct bt_api *api, struct bt_exchange *x) {
@@ -202,6 +204,7 @@ static const struct bt_route routes[] = {
      .handle = post_uncordon},
     {.method = "POST", .pattern = "/v1/nodes/{node}/drain", .summary = "Move all instances of a node away; uncordon calls it off", .request = "DrainRequest", .response = "Cordon",
      .handle = post_drain},
+    {.method = "GET", .pattern = "/v1/rebalance", .summary = "Which instances would have better places", .response = "Rebalance", .handle = get_rebalance},
     {.method = "GET", .pattern = "/v1/pools", .summary = "Pools of nodes, and what is free there", .response = "[Pool]", .handle = get_pools},
     {.method = "GET", .pattern = "/v1/quotas", .summary = "What namespaces may use, and use", .query = quota_query, .response = "[Quota]",
      .handle = get_quotas},

@@ -36,6 +36,7 @@ void bt_cli_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 #define BT_VERB(name) int bt_verb_##name(struct bt_cli *cli, struct bt_err **err)
 BT_VERB(up);
+BT_VERB(plan);
 BT_VERB(ls);
 BT_VERB(ps);
 BT_VERB(inspect);

@@ -1,4 +1,4 @@
-/* berth node drain: begins, and where asked waits until nothing is there any more. */
+/* berth node drain: begins, and where asked waits until nothing is there any more. berth plan --rebalance: what would be better elsewhere. */
 #include "config.h"
 
 #include <stdio.h>
@@ -103,4 +103,36 @@ int bt_verb_node_drain(struct bt_cli *cli, struct bt_err **err) {
   if (cli->json && (rc == 0 || json_array_size(done)))
     bt_out_json(done);
   return rc;
+}
+
+/* ---------------------------------------------------------------- plan --rebalance */
+
+static void print_move(const json_t *move) {
+  BT_AUTO_BUF line = {0};
+  bt_buf_addf(&line, "%s: %s -> %s, gain %lld (%s): ", bt_json_str_or(move, "instance", ""), bt_json_str_or(move, "from", ""), bt_json_str_or(move, "to", ""),
+              bt_json_int(move, "gain", 0), bt_json_str_or(move, "kind", ""));
+  bt_out_clean(&line, bt_json_str_or(move, "reason", ""));
+  bt_cli_say("%s\n", line.data);
+}
+
+static int rebalance(struct bt_cli *cli, struct bt_err **err) {
+  BT_AUTO_JSON o = NULL;
+  size_t i;
+  json_t *move;
+  if (bt_cli_get(cli, "/v1/rebalance", &o, err))
+    return -1;
+  if (cli->json) {
+    bt_out_json(o);
+    return 0;
+  }
+  const json_t *moves = bt_json_arr(o, "moves");
+  json_array_foreach(moves, i, move) print_move(move);
+  bt_cli_say("%zu move%s of %lld instances that can be moved%s. %s\n", json_array_size(moves), json_array_size(moves) == 1 ? "" : "s", bt_json_int(o, "movable", 0),
+             bt_json_bool(o, "complete", true) ? "" : ", as far as was looked",
+             bt_json_bool(o, "automatic", false) ? "They are made when nodes came or changed (scheduling.rebalance)." : "None is made by itself (scheduling.rebalance.automatic).");
+  return 0;
+}
+
+int bt_verb_plan(struct bt_cli *cli, struct bt_err **err) {
+  return bt_args_has(&cli->args, "rebalance") ? rebalance(cli, err) : bt_verb_up(cli, err);
 }

@@ -42,6 +42,7 @@ static const struct bt_option up_options[] = {
     MESSAGE, FORMAT, {NULL}};
 static const struct bt_option plan_options[] = {
     FILES, PROJECT, LOADING,
+    {"rebalance", 0, BT_OPT_FLAG, NULL, "instead, which instances of all apps would have better places", BT_COMPLETE_NONE},
     {"force-recreate", 0, BT_OPT_FLAG, NULL, "new instances even where nothing changed", BT_COMPLETE_NONE},
     {"scale", 0, BT_OPT_LIST, "SERVICE=N", "so many instances, whatever the file says", BT_COMPLETE_NONE},
     FORMAT, {NULL}};
@@ -151,7 +152,7 @@ const struct bt_verb bt_verbs[] = {
     {"plan", APPS, "", "Show what \"berth up\" would change, and where it would run",
      "For each service the nodes and the rule that chose them; what would be reserved on each node, before and after; and what has no place, with the "
      "smallest change that would make one. Nothing is changed. The exit code is 7 where something has no place.",
-     plan_options, 0, 0, BT_COMPLETE_NONE, .run = bt_verb_up},
+     plan_options, 0, 0, BT_COMPLETE_NONE, .run = bt_verb_plan},
     {"simulate", APPS, "", "Show what more nodes would place",
      "Of what waits for a place now, and of a Compose file where -f names one: what would be placed, what would still have no place and why, and what would be "
      "reserved before and after. The real planner answers; nothing is changed. The exit code is 7 where something would still have no place.",

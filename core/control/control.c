@@ -176,6 +176,7 @@ static void wake_apps(struct bt_control *c) {
   ctl_autoscale_wake(c);
   ctl_res_retry(c);
   ctl_lost_tick(c);
+  ctl_rebalance_tick(c);
   c->sources_due = true;
 }
 

@@ -207,6 +207,9 @@ char *bt_control_stored(const struct bt_control *control, const char *kind, cons
 /* Why an object is as it is: object is "shop" (app), "shop/web", "web", an instance id, "volume/…", "route/…", "node/…".
  * now_ms: by the wall clock. {"object","kind","summary": sentence, "reasons": [{"text","since","code"}], "next": what to try} */
 json_t *bt_control_why(struct bt_control *control, const char *namespace_, const char *object, int64_t now_ms, struct bt_err **err);
+/* Which instances would have better places: {"moves": [{"instance","namespace","app","service","from","to","kind": "rule", "wish" or "even","gain","reason"}],
+ * "instances", "movable", "complete": bool (all were looked at, and all moves are there), "automatic", "moves_per_hour"}. Changes nothing. New reference. */
+json_t *bt_control_rebalance(struct bt_control *control);
 /* The sealed blob of a secret / the content of a config, for the node agent: borrowed, NULL where absent. */
 const char *bt_control_secret_blob(const struct bt_control *control, const char *namespace_, const char *key);
 const char *bt_control_config_data(const struct bt_control *control, const char *namespace_, const char *key);

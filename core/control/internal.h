@@ -131,6 +131,10 @@ void ctl_vacates_look(struct bt_control *c);       /* tells which are through */
 void ctl_vacate_cancel(struct bt_control *c, struct ctl_node *node);
 void ctl_node_drain(struct bt_control *c, const struct bt_request *request);
 
+/* ---- rebalance.c ---- */
+void ctl_rebalance_due(struct bt_control *c);  /* nodes came or changed */
+void ctl_rebalance_tick(struct bt_control *c); /* when it is time; lowers c->wake_ms */
+
 /* ---- lost.c: nodes that are given up ---- */
 /* Whether its place is given up: its node is, and nothing ties it to that. */
 bool ctl_inst_lost(const struct ctl_inst *inst);

@@ -115,6 +115,7 @@ void ctl_node_back(struct bt_control *c, struct ctl_node *node) {
     gone += inst->leaving;
     ctl_fleet_hold(inst);
   }
+  ctl_node_dirty(node);
   ctl_event(c, "info", "node.back", NULL, NULL, node->name, NULL, "node %s, which was lost, is back with %d instance%s, of which %d %s replaced meanwhile and go", node->name,
             node->instances, node->instances == 1 ? "" : "s", gone, gone == 1 ? "was" : "were");
 }

@@ -259,6 +259,7 @@ static void hello(struct bt_control *c, const char *name, const json_t *m) {
   send_again(c, node);
   if (!was)
     ctl_lost_news(c);
+  ctl_rebalance_due(c);
   look_again(c);
 }
 
@@ -288,8 +289,10 @@ void ctl_node_cordon(struct bt_control *c, const struct bt_request *request) {
   bool changed = node->cordoned != on;
   if (changed && !request->dry_run) {
     node->cordoned = on;
-    if (!on)
+    if (!on) {
       ctl_vacate_cancel(c, node);
+      ctl_rebalance_due(c);
+    }
     ctl_fleet_node(c, node);
     ctl_node_save(c, node);
     ctl_event(c, "info", on ? "node.cordoned" : "node.uncordoned", NULL, NULL, name, NULL, "%s %s", request->actor,

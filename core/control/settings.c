@@ -25,6 +25,7 @@ void ctl_settings_put(struct bt_control *c, const struct bt_request *request) {
     for (struct bt_map_iter it = bt_map_iter(c->nodes); bt_map_next(&it);)
       ctl_fleet_node(c, it.value);
     ctl_fleet_renew(c);
+    ctl_rebalance_due(c);
     ctl_event(c, "info", "settings.changed", NULL, NULL, NULL, NULL, "%s changes pools, namespaces or scheduling", request->actor);
     for (struct bt_map_iter it = bt_map_iter(c->apps); bt_map_next(&it);)
       ctl_dirty(it.value);

@@ -331,6 +331,12 @@ struct bt_control {
   int64_t lost_looked_ms;   /* the last look at all nodes */
   int64_t lost_look_ms;     /* when to see which others are; INT64_MAX: when something changes */
   struct bt_lost_pace lost_pace;
+  struct {
+    bool due;         /* nodes came or changed: there may be better places */
+    size_t from;      /* instances before it were looked at since then */
+    int64_t next_ms;  /* the next look */
+    int64_t paced_ms; /* no move begins before */
+  } rebalance;
   struct bt_map *resources; /* "network/ns/name", "volume/ns/name" -> ctl_res */
   struct bt_map *contents;  /* id -> ctl_content */
   struct bt_map *sources;   /* "ns/app" -> ctl_source */

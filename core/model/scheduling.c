@@ -10,6 +10,7 @@ static const struct bt_key keys[] = {
     {"preemption", BT_KEY_BOOL, NULL, 0, 0, "Whether who is of higher priority and finds no place gets one that instances of lower priority leave; true by default."},
     {"lost", BT_KEY_OTHER, NULL, 0, 0, "Nodes whose connection is down."},
     {"drain", BT_KEY_OTHER, NULL, 0, 0, "Nodes that are drained."},
+    {"rebalance", BT_KEY_OTHER, NULL, 0, 0, "Instances that would have better places."},
     {0}};
 
 json_t *bt_scheduling_read(const struct bt_yaml *section, struct bt_diags *diags) {

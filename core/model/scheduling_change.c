@@ -16,11 +16,16 @@ static const struct bt_key drain_keys[] = {
     {"timeout", BT_KEY_DURATION, NULL, 0, 7 * DAY_MS, "How long jobs may run on where a node is drained; 10m by default."},
     {"parallel", BT_KEY_INT, NULL, 1, 10000, "Instances that are on their way at once; 20 by default."},
     {0}};
+static const struct bt_key rebalance_keys[] = {
+    {"automatic", BT_KEY_BOOL, NULL, 0, 0, "Move instances where that makes their places better; false by default."},
+    {"moves_per_hour", BT_KEY_INT, NULL, 1, 3600, "At most so many; 10 by default."},
+    {0}};
 static const struct {
   const char *name, *what, *doc;
   const struct bt_key *keys;
 } parts[] = {{"lost", "scheduling.lost", "Nodes whose connection is down.", lost_keys},
-             {"drain", "scheduling.drain", "Nodes that are drained.", drain_keys}};
+             {"drain", "scheduling.drain", "Nodes that are drained.", drain_keys},
+             {"rebalance", "scheduling.rebalance", "Instances that would have better places.", rebalance_keys}};
 
 /* "6/m": the time between two, in milliseconds; 0 where it is no rate. */
 static int64_t rate_ms(const char *text) {
@@ -67,12 +72,14 @@ void bt_scheduling_change_schema(json_t *properties) {
 }
 
 struct bt_scheduling_change bt_scheduling_change_of(const json_t *canonical) {
-  const json_t *lost = bt_json_obj(canonical, "lost"), *drain = bt_json_obj(canonical, "drain");
+  const json_t *lost = bt_json_obj(canonical, "lost"), *drain = bt_json_obj(canonical, "drain"), *rebalance = bt_json_obj(canonical, "rebalance");
   int64_t every = rate_ms(bt_json_str_or(lost, "rate", "6/m"));
   return (struct bt_scheduling_change){
       .lost_after_ms = BT_MAX(bt_json_int(lost, "after", 60000), 1),
       .lost_every_ms = every ? every : 10000,
       .drain_timeout_ms = BT_MAX(bt_json_int(drain, "timeout", 600000), 0),
       .drain_parallel = (int)BT_MAX(1, BT_MIN(bt_json_int(drain, "parallel", 20), 10000)),
+      .rebalance = bt_json_bool(rebalance, "automatic", false),
+      .moves_per_hour = (int)BT_MAX(1, BT_MIN(bt_json_int(rebalance, "moves_per_hour", 10), 3600)),
   };
 }

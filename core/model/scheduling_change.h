@@ -1,4 +1,4 @@
-/* What the section "scheduling" of berthd.yaml says of changes: nodes that are lost, nodes that are drained. */
+/* What the section "scheduling" of berthd.yaml says of changes: nodes that are lost, nodes that are drained, rebalancing. */
 #ifndef BT_MODEL_SCHEDULING_CHANGE_H
 #define BT_MODEL_SCHEDULING_CHANGE_H
 
@@ -14,6 +14,8 @@ struct bt_scheduling_change {
   int64_t lost_every_ms; /* between two nodes of a zone that are given up */
   int64_t drain_timeout_ms; /* how long jobs may run on where a node is drained */
   int drain_parallel;       /* instances that are on their way at once */
+  bool rebalance;           /* by itself */
+  int moves_per_hour;
 };
 
 /* Its keys of the section, canonical, into out; what is wrong goes to diags with its place. */

@@ -181,6 +181,15 @@ size_t bt_fleet_instances(const struct bt_fleet *fleet); /* that have a place */
 /* A number that grows whenever something came free: a shape that had no place need not be asked again before. */
 uint64_t bt_fleet_epoch(const struct bt_fleet *fleet);
 
+/* What a node is worth to one more of the shape, its room aside (fleet_worth.c). */
+struct bt_worth {
+  bool may;       /* its rules let it be there */
+  int64_t score;  /* of wishes, nearness, spreads: higher is better */
+  uint32_t crowd; /* how many of its service are there, where it is to be spread; else 0 */
+  char why[200];  /* where it may not: goes on from the node's name */
+};
+void bt_fleet_worth(struct bt_fleet *fleet, uint32_t shape, uint32_t node, struct bt_worth *out);
+
 /* ---- preemption (fleet_preempt.c) ---- */
 
 /* How many instances of a service may be taken away now by others' needs now; by default all. The caller says it anew when

@@ -1,5 +1,5 @@
 /* What the parts of the fleet share (fleet.c: nodes, classes, instances; fleet_shape.c; fleet_tie.c; fleet_group.c; fleet_mark.c; fleet_place.c; fleet_preempt.c;
- * fleet_why.c). Nobody else includes it. */
+ * fleet_worth.c; fleet_why.c). Nobody else includes it. */
 #ifndef BT_PLAN_FLEET_INT_H
 #define BT_PLAN_FLEET_INT_H
 

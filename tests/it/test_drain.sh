@@ -32,6 +32,8 @@ YAML
 it_start
 succeeds "an app is up" berth up
 node=$(berth node ls -q)
+like "$(berth plan --rebalance)" '0 moves of 2 instances that can be moved. None is made by itself' "with one node nothing would be better elsewhere"
+is "$(berth plan --rebalance --format json | jq -c '[.moves, .instances, .movable, .complete, .automatic, .moves_per_hour]')" '[[],3,2,true,false,10]' "and JSON"
 fails "no node" 3 berth node drain nope
 fails "no time" 2 berth node drain "$node" --timeout soon
 fails "the node is drained, and what is there has no other place" 4 berth node drain "$node" --wait
