@@ -139,7 +139,7 @@ bool ctl_group_adopt(struct ctl_inst *inst, const struct ctl_node *node) {
   const struct kept *k = bt_map_get(c->dims->kept, key);
   if (!k)
     return false;
-  if (k->spec != inst->spec || k->node != node) {
+  if (k->spec != inst->spec || k->node != node || !ctl_node_open(node)) {
     drop(c, key);
     return false;
   }

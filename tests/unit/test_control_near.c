@@ -175,11 +175,27 @@ static void test_group_that_goes(void) {
   kit_end(&k);
 }
 
+/* A node that takes nothing new does not take what was kept there either (found by the simulator). */
+static void test_group_and_cordon(void) {
+  struct kit k;
+  kit_start(&k);
+  node(&k, "n1", "3");
+  ok(apply(&k, APP(WEB(NEEDS("1")) "," SIDE(NEEDS("1")))), "two that are one");
+  kit_request(&k, "node.cordon", "{'node':'n1','cordoned':true}", false);
+  run(&k, "web");
+  is_str(where(&k, "side"), "-", "the second does not come to a cordoned node");
+  kit_request(&k, "node.cordon", "{'node':'n1','cordoned':false}", false);
+  kit_tick(&k, 1000);
+  is_str(where(&k, "side"), "n1", "before it is open again");
+  kit_end(&k);
+}
+
 int main(void) {
   test_volumes();
   test_volumes_anywhere();
   test_images();
   test_groups();
   test_group_that_goes();
+  test_group_and_cordon();
   return done_testing();
 }
