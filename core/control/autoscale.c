@@ -415,7 +415,11 @@ void ctl_scale_by_hand(struct ctl_service *service, int n, const char *actor) {
     return;
   BT_AUTO_FREE char *why = bt_asprintf("%s asked for it", actor);
   bt_scale_set(&s->past, service->spec->service->autoscale, s->number, n, service->app->control->now_ms);
+  bool more = n > s->number && service->roll.state == BT_RO_DONE && !bt_service_is_job(service->spec->service);
   ctl_scaler_move(service, n, why, "by hand");
+  s->before = n; /* who asked for them waits until they are ready */
+  if (more)
+    service->roll = (struct bt_rollout){.state = BT_RO_START};
 }
 
 void ctl_autoscale_bring_back(struct ctl_service *service, int64_t now_ms) {

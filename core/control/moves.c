@@ -118,7 +118,7 @@ static char *not_yet(struct ctl_inst *inst) {
   const struct ctl_service *service = inst->service;
   const struct bt_service *s = inst->spec->service;
   struct bt_control *c = service->app->control;
-  int at_once = BT_MAX(1, bt_budget_left(&s->disruption, s->replicas, s->replicas));
+  int at_once = BT_MAX(1, bt_budget_left(&s->disruption, ctl_wanted(service), ctl_wanted(service)));
   if (!service->spec || service->app->state == CTL_APP_REMOVING)
     return bt_strdup("its service is being removed");
   if (s->mode == BT_MODE_GLOBAL)

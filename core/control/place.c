@@ -125,7 +125,7 @@ static void stay_unplaced(struct ctl_inst *inst, const char *why) {
 
 /* Jobs queue for what others of the namespace use now, and so does what a service has beyond its file's number: that was not promised. */
 static void stay_for_quota(struct ctl_inst *inst, const char *why) {
-  if (bt_service_is_job(inst->spec->service) || inst->slot > inst->spec->service->replicas)
+  if (bt_service_is_job(inst->spec->service) || inst->slot > bt_service_least(inst->spec->service))
     ctl_stay_pending(inst, why);
   else
     stay_unplaced(inst, why);

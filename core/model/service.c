@@ -213,6 +213,9 @@ static int read_autoscale(struct bt_service *s, struct bt_err **err) {
     return 0;
   if (s->mode == BT_MODE_GLOBAL || s->mode == BT_MODE_GLOBAL_JOB)
     return bt_err_set(err, BT_INVALID, "service %s runs once per node (deploy.mode %s); x-berth.autoscale cannot say how often", s->name, bt_mode_name(s->mode));
+  const char *with = s->co_network ? s->co_network : s->co_pid ? s->co_pid : s->co_ipc;
+  if (with)
+    return bt_err_set(err, BT_INVALID, "service %s shares the namespaces of service %s, instance by instance; x-berth.autoscale cannot say how many it has", s->name, with);
   if (s->container_name && a->max > 1)
     return bt_err_set(err, BT_INVALID, "service %s: container_name \"%s\" allows one instance only, and x-berth.autoscale up to %d", s->name, s->container_name, a->max);
   if (asks_for(a, BT_SCALE_CPU) && s->reserved.cpus <= 0 && s->limits.cpus <= 0)

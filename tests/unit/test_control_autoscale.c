@@ -286,7 +286,10 @@ static void by_hand(void) {
   is_int(wanted(), 5, "it has as many");
   is_int(revision(), 1, "no revision");
   says("changed_for", "tester asked for it");
+  kit_is_state(&k, "a", "deploying");
   kit_all_run(&k);
+  kit_tick(&k, 3000);
+  kit_is_state(&k, "a", "running");
   cpu_is(0.1);
   is_int(wanted(), 5, "which count as asked for: they stay for a window");
   r = scale(9, false);
@@ -352,6 +355,7 @@ static void refused(void) {
   } cases[] = {
       {"'web':{'image':'i','deploy':{'mode':'global'},'x-berth':{'autoscale':{'max':2,'metrics':[{'lua':'return 1'}]}}}", "once per node"},
       {"'web':{'image':'i','container_name':'c','x-berth':{'autoscale':{'max':2,'metrics':[{'lua':'return 1'}]}}}", "one instance only"},
+      {"'db':{'image':'i'},'web':{'image':'i','network_mode':'service:db','x-berth':{'autoscale':{'max':2,'metrics':[{'lua':'return 1'}]}}}", "shares the namespaces of service db"},
       {"'web':{'image':'i','x-berth':{'autoscale':{'max':2,'metrics':[{'cpu':'50%'}]}}}", "limits.cpus"},
       {"'web':{'image':'i','x-berth':{'autoscale':{'max':2,'metrics':[{'memory':'50%'}]}}}", "limits.memory"},
       {"'web':{'image':'i','x-berth':{'autoscale':{'max':2,'schedules':[{'start':'0 8 * * *','end':'0 9 * * *','min':1,'time_zone':'Mars/Olympus'}]}}}",
