@@ -3,6 +3,7 @@
 #define BT_CONTROL_QUEUE_H
 
 #include "base/vec.h"
+#include "control/tables.h"
 #include "plan/queue.h"
 
 /* A service with instances that could begin, had they a place. */
