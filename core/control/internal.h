@@ -466,6 +466,15 @@ json_t *ctl_autoscale_view(const struct ctl_service *service); /* objects.md; NU
 /* A sentence for "why"; NULL where it does not scale. The caller frees. */
 char *ctl_autoscale_words(const struct ctl_service *service, int64_t *since_ms, const char **code);
 
+/* ---- show.c: what readers see of one object; new references ---- */
+json_t *ctl_show_app(const struct ctl_app *app);
+uint64_t ctl_app_changed(const struct ctl_app *app); /* revision of its last change, its instances' included */
+json_t *ctl_show_service(const struct ctl_service *service);
+json_t *ctl_show_inst(const struct ctl_inst *inst);
+json_t *ctl_show_rev(const struct ctl_rev *rev, bool model);
+json_t *ctl_show_res(const struct bt_control *c, const struct ctl_res *res);
+json_t *ctl_show_node(const struct bt_control *c, const struct ctl_node *node);
+
 /* ---- views.c ---- */
 struct ctl_service *ctl_service_named(const struct bt_control *c, const char *ns, const char *name, struct bt_err **err);
 
