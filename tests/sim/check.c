@@ -129,17 +129,21 @@ static void check_rooms(struct sim *s, const struct sums *sums) {
 
 static void check_places(struct sim *s) {
   struct sums sums[SIM_NODES] = {0};
+  int all = 0;
   for (struct ctl_insts it = ctl_insts(s->c); ctl_insts_next(&it);) {
     const struct ctl_inst *inst = it.inst;
     check_assigned(s, inst);
     if (!holds(s, inst))
       continue;
+    all += !inst->leaving;
     size_t n = (size_t)(inst->node->name[1] - '1');
     BT_ASSERT(n < s->nnodes);
     sums[n].cpus += inst->spec->service->reserved.cpus;
     sums[n].memory += inst->spec->service->reserved.memory;
   }
   check_rooms(s, sums);
+  if (s->most_instances && all > s->most_instances)
+    sim_bad(s, "the quota is %d instances, and there are %d", s->most_instances, all);
 }
 
 void sim_check(struct sim *s) {

@@ -67,6 +67,10 @@ static void cordon(struct sim *s, const char *app) {
   json_t *args = json_object();
   (void)app;
   bt_json_set_str(args, "node", s->nodes[sim_rand(s, s->nnodes)].name);
+  if (sim_chance(s, 30)) {
+    sim_request(s, "node.drain", args);
+    return;
+  }
   bt_json_set_bool(args, "cordoned", sim_chance(s, 50));
   sim_request(s, "node.cordon", args);
 }

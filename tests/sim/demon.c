@@ -53,8 +53,9 @@ static void clocks(struct sim *s) {
 
 static void disk(struct sim *s) {
   struct sim_disk_faults *f = sim_disk_faults();
-  switch (sim_rand(s, 5)) {
+  switch (sim_rand(s, 6)) {
   case 0:
+  case 5:
     f->full = true;
     break;
   case 1:
@@ -71,7 +72,7 @@ static void disk(struct sim *s) {
     break;
   }
   sim_say(s, "THE DISK %s", f->full ? "IS FULL" : "IS ILL");
-  sim_at(s, 100 + (int64_t)sim_rand(s, 10000), SIM_MEND);
+  sim_at(s, 100 + (int64_t)sim_rand(s, f->full ? 40000 : 10000), SIM_MEND);
 }
 
 void sim_mend(struct sim *s) {
@@ -93,7 +94,7 @@ void sim_demon(struct sim *s) {
   static const struct {
     unsigned weight;
     void (*fn)(struct sim *s);
-  } works[] = {{30, kill_box}, {12, break_link}, {6, flap}, {4, lag}, {5, machine}, {4, clocks}, {7, disk}, {26, doom}, {4, sim_server_stop}};
+  } works[] = {{30, kill_box}, {12, break_link}, {6, flap}, {4, lag}, {5, machine}, {4, clocks}, {10, disk}, {23, doom}, {4, sim_server_stop}};
   unsigned dice = (unsigned)sim_rand(s, 100);
   for (size_t i = 0; i < BT_COUNT(works); i++) {
     if (dice < works[i].weight) {
@@ -109,7 +110,10 @@ void sim_calm(struct sim *s) {
   sim_say(s, "CALM");
   s->dies_in = 0;
   sim_mend(s);
+  json_decref(s->settings);
+  s->settings = sim_settings(s);
   sim_server_boot(s);
+  sim_request(s, "settings.put", json_deep_copy(s->settings));
   for (size_t i = 0; i < s->nnodes; i++) {
     struct sim_node *n = &s->nodes[i];
     n->lags = false;

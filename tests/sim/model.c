@@ -157,7 +157,17 @@ json_t *sim_model(struct sim *s, const char *app, bool well) {
   return model;
 }
 
+/* Some worlds have a quota, until there is calm. */
 json_t *sim_settings(struct sim *s) {
-  (void)s;
-  return NULL;
+  json_t *settings = json_object(), *namespaces = json_object(), *one = json_object(), *quota = json_object();
+  bool limited = !s->calm && sim_chance(s, 40);
+  s->most_instances = limited ? 4 + (int)sim_rand(s, 12) : 0;
+  bt_json_set(settings, "pools", json_array());
+  bt_json_set(settings, "scheduling", json_object());
+  if (limited)
+    bt_json_set_int(quota, "instances", s->most_instances);
+  bt_json_set(one, "quota", quota);
+  bt_json_set(namespaces, "default", one);
+  bt_json_set(settings, "namespaces", namespaces);
+  return settings;
 }

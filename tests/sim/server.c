@@ -4,6 +4,8 @@
 #include "disk.h"
 #include "sim.h"
 
+#define ANSWER_MS 100000 /* a request is answered by then, or refused; longer than any fault of the disk */
+
 /* ---- effects: what the world outside sees of it, one after the other ---- */
 
 bool sim_effect(struct sim *s) {
@@ -99,6 +101,7 @@ void sim_calls(struct sim *s, const struct sim_event *event) {
 struct ask {
   struct sim *s;
   uint64_t id;
+  int64_t asked_ms;
   bool dry_run;
 };
 
@@ -106,6 +109,8 @@ static void answered(void *arg, enum bt_code code, const char *message, const js
   struct ask *ask = arg;
   struct sim *s = ask->s;
   s->asks--;
+  if (code == BT_CANCELLED && !s->failed && s->now_ms > ask->asked_ms + ANSWER_MS)
+    sim_bad(s, "request %llu had no answer for %lld s", (unsigned long long)ask->id, (long long)(s->now_ms - ask->asked_ms) / 1000);
   if (seen(s))
     sim_reply(s, ask->id, code, message, ask->dry_run ? NULL : result);
   free(ask);
@@ -124,7 +129,7 @@ static long asked_of(struct sim *s, const char *name) {
 
 static void request(struct sim *s, const char *op, json_t *args, bool dry_run) {
   struct ask *ask = bt_new(struct ask);
-  *ask = (struct ask){s, ++s->requests, dry_run};
+  *ask = (struct ask){s, ++s->requests, s->now_ms, dry_run};
   if (!json_object_get(args, "namespace"))
     bt_json_set_str(args, "namespace", "default");
   sim_say(s, "REQUEST %llu %s %s%s", (unsigned long long)s->requests, op, bt_json_str_or(args, "app", ""), dry_run ? " (dry run)" : "");

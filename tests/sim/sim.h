@@ -90,6 +90,7 @@ struct sim {
   uint64_t seen_steps, step_checked;
   char *dir;
   json_t *settings;
+  int most_instances; /* by the quota; 0: none */
   struct bt_map *assigned; /* instances that were looked at when they were given to a node */
   int asks;                /* requests without an answer */
   struct sim_node nodes[SIM_NODES];
