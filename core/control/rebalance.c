@@ -22,28 +22,27 @@ static bool stands(const struct ctl_inst *inst) {
 
 static bool movable(const struct ctl_inst *inst) {
   const struct bt_service *s = inst->spec->service;
-  if (!stands(inst) || !ctl_node_open(inst->node) || bt_service_is_job(s) || s->mode == BT_MODE_GLOBAL || s->co_network || s->co_pid || s->co_ipc ||
+  if (!stands(inst) || !ctl_node_open(inst->node) || bt_service_is_job(s) || s->mode == BT_MODE_GLOBAL || ctl_group_follows(inst->spec) ||
       bt_service_exclusive(s) || ctl_grant_wanted(inst->spec))
     return false;
   BT_AUTO_FREE char *bound = ctl_bound(inst);
   return !bound;
 }
 
-/* Those that may be moved, of "looked" instances from the one after "from" on; returns how many instances there were to look at. */
+/* Those that may be moved, of the "most" instances from number "from" on. */
 struct candidates {
   BT_VEC(uint32_t) seats;
   BT_VEC(struct ctl_inst *) insts; /* the same */
 };
 
-static size_t collect(struct bt_control *c, size_t from, size_t most, struct candidates *out) {
+static void collect(struct bt_control *c, size_t from, size_t most, struct candidates *out) {
   size_t i = 0;
-  for (struct ctl_insts it = ctl_insts(c); ctl_insts_next(&it); i++) {
-    if (i < from || i >= from + most || !movable(it.inst))
+  for (struct ctl_insts it = ctl_insts(c); i < from + most && ctl_insts_next(&it); i++) {
+    if (i < from || !movable(it.inst))
       continue;
     bt_vec_push(&out->seats, it.inst->seat);
     bt_vec_push(&out->insts, it.inst);
   }
-  return i;
 }
 
 static void candidates_free(struct candidates *all) {
@@ -91,7 +90,8 @@ static json_t *move_json(const struct bt_control *c, const struct ctl_inst *inst
 json_t *bt_control_rebalance(struct bt_control *c) {
   struct candidates all = {0};
   BT_AUTO_FREE struct bt_rebalance_move *found = bt_newn(struct bt_rebalance_move, SHOWN);
-  size_t instances = collect(c, 0, LOOKED_AT, &all);
+  collect(c, 0, LOOKED_AT, &all);
+  size_t instances = ctl_inst_count(c);
   size_t n = bt_rebalance(c->fleet, all.seats.items, all.seats.len, found, SHOWN);
   json_t *o = json_object(), *moves = json_array();
   for (size_t i = 0; i < n; i++)
@@ -136,7 +136,8 @@ static void look(struct bt_control *c) {
   enum { few = 16 };
   struct bt_rebalance_move found[few];
   struct candidates all = {0};
-  size_t instances = collect(c, c->rebalance.from, AT_ONCE, &all);
+  collect(c, c->rebalance.from, AT_ONCE, &all);
+  size_t instances = ctl_inst_count(c);
   size_t n = bt_rebalance(c->fleet, all.seats.items, all.seats.len, found, few);
   if (begin_one(c, &all, found, n)) {
     c->rebalance.paced_ms = c->rebalance.next_ms = c->now_ms + 3600000 / c->scheduling.change.moves_per_hour;

@@ -37,6 +37,22 @@ static void test_shown(void) {
   kit_end(&k);
 }
 
+/* Who has another's volumes is where that one is, and nowhere better. */
+static void test_follower(void) {
+  struct kit k = fresh_nodes(1);
+  ok(apply(&k, APP("'data':{'image':'d:1','restart':'always'" N("4") "},"
+                   "'side':{'image':'s:1','restart':'always','volumes_from':['data']" N("4") "}")), "four with the volumes of four others");
+  nodes_settle(&k, NULL);
+  is_int(ready_of(&k, "side"), 4, "run");
+  node_hello(&k, 2, "{}");
+  BT_AUTO_JSON o = bt_control_rebalance(k.c);
+  size_t i, followers = 0;
+  json_t *move;
+  json_array_foreach(bt_json_arr(o, "moves"), i, move) followers += bt_streq(bt_json_str(move, "service"), "side");
+  ok(json_array_size(bt_json_arr(o, "moves")) > 0 && followers == 0, "a node joins: only those whose volumes they are would be moved");
+  kit_end(&k);
+}
+
 static void test_moves(void) {
   struct kit k = fresh_nodes(2);
   ok(apply(&k, APP(WEB(N("6")))), "six over two nodes");
@@ -114,6 +130,7 @@ static void test_in_vain(void) {
 
 int main(void) {
   test_shown();
+  test_follower();
   test_moves();
   test_label();
   test_in_vain();
