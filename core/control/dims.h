@@ -50,6 +50,8 @@ void ctl_near_ties(const struct ctl_spec *spec, struct ctl_ties *ties); /* volum
 void ctl_near_settle(const struct ctl_inst *inst, const struct ctl_node *node); /* its volumes are there from now on, where they were nowhere */
 void ctl_near_ran(const struct ctl_inst *inst);                                /* its node has its image */
 void ctl_near_loaded(struct bt_control *c);                                    /* resources and nodes are there */
+/* Whether the data of the revision's volume is on one node: what the engine's own driver makes is, unless it mounts something of the network. */
+bool ctl_volume_stays(const struct ctl_rev *rev, const char *key);
 void ctl_near_forget(struct bt_control *c, const struct ctl_res *res);
 
 /* ---- those that are placed as one (group.c) ---- */

@@ -3,6 +3,7 @@
  * is remembered by the instance's id (and stored with it), since that is rare; who wants it moved is vacate.c and rebalance.c. */
 #include "config.h"
 
+#include "control/dims.h"
 #include "control/quota.h"
 #include "plan/budget.h"
 
@@ -74,23 +75,12 @@ static bool everywhere(const char *path) {
   return false;
 }
 
-/* Volumes of the engine's own driver are directories there, unless they mount something of the network. */
-static bool local_volume(const struct ctl_rev *rev, const char *key) {
-  static const char *const remote[] = {"nfs", "nfs4", "cifs", "smb3", "ceph", "glusterfs", "9p"};
-  const json_t *volume = bt_json_obj(bt_json_obj(rev->model, "volumes"), key);
-  const char *type = bt_json_str(bt_json_obj(volume, "driver_opts"), "type");
-  for (size_t i = 0; i < BT_COUNT(remote); i++)
-    if (bt_streq(type, remote[i]))
-      return false;
-  return bt_streq(bt_json_str_or(volume, "driver", "local"), "local");
-}
-
 char *ctl_bound(const struct ctl_inst *inst) {
   bt_vec_each(&inst->spec->service->volumes, use) {
     bool external;
     if (bt_streq(use->type, "bind") && use->source && !everywhere(use->source))
       return bt_asprintf("it mounts %s of %s", use->source, inst->node ? inst->node->name : "its node");
-    if (!bt_streq(use->type, "volume") || !use->source || !local_volume(inst->spec->rev, use->source))
+    if (!bt_streq(use->type, "volume") || !use->source || !ctl_volume_stays(inst->spec->rev, use->source))
       continue;
     BT_AUTO_FREE char *name = ctl_volume_name(inst->spec->rev, use->source, &external);
     return bt_asprintf("its volume %s is on %s", name, inst->node ? inst->node->name : "its node");

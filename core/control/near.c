@@ -19,8 +19,7 @@ static bool is_remote(const char *type) {
   return false;
 }
 
-/* Whether the data of the volume is on one node: those of the engine's own driver are. Who makes a volume outside of Berth knows where it is. */
-static bool stays(const struct ctl_rev *rev, const char *key) {
+bool ctl_volume_stays(const struct ctl_rev *rev, const char *key) {
   const json_t *volume = bt_json_obj(bt_json_obj(rev->model, "volumes"), key);
   const char *driver = bt_json_str(volume, "driver");
   return (!driver || !*driver || bt_streq(driver, "local")) && !is_remote(bt_json_str(bt_json_obj(volume, "driver_opts"), "type"));
@@ -32,10 +31,10 @@ static bool one_per_node(const struct bt_service *s) {
 }
 
 static bool follows(const struct ctl_spec *spec, const struct bt_volume_use *use) {
-  return bt_streq(use->type, "volume") && use->source && !one_per_node(spec->service) && stays(spec->rev, use->source);
+  return bt_streq(use->type, "volume") && use->source && !one_per_node(spec->service) && ctl_volume_stays(spec->rev, use->source);
 }
 
-/* NULL: it draws nobody anywhere. */
+/* NULL: it draws nobody anywhere. Who makes a volume outside of Berth knows where it is. */
 static char *volume_name(const struct ctl_spec *spec, const struct bt_volume_use *use) {
   bool external;
   if (!follows(spec, use))

@@ -113,10 +113,23 @@ static void test_stop_first(void) {
   kit_end(&k);
 }
 
-#define VOLUME ",'volumes':{'data':{'name':'shop_data'}}"
+#define WITH_DATA(volume) "{'app':'shop','model':{'name':'shop','services':{" WEB(",'volumes':[{'type':'volume','source':'data','target':'/d'}]") "}" NET ",'volumes':{'data':{'name':'shop_data'" volume "}}}}"
+
+/* What each node mounts from elsewhere ties nobody to one of them. */
+static void test_remote_volume(void) {
+  struct kit k = fresh_nodes(2);
+  ok(apply(&k, WITH_DATA(",'driver_opts':{'type':'cephfs'}")), "one with a volume of a remote file system");
+  nodes_settle(&k, NULL);
+  const char *at = count_on(&k, "n1") ? "n1" : "n2";
+  ok(drain(&k, at), "its node is drained");
+  nodes_settle(&k, NULL);
+  is_int(count_on(&k, at), 0, "it goes elsewhere");
+  kit_end(&k);
+}
+
 static void test_bound(void) {
   struct kit k = fresh_nodes(2);
-  ok(apply(&k, "{'app':'shop','model':{'name':'shop','services':{" WEB(",'volumes':[{'type':'volume','source':'data','target':'/d'}]") "}" NET ",'volumes':{'data':{'name':'shop_data'}}}}"), "one with a volume");
+  ok(apply(&k, WITH_DATA("")), "one with a volume");
   nodes_settle(&k, NULL);
   const char *at = count_on(&k, "n1") ? "n1" : "n2";
   ok(drain(&k, at), "its node is drained");
@@ -261,6 +274,7 @@ int main(void) {
   test_no_room();
   test_stop_first();
   test_bound();
+  test_remote_volume();
   test_cancel();
   test_restart();
   test_job();
