@@ -200,11 +200,12 @@ struct picks {
   BT_VEC(struct pick) places;
 };
 
+/* NULL: the place is kept for one that is still to come. */
 static struct ctl_inst *at_seat(const struct bt_control *c, uint32_t seat) {
-  const struct ctl_spec *spec = bt_fleet_shape_tag(c->fleet, bt_fleet_shape_of(c->fleet, seat));
-  struct ctl_service *service = ctl_service_find(spec->rev->app, spec->service->name);
-  if (service)
-    bt_vec_each(&service->insts, inst) if ((*inst)->seat == seat) return *inst;
+  const struct ctl_node *node = ctl_seat_node(c, seat);
+  for (struct ctl_inst *inst = node ? node->first : NULL; inst; inst = ctl_beside(inst))
+    if (inst->seat == seat)
+      return inst;
   return NULL;
 }
 

@@ -15,6 +15,7 @@
 
 #define CROWD 256          /* services that wait, from which on they are not looked at at once */
 #define CROWD_PER_MS 10    /* services per millisecond between two looks */
+#define UNPLACED_MS 10000  /* so long nobody is told that waiting alone will not do */
 #define RESERVE_MS 60000   /* so long the first one waits before a place is kept for it */
 #define TRIES 64           /* searches for victims in a look */
 #define AWAITS 4           /* of the first ones in a look for some of which a place may be kept: each is linear in nodes and jobs */
@@ -55,7 +56,7 @@ void ctl_queue_free(struct bt_control *c) {
 
 static void leave(struct ctl_service *service) {
   struct ctl_queue *q = service->app->control->queue;
-  for (size_t i = 0; i < q->waits.len; i++)
+  for (size_t i = q->waits.len; i-- > 0;) /* the look drops from the end */
     if (q->waits.items[i] == service->wait) {
       bt_vec_remove(&q->waits, i);
       break;
@@ -124,8 +125,6 @@ bool ctl_queue_passes(struct ctl_service *service) {
   }
   return service->wait == NULL && !q->changed && q->epoch == bt_fleet_epoch(c->fleet);
 }
-
-#define UNPLACED_MS 10000
 
 /* A node or a port may come free in a moment; what is not placed after a while will not be by waiting. */
 static void say_blocked(struct ctl_service *service) {
@@ -353,7 +352,7 @@ static bool gang_grows(const struct ctl_wait *w) {
 
 /* Whoever is left without a place: others give theirs up, or one is kept. */
 static void look_further(struct look *l, struct ctl_wait *w, struct ctl_spec *spec) {
-  bool beside = spec->service->co_network || spec->service->co_pid || spec->service->co_ipc; /* its place is where its partner is */
+  bool beside = ctl_group_follows(spec); /* its place is where its partner is */
   bool may = l->c->scheduling.preemption && !beside && l->c->dirty_apps.len == 0 && !l->cut;
   size_t held = ctl_holds_of(l->c, w->service), step = w->gang ? w->n : 1;
   may = may && !w->barred && !w->limited && w->in_vain != l->c->queue->generation;

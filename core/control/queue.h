@@ -40,15 +40,17 @@ struct ctl_queue {
   bool changed; /* somebody is new, or not all were tried */
 };
 
-/* The pending instance of the service that is next to get a place, from wait->at on; NULL: none is left. */
-struct ctl_inst *ctl_wait_next(struct ctl_wait *wait);
-size_t ctl_holds_of(const struct bt_control *c, const struct ctl_service *service);
+/* Of what waits: its priority, as its own namespace and as others see it. */
 struct ctl_rank {
   int priority; /* in its namespace */
   int outward;  /* as others see it: at most what the operator gave the namespace */
   bool given;   /* the operator gave it one */
 };
 struct ctl_rank ctl_rank(const struct ctl_spec *spec);
+/* The pending instance of the service that is next to get a place, from wait->at on; NULL: none is left. */
+struct ctl_inst *ctl_wait_next(struct ctl_wait *wait);
+/* Places that are its own as soon as others have left them; without reservations. */
+size_t ctl_holds_of(const struct bt_control *c, const struct ctl_service *service);
 
 /* ---- preempt.c ---- */
 /* Finds places for n instances of the service that others of lower priority give up, all or none, and tells those to leave. True: there are
