@@ -16,8 +16,8 @@ enum { TELL_AFTER = 3 /* looks without a value, until that is an event */, AT_ON
 
 /* ---- who scales ---- */
 
-/* The file's 0 is how one switches it off, as with Kubernetes. */
-bool ctl_scaler_off(const struct ctl_service *service) {
+/* The file's 0 is how one switches it off, as with Kubernetes; until the file or "berth scale" says another number. */
+static bool switched_off(const struct ctl_service *service) {
   const struct bt_service *s = service->spec->service;
   return s->autoscale && s->replicas == 0 && s->autoscale->min > 0;
 }
@@ -30,7 +30,7 @@ static const struct bt_autoscale *rules_of(const struct ctl_service *service) {
 /* NULL where the number is the file's. */
 static const struct bt_autoscale *scales(const struct ctl_service *service) {
   const struct bt_autoscale *a = rules_of(service);
-  return a && a->horizontal && service->scaler && !ctl_scaler_off(service) ? a : NULL;
+  return a && a->horizontal && service->scaler && !switched_off(service) ? a : NULL;
 }
 
 int ctl_replicas(const struct ctl_service *service) {
@@ -122,7 +122,8 @@ static void wake_at_schedule(struct ctl_service *service, int64_t wall_ms) {
   ctl_wake(service->app, BT_MAX(c->now_ms + 1, ctl_from_wall(c, wall_ms)));
 }
 
-void ctl_scaler_move(struct ctl_service *service, int to, const char *why, const char *actor) {
+/* actor NULL: by itself. */
+static void set_number(struct ctl_service *service, int to, const char *why, const char *actor) {
   struct ctl_scaler *s = service->scaler;
   struct ctl_app *app = service->app;
   int from = s->number;
@@ -171,7 +172,7 @@ static void look(struct ctl_service *service, const struct bt_scale_seen *seen) 
   bt_str_set(&service->text, NULL); /* readers see it, although nothing is stored */
   bt_str_set(&service->app->text, NULL);
   if (out.replicas != s->number)
-    ctl_scaler_move(service, out.replicas, out.reason, NULL);
+    set_number(service, out.replicas, out.reason, NULL);
   if (seen) {
     s->looked_ms = c->now_ms;
     tell_missing(service);
@@ -229,7 +230,7 @@ void ctl_autoscale_settle(struct ctl_service *service) {
     forget_values(s);
   s->revision = service->spec->rev->number;
   ctl_vertical_settle(service);
-  if (!a->horizontal || ctl_scaler_off(service)) {
+  if (!a->horizontal || switched_off(service)) {
     s->number = -1; /* begins anew when it is on again */
   } else {
     if (s->number < 0)
@@ -416,7 +417,7 @@ void ctl_scale_by_hand(struct ctl_service *service, int n, const char *actor) {
   BT_AUTO_FREE char *why = bt_asprintf("%s asked for it", actor);
   bt_scale_set(&s->past, service->spec->service->autoscale, s->number, n, service->app->control->now_ms);
   bool more = n > s->number && service->roll.state == BT_RO_DONE && !bt_service_is_job(service->spec->service);
-  ctl_scaler_move(service, n, why, "by hand");
+  set_number(service, n, why, "by hand");
   s->before = n; /* who asked for them waits until they are ready */
   if (more)
     service->roll = (struct bt_rollout){.state = BT_RO_START};

@@ -52,8 +52,5 @@ void ctl_vertical_json(const struct ctl_service *service, json_t *stored);      
 void ctl_vertical_load(struct ctl_service *service, const json_t *stored);
 
 struct ctl_scaler *ctl_scaler_get(struct ctl_service *service); /* makes it where absent */
-/* The file says 0: it is off, until the file or "berth scale" says another number. */
-bool ctl_scaler_off(const struct ctl_service *service);
-void ctl_scaler_move(struct ctl_service *service, int to, const char *why, const char *actor); /* actor NULL: itself */
 
 #endif

@@ -140,7 +140,6 @@ void ctl_rebalance_tick(struct bt_control *c); /* when it is time; lowers c->wak
 bool ctl_inst_lost(const struct ctl_inst *inst);
 void ctl_lost_replaced(const struct ctl_inst *by); /* it has a place: who had its slot and is lost is to go */
 void ctl_node_dirty(const struct ctl_node *node); /* all apps that have instances there */
-void ctl_lost_look(struct bt_control *c);
 void ctl_lost_news(struct bt_control *c); /* a node came or went */
 void ctl_lost_tick(struct bt_control *c); /* when it is time; lowers c->wake_ms */
 void ctl_lost_start(struct bt_control *c);

@@ -61,7 +61,7 @@ static void give_up(struct bt_control *c, struct ctl_node *node) {
   ctl_node_dirty(node);
 }
 
-void ctl_lost_look(struct bt_control *c) {
+static void look(struct bt_control *c) {
   c->lost_looked_ms = c->now_ms;
   size_t n = 0;
   BT_AUTO_FREE struct bt_lost_node *nodes = bt_newn(struct bt_lost_node, bt_map_len(c->nodes) + 1);
@@ -89,7 +89,7 @@ void ctl_lost_news(struct bt_control *c) {
   size_t n = bt_map_len(c->nodes);
   int64_t due_ms = n > CROWD ? c->lost_looked_ms + (int64_t)(n / CROWD_PER_MS) : 0;
   if (due_ms <= c->now_ms)
-    ctl_lost_look(c);
+    look(c);
   else
     c->lost_look_ms = BT_MIN(c->lost_look_ms, due_ms);
   c->wake_ms = BT_MIN(c->wake_ms, c->lost_look_ms);
@@ -97,7 +97,7 @@ void ctl_lost_news(struct bt_control *c) {
 
 void ctl_lost_tick(struct bt_control *c) {
   if (c->lost_look_ms <= c->now_ms)
-    ctl_lost_look(c);
+    look(c);
   c->wake_ms = BT_MIN(c->wake_ms, c->lost_look_ms);
 }
 
@@ -127,7 +127,7 @@ void ctl_lost_start(struct bt_control *c) {
     if (!node->connected)
       node->down_ms = c->now_ms;
   }
-  ctl_lost_look(c);
+  look(c);
 }
 
 const char *ctl_lost_words(const struct ctl_node *node) {

@@ -14,8 +14,6 @@
 
 static const char *const select_names[] = {"max", "min", "disabled"};
 
-const char *bt_scale_select_name(enum bt_scale_select select) { return select_names[select]; }
-
 bool bt_scale_percent(const char *text, double *share) {
   char *end = NULL;
   if (!text || !*text || !bt_streq(text + strspn(text, "0123456789."), "%"))

@@ -80,6 +80,5 @@ void bt_autoscale_free(struct bt_autoscale **autoscale);
 void bt_autoscale_reserve(json_t *service, double cpus, int64_t memory);
 /* "70%", "12.5%": a share above 0 and up to 1,000 %. */
 bool bt_scale_percent(const char *text, double *share);
-const char *bt_scale_select_name(enum bt_scale_select select);
 
 #endif

@@ -111,7 +111,7 @@ static void check_parent(const struct bt_yaml *section, const struct bt_yaml_pai
 }
 
 /* More than a parent has can never be used: most likely a slip. */
-static void check_within(const struct bt_yaml *section, const struct bt_yaml_pair *pair, const json_t *all, struct bt_diags *diags) {
+static void check_within(const struct bt_yaml_pair *pair, const json_t *all, struct bt_diags *diags) {
   const json_t *o = json_object_get(all, pair->key), *up = json_object_get(all, bt_json_str_or(o, "parent", ""));
   const char *key;
   json_t *limit;
@@ -121,7 +121,6 @@ static void check_within(const struct bt_yaml *section, const struct bt_yaml_pai
       bt_diag_warn(diags, bt_yaml_get(bt_yaml_get(pair->value, "quota"), key)->loc, "the quota of %s of namespace %s is larger than that of its parent %s", key,
                    pair->key, bt_json_str(o, "parent"));
   }
-  (void)section;
 }
 
 static json_t *read_one(const struct bt_yaml_pair *pair, struct bt_diags *diags) {
@@ -148,7 +147,7 @@ json_t *bt_namespaces_read(const struct bt_yaml *section, struct bt_diags *diags
     bt_json_set(all, pair->key, read_one(pair, diags));
     check_parent(section, pair, diags);
   }
-  bt_vec_each(&section->map, pair) check_within(section, pair, all, diags);
+  bt_vec_each(&section->map, pair) check_within(pair, all, diags);
   return all;
 }
 

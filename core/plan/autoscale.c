@@ -46,7 +46,8 @@ static double request_of(const struct bt_scale_in *in, const struct bt_scale_met
   return m->source == BT_SCALE_CPU ? in->request_cpus : in->request_memory;
 }
 
-double bt_scale_ratio(const struct bt_scale_in *in, size_t metric) {
+/* Share of the target (1: just met) that the metric is at; NaN where that cannot be said. */
+static double ratio_of(const struct bt_scale_in *in, size_t metric) {
   const struct bt_scale_metric *m = &in->spec->metrics.items[metric];
   const struct bt_scale_seen *seen = in->seen ? &in->seen[metric] : NULL;
   if (!seen || seen->missing || !isfinite(seen->value) || m->source == BT_SCALE_LUA)
@@ -60,7 +61,7 @@ double bt_scale_ratio(const struct bt_scale_in *in, size_t metric) {
 /* GetResourceReplicas of replica_calculator.go. */
 static int ask_resource(const struct bt_scale_in *in, size_t metric) {
   const struct bt_scale_metric *m = &in->spec->metrics.items[metric];
-  double request = request_of(in, m), use = in->seen[metric].value, ratio = bt_scale_ratio(in, metric);
+  double request = request_of(in, m), use = in->seen[metric].value, ratio = ratio_of(in, metric);
   int n = in->seen[metric].measured, silent = BT_MAX(0, in->ready - n);
   if (in->current == 0)
     return NO_OPINION; /* nothing is there that could use any */
@@ -91,7 +92,7 @@ static int ask_query(const struct bt_scale_in *in, size_t metric) {
   int least = value > m->activation && value > 0;
   if (in->current == 0)
     return BT_MAX(least, bounded(share));
-  if (within(bt_scale_ratio(in, metric), in->spec->tolerance))
+  if (within(ratio_of(in, metric), in->spec->tolerance))
     return in->current;
   if (m->total && in->ready == 0)
     return MISSING; /* what a whole bears that is not there cannot be said */

@@ -79,8 +79,6 @@ void bt_scale_step(const struct bt_scale_in *in, struct bt_scale_past *past, str
 void bt_scale_set(struct bt_scale_past *past, const struct bt_autoscale *spec, int from, int to, int64_t now_ms);
 /* Bounds in force at the time, and when they change. */
 void bt_scale_bounds(const struct bt_autoscale *spec, const struct bt_tz *const *zones, int64_t wall_ms, int *min, int *max, int64_t *wake_ms);
-/* Share of the target (1: just met) that the metric is at; NaN where that cannot be said. */
-double bt_scale_ratio(const struct bt_scale_in *in, size_t metric);
 const char *bt_scale_why_name(enum bt_scale_why why);
 
 #endif

@@ -33,7 +33,6 @@ void bt_quota_free(struct bt_quota **quota) {
 }
 
 const struct bt_map *bt_quota_spaces(const struct bt_quota *q) { return q->spaces; }
-const struct bt_map *bt_quota_users(const struct bt_quota *q) { return q->users; }
 struct bt_quota_space *bt_quota_space(const struct bt_quota *q, const char *name) { return bt_map_get(q->spaces, name); }
 
 /* ---- amounts ---- */
@@ -160,11 +159,6 @@ int bt_quota_rules(struct bt_quota *q, const struct bt_quota_rule *rules, size_t
 }
 
 /* ---- apps ---- */
-
-struct bt_quota_user *bt_quota_user_find(const struct bt_quota *q, const char *ns, const char *app) {
-  BT_AUTO_FREE char *key = bt_asprintf("%s/%s", ns, app);
-  return bt_map_get(q->users, key);
-}
 
 struct bt_quota_user *bt_quota_user(struct bt_quota *q, const char *ns, const char *app) {
   BT_AUTO_FREE char *key = bt_asprintf("%s/%s", ns, app);

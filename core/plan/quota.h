@@ -50,10 +50,8 @@ int bt_quota_rules(struct bt_quota *quota, const struct bt_quota_rule *rules, si
 
 struct bt_quota_space *bt_quota_space(const struct bt_quota *quota, const char *name); /* NULL: neither a rule nor an app names it */
 const struct bt_map *bt_quota_spaces(const struct bt_quota *quota);                   /* name -> space, in order of appearance */
-const struct bt_map *bt_quota_users(const struct bt_quota *quota);                    /* "ns/app" -> user */
 /* The app's; made where absent. It stays where it is until it is dropped. */
 struct bt_quota_user *bt_quota_user(struct bt_quota *quota, const char *ns, const char *app);
-struct bt_quota_user *bt_quota_user_find(const struct bt_quota *quota, const char *ns, const char *app); /* NULL: none */
 /* Forgets an app that claims and holds nothing; false where it does. */
 bool bt_quota_user_drop(struct bt_quota *quota, const char *ns, const char *app);
 
