@@ -89,10 +89,12 @@ static char *service_words(const struct ctl_rev *rev, const char *name) {
 }
 
 static int64_t asks(const struct bt_service *s, enum bt_quota_dim dim) {
-  struct bt_quota_amounts one = ctl_quota_one(s);
+  struct bt_quota_amounts one = ctl_quota_one(s), all = {{0}};
   if (dim == BT_QUOTA_ROUTES)
     return (int64_t)s->routes.len;
-  return bt_service_is_job(s) ? 0 : one.n[dim] * bt_service_least(s);
+  if (!bt_service_is_job(s))
+    bt_quota_add(&all, &one, bt_service_least(s));
+  return all.n[dim];
 }
 
 /* ": service web (compose.yaml:12) asks for most of it, 4 × 0.5 cpus" */

@@ -46,6 +46,13 @@ static long placed(struct kit *k) {
   return n;
 }
 
+/* What all of them ask for is more than 64 bits hold: 2^48 bytes, 2^16 times. */
+static void test_beyond_numbers(void) {
+  struct kit k = with(SET("'default':" Q("'memory':281474976710656")));
+  refused(&k, "app.apply", APP(WEB(REPLICAS("65536", "'cpus':1,'memory':'281474976710656'"))), BT_DENIED, "; service web asks for most of it, 65536 times 256 TiB of memory");
+  kit_end(&k);
+}
+
 static void test_refused(void) {
   struct kit k = with(SET("'default':{'parent':'org','quota':{'cpus':2,'instances':3}},'org':" Q("'cpus':3") ",'other':{'parent':'org'}"));
   refused(&k, "app.apply", "{'app':'shop','model':{'name':'shop','services':{" WEB(REPLICAS("5", HALF)) "}" NET "}" ORIGIN "}", BT_DENIED,
@@ -392,6 +399,7 @@ static void test_walk(uint32_t with_seed) {
 
 int main(void) {
   test_refused();
+  test_beyond_numbers();
   test_sizes();
   test_others();
   test_surge();
