@@ -12,6 +12,8 @@
 #include "base/size.h"
 #include "model/service.h"
 
+#define MOST_BYTES 0x1p62 /* a limit that is written in place of another */
+
 static const char *const select_names[] = {"max", "min", "disabled"};
 
 bool bt_scale_percent(const char *text, double *share) {
@@ -252,7 +254,7 @@ static double number_of(const json_t *o, const char *key, bool bytes) {
 
 static void set_number(json_t *o, const char *key, double v, bool bytes) {
   if (bytes)
-    json_object_set_new(o, key, json_sprintf("%lld", (long long)v));
+    json_object_set_new(o, key, json_sprintf("%lld", (long long)BT_MIN(v, MOST_BYTES)));
   else
     json_object_set_new(o, key, json_real(v));
 }

@@ -360,6 +360,14 @@ static void at_random(void) {
   ok(small, "the past is bounded");
 }
 
+/* A limit grows with its reservation, and no further than numbers go. */
+static void test_reserve_beyond_numbers(void) {
+  BT_AUTO_JSON service = json_pack("{s:{s:{s:{s:s},s:{s:s}}}}", "deploy", "resources", "reservations", "memory", "1", "limits", "memory", "4611686018427387904");
+  bt_autoscale_reserve(service, 0, (int64_t)1 << 30);
+  const json_t *limits = bt_json_obj(bt_json_obj(bt_json_obj(service, "deploy"), "resources"), "limits");
+  is_str(bt_json_str(limits, "memory"), "4611686018427387904", "a limit that would grow beyond all numbers is as large as they go");
+}
+
 int main(void) {
   ratio();
   silent_instances();
@@ -374,5 +382,6 @@ int main(void) {
   at_random();
   bt_autoscale_free(&spec);
   json_decref(held);
+  test_reserve_beyond_numbers();
   return done_testing();
 }
