@@ -54,7 +54,8 @@ static void add_vertical(json_t *service, const json_t *vertical) {
     json_object_set_new(service, "recommended", json_sprintf("not yet: seen for %s", bt_duration_human(bt_json_int(vertical, "history_ms", 0), buf)));
 }
 
-void bt_autoscale_words(json_t *service, int64_t now_ms) {
+/* Adds what the table shows of a service: "bounds", "metrics", "since", "note". Pure. */
+static void add_words(json_t *service, int64_t now_ms) {
   const json_t *a = bt_json_obj(service, "autoscale");
   BT_AUTO_BUF metrics = {0};
   char buf[32];
@@ -85,7 +86,7 @@ void bt_autoscale_print(const struct bt_cli *cli, const json_t *services, const 
   size_t i;
   json_t *service;
   json_array_foreach(services, i, service) if (scales(service) && bt_service_meant(cli, service, here)) {
-    bt_autoscale_words(service, now_ms);
+    add_words(service, now_ms);
     json_array_append(shown, service);
   }
   if (json_array_size(shown) == 0)
@@ -107,7 +108,7 @@ int bt_autoscale_recommend(struct bt_cli *cli, struct bt_err **err) {
   json_t *service;
   json_array_foreach(all, i, service) if (bt_json_obj(bt_json_obj(service, "autoscale"), "vertical") && bt_service_meant(cli, service, here)) {
     if (!cli->json)
-      bt_autoscale_words(service, bt_clock_wall_ms());
+      add_words(service, bt_clock_wall_ms());
     json_array_append(shown, service);
   }
   return bt_list_print(cli, short_columns, "service", shown);
@@ -121,7 +122,7 @@ int bt_verb_autoscale_ls(struct bt_cli *cli, struct bt_err **err) {
   size_t i;
   json_t *service;
   if (!cli->json)
-    json_array_foreach(scaling, i, service) bt_autoscale_words(service, bt_clock_wall_ms());
+    json_array_foreach(scaling, i, service) add_words(service, bt_clock_wall_ms());
   return bt_list_print(cli, columns, "service", scaling);
 }
 

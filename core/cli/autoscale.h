@@ -9,7 +9,5 @@
 void bt_autoscale_print(const struct bt_cli *cli, const json_t *services, const char *here, int64_t now_ms);
 /* Those whose use is watched, and what they are recommended to reserve, of the services that the arguments mean: berth scale --recommend. */
 int bt_autoscale_recommend(struct bt_cli *cli, struct bt_err **err) BT_CHECK;
-/* Adds what the table shows of a service: "bounds", "metrics", "since", "note". Pure. */
-void bt_autoscale_words(json_t *service, int64_t now_ms);
 
 #endif

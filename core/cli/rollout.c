@@ -48,7 +48,8 @@ int bt_verb_rollout_abort(struct bt_cli *cli, struct bt_err **err) { return ask(
 
 /* ---- beside the instances ---- */
 
-char *bt_rollout_line(const json_t *service) {
+/* NULL where there is nothing to say of the service; the caller frees. Pure. */
+static char *line_of(const json_t *service) {
   const json_t *roll = bt_json_obj(service, "rollout"), *weight = json_object_get(roll, "weight");
   const char *strategy = bt_json_str(roll, "strategy");
   bool held = bt_json_bool(roll, "held", false);
@@ -72,7 +73,7 @@ void bt_rollouts_print(const json_t *services, const char *here) {
   size_t i;
   json_t *service;
   json_array_foreach(services, i, service) {
-    BT_AUTO_FREE char *line = here && !bt_streq(here, bt_json_str(service, "app")) ? NULL : bt_rollout_line(service);
+    BT_AUTO_FREE char *line = here && !bt_streq(here, bt_json_str(service, "app")) ? NULL : line_of(service);
     if (!line)
       continue;
     bt_cli_say("%s%s\n", first ? "\n" : "", line);

@@ -6,7 +6,5 @@
 
 /* Of those of the app here among services, or of all where it is NULL; nothing where there are none. */
 void bt_rollouts_print(const json_t *services, const char *here);
-/* NULL where there is nothing to say of the service; the caller frees. Pure. */
-char *bt_rollout_line(const json_t *service);
 
 #endif
