@@ -35,30 +35,47 @@ static void to_node(void *arg, const char *node, const json_t *message) {
     bt_agent_message(d->agent, message);
 }
 
-struct uplink {
-  struct bt_daemon *d;
+/* A message on its way through the loop, so that neither side runs inside the other. */
+struct bt_uplink {
+  struct bt_uplink *next;
   json_t *message;
 };
 
-/* Through the loop, so that neither side runs inside the other. */
+static json_t *uplink_pop(struct bt_daemon *d) {
+  BT_AUTO_FREE struct bt_uplink *u = d->uplinks;
+  d->uplinks = u->next;
+  if (!u->next)
+    d->last_uplink = NULL;
+  return u->message;
+}
+
+/* One is posted for each message, in their order. */
 static void uplink(void *arg) {
-  struct uplink *u = arg;
-  bt_timer_set(u->d->trim, settle_ms);
-  if (bt_streq(bt_json_str(u->message, "type"), "progress")) {
-    if (u->d->api)
-      bt_api_progress(u->d->api, u->message);
-    json_decref(u->message);
-  } else {
-    bt_executor_node_message(u->d->executor, u->d->node_name, u->message);
+  struct bt_daemon *d = arg;
+  json_t *message = uplink_pop(d);
+  bt_timer_set(d->trim, settle_ms);
+  if (!bt_streq(bt_json_str(message, "type"), "progress")) {
+    bt_executor_node_message(d->executor, d->node_name, message);
+    return;
   }
-  free(u);
+  if (d->api)
+    bt_api_progress(d->api, message);
+  json_decref(message);
 }
 
 static void to_server(void *arg, json_t *message_steal) {
   struct bt_daemon *d = arg;
-  struct uplink *u = bt_new(struct uplink);
-  *u = (struct uplink){d, message_steal};
-  bt_loop_post(d->loop, "daemon: node's message", uplink, u);
+  struct bt_uplink *u = bt_new(struct bt_uplink), *before = d->last_uplink;
+  u->message = message_steal;
+  *(before ? &before->next : &d->uplinks) = u;
+  d->last_uplink = u;
+  bt_loop_post(d->loop, "daemon: node's message", uplink, d);
+}
+
+/* What our own end cut off: the node tells it again at the next start. The posts go with the loop, which does not run any more. */
+static void uplinks_drop(struct bt_daemon *d) {
+  while (d->uplinks)
+    json_decref(uplink_pop(d));
 }
 
 /* ---------------------------------------------------------------- calls of control */
@@ -406,6 +423,7 @@ void bt_daemon_close(struct bt_daemon *d) {
   bt_api_free(&d->api);
   d->closing = true;
   bt_agent_free(&d->agent);
+  uplinks_drop(d);
   bt_balancer_free(&d->balancer);
   bt_watcher_free(&d->secrets);
   bt_plugins_free(&d->plugins);

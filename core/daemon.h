@@ -41,6 +41,7 @@ struct bt_daemon {
   struct bt_kv_wait *kv_waits; /* puts of plug-ins that are not durable yet */
   struct bt_executor *executor;
   struct bt_agent *agent;
+  struct bt_uplink *uplinks, *last_uplink; /* what the node told and the server did not hear yet */
   struct bt_balancer *balancer;
   struct bt_api *api;
   json_t *stats;          /* the last statistics of all instances, for metrics */

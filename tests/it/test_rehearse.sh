@@ -109,4 +109,21 @@ ok "$(wait_for 30 all_ready; echo $?)" "then all of the first app are there agai
 is "$(started)" "$before" "and they ran on meanwhile"
 succeeds "down" timeout 60 berth down "$app"
 is "$(grep -c '"gone":true' "$it_dir/containers" | awk '{ print ($1 >= 199) }')" 1 "and all their containers are gone"
+
+# --- the server ends while the node has much to tell: what is not heard any more is not lost in memory, which the sanitizers look at
+cat >many.yaml <<YAML
+name: ${app}m
+services: {web: {image: "shop/web:1.2", deploy: {replicas: 400}}}
+YAML
+reload
+code=0
+for round in 1 2 3; do
+  succeeds "round $round: many are asked for" berth up -f many.yaml --detach
+  sleep 0.3
+  it_stop TERM
+  code=$((code + it_rc))
+  rm -rf "$it_dir/state" "$it_dir/containers"
+  it_start
+done
+is "$code" 0 "a server that ends in the middle of it ends well"
 done_testing
