@@ -18,7 +18,7 @@
 #include "base/program.h"
 #include "daemon.h"
 
-enum { settle_ms = 2000 };
+enum { settle_ms = 2000, settings_again_ms = 5000 };
 
 /* A deployment leaves the heap full of holes: what it took for a moment is worth several times what it keeps. */
 static void give_back(void *arg) {
@@ -360,16 +360,28 @@ static int open_state(struct bt_daemon *d, struct bt_err **err) {
   return bt_executor_new(&options, &d->executor, err);
 }
 
+static void tell_settings(void *arg);
+
+/* The disk is full, say: what is in force stays, and it is tried again. */
 static void settings_taken(void *arg, enum bt_code code, const char *message, const json_t *result) {
-  (void)arg;
+  struct bt_daemon *d = arg;
   (void)result;
-  if (code != BT_OK)
-    bt_error("berthd", "pools and scheduling stay as they were: %s; reload again", message ? message : bt_code_name(code));
+  if (code == BT_OK || code == BT_CANCELLED)
+    return;
+  bt_error("berthd", "pools, namespaces and scheduling stay as they were for now, and are tried again: %s", message ? message : bt_code_name(code));
+  if (!d->settings_again)
+    d->settings_again = bt_timer_new(d->loop, "daemon: settings", tell_settings, d);
+  bt_timer_set(d->settings_again, settings_again_ms);
+}
+
+static void tell_settings(void *arg) {
+  struct bt_daemon *d = arg;
+  bt_executor_write(d->executor, "settings.put", bt_config_settings(d->config), "system", false, settings_taken, d);
 }
 
 void bt_daemon_reload(struct bt_daemon *d) {
   bt_daemon_policies_reload(d);
-  bt_executor_write(d->executor, "settings.put", bt_config_settings(d->config), "system", false, settings_taken, NULL);
+  tell_settings(d);
   tune_agent(d);
   load_plugins(d);
   bt_daemon_doctor_soon(d);
@@ -442,6 +454,7 @@ void bt_daemon_close(struct bt_daemon *d) {
   json_decref(d->stats);
   json_decref(d->cpu_before);
   bt_timer_free(&d->trim);
+  bt_timer_free(&d->settings_again);
   bt_timer_free(&d->doctor);
   bt_loop_free(&d->loop);
   free(d->trees_dir);

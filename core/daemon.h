@@ -47,6 +47,7 @@ struct bt_daemon {
   json_t *stats;          /* the last statistics of all instances, for metrics */
   int64_t stats_ms;       /* monotonic; when they were read */
   json_t *cpu_before;     /* {"ns/app/service": {instance: sample}} as of the last question; NULL: none yet */
+  struct bt_timer *settings_again; /* a reload whose settings could not be taken; NULL: none */
   struct bt_timer *trim;  /* gives free memory back to the system once a burst is over */
   struct bt_timer *doctor;
   size_t found_wrong;     /* errors of its last round */
