@@ -166,7 +166,7 @@ static void use_series(struct berth_instance *self, const char *arg) {
   memset(value, 'x', (size_t)atoi(arg));
   struct berth_pair labels[] = {{"n", n}, {"value", value}};
   struct berth_metric_sample s = {.size = sizeof s, .name = "test_many", .help = "", .kind = BERTH_GAUGE, .labels = labels, .nlabels = 2};
-  for (int i = 0; i < 12000; i++) {
+  for (int i = 0; i < (atoi(arg) > 100 ? 3000 : 12000); i++) {
     snprintf(n, sizeof n, "%s-%d", arg, i);
     self->metrics->set(self->host, &s);
   }

@@ -60,7 +60,6 @@ static const int denied[] = {
     SYS_lookup_dcookie,  SYS_vhangup,          SYS_nfsservctl,        SYS_fanotify_init,
     SYS_move_pages,      SYS_migrate_pages,    SYS_mbind,             SYS_set_mempolicy,
     SYS_pidfd_getfd,     SYS_process_madvise,
-    SYS_setsid, /* by its session all that it started is found, and ended with it */
     SYS_memfd_create,    SYS_shmget, /* memory that no process shows as its own */
 #ifdef SYS_memfd_secret
     SYS_memfd_secret,
@@ -129,8 +128,10 @@ static int filter_calls(bool network) {
   for (size_t i = 0; i < BT_COUNT(denied); i++)
     if (!SANITIZED || denied[i] != SYS_personality)
       put_match(&p, (unsigned)denied[i], refuse(EPERM));
-  if (!network)
+  if (!network) {
     put_sockets(&p);
+    put_match(&p, SYS_setsid, refuse(EPERM)); /* by its session all that it started is found, and ended with it; but a proxy is to serve on */
+  }
   put_clone(&p);
   put_return(&p, SECCOMP_RET_ALLOW);
   struct sock_fprog prog = {.len = p.len, .filter = p.code};
