@@ -127,11 +127,12 @@ char *ctl_autoscale_words(const struct ctl_service *service, int64_t *since_ms, 
     return NULL;
   const struct ctl_scaler *s = service->scaler;
   const char *blocked = bt_json_str(o, "held_up");
+  const char *cause = bt_streq(s->why, s->last.reason) ? NULL : s->why; /* the same words twice say no more */
   *since_ms = ctl_to_wall(service->app->control, s->since_ms);
   *code = "autoscale";
   if (!ctl_scales(service))
     return bt_strdup("it is not scaled automatically: the file says 0 replicas, which switches that off");
   return bt_asprintf("it is scaled automatically between %d and %d, and has %d: %s%s%s%s%s", s->last.min, s->last.max, s->number, s->last.reason,
-                     s->why ? "; it came to that number because " : "", s->why ? s->why : "", blocked ? "; not all of them found a place: " : "",
+                     cause ? "; it came to that number because " : "", cause ? cause : "", blocked ? "; not all of them found a place: " : "",
                      blocked ? blocked : "");
 }

@@ -43,11 +43,26 @@ static json_t *by_node(const struct ctl_trial *t, size_t from) {
   return nodes;
 }
 
+bool ctl_trial_gang(const struct ctl_spec *spec) {
+  const struct bt_service *want = spec->service;
+  const struct ctl_service *service = want->placement.gang && want->mode != BT_MODE_GLOBAL ? ctl_service_find(spec->rev->app, want->name) : NULL;
+  bool stands = !want->placement.gang || want->mode == BT_MODE_GLOBAL;
+  if (service)
+    bt_vec_each(&service->insts, inst) stands = stands || ((*inst)->node && !(*inst)->leaving && !(*inst)->ended);
+  return !stands;
+}
+
 json_t *ctl_trial_service(struct ctl_trial *t, struct ctl_spec *spec, int n) {
   size_t from = t->placed.len;
   BT_AUTO_FREE uint32_t *out = bt_newn(uint32_t, (size_t)n + 1);
   BT_AUTO_BUF why = {0}, mend = {0};
   size_t got = ctl_fleet_try(spec, (size_t)n, out);
+  if ((int)got < n && ctl_trial_gang(spec)) {
+    bt_buf_addf(&why, "%zu of %d have a place, and it is a gang: all of them or none. ", got, n);
+    ctl_fleet_why(spec, &why, &mend); /* what the rest lacks, while these have theirs */
+    while (got > 0)
+      ctl_fleet_untry(t->c, out[--got]);
+  }
   for (size_t i = 0; i < got; i++)
     bt_vec_push(&t->placed, out[i]);
   json_t *o = json_object();
@@ -57,7 +72,8 @@ json_t *ctl_trial_service(struct ctl_trial *t, struct ctl_spec *spec, int n) {
   bt_json_set_str(o, "rule", ctl_fleet_rule(spec));
   bt_json_set(o, "nodes", by_node(t, from));
   if ((int)got < n) {
-    ctl_fleet_why(spec, &why, &mend);
+    if (!why.len)
+      ctl_fleet_why(spec, &why, &mend);
     bt_json_set_str(o, "reason", why.data);
     bt_json_set_str(o, "mend", mend.len ? mend.data : NULL);
   }

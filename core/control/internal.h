@@ -101,7 +101,8 @@ void ctl_queue_forget(struct ctl_service *service);
 void ctl_queue_forget_spec(const struct ctl_spec *spec); /* no place is kept for instances of it */
 void ctl_queue_lift(struct bt_control *c);               /* no place is kept for anybody; they are found again */
 void ctl_queue_free(struct bt_control *c);
-char *ctl_queue_words(struct ctl_service *service); /* where it stands in the queue, for people; the caller frees; NULL: it does not wait */
+/* Where it stands in the queue, for people; the caller frees; NULL: it does not wait. now_ms: control's. */
+char *ctl_queue_words(struct ctl_service *service, int64_t now_ms);
 char *ctl_preempted_words(const struct ctl_service *service, int64_t *at_ms); /* the last of its instances that had to leave, while some have no place; as above */
 void ctl_holds_unreserve(struct bt_control *c);     /* places that are kept until jobs end may be had until the next look */
 /* ---- moves.c: instances that make way for a replacement elsewhere ---- */

@@ -126,17 +126,20 @@ bool ctl_queue_passes(struct ctl_service *service) {
   return service->wait == NULL && !q->changed && q->epoch == bt_fleet_epoch(c->fleet);
 }
 
-/* A node or a port may come free in a moment; what is not placed after a while will not be by waiting. */
+/* A node or a port may come free in a moment; what is not placed after a while will not be by waiting. Without any node, as after a start, the while begins anew. */
 static void say_blocked(struct ctl_service *service) {
   const struct ctl_wait *w = service->wait;
   const struct bt_control *c = service->app->control;
   bool any = false;
   for (struct bt_map_iter it = bt_map_iter(c->nodes); !any && bt_map_next(&it);)
     any = ((struct ctl_node *)it.value)->ready;
+  if (!any)
+    c->queue->nobody_ms = c->now_ms;
+  int64_t at = BT_MAX(w->since_ms, c->queue->nobody_ms) + UNPLACED_MS;
   if (!any || !w->why || ctl_holds_of(c, service) > 0 || (w->limited && bt_service_is_job(service->spec->service)))
     return;
-  if (c->now_ms < w->since_ms + UNPLACED_MS)
-    ctl_wake(service->app, w->since_ms + UNPLACED_MS);
+  if (c->now_ms < at)
+    ctl_wake(service->app, at);
   else if (!service->blocked)
     service->blocked = bt_asprintf("cannot be placed: %s", w->why);
 }
@@ -329,6 +332,10 @@ static bool try_gang(struct look *l, struct ctl_wait *w, size_t *fit) {
     bt_vec_push(&insts, inst);
   *fit = insts.len;
   bool all = insts.len == w->n;
+  if (!all && first && (!w->why || w->said != l->c->queue->generation) && l->texts-- > 0) {
+    text_of(w, first->spec, *fit); /* what the rest lacks while these have their places: without them there would be room */
+    w->fresh = true;
+  }
   for (size_t i = insts.len; i-- > 0;) {
     if (all)
       ctl_assign(insts.items[i], nodes[i]);
@@ -435,7 +442,7 @@ void ctl_queue_look(struct bt_control *c) {
 
 /* ---- for people ---- */
 
-char *ctl_queue_words(struct ctl_service *service) {
+char *ctl_queue_words(struct ctl_service *service, int64_t now_ms) {
   struct bt_control *c = service->app->control;
   char waited[32];
   size_t before = 0;
@@ -450,11 +457,11 @@ char *ctl_queue_words(struct ctl_service *service) {
   spaces_free(&s);
   struct ctl_rank rank = ctl_rank(spec);
   BT_AUTO_FREE char *outward = rank.outward != rank.priority ? bt_asprintf(" (%d to other namespaces)", rank.outward) : bt_strdup("");
-  int points = bt_queue_points(c->now_ms - w->since_ms);
+  int points = bt_queue_points(now_ms - w->since_ms);
   return bt_asprintf("%zu instance%s of it wait%s for a place, number %zu of %zu in the queue: priority %d%s, and %d point%s for %s of waiting; "
                      "namespace %s has %.0f %% of the cluster by its weight",
                      w->n, w->n == 1 ? "" : "s", w->n == 1 ? "s" : "", before + 1, c->queue->waits.len, rank.priority, outward, points, points == 1 ? "" : "s",
-                     bt_duration_human(BT_MAX(c->now_ms - w->since_ms, 0), waited), service->app->ns, share * 100);
+                     bt_duration_human(BT_MAX(now_ms - w->since_ms, 0), waited), service->app->ns, share * 100);
 }
 
 /* Of all apps the last ones are kept: what is not among them any more is long over. */

@@ -37,6 +37,7 @@ struct ctl_queue {
   uint64_t epoch, budgets; /* of the fleet, when all of them were tried */
   uint64_t generation;     /* grows when anything came free or may be spared */
   int64_t looked_ms, again_ms;
+  int64_t nobody_ms; /* when somebody waited last while no node was ready */
   bool changed; /* somebody is new, or not all were tried */
 };
 

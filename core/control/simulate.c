@@ -70,13 +70,19 @@ static void drop_nodes(struct simulation *s) {
 
 /* ---- what waits ---- */
 
-/* How many of n the quotas leave room for; they count until the end. */
+/* How many of n the quotas leave room for (of a gang all or none); they count until the end. */
 static int count_quota(struct simulation *s, struct ctl_app *app, struct ctl_spec *spec, int n, struct bt_buf *why) {
   struct bt_quota_no no;
   for (int i = 0; i < n; i++) {
     if (!ctl_quota_room(app, spec->service, &no)) {
       ctl_quota_words(&no, why);
-      return i;
+      if (!ctl_trial_gang(spec))
+        return i;
+      for (; i > 0; i--) {
+        ctl_quota_keep(app, spec, false);
+        s->counted.len--;
+      }
+      return 0;
     }
     ctl_quota_keep(app, spec, true);
     bt_vec_push(&s->counted, spec);

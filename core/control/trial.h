@@ -12,6 +12,8 @@ struct ctl_trial {
 };
 
 void ctl_trial_begin(struct ctl_trial *t, struct bt_control *c);
+/* Whether instances of a spec get places together or not at all, since none of them has one. */
+bool ctl_trial_gang(const struct ctl_spec *spec);
 /* Takes places for n instances of a spec: {"service","instances","unplaced","rule","nodes","reason","mend"}. New reference. */
 json_t *ctl_trial_service(struct ctl_trial *t, struct ctl_spec *spec, int n);
 /* The steps of a draft's plan: what goes makes room first. An array of those. New reference. */

@@ -10,6 +10,9 @@ struct answer {
   int64_t now_ms;
 };
 
+/* Now, by control's clock: its own stands still between steps, and readers ask whenever they like. */
+static int64_t own_now(const struct bt_control *c, int64_t now_ms) { return BT_MAX(c->now_ms, ctl_from_wall(c, now_ms)); }
+
 static struct answer answer_start(const char *object, const char *kind, int64_t now_ms) {
   struct answer a = {json_object(), json_array(), now_ms};
   bt_json_set_str(a.o, "object", object);
@@ -47,7 +50,7 @@ static void add_quota(struct answer *a, const struct ctl_service *service, char 
 /* Where it stands among those that wait for places, and who took one of its own. */
 static void add_order(struct answer *a, struct ctl_service *service) {
   int64_t at_ms = 0;
-  BT_AUTO_FREE char *queue = ctl_queue_words(service);
+  BT_AUTO_FREE char *queue = ctl_queue_words(service, own_now(service->app->control, a->now_ms));
   BT_AUTO_FREE char *preempted = ctl_preempted_words(service, &at_ms);
   if (preempted)
     add_reason(a, preempted, at_ms, "preempted");
@@ -156,12 +159,12 @@ static char *add_instances(struct answer *a, const struct ctl_service *service) 
   return next;
 }
 
-static char *updating_words(const struct ctl_service *service, int well, int wanted) {
-  BT_AUTO_FREE char *way = ctl_way_words(service, service->app->control->now_ms);
+static char *updating_words(const struct ctl_service *service, int well, int wanted, int64_t now_ms) {
+  BT_AUTO_FREE char *way = ctl_way_words(service, own_now(service->app->control, now_ms));
   return bt_asprintf("%s is being updated: %d of %d instances are ready%s%s", service->name, well, wanted, way ? "; " : "", way ? way : "");
 }
 
-static char *service_words(const struct ctl_service *service) {
+static char *service_words(const struct ctl_service *service, int64_t now_ms) {
   int well = 0, wanted = ctl_wanted(service);
   if (service->spec && service->spec->recurs)
     return ctl_jobs_words(service);
@@ -173,7 +176,7 @@ static char *service_words(const struct ctl_service *service) {
   case BT_RO_FAILED:
     return bt_asprintf("%s does not come up: %s", service->name, service->note ? service->note : "an instance failed");
   case BT_RO_UPDATING:
-    return updating_words(service, well, wanted);
+    return updating_words(service, well, wanted, now_ms);
   case BT_RO_FRESH:
     return bt_asprintf("%s is coming up: %d of %d instances are ready", service->name, well, wanted);
   case BT_RO_START:
@@ -219,7 +222,7 @@ static bool add_source(struct answer *a, const struct bt_control *c, const char 
 
 static json_t *why_service(struct ctl_service *service, const char *object, int64_t now_ms) {
   struct answer a = answer_start(object, "service", now_ms);
-  BT_AUTO_FREE char *summary = service_words(service);
+  BT_AUTO_FREE char *summary = service_words(service, now_ms);
   add_reason(&a, summary, ctl_to_wall(service->app->control, service->roll.started_ms), bt_rollout_name(service->roll.state));
   add_gates(&a, service);
   int64_t scaled_ms = 0;
@@ -260,7 +263,7 @@ static json_t *why_app(const struct ctl_app *app, const char *object, int64_t no
   }
   add_source(&a, app->control, app->ns, app->name, &next);
   bt_vec_each(&app->services, service) {
-    BT_AUTO_FREE char *words = service_words(*service);
+    BT_AUTO_FREE char *words = service_words(*service, now_ms);
     add_reason(&a, words, ctl_to_wall(app->control, (*service)->roll.started_ms), bt_rollout_name((*service)->roll.state));
     add_gates(&a, *service);
     BT_AUTO_FREE char *hint = add_instances(&a, *service);
@@ -336,8 +339,10 @@ static json_t *why_node(const struct bt_control *c, const struct ctl_node *node,
                                          : "ready";
   struct answer more = answer_start(object, "node", now_ms); /* its reasons come after the summary */
   BT_AUTO_FREE char *drain = node->vacate && !node->lost_ms ? drain_words(node, c, &more, &hint) : NULL;
-  BT_AUTO_FREE char *summary = bt_asprintf("node %s is %s with %d instance%s%s%s", node->name, drain && node->ready ? drain : plain, node->instances,
-                                           node->instances == 1 ? "" : "s", node->message ? ": " : "", node->message ? node->message : "");
+  BT_AUTO_FREE char *with = bt_asprintf(" with %d instance%s", node->instances, node->instances == 1 ? "" : "s");
+  bool draining = drain && node->ready; /* says itself how many are left */
+  BT_AUTO_FREE char *summary = bt_asprintf("node %s is %s%s%s%s", node->name, draining ? drain : plain, draining ? "" : with, node->message ? ": " : "",
+                                           node->message ? node->message : "");
   add_reason(&a, summary, node->lost_ms ? node->lost_ms : node->vacate ? node->vacate->since_ms : 0, code);
   if (!node->connected && !node->lost_ms && ctl_lost_words(node))
     add_reason(&a, ctl_lost_words(node), ctl_to_wall(c, node->down_ms), "not-given-up");

@@ -110,6 +110,7 @@ static void test_stop_first(void) {
   nodes_settle(&k, NULL);
   is_int(count_on(&k, "n1"), 1, "it stays");
   ok(why_says(&k, "node/n1", "no more of web may be missing now"), "why says so");
+  ok(!why_says(&k, "node/n1", "left with"), "and how many are left only once");
   kit_end(&k);
 }
 

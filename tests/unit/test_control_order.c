@@ -159,6 +159,9 @@ static void test_why(void) {
   settle(&k);
   app(&k, "high", 1, "1", PRIORITY("500"));
   ok(why_says(&k, "high/s", "queue", "1 instance of it waits for a place, number 1 of 1 in the queue: priority 500 (0 to other namespaces), and 0 points for"), "where it stands in the queue");
+  k.now += 5400000; /* nothing happens meanwhile */
+  ok(why_says(&k, "high/s", "queue", "9 points for 1h30m"), "how long it has waited when somebody asks, not when control last had to do");
+  k.now -= 5400000;
   ok(why_says(&k, "high/s", "waiting", "has its place on n1 as soon as low-s-1-"), "what it waits for");
   ok(why_says(&k, "low/s", "leaving", "preempted by high/s of priority 500"), "why the other one leaves");
   settle(&k);
@@ -329,7 +332,7 @@ static void test_gang(void) {
   settle(&k);
   ok(app(&k, "gang", 3, "1", GANG("")), "a gang of three where two have room");
   is_int(placed(&k, "gang"), 0, "none begins");
-  says(&k, "gang", "2 of 3 have a place, and it is a gang: all of them or none");
+  says(&k, "gang", "2 of 3 have a place, and it is a gang: all of them or none. none of 2 nodes has a place: 2 lack cpu");
   app(&k, "other", 1, "1", "");
   is_int(placed(&k, "other"), 1, "what it cannot use, others have");
   end(&k, "default", "other");

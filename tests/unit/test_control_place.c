@@ -222,6 +222,24 @@ static void test_placement(void) {
   places(APP(WEB(SAYS("2", "'spread':[{'topology':'node.labels.zone'}]"))), 0, 2, "over zones: a node without one is in none");
 }
 
+/* After a start nodes come a moment later: that none is there yet is no reason why an app fails. */
+static void test_start(void) {
+  struct kit k = fresh();
+  ok(apply(&k, APP(WEB(",'deploy':{'replicas':2,'resources':{'reservations':{'cpus':'3'}}}"))), "two of three cpus each");
+  kit_tick(&k, 5000);
+  kit_reload(&k);
+  kit_tick(&k, 8000);
+  kit_hello_again(&k);
+  kit_tick(&k, 1000);
+  kit_is_state(&k, "shop", "deploying");
+  kit_tick(&k, 10000);
+  kit_is_state(&k, "shop", "failed");
+  BT_AUTO_JSON apps = kit_list(&k, "apps", "shop");
+  const char *message = bt_json_str_or(json_array_get(apps, 0), "message", "");
+  ok(strstr(message, "web cannot be placed: n1 lacks cpu"), "for what it lacks: %s", message);
+  kit_end(&k);
+}
+
 int main(void) {
   test_placement();
   test_cordon();
@@ -229,6 +247,7 @@ int main(void) {
   test_two_nodes();
   test_pools();
   test_global();
+  test_start();
   test_ports_by_address();
   test_ended_service();
   test_ended();

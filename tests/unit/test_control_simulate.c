@@ -55,6 +55,30 @@ static void test_pending(void) {
   kit_end(&k);
 }
 
+static void test_gang(void) {
+  struct kit k = fresh();
+#define GANG(n) OF(n, "1") ",'x-berth':{'placement':{'gang':true}}"
+  ok(apply(&k, APP(WEB(GANG("7")))), "a gang of seven");
+  is_int(placed(&k), 0, "none has a place, since not all have");
+  const json_t *web = first(simulated(&k, "{'nodes':0,'like':'n1'}"), "pending");
+  is_int(bt_json_int(web, "placed", -1), 0, "of a gang four are not placed either");
+  is_int(bt_json_int(web, "unplaced", -1), 7, "all of them wait");
+  ok(bt_json_str(web, "reason") && strstr(bt_json_str(web, "reason"), "4 of 7 have a place, and it is a gang: all of them or none"), "and why");
+  is_int((long long)bt_json_num(first(simulated(&k, "{'nodes':0,'like':'n1'}"), "after"), "cpus_reserved", -1), 0, "and take nobody's room");
+  web = first(simulated(&k, "{'nodes':1,'like':'n1'}"), "pending");
+  is_int(bt_json_int(web, "placed", -1), 7, "with another node all are");
+#define GANG_FILE(n) ",'namespace':'default','app':'big','model':{'name':'big','services':{'db':{'image':'db:1'" GANG(n) "}}}}"
+  const json_t *db = first(simulated(&k, "{'nodes':0,'like':'n1'" GANG_FILE("5")), "services");
+  is_int(bt_json_int(db, "unplaced", -1), 5, "a file's gang of five neither");
+  db = first(simulated(&k, "{'nodes':0,'like':'n1'" GANG_FILE("4")), "services");
+  is_int(bt_json_int(db, "unplaced", -1), 0, "one of four has room beside the seven that wait");
+  kit_request(&k, "settings.put", "{'pools':[],'scheduling':{},'namespaces':{'default':{'quota':{'cpus':6}}}}", false);
+  web = first(simulated(&k, "{'nodes':1,'like':'n1'}"), "pending");
+  is_int(bt_json_int(web, "placed", -1), 0, "nor is a gang placed that its quota has no room for");
+  ok(bt_json_str(web, "reason") && strstr(bt_json_str(web, "reason"), "the quota of namespace default is 6 cpus"), "and why");
+  kit_end(&k);
+}
+
 static void test_file(void) {
   struct kit k = fresh();
   ok(apply(&k, APP(WEB(OF("3", "1")))), "three of four cpus");
@@ -97,6 +121,7 @@ static void test_refused(void) {
 
 int main(void) {
   test_pending();
+  test_gang();
   test_file();
   test_quota();
   test_refused();
