@@ -97,11 +97,14 @@ static long long unplaced(const json_t *services) {
 
 int bt_verb_simulate(struct bt_cli *cli, struct bt_err **err) {
   const char *n = bt_args_text(&cli->args, "nodes"), *like = bt_args_text(&cli->args, "like");
+  long long count = 1;
   BT_AUTO_FREE char *path = bt_cli_path(cli, "simulate", NULL);
   BT_AUTO_BUF url = {0};
   BT_AUTO_JSON result = NULL;
   if (!like)
     return bt_err_set(err, BT_INVALID, "--like NODE or --like POOL: which of them would there be more of? See: berth node ls, berth pool ls");
+  if (bt_args_int(&cli->args, "nodes", 0, 1000, &count, err))
+    return -1;
   BT_AUTO_ERR wrong = NULL;
   BT_AUTO_JSON document = document_of(&cli->args, &wrong);
   if (wrong)
