@@ -22,7 +22,7 @@ void ctl_dims_need(const struct ctl_spec *spec, struct bt_need *need);
 void ctl_dims_ties(const struct ctl_spec *spec, struct ctl_ties *ties);
 /* The same for a shape that does not outlive the spec's own. */
 void ctl_dims_ties_again(const struct ctl_spec *spec, struct ctl_ties *ties);
-void ctl_dims_forget(const struct ctl_spec *spec);
+void ctl_dims_forget(const struct ctl_spec *spec); /* of one that had ctl_dims_ties */
 
 /* ---- what a node has ---- */
 /* Fills in the room beyond cpu and memory, and takes what the node says of its devices; before it is set in the fleet. */
@@ -34,13 +34,13 @@ void ctl_dims_node_free(struct ctl_node *node);
 json_t *ctl_dims_json(const struct bt_control *c, const struct ctl_node *node);
 
 /* ---- what instances are given (grants.c) ---- */
+bool ctl_grant_wanted(const struct ctl_spec *spec); /* it asks for devices, or for ports of a range */
 /* Chooses devices and ports for one that has just taken its place there. key: the instance's id, or whoever gives it back. False where there
  * are none: then it has no place there. */
-bool ctl_grant_wanted(const struct ctl_spec *spec);
 bool ctl_grant_take(struct bt_control *c, const struct ctl_spec *spec, struct ctl_node *node, int slot, const char *key);
 void ctl_grant_hold(struct ctl_inst *inst, struct ctl_node *node); /* what it was given before is its own again */
 void ctl_grant_give(struct bt_control *c, const struct ctl_spec *spec, struct ctl_node *node, const char *key); /* others may have it; it is known still */
-void ctl_grant_forget(struct bt_control *c, const char *key);
+void ctl_grant_forget(struct bt_control *c, const char *key); /* once it is gone; after ctl_grant_give */
 const struct ctl_grant *ctl_grant_of(const struct ctl_inst *inst); /* NULL: it has none */
 void ctl_grant_json(const struct ctl_inst *inst, json_t *o); /* "devices" and "published", where it has some */
 void ctl_grant_load(struct bt_control *c, const char *id, const json_t *o);
@@ -90,7 +90,7 @@ void ctl_grants_mark(struct bt_control *c, struct ctl_node *node); /* after its 
 void ctl_dims_look(struct bt_control *c, struct ctl_node *node);   /* something was taken or given there */
 /* The first free port of each of the ranges, from the slot's own on. */
 bool ctl_ranges_pick(const struct bt_control *c, const struct ctl_node *node, const struct bt_port *ranges, size_t n, int slot, int *out);
-bool ctl_port_is_range(const struct bt_port *port);
+bool ctl_port_is_range(const struct bt_port *port); /* the instance gets one of them, on its node alone */
 /* Marks of a fixed port that the engine publishes, and what bars it. */
 void ctl_port_ties(const char *protocol, const char *host_ip, int port, struct bt_strs *marks, struct bt_strs *bars);
 

@@ -59,6 +59,7 @@ size_t ctl_holds_of(const struct bt_control *c, const struct ctl_service *servic
 bool ctl_preempt(struct ctl_wait *wait, struct ctl_spec *spec, size_t n, int *tries);
 /* Keeps places for n instances where jobs will end; all or none. */
 bool ctl_reserve(struct ctl_wait *wait, struct ctl_spec *spec, size_t n);
+/* The place number i is kept no longer: the fleet and the quota have it back. Those after it move up. */
 void ctl_hold_drop(struct bt_control *c, size_t i);
 /* Drops holds that nobody needs any more or that cannot come true, gives those to instances whose room is there, and lets go of all
  * reservations. False: the step had no room for all of it. */
