@@ -84,7 +84,7 @@ struct ctl_scaler *ctl_scaler_get(struct ctl_service *service) {
 
 /* NULL where a zone is not known (any more): then the schedules of it are as in UTC. The caller frees. */
 static const struct bt_tz **zones_of(const struct bt_control *c, const struct bt_autoscale *a) {
-  const struct bt_tz **zones = (const struct bt_tz **)bt_newn(void *, a->schedules.len + 1);
+  const struct bt_tz **zones = bt_newn(const struct bt_tz *, a->schedules.len + 1);
   for (size_t i = 0; i < a->schedules.len; i++)
     ctl_zone_find(c, a->schedules.items[i].time_zone, &zones[i]);
   return zones;

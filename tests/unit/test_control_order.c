@@ -16,8 +16,6 @@ static void test_priority(void) {
   k.now += 1000;
   ok(app(&k, "late", 1, "1", ""), "then another");
   is_int(placed(&k, "high") + leaving(&k, "old"), 0, "nobody is pushed out where that is turned off");
-  BT_AUTO_JSON l = list(&k, NULL, "old");
-  BT_AUTO_JSON one = json_incref(json_array_get(l, 0));
   ok(app(&k, "old", 1, "1", ""), "one of the first goes");
   all_leave(&k);
   is_int(placed(&k, "high"), 1, "who is of higher priority has its place");

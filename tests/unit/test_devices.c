@@ -7,7 +7,7 @@
 #include "tap.h"
 
 static struct bt_devices want_of(const char *requests, json_t **keep) {
-  struct bt_devices want;
+  struct bt_devices want = {0};
   BT_AUTO_FREE char *text = bt_asprintf("{\"deploy\":{\"resources\":{\"reservations\":{\"devices\":%s}}}}", requests);
   for (char *p = text; *p; p++)
     if (*p == '\'')

@@ -428,12 +428,18 @@ static void test_fewer(void) {
   bt_rollout_out_free(&w.out);
 }
 
+/* Below n. In a function: an initialiser may evaluate its members in any order. */
+static int next_of(unsigned *seed, int n) {
+  *seed = *seed * 1103515245 + 12345;
+  return (int)((*seed >> 9) % (unsigned)n);
+}
+
 /* Whatever there is: afterwards each slot up to the number is held by one at the most, and nobody goes that need not. */
 static void test_fewer_random(void) {
   unsigned seed = 11;
   bool fine = true;
   for (int round = 0; round < 3000 && fine; round++) {
-#define NEXT(n) ((seed = seed * 1103515245 + 12345), (int)((seed >> 9) % (unsigned)(n)))
+#define NEXT(n) next_of(&seed, (n))
     struct bt_rollout_inst insts[24] = {0};
     int slots[24], held[64] = {0}, before = 0, after = 0, replicas = NEXT(20);
     size_t n = (size_t)NEXT(24);
