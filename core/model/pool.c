@@ -69,7 +69,8 @@ static void check_names(const struct bt_yaml *pool, const json_t *out, const jso
   size_t i;
   json_t *other;
   if (!name) {
-    if (pool->kind == BT_YAML_MAP && !bt_yaml_get(pool, "name"))
+    const struct bt_yaml *said = pool->kind == BT_YAML_MAP ? bt_yaml_get(pool, "name") : pool;
+    if (!said || said->kind == BT_YAML_NULL)
       bt_diag_error(diags, pool->loc, "a pool needs a \"name\"");
     return;
   }
