@@ -105,6 +105,16 @@ void sim_demon(struct sim *s) {
   }
 }
 
+void sim_put_right(struct sim *s) {
+  sim_request(s, "settings.put", json_deep_copy(s->settings));
+  for (size_t i = 0; i < s->nnodes; i++) {
+    json_t *args = json_object();
+    bt_json_set_str(args, "node", s->nodes[i].name);
+    bt_json_set_bool(args, "cordoned", false);
+    sim_request(s, "node.cordon", args);
+  }
+}
+
 void sim_calm(struct sim *s) {
   s->calm = true;
   sim_say(s, "CALM");
@@ -113,14 +123,9 @@ void sim_calm(struct sim *s) {
   json_decref(s->settings);
   s->settings = sim_settings(s);
   sim_server_boot(s);
-  sim_request(s, "settings.put", json_deep_copy(s->settings));
   for (size_t i = 0; i < s->nnodes; i++) {
-    struct sim_node *n = &s->nodes[i];
-    n->lags = false;
-    sim_at(s, 0, SIM_LINK)->node = n;
-    json_t *args = json_object();
-    bt_json_set_str(args, "node", n->name);
-    bt_json_set_bool(args, "cordoned", false);
-    sim_request(s, "node.cordon", args);
+    s->nodes[i].lags = false;
+    sim_at(s, 0, SIM_LINK)->node = &s->nodes[i];
   }
+  sim_put_right(s);
 }

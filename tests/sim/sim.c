@@ -55,7 +55,7 @@ static bool run_seed(uint64_t seed, bool verbose, const char *dir, struct totals
   sim_run_until(&s, s.now_ms + 4 * MINUTE);
   sim_calm(&s);
   sim_run_until(&s, s.now_ms + MINUTE);
-  sim_request(&s, "settings.put", json_deep_copy(s.settings)); /* as berthd does where the disk was full */
+  sim_put_right(&s); /* once more: the disk may have been full */
   sim_run_until(&s, s.now_ms + SETTLE);
   if (!s.failed)
     sim_check_settled(&s, false);

@@ -170,6 +170,7 @@ int64_t sim_node_wall(const struct sim *s, const struct sim_node *n);
 void sim_demon(struct sim *s);
 void sim_mend(struct sim *s); /* the disk's faults are over */
 void sim_calm(struct sim *s);
+void sim_put_right(struct sim *s); /* asks for what calm needs: no quota, no cordon */
 
 /* ---- client.c, model.c ---- */
 void sim_client(struct sim *s);

@@ -175,6 +175,7 @@ static void test_pools(void) {
                "\"overcommit\":{\"cpus\":4}}],\"namespaces\":{},\"scheduling\":{\"strategy\":\"spread\"}}", "as control takes it");
   refused("pools: {}", "/etc/berth/berthd.yaml:1:8: error: pools must be a list of at most 256 pools\n", "no list");
   refused("pools: [{match: []}]", "/etc/berth/berthd.yaml:1:9: error: a pool needs a \"name\"\n", "no name");
+  refused("pools: [null, {name: null}]", "/etc/berth/berthd.yaml:1:9: error: a pool needs a \"name\"\n/etc/berth/berthd.yaml:1:15: error: a pool needs a \"name\"\n", "none either");
   refused("pools:\n- {name: a}\n- {name: a}\n", "/etc/berth/berthd.yaml:3:10: error: a second pool is named \"a\"\n", "one name twice");
   refused("pools:\n- {name: a, mach: []}\n", "/etc/berth/berthd.yaml:2:13: error: \"mach\" of a pool is not known; did you mean \"match\"?\n", "a slip");
   refused("pools:\n- {name: a, overcommit: {cpus: 1e9}}\n",
