@@ -53,6 +53,7 @@ struct sim_box {
 };
 
 struct sim_node {
+  bool given_up; /* control took it for lost, once */
   char name[8];
   struct bt_map *boxes; /* instance -> sim_box */
   struct bt_map *networks, *volumes;
@@ -143,6 +144,7 @@ void sim_store_close(struct sim_store *store);
 struct bt_store *sim_store_base(struct sim_store *store);
 bool sim_store_turn(struct sim_store *store);
 const struct bt_map *sim_store_truth(const struct sim_store *store); /* "kind key" -> text: what is durable for sure */
+size_t sim_store_under_way(const struct sim_store *st); /* changes on their way to the disk */
 struct sim_told { uint64_t revision; char *key; };
 bool sim_store_has(const struct sim_store *store, const char *kind, const char *key); /* for sure */
 const struct sim_told *sim_store_events(const struct sim_store *store, size_t *n); /* all that became durable, in order */

@@ -254,6 +254,8 @@ struct bt_store *sim_store_base(struct sim_store *st) { return &st->base; }
 
 bool sim_store_turn(struct sim_store *st) { return bt_store_sqlite_turn(st->real); }
 
+size_t sim_store_under_way(const struct sim_store *st) { return st->open.len; }
+
 const struct bt_map *sim_store_truth(const struct sim_store *st) { return st->truth; }
 
 bool sim_store_has(const struct sim_store *st, const char *kind, const char *key) {
