@@ -17,7 +17,7 @@ struct world {
 };
 
 static void node(struct world *w, int i, const char *disk, int64_t cpu) {
-  char name[8];
+  char name[16];
   snprintf(name, sizeof name, "n%d", i);
   struct bt_attr attr = {"node.labels.disk", disk};
   struct bt_fleet_node as = {.name = name, .attrs = &attr, .nattrs = 1, .open = true};
