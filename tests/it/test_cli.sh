@@ -59,7 +59,7 @@ like "$out" 'web: none of 2 instances has a place: .* lacks memory: it asks for'
 like "$out" 'It would fit with .* more memory on' "and what would mend it"
 sed 's/memory: 90t/memory: 900t/' huge.yaml >absurd.yaml
 fails "a plan of what no machine has" 2 berth plan -f absurd.yaml
-like "$out" 'service web reserves 921600 GiB of memory; that is more than any machine has' "says so"
+like "$out" 'services.web reserves 921600 GiB of memory; that is more than any machine has' "says so"
 is "$(berth plan -f huge.yaml --format json 2>/dev/null | jq -r '.forecast.services[] | select(.unplaced > 0) | .service')" "web" "for programs as well"
 
 succeeds "up" timeout 90 berth up

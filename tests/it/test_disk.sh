@@ -64,9 +64,9 @@ succeeds "down" timeout 60 berth down "$app"
 # A disk so small that the log of the database fills all of it before it would be copied back: its room must come free again.
 it_stop
 umount "$it_dir/state"
-mount -t tmpfs -o size=1m,mode=700 tmpfs "$it_dir/state"
+mount -t tmpfs -o size=1150k,mode=700 tmpfs "$it_dir/state"
 it_start
-dd if=/dev/zero of="$it_dir/state/ballast" bs=1k count=100 >/dev/null 2>&1
+dd if=/dev/zero of="$it_dir/state/ballast" bs=1k count=200 >/dev/null 2>&1
 head -c 20000 /dev/urandom | base64 -w0 >"$it_dir/value"
 n=0 code=0
 while [ $n -lt 100 ] && [ $code -eq 0 ]; do
@@ -78,7 +78,7 @@ acknowledged=$(berth secret ls -q | sort)
 is "$(wc -w <<<"$acknowledged")" $((n - 1)) "which all are there"
 ok "$([ $n -gt 18 ]; echo $?)" "most of it holds secrets, not the log"
 rm "$it_dir/state/ballast"
-ok "$(wait_for 30 berth secret put after "$it_dir/x"; echo $?)" "100 KB of room are enough to go on"
+ok "$(wait_for 30 berth secret put after "$it_dir/x"; echo $?)" "200 KB of room are enough to go on"
 it_stop KILL
 it_start
 is "$(comm -23 <(echo "$acknowledged") <(berth secret ls -q | sort))" "" "after kill -9 everything acknowledged is there"
