@@ -89,7 +89,7 @@ static void query_each(struct pu_buf *q, const char *key, const json_t *list, ch
   size_t i;
   json_t *v;
   json_array_foreach(list, i, v) {
-    PU_AUTO_FREE text = rd_scalar(v);
+    PU_AUTO_FREE text = pu_scalar(v);
     char *at = text && from ? strchr(text, from) : NULL;
     if (at)
       *at = to;
@@ -104,7 +104,7 @@ static json_t *build_args(const json_t *args) {
   json_t *out = json_object(), *v;
   const char *key;
   json_object_foreach((json_t *)(uintptr_t)args, key, v) {
-    PU_AUTO_FREE text = rd_scalar(v);
+    PU_AUTO_FREE text = pu_scalar(v);
     json_object_set_new(out, key, text ? json_string(text) : json_null());
   }
   return out;
@@ -114,8 +114,8 @@ static json_t *build_ulimits(const json_t *ulimits) {
   json_t *out = json_array(), *v;
   const char *name;
   json_object_foreach((json_t *)(uintptr_t)ulimits, name, v) {
-    int64_t soft = json_is_object(v) ? rd_int(v, "soft", -1) : rd_int(ulimits, name, -1);
-    int64_t hard = json_is_object(v) ? rd_int(v, "hard", soft) : soft;
+    int64_t soft = json_is_object(v) ? pu_number(v, "soft", -1) : pu_number(ulimits, name, -1);
+    int64_t hard = json_is_object(v) ? pu_number(v, "hard", soft) : soft;
     json_array_append_new(out, json_pack("{s:s, s:I, s:I}", "Name", name, "Soft", (json_int_t)soft, "Hard", (json_int_t)hard));
   }
   return out;
@@ -129,12 +129,12 @@ void rd_build_query(const struct rd_build *b, struct pu_buf *out) {
   query_text(out, "target", pu_str(s, "target") && *pu_str(s, "target") ? pu_str(s, "target") : NULL);
   query_text(out, "networkmode", pu_str(s, "network") && *pu_str(s, "network") ? pu_str(s, "network") : NULL);
   query_text(out, "platform", json_string_value(json_array_get(pu_arr(s, "platforms"), 0)));
-  if (rd_bool(s, "no_cache", false))
+  if (pu_flag(s, "no_cache", false))
     pu_buf_adds(out, "&nocache=1");
-  if (rd_bool(s, "pull", false))
+  if (pu_flag(s, "pull", false))
     pu_buf_adds(out, "&pull=1");
-  if (rd_int(s, "shm_size", 0) > 0)
-    pu_buf_addf(out, "&shmsize=%lld", (long long)rd_int(s, "shm_size", 0));
+  if (pu_number(s, "shm_size", 0) > 0)
+    pu_buf_addf(out, "&shmsize=%lld", (long long)pu_number(s, "shm_size", 0));
   query_each(out, "extrahosts", pu_arr(s, "extra_hosts"), '=', ':');
   query_json(out, "buildargs", build_args(json_object_get(s, "args")));
   query_json(out, "labels", rd_spec_map(json_object_get(s, "labels")));

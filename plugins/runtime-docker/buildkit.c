@@ -139,7 +139,7 @@ static char *random_id(void) {
 static const char *too_new(const struct rd_build *b) {
   if (b->op.self->api >= 142)
     return NULL;
-  if (rd_int(b->spec, "shm_size", 0) > 0)
+  if (pu_number(b->spec, "shm_size", 0) > 0)
     return "build.shm_size";
   return json_object_size(pu_obj(b->spec, "ulimits")) ? "build.ulimits" : NULL;
 }

@@ -62,7 +62,7 @@ static void event_line(void *arg, char *text, size_t len) {
   PU_AUTO_JSON event = raw ? rd_normal_event(raw) : NULL;
   if (!event)
     return;
-  e->seen_ms = rd_int(event, "time_ms", e->seen_ms) + 1;
+  e->seen_ms = pu_number(event, "time_ms", e->seen_ms) + 1;
   rd_op_emit_json(&e->op, BERTH_RUNTIME_EVENT, event);
 }
 

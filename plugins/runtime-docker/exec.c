@@ -37,7 +37,7 @@ static void exec_asked(struct rd_op *op, const struct rd_answer *a) {
   if (!rd_answer_good(op, a))
     return;
   const json_t *code = json_object_get(a->json, "ExitCode");
-  if (!rd_bool(a->json, "Running", false) && json_is_integer(code))
+  if (!pu_flag(a->json, "Running", false) && json_is_integer(code))
     rd_op_done(op, json_pack("{s:I}", "exit_code", json_integer_value(code)));
   else if (e->asks++ < most_asks)
     rd_op_after(op, ask_ms * (e->asks < 10 ? e->asks : 10), exec_ask);
@@ -211,7 +211,7 @@ static json_t *env_list(const char *env_json) {
   json_t *list = json_array(), *v;
   const char *key;
   json_object_foreach(env, key, v) {
-    PU_AUTO_FREE text = rd_scalar(v);
+    PU_AUTO_FREE text = pu_scalar(v);
     PU_AUTO_FREE pair = pu_asprintf("%s=%s", key, text ? text : "");
     json_array_append_new(list, json_string(pair));
   }

@@ -84,7 +84,7 @@ void rd_image_inspect(struct berth_instance *self, berth_op id, const struct ber
 static bool worth_telling(struct image *im, const char *layer, const char *text) {
   int64_t now = im->op.self->timer->mono_ms(im->op.self->host);
   json_t *last = json_object_get(im->shown, layer);
-  if (last && pu_eq(pu_str(last, "text"), text) && now - rd_int(last, "at", 0) < progress_ms)
+  if (last && pu_eq(pu_str(last, "text"), text) && now - pu_number(last, "at", 0) < progress_ms)
     return false;
   if (last || json_object_size(im->shown) < max_layers)
     json_object_set_new(im->shown, layer, json_pack("{s:s, s:I}", "text", text, "at", (json_int_t)now));
@@ -103,8 +103,8 @@ static void pull_line(void *arg, char *text, size_t len) {
   if (!status || !worth_telling(im, layer, status))
     return;
   const json_t *detail = pu_obj(line, "progressDetail");
-  PU_AUTO_JSON out = json_pack("{s:s, s:s, s:I, s:I}", "text", status, "layer", layer, "current", (json_int_t)rd_int(detail, "current", 0),
-                               "total", (json_int_t)rd_int(detail, "total", 0));
+  PU_AUTO_JSON out = json_pack("{s:s, s:s, s:I, s:I}", "text", status, "layer", layer, "current", (json_int_t)pu_number(detail, "current", 0),
+                               "total", (json_int_t)pu_number(detail, "total", 0));
   rd_op_emit_json(&im->op, BERTH_RUNTIME_PROGRESS, out);
 }
 

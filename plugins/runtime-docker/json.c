@@ -2,8 +2,6 @@
 #include "config.h"
 #include "util.h"
 
-#include <stdio.h>
-
 json_t *rd_json_parse(const char *text, size_t len) { return pu_json_load(text, len, JSON_ALLOW_NUL); }
 
 /* Length of the valid UTF-8 sequence at p, 0 where there is none (also for NUL: the contract's strings end with it). */
@@ -36,42 +34,4 @@ json_t *rd_json_bytes(const void *data, size_t len) {
     i = run;
   }
   return json_stringn(clean.data ? clean.data : "", clean.len);
-}
-
-int64_t rd_int(const json_t *o, const char *key, int64_t fallback) {
-  const json_t *v = json_object_get(o, key);
-  if (json_is_integer(v))
-    return json_integer_value(v);
-  if (json_is_real(v) && json_real_value(v) > -9e18 && json_real_value(v) < 9e18)
-    return (int64_t)json_real_value(v);
-  int64_t n;
-  return json_is_string(v) && rd_size(json_string_value(v), &n) ? n : fallback;
-}
-
-bool rd_bool(const json_t *o, const char *key, bool fallback) {
-  const json_t *v = json_object_get(o, key);
-  if (json_is_boolean(v))
-    return json_is_true(v);
-  return json_is_string(v) ? pu_eq(json_string_value(v), "true") : fallback;
-}
-
-/* The shortest decimal that reads back as the same value: 0.1 stays "0.1". */
-static char *real_text(double v) {
-  char text[32];
-  for (int digits = 6; digits <= 17; digits++) {
-    snprintf(text, sizeof text, "%.*g", digits, v);
-    if (strtod(text, NULL) == v)
-      break;
-  }
-  return pu_strdup(text);
-}
-
-char *rd_scalar(const json_t *v) {
-  if (json_is_string(v))
-    return pu_strdup(json_string_value(v));
-  if (json_is_integer(v))
-    return pu_asprintf("%lld", (long long)json_integer_value(v));
-  if (json_is_real(v))
-    return real_text(json_real_value(v));
-  return json_is_boolean(v) ? pu_strdup(json_is_true(v) ? "true" : "false") : NULL;
 }

@@ -83,7 +83,7 @@ static void logs_inspected(struct rd_op *op, const struct rd_answer *a) {
   struct logs *l = (struct logs *)op;
   if (!rd_answer_good(op, a))
     return;
-  l->tty = rd_bool(pu_obj(a->json, "Config"), "Tty", false);
+  l->tty = pu_flag(pu_obj(a->json, "Config"), "Tty", false);
   PU_AUTO_BUF query = {0};
   pu_buf_addf(&query, "/logs?stdout=1&stderr=1&follow=%d&timestamps=%d", l->follow, l->timestamps);
   if (l->tail >= 0)

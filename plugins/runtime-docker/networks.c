@@ -70,7 +70,7 @@ static void removed(struct rd_op *op, const struct rd_answer *a) {
 
 /* Where one of that name is there: true, and op has been ended where it may not be used. */
 static bool external_missing(struct thing *t) {
-  if (!rd_bool(t->spec, "external", false))
+  if (!pu_flag(t->spec, "external", false))
     return false;
   rd_op_fail(&t->op, BERTH_NOT_FOUND, "%s: it is external, but the engine does not have it: make it, or let the app own it", t->op.subject);
   return true;
@@ -86,7 +86,7 @@ static const char *other_server(const struct thing *t, const json_t *found) {
 /* What is there may not be used for what was asked: true, and op has been ended. differs: why, or NULL. */
 static bool unusable(struct thing *t, const json_t *found, const char *differs) {
   const char *other = other_server(t, found);
-  if (rd_bool(t->spec, "external", false) || (!differs && !other))
+  if (pu_flag(t->spec, "external", false) || (!differs && !other))
     return false;
   if (other)
     rd_op_fail(&t->op, BERTH_CONFLICT,
@@ -122,8 +122,8 @@ static json_t *network_body(const struct thing *t) {
   json_t *options = rd_spec_map(json_object_get(t->spec, "driver_opts")), *ipam = network_ipam(t->spec);
   const char *driver = pu_str(t->spec, "driver");
   json_t *body = json_pack("{s:s, s:b, s:s, s:b, s:b, s:b, s:o, s:O}", "Name", t->name, "CheckDuplicate", 1, "Driver",
-                           driver && *driver ? driver : "bridge", "Internal", rd_bool(t->spec, "internal", false), "Attachable",
-                           rd_bool(t->spec, "attachable", false), "EnableIPv6", rd_bool(t->spec, "enable_ipv6", false), "Options",
+                           driver && *driver ? driver : "bridge", "Internal", pu_flag(t->spec, "internal", false), "Attachable",
+                           pu_flag(t->spec, "attachable", false), "EnableIPv6", pu_flag(t->spec, "enable_ipv6", false), "Options",
                            options ? options : json_object(), "Labels", t->labels);
   if (ipam)
     json_object_set_new(body, "IPAM", ipam);
@@ -200,7 +200,7 @@ static void endpoint_seen(struct rd_op *op, const struct rd_answer *a) {
   json_t *first = json_array_get(t->cut, 0);
   const char *name = json_string_value(first);
   bool gone = !a->code && a->status == 404;
-  if (!gone && (a->code || a->status >= 400 || rd_bool(pu_obj(a->json, "State"), "Running", true))) {
+  if (!gone && (a->code || a->status >= 400 || pu_flag(pu_obj(a->json, "State"), "Running", true))) {
     pu_set(&t->living, pu_strdup(name));
     json_array_remove(t->cut, 0);
     endpoints_next(t);
@@ -297,7 +297,7 @@ static bool stays_rather(const struct thing *t, const json_t *a, const json_t *b
   bool used_a = json_object_size(pu_obj(a, "Containers")) > 0, used_b = json_object_size(pu_obj(b, "Containers")) > 0;
   if (used_a != used_b)
     return used_a;
-  int64_t age_a = rd_time_ms(pu_str_or(a, "Created", "")), age_b = rd_time_ms(pu_str_or(b, "Created", ""));
+  int64_t age_a = pu_time_ms(pu_str_or(a, "Created", "")), age_b = pu_time_ms(pu_str_or(b, "Created", ""));
   return age_a != age_b ? age_a < age_b : strcmp(pu_str_or(a, "Id", ""), pu_str_or(b, "Id", "")) < 0;
 }
 

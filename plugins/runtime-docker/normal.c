@@ -42,7 +42,7 @@ static json_t *ports(const json_t *map) {
     const char *slash = strchr(key, '/');
     json_array_foreach(list, i, b)
       json_array_append_new(out, json_pack("{s:I, s:I, s:s, s:s}", "target", (json_int_t)strtol(key, NULL, 10), "published",
-                                           (json_int_t)rd_int(b, "HostPort", 0), "host_ip", pu_str_or(b, "HostIp", ""), "protocol",
+                                           (json_int_t)pu_number(b, "HostPort", 0), "host_ip", pu_str_or(b, "HostIp", ""), "protocol",
                                            slash ? slash + 1 : "tcp"));
   }
   return out;
@@ -99,8 +99,8 @@ json_t *rd_normal_inspect(const json_t *c) {
   json_object_set_new(out, "name", text(*name == '/' ? name + 1 : name));
   json_object_set_new(out, "labels", or_empty(pu_obj(config, "Labels")));
   json_object_set_new(out, "state", text(state_word(pu_str_or(state, "Status", ""))));
-  json_object_set_new(out, "exit_code", json_integer(rd_int(state, "ExitCode", 0)));
-  json_object_set_new(out, "oom_killed", json_boolean(rd_bool(state, "OOMKilled", false)));
+  json_object_set_new(out, "exit_code", json_integer(pu_number(state, "ExitCode", 0)));
+  json_object_set_new(out, "oom_killed", json_boolean(pu_flag(state, "OOMKilled", false)));
   json_object_set_new(out, "error", text(pu_str(state, "Error")));
   json_object_set_new(out, "created_at", time_or_empty(pu_str(c, "Created")));
   json_object_set_new(out, "started_at", time_or_empty(pu_str(state, "StartedAt")));
@@ -109,8 +109,8 @@ json_t *rd_normal_inspect(const json_t *c) {
   json_object_set_new(out, "health_output", health_output(health_of(state)));
   json_object_set_new(out, "image", text(pu_str(config, "Image")));
   json_object_set_new(out, "image_id", image_id(pu_str(c, "Image")));
-  json_object_set_new(out, "pid", json_integer(rd_int(state, "Pid", 0)));
-  json_object_set_new(out, "tty", json_boolean(rd_bool(config, "Tty", false)));
+  json_object_set_new(out, "pid", json_integer(pu_number(state, "Pid", 0)));
+  json_object_set_new(out, "tty", json_boolean(pu_flag(config, "Tty", false)));
   json_object_set_new(out, "ports", ports(pu_obj(net, "Ports")));
   json_object_set_new(out, "networks", networks_of(pu_obj(net, "Networks")));
   return out;
@@ -118,7 +118,7 @@ json_t *rd_normal_inspect(const json_t *c) {
 
 static json_t *list_item(const json_t *c) {
   const char *name = json_string_value(json_array_get(pu_arr(c, "Names"), 0));
-  PU_AUTO_FREE created = rd_time_text(rd_int(c, "Created", 0));
+  PU_AUTO_FREE created = pu_time_text(pu_number(c, "Created", 0));
   return json_pack("{s:o, s:o, s:o, s:s, s:o, s:o, s:s}", "id", text(pu_str(c, "Id")), "name", text(name && *name == '/' ? name + 1 : name),
                    "labels", or_empty(pu_obj(c, "Labels")), "state", state_word(pu_str_or(c, "State", "")), "image",
                    text(pu_str(c, "Image")), "image_id", image_id(pu_str(c, "ImageID")), "created", created);
@@ -139,7 +139,7 @@ static int64_t sum_over(const json_t *map, const char *key) {
   const char *name;
   json_t *v;
   json_object_foreach((json_t *)(uintptr_t)map, name, v)
-    sum += rd_int(v, key, 0);
+    sum += pu_number(v, key, 0);
   return sum;
 }
 
@@ -150,31 +150,31 @@ static int64_t sum_blkio(const json_t *stats, const char *op) {
   json_t *v;
   json_array_foreach(list, i, v)
     if (strcasecmp(pu_str_or(v, "op", ""), op) == 0)
-      sum += rd_int(v, "value", 0);
+      sum += pu_number(v, "value", 0);
   return sum;
 }
 
 /* Page cache that the kernel may take back any time is no memory in use; its name differs between cgroup 1 and 2. */
 static int64_t memory_used(const json_t *memory) {
   const json_t *details = pu_obj(memory, "stats");
-  int64_t usage = rd_int(memory, "usage", 0);
-  int64_t cache = rd_int(details, "total_inactive_file", rd_int(details, "inactive_file", 0));
+  int64_t usage = pu_number(memory, "usage", 0);
+  int64_t cache = pu_number(details, "total_inactive_file", pu_number(details, "inactive_file", 0));
   return cache < usage ? usage - cache : usage;
 }
 
 json_t *rd_normal_stats(const json_t *s) {
   const json_t *cpu = pu_obj(s, "cpu_stats"), *memory = pu_obj(s, "memory_stats");
   const json_t *usage = pu_obj(cpu, "cpu_usage"), *nets = pu_obj(s, "networks");
-  int64_t time_ms = rd_time_ms(pu_str(s, "read"));
+  int64_t time_ms = pu_time_ms(pu_str(s, "read"));
   if (time_ms < 0)
     return NULL;
-  int64_t cpus = rd_int(cpu, "online_cpus", (int64_t)json_array_size(pu_arr(usage, "percpu_usage")));
-  return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "cpu_ns", (json_int_t)rd_int(usage, "total_usage", 0),
-                   "cpu_system_ns", (json_int_t)rd_int(cpu, "system_cpu_usage", 0), "cpus", (json_int_t)cpus, "memory",
-                   (json_int_t)memory_used(memory), "memory_limit", (json_int_t)rd_int(memory, "limit", 0), "rx_bytes",
+  int64_t cpus = pu_number(cpu, "online_cpus", (int64_t)json_array_size(pu_arr(usage, "percpu_usage")));
+  return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "cpu_ns", (json_int_t)pu_number(usage, "total_usage", 0),
+                   "cpu_system_ns", (json_int_t)pu_number(cpu, "system_cpu_usage", 0), "cpus", (json_int_t)cpus, "memory",
+                   (json_int_t)memory_used(memory), "memory_limit", (json_int_t)pu_number(memory, "limit", 0), "rx_bytes",
                    (json_int_t)sum_over(nets, "rx_bytes"), "tx_bytes", (json_int_t)sum_over(nets, "tx_bytes"), "read_bytes",
                    (json_int_t)sum_blkio(s, "read"), "write_bytes", (json_int_t)sum_blkio(s, "write"), "pids",
-                   (json_int_t)rd_int(pu_obj(s, "pids_stats"), "current", 0), "time_ms", (json_int_t)time_ms);
+                   (json_int_t)pu_number(pu_obj(s, "pids_stats"), "current", 0), "time_ms", (json_int_t)time_ms);
 }
 
 /* ---------------------------------------------------------------- events */
@@ -218,7 +218,7 @@ static const char *event_health(const json_t *event, const json_t *attributes) {
 
 /* Milliseconds since 1970; 0 where it says none, or what is no time (after the year 9999). */
 static int64_t event_time(const json_t *event) {
-  int64_t ns = rd_int(event, "timeNano", 0), seconds = rd_int(event, "time", 0);
+  int64_t ns = pu_number(event, "timeNano", 0), seconds = pu_number(event, "time", 0);
   if (ns)
     return ns / 1000000;
   return seconds > 0 && seconds <= 253402300799 ? seconds * 1000 : 0;
@@ -235,7 +235,7 @@ json_t *rd_normal_event(const json_t *event) {
   json_object_set_new(out, "name", text(pu_str(attributes, "name")));
   json_object_set_new(out, "labels", event_labels(attributes));
   if (pu_eq(action, "die"))
-    json_object_set_new(out, "exit_code", json_integer(rd_int(attributes, "exitCode", rd_int(attributes, "containerExitCode", 0))));
+    json_object_set_new(out, "exit_code", json_integer(pu_number(attributes, "exitCode", pu_number(attributes, "containerExitCode", 0))));
   if (pu_eq(action, "health"))
     json_object_set_new(out, "health", text(health_word(event_health(event, attributes))));
   json_object_set_new(out, "time_ms", json_integer(event_time(event)));

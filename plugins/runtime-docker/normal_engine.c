@@ -22,7 +22,7 @@ json_t *rd_normal_image(const json_t *image) {
   PU_AUTO_FREE platform = pu_asprintf("%s/%s%s%s", pu_str_or(image, "Os", "linux"), pu_str_or(image, "Architecture", ""),
                                       variant && *variant ? "/" : "", variant ? variant : "");
   return json_pack("{s:s, s:o, s:o, s:I, s:s, s:s}", "id", full, "digests", copy_or(pu_arr(image, "RepoDigests"), json_array()), "tags",
-                   copy_or(pu_arr(image, "RepoTags"), json_array()), "size", (json_int_t)rd_int(image, "Size", 0), "platform", platform,
+                   copy_or(pu_arr(image, "RepoTags"), json_array()), "size", (json_int_t)pu_number(image, "Size", 0), "platform", platform,
                    "created", pu_str_or(image, "Created", ""));
 }
 
@@ -30,13 +30,13 @@ json_t *rd_normal_image(const json_t *image) {
 json_t *rd_normal_prune(const json_t *answer) {
   const json_t *deleted = json_is_array(answer) ? answer : pu_arr(answer, "ImagesDeleted");
   json_t *removed = json_array(), *v;
-  json_int_t freed = rd_int(answer, "SpaceReclaimed", 0);
+  json_int_t freed = pu_number(answer, "SpaceReclaimed", 0);
   size_t i;
   json_array_foreach(deleted, i, v) {
     const char *name = pu_str(v, "Untagged") ? pu_str(v, "Untagged") : pu_str_or(v, "Deleted", pu_str(v, "Id"));
     if (name)
       json_array_append_new(removed, json_string(name));
-    freed += rd_int(v, "Size", 0);
+    freed += pu_number(v, "Size", 0);
   }
   return json_pack("{s:o, s:I}", "removed", removed, "freed", freed);
 }
@@ -66,7 +66,7 @@ static const char *option_that_differs(const json_t *have, const json_t *want) {
   const char *key;
   json_t *v;
   json_object_foreach((json_t *)(uintptr_t)want, key, v) {
-    PU_AUTO_FREE wanted = rd_scalar(v);
+    PU_AUTO_FREE wanted = pu_scalar(v);
     if (wanted && !pu_eq(pu_str_or(have, key, ""), wanted))
       return key;
   }
@@ -93,8 +93,8 @@ char *rd_network_differs(const json_t *there, const json_t *spec) {
   json_array_foreach(configs, i, c)
     if (pu_str(c, "subnet") && !subnet_there(there, pu_str(c, "subnet")))
       return pu_asprintf("it does not have the subnet %s", pu_str(c, "subnet"));
-  if (rd_bool(there, "Internal", false) != rd_bool(spec, "internal", false))
-    return pu_asprintf("it is %sinternal", rd_bool(spec, "internal", false) ? "not " : "");
+  if (pu_flag(there, "Internal", false) != pu_flag(spec, "internal", false))
+    return pu_asprintf("it is %sinternal", pu_flag(spec, "internal", false) ? "not " : "");
   const char *option = option_that_differs(pu_obj(there, "Options"), pu_obj(spec, "driver_opts"));
   return option ? pu_asprintf("its option %s has another value", option) : NULL;
 }
@@ -136,10 +136,10 @@ static json_t *features(const json_t *info, int api) {
   feature(list, "cdi", api >= 144);
   feature(list, "gpus", json_object_get(pu_obj(info, "Runtimes"), "nvidia") != NULL);
   feature(list, "healthcheck.start_interval", api >= 144);
-  feature(list, "limits.cpus", rd_bool(info, "CpuCfsQuota", true));
-  feature(list, "limits.memory", rd_bool(info, "MemoryLimit", true));
-  feature(list, "limits.pids", rd_bool(info, "PidsLimit", true));
-  feature(list, "limits.swap", rd_bool(info, "SwapLimit", true));
+  feature(list, "limits.cpus", pu_flag(info, "CpuCfsQuota", true));
+  feature(list, "limits.memory", pu_flag(info, "MemoryLimit", true));
+  feature(list, "limits.pids", pu_flag(info, "PidsLimit", true));
+  feature(list, "limits.swap", pu_flag(info, "SwapLimit", true));
   feature(list, "network.mac_address", api >= 144);
   feature(list, "seccomp", security_option(info, "seccomp"));
   feature(list, "userns", security_option(info, "userns"));
@@ -159,11 +159,11 @@ json_t *rd_normal_info(const json_t *version, const json_t *info, int api) {
   json_object_set_new(out, "arch", json_string(arch));
   json_object_set_new(out, "platform", json_string(platform));
   json_object_set_new(out, "kernel", json_string(pu_str_or(info, "KernelVersion", pu_str_or(version, "KernelVersion", ""))));
-  json_object_set_new(out, "cpus", json_real((double)rd_int(info, "NCPU", 0)));
-  json_object_set_new(out, "memory", json_integer(rd_int(info, "MemTotal", 0)));
+  json_object_set_new(out, "cpus", json_real((double)pu_number(info, "NCPU", 0)));
+  json_object_set_new(out, "memory", json_integer(pu_number(info, "MemTotal", 0)));
   json_object_set_new(out, "cgroup", json_string(pu_eq(pu_str(info, "CgroupVersion"), "2") ? "2" : "1"));
   json_object_set_new(out, "root_dir", json_string(pu_str_or(info, "DockerRootDir", "")));
-  json_object_set_new(out, "rootless", json_boolean(security_option(info, "rootless") || rd_bool(info, "Rootless", false)));
+  json_object_set_new(out, "rootless", json_boolean(security_option(info, "rootless") || pu_flag(info, "Rootless", false)));
   json_object_set_new(out, "features", features(info, api));
   return out;
 }

@@ -46,9 +46,9 @@ bool rd_config_read(const char *config_json, struct rd_config *out, char **why) 
                             .tls_ca = copy_member(o, "tls_ca"),
                             .tls_cert = copy_member(o, "tls_cert"),
                             .tls_key = copy_member(o, "tls_key"),
-                            .timeout_ms = rd_int(o, "timeout", 120000),
-                            .connect_timeout_ms = rd_int(o, "connect_timeout", 5000),
-                            .context_max = rd_int(o, "build_context_max", (int64_t)2 << 30)};
+                            .timeout_ms = pu_number(o, "timeout", 120000),
+                            .connect_timeout_ms = pu_number(o, "connect_timeout", 5000),
+                            .context_max = pu_number(o, "build_context_max", (int64_t)2 << 30)};
   char *error = read_host(out);
   if (!error)
     error = read_version(out, pu_str_or(o, "api_version", "1.41"));

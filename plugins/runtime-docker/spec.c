@@ -28,7 +28,7 @@ json_t *rd_spec_strings(const json_t *v) {
     return NULL;
   json_t *out = json_array();
   if (!json_is_array(v)) {
-    PU_AUTO_FREE one = rd_scalar(v);
+    PU_AUTO_FREE one = pu_scalar(v);
     if (one)
       json_array_append_new(out, json_string(one));
     return out;
@@ -36,7 +36,7 @@ json_t *rd_spec_strings(const json_t *v) {
   size_t i;
   json_t *item;
   json_array_foreach(v, i, item) {
-    PU_AUTO_FREE text = rd_scalar(item);
+    PU_AUTO_FREE text = pu_scalar(item);
     if (text)
       json_array_append_new(out, json_string(text));
   }
@@ -51,11 +51,11 @@ json_t *rd_spec_map(const json_t *v) {
   json_t *item;
   size_t i;
   json_object_foreach((json_t *)(uintptr_t)v, key, item) {
-    PU_AUTO_FREE text = rd_scalar(item);
+    PU_AUTO_FREE text = pu_scalar(item);
     json_object_set_new(out, key, json_string(text ? text : ""));
   }
   json_array_foreach(v, i, item) {
-    PU_AUTO_FREE text = rd_scalar(item);
+    PU_AUTO_FREE text = pu_scalar(item);
     char *eq = text ? strchr(text, '=') : NULL;
     if (eq)
       *eq = 0;
@@ -67,10 +67,10 @@ json_t *rd_spec_map(const json_t *v) {
 
 bool rd_spec_duration(struct rd_spec *s, const json_t *o, const char *key, int64_t unit_ns, int64_t *ns) {
   const json_t *v = json_object_get(o, key);
-  PU_AUTO_FREE text = rd_scalar(v);
+  PU_AUTO_FREE text = pu_scalar(v);
   if (!text)
     return false;
-  if (rd_duration(text, unit_ns, ns))
+  if (pu_duration(text, unit_ns, ns))
     return true;
   rd_spec_error(s, BERTH_INVALID, "%s: \"%s\" is no duration; write 10s or 1m30s", key, text);
   return false;
@@ -78,9 +78,9 @@ bool rd_spec_duration(struct rd_spec *s, const json_t *o, const char *key, int64
 
 /* Sizes and counts: integers, or text in Compose's canonical form ("67108864"). */
 static json_t *number_value(struct rd_spec *s, const char *key, const json_t *v) {
-  PU_AUTO_FREE text = rd_scalar(v);
+  PU_AUTO_FREE text = pu_scalar(v);
   int64_t n;
-  if (text && rd_size(text, &n))
+  if (text && pu_size(text, &n))
     return json_integer(n);
   rd_spec_error(s, BERTH_INVALID, "%s: \"%s\" is no number", key, text ? text : "");
   return NULL;
@@ -88,11 +88,11 @@ static json_t *number_value(struct rd_spec *s, const char *key, const json_t *v)
 
 static json_t *attr_value(struct rd_spec *s, const json_t *from, const struct rd_attr *a) {
   const json_t *v = json_object_get(from, a->key);
-  PU_AUTO_FREE text = rd_scalar(v);
+  PU_AUTO_FREE text = pu_scalar(v);
   int64_t ns;
   switch (a->kind) {
     case RD_STR: return text ? json_string(text) : NULL;
-    case RD_BOOL: return json_boolean(rd_bool(from, a->key, false));
+    case RD_BOOL: return json_boolean(pu_flag(from, a->key, false));
     case RD_INT:
     case RD_SIZE: return number_value(s, a->key, v);
     case RD_MICROS:
@@ -175,7 +175,7 @@ static void config_environment(struct rd_spec *s) {
   const char *key;
   json_t *v;
   json_object_foreach((json_t *)(uintptr_t)env, key, v) {
-    PU_AUTO_FREE text = rd_scalar(v);
+    PU_AUTO_FREE text = pu_scalar(v);
     PU_AUTO_FREE pair = text ? pu_asprintf("%s=%s", key, text) : pu_strdup(key);
     json_array_append_new(list, json_string(pair));
   }
@@ -190,7 +190,7 @@ static void config_stop(struct rd_spec *s) {
 
 static json_t *health_test(const json_t *check) {
   const json_t *test = json_object_get(check, "test");
-  if (rd_bool(check, "disable", false))
+  if (pu_flag(check, "disable", false))
     return json_pack("[s]", "NONE");
   if (json_is_string(test))
     return json_pack("[s, s]", "CMD-SHELL", json_string_value(test));
@@ -219,7 +219,7 @@ static void config_health(struct rd_spec *s) {
     json_object_set_new(out, times[i].engine, json_integer(ns));
   }
   if (!json_is_null(json_object_get(check, "retries")) && json_object_get(check, "retries"))
-    json_object_set_new(out, "Retries", json_integer(rd_int(check, "retries", 0)));
+    json_object_set_new(out, "Retries", json_integer(pu_number(check, "retries", 0)));
 }
 
 static void config_part(struct rd_spec *s, const json_t *spec) {

@@ -192,7 +192,7 @@ static void host_annotations(struct rd_spec *s) {
 static void host_windows(struct rd_spec *s) {
   static const char *const keys[] = {"cpu_count", "cpu_percent"};
   for (size_t i = 0; i < PU_COUNT(keys); i++)
-    if (rd_int(s->service, keys[i], 0))
+    if (pu_number(s->service, keys[i], 0))
       rd_spec_warn(s, "%s has an effect on Windows engines only; cpus limits the processor here", keys[i]);
 }
 

@@ -6,7 +6,7 @@
 #include "util.h"
 
 static void set_nano_cpus(struct rd_spec *s, const json_t *o) {
-  PU_AUTO_FREE text = rd_scalar(json_object_get(o, "cpus"));
+  PU_AUTO_FREE text = pu_scalar(json_object_get(o, "cpus"));
   char *end;
   double cpus = text ? strtod(text, &end) : 0;
   if (!text)
@@ -44,7 +44,7 @@ static void blkio_list(struct rd_spec *s, const json_t *config, const char *key,
       rd_spec_error(s, BERTH_INVALID, "blkio_config.%s: an entry names no path", key);
     else
       json_array_append_new(out, json_pack("{s:s, s:I}", "Path", path, engine_member,
-                                           (json_int_t)rd_int(v, engine_member, rd_int(v, member, 0))));
+                                           (json_int_t)pu_number(v, engine_member, pu_number(v, member, 0))));
   }
 }
 
@@ -94,8 +94,8 @@ static void limits_ulimits(struct rd_spec *s) {
   json_t *out = json_array(), *v;
   const char *name;
   json_object_foreach((json_t *)(uintptr_t)ulimits, name, v) {
-    int64_t soft = rd_int(json_is_object(v) ? v : ulimits, json_is_object(v) ? "soft" : name, -1);
-    int64_t hard = json_is_object(v) ? rd_int(v, "hard", soft) : soft, most;
+    int64_t soft = pu_number(json_is_object(v) ? v : ulimits, json_is_object(v) ? "soft" : name, -1);
+    int64_t hard = json_is_object(v) ? pu_number(v, "hard", soft) : soft, most;
     if (s->env->hard_limit && s->env->hard_limit(s->env->hard_limit_arg, name, &most)) {
       hard = clamp(s, name, hard, most);
       if (soft < 0 || soft > hard)
@@ -133,7 +133,7 @@ static void device_request_add(struct rd_spec *s, json_t *list, const json_t *de
   bool all = pu_eq(json_string_value(count), "all") || (!count && !ids);
   json_array_append_new(
       list, json_pack("{s:s, s:I, s:o, s:[o], s:o}", "Driver", pu_str_or(device, "driver", ""), "Count",
-                      (json_int_t)(ids ? 0 : all ? -1 : rd_int(device, "count", -1)), "DeviceIDs", ids ? ids : json_array(),
+                      (json_int_t)(ids ? 0 : all ? -1 : pu_number(device, "count", -1)), "DeviceIDs", ids ? ids : json_array(),
                       "Capabilities", capabilities, "Options", options ? options : json_object()));
 }
 

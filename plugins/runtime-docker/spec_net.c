@@ -9,7 +9,7 @@
 /* Binds is the older list "source:target:options". It makes an absent source and knows SELinux labels, which Mounts does
  * not; but it cannot hold a colon. */
 static bool bind_needs_binds(struct rd_spec *s, const json_t *m) {
-  return pu_str(m, "selinux") || (rd_bool(m, "create_host_path", false) && s->env->api < 142);
+  return pu_str(m, "selinux") || (pu_flag(m, "create_host_path", false) && s->env->api < 142);
 }
 
 static void bind_add(struct rd_spec *s, const json_t *m, const char *source, const char *target) {
@@ -18,7 +18,7 @@ static void bind_add(struct rd_spec *s, const json_t *m, const char *source, con
     return;
   }
   struct pu_buf text = {0};
-  pu_buf_addf(&text, "%s:%s:%s", source, target, rd_bool(m, "read_only", false) ? "ro" : "rw");
+  pu_buf_addf(&text, "%s:%s:%s", source, target, pu_flag(m, "read_only", false) ? "ro" : "rw");
   if (pu_str(m, "propagation"))
     pu_buf_addf(&text, ",%s", pu_str(m, "propagation"));
   if (pu_str(m, "selinux"))
@@ -34,7 +34,7 @@ static json_t *bind_options(struct rd_spec *s, const json_t *m) {
   json_t *o = json_object();
   if (pu_str(m, "propagation"))
     json_object_set_new(o, "Propagation", json_string(pu_str(m, "propagation")));
-  if (rd_bool(m, "create_host_path", false) && s->env->api >= 142)
+  if (pu_flag(m, "create_host_path", false) && s->env->api >= 142)
     json_object_set_new(o, "CreateMountpoint", json_true());
   return o;
 }
@@ -42,7 +42,7 @@ static json_t *bind_options(struct rd_spec *s, const json_t *m) {
 static json_t *volume_options(struct rd_spec *s, const json_t *m, const char *source) {
   json_t *o = json_object();
   const char *subpath = pu_str(m, "subpath");
-  if (rd_bool(m, "nocopy", false))
+  if (pu_flag(m, "nocopy", false))
     json_object_set_new(o, "NoCopy", json_true());
   if (subpath && *subpath && s->env->api < 145)
     rd_spec_error(s, BERTH_UNSUPPORTED, "volumes: %s: subpath needs an engine with API 1.45 (Docker 26); this one has %d.%d",
@@ -57,10 +57,10 @@ static json_t *volume_options(struct rd_spec *s, const json_t *m, const char *so
 static void tmpfs_add(struct rd_spec *s, const json_t *m, const char *target) {
   const json_t *mode = json_object_get(m, "tmpfs_mode");
   PU_AUTO_BUF text = {0};
-  if (rd_bool(m, "read_only", false))
+  if (pu_flag(m, "read_only", false))
     pu_buf_adds(&text, "ro");
-  if (rd_int(m, "tmpfs_size", 0) > 0)
-    pu_buf_addf(&text, "%ssize=%lld", text.len ? "," : "", (long long)rd_int(m, "tmpfs_size", 0));
+  if (pu_number(m, "tmpfs_size", 0) > 0)
+    pu_buf_addf(&text, "%ssize=%lld", text.len ? "," : "", (long long)pu_number(m, "tmpfs_size", 0));
   if (json_is_string(mode) || json_is_integer(mode))
     pu_buf_addf(&text, "%smode=%lo", text.len ? "," : "",
                 json_is_string(mode) ? strtol(json_string_value(mode), NULL, 8) : (long)json_integer_value(mode));
@@ -92,7 +92,7 @@ static void mount_add(struct rd_spec *s, json_t *list, const json_t *m) {
   json_t *out = json_pack("{s:s, s:s}", "Type", type, "Target", target);
   if (*source)
     json_object_set_new(out, "Source", json_string(source));
-  if (rd_bool(m, "read_only", false))
+  if (pu_flag(m, "read_only", false))
     json_object_set_new(out, "ReadOnly", json_true());
   json_t *options = bind ? bind_options(s, m) : volume_options(s, m, source);
   if (json_object_size(options))
@@ -136,8 +136,8 @@ void rd_spec_mounts(struct rd_spec *s, const json_t *spec) {
 /* ---------------------------------------------------------------- ports */
 
 static void port_add(struct rd_spec *s, json_t *exposed, json_t *bindings, const json_t *p) {
-  PU_AUTO_FREE target = rd_scalar(json_object_get(p, "target"));
-  PU_AUTO_FREE published = rd_scalar(json_object_get(p, "published"));
+  PU_AUTO_FREE target = pu_scalar(json_object_get(p, "target"));
+  PU_AUTO_FREE published = pu_scalar(json_object_get(p, "published"));
   if (!target || !*target) {
     rd_spec_error(s, BERTH_INVALID, "ports: an entry lacks its target");
     return;

@@ -53,7 +53,7 @@ static void event_line(void *arg, char *text, size_t len) {
   PU_AUTO_JSON raw = rd_json_parse(text, len);
   PU_AUTO_JSON event = raw ? rd_normal_event(raw) : NULL;
   if (event)
-    rd_int(event, "time_ms", 0);
+    pu_number(event, "time_ms", 0);
 }
 
 static void events(char *text, size_t len) {
@@ -156,11 +156,11 @@ static void limits(char *text, size_t len) {
 
 static void texts(char *text, size_t len) {
   int64_t n;
-  rd_duration(text, 1000000000, &n);
-  rd_duration(text, 1, &n);
-  rd_size(text, &n);
-  int64_t ms = rd_time_ms(text);
-  free(rd_time_text(ms / 1000));
+  pu_duration(text, 1000000000, &n);
+  pu_duration(text, 1, &n);
+  pu_size(text, &n);
+  int64_t ms = pu_time_ms(text);
+  free(pu_time_text(ms / 1000));
   PU_AUTO_JSON clean = rd_json_bytes(text, len);
   if (!clean)
     abort();

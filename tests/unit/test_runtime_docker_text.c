@@ -19,23 +19,23 @@ static void test_forms(void) {
   } durations[] = {{"1m30s", 90000000000}, {"500ms", 500000000}, {"1.5s", 1500000000}, {"10", 10000000000}, {"1h0m0s", 3600000000000}, {"0s", 0}};
   int64_t n;
   for (size_t i = 0; i < PU_COUNT(durations); i++)
-    ok(rd_duration(durations[i].text, 1000000000, &n) && n == durations[i].ns, "duration %s", durations[i].text);
+    ok(pu_duration(durations[i].text, 1000000000, &n) && n == durations[i].ns, "duration %s", durations[i].text);
   static const char *const no_durations[] = {"", "soon", "1x", "-1s", "1m 3s", "99999999999999h", "."};
   for (size_t i = 0; i < PU_COUNT(no_durations); i++)
-    ok(!rd_duration(no_durations[i], 1000000000, &n), "no duration: \"%s\"", no_durations[i]);
+    ok(!pu_duration(no_durations[i], 1000000000, &n), "no duration: \"%s\"", no_durations[i]);
   static const struct {
     const char *text;
     int64_t bytes;
   } sizes[] = {{"67108864", 67108864}, {"64m", 67108864}, {"64MB", 67108864}, {"1GiB", 1073741824}, {"1.5k", 1536}, {"-1", -1}, {"5b", 5}};
   for (size_t i = 0; i < PU_COUNT(sizes); i++)
-    ok(rd_size(sizes[i].text, &n) && n == sizes[i].bytes, "size %s", sizes[i].text);
+    ok(pu_size(sizes[i].text, &n) && n == sizes[i].bytes, "size %s", sizes[i].text);
   static const char *const no_sizes[] = {"", "much", "1x", "1kk", "-1m", "99999999999999999999", "+1"};
   for (size_t i = 0; i < PU_COUNT(no_sizes); i++)
-    ok(!rd_size(no_sizes[i], &n), "no size: \"%s\"", no_sizes[i]);
-  is_int(rd_time_ms("2024-02-29T12:00:00.123456789Z"), 1709208000123, "a time with a fraction");
-  is_int(rd_time_ms("2024-02-29T14:00:00+02:00"), 1709208000000, "a time with an offset");
-  is_int(rd_time_ms("yesterday"), -1, "no time");
-  PU_AUTO_FREE text = rd_time_text(1709208000);
+    ok(!pu_size(no_sizes[i], &n), "no size: \"%s\"", no_sizes[i]);
+  is_int(pu_time_ms("2024-02-29T12:00:00.123456789Z"), 1709208000123, "a time with a fraction");
+  is_int(pu_time_ms("2024-02-29T14:00:00+02:00"), 1709208000000, "a time with an offset");
+  is_int(pu_time_ms("yesterday"), -1, "no time");
+  PU_AUTO_FREE text = pu_time_text(1709208000);
   is_str(text, "2024-02-29T12:00:00Z", "a time as text");
   PU_AUTO_FREE one = rd_base64url("\xfb\xff", 2);
   is_str(one, "-_8=", "base64url with padding");
