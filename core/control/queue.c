@@ -383,6 +383,11 @@ static void look_further(struct look *l, struct ctl_wait *w, struct ctl_spec *sp
 static void try_one(struct look *l, struct ctl_wait *w) {
   const struct ctl_inst *first = ctl_wait_next(w);
   struct ctl_spec *spec = first && w->service->spec ? first->spec : NULL; /* of a service that is no more in the file nobody begins */
+  if (w->service->app->dirty) { /* who of it is to begin may have changed: it is looked at first */
+    l->cut = true;
+    bt_queue_pass(l->spaces.order);
+    return;
+  }
   size_t fit = 0;
   bool all = !spec || (w->gang ? ctl_holds_of(l->c, w->service) > 0 || (!gang_grows(w) && try_gang(l, w, &fit)) : try_singles(l, w));
   bool turn = bt_queue_next(l->spaces.order)->tag == w;

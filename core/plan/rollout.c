@@ -141,6 +141,18 @@ static void seat_alone(struct ro_pass *p) {
   }
 }
 
+/* Where one must go before the next begins, one that waits for a place has no business beside one that has it, and is no more lost or about to
+ * make way: a place could be found at any time, also while the first one is restarted. */
+static void seat_returned(struct ro_pass *p) {
+  for (int n = 0; n < p->in->replicas && p->in->order == BT_STOP_FIRST && !ro_keeps_old(p); n++) {
+    struct ro_slot *s = &p->slots[n];
+    if (!s->current || !s->old || p->in->insts[s->current - 1].assigned_ms)
+      continue;
+    ro_act(p, BT_ROLL_RELEASE, p->in->insts[s->current - 1].slot, s->current - 1, "its slot is taken");
+    s->current = 0;
+  }
+}
+
 /* Who stays is chosen where there are too many. */
 static void choose(struct ro_pass *p) {
   bool surplus = false;
@@ -157,6 +169,7 @@ static void survey(struct ro_pass *p) {
   for (size_t n = 0; n < p->in->ninsts; n++)
     place(p, n);
   seat_alone(p);
+  seat_returned(p);
   if (p->out->actions.len > 1)
     qsort(p->out->actions.items, p->out->actions.len, sizeof *p->out->actions.items, compare_surplus);
   for (int n = 0; n < p->in->replicas; n++) { /* only those that stay, after those that go: they may be gone at once */

@@ -146,16 +146,8 @@ static void check_places(struct sim *s) {
     sim_bad(s, "the quota is %d instances, and there are %d", s->most_instances, all);
 }
 
-static void note_given_up(struct sim *s) {
-  for (size_t i = 0; i < s->nnodes; i++) {
-    const struct ctl_node *node = bt_map_get(s->c->nodes, s->nodes[i].name);
-    s->nodes[i].given_up = s->nodes[i].given_up || (node && node->lost_ms);
-  }
-}
-
 void sim_check(struct sim *s) {
   size_t instances = 0;
-  note_given_up(s);
   for (struct bt_map_iter it = bt_map_iter(s->c->apps); bt_map_next(&it);) {
     const struct ctl_app *app = it.value;
     bt_vec_each(&app->services, service) {

@@ -120,8 +120,7 @@ static bool same_slot(const struct sim *s, const struct sim_box *a, const struct
   return bt_streq(a->slot, b->slot) && x && y && x->service == y->service && x->slot == y->slot;
 }
 
-/* What control must never bring about: two running containers in a slot that is updated stop-first, or on one port. (Where a node comes back that was
- * given up, what replaces an instance that was done may begin beside it, when it is restarted in the same moment: not mended yet.) */
+/* What control must never bring about: two running containers in a slot that is updated stop-first, or on one port. */
 static void check_start(struct sim *s, const struct sim_box *box) {
   const json_t *ports = bt_json_arr(class_of(box), "ports");
   for (struct bt_map_iter it = bt_map_iter(box->node->boxes); bt_map_next(&it);) {
@@ -130,7 +129,7 @@ static void check_start(struct sim *s, const struct sim_box *box) {
       continue;
     const struct sim_box *newer = other->born > box->born ? other : box;
     const json_t *labels = bt_json_obj(class_of(newer), "labels");
-    if (!box->node->given_up && same_slot(s, other, box) && bt_streq(bt_json_str(labels, "order"), "stop-first") && !may_overlap(newer, newer == box ? other : box))
+    if (same_slot(s, other, box) && bt_streq(bt_json_str(labels, "order"), "stop-first") && !may_overlap(newer, newer == box ? other : box))
       sim_bad(s, "%s starts while %s runs in its slot, stop-first", box->id, other->id);
     if (json_array_size(ports) && json_array_size(bt_json_arr(class_of(other), "ports")) &&
         bt_json_int(json_array_get(ports, 0), "published", 0) ==

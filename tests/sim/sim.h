@@ -53,7 +53,6 @@ struct sim_box {
 };
 
 struct sim_node {
-  bool given_up; /* control took it for lost, once */
   char name[8];
   struct bt_map *boxes; /* instance -> sim_box */
   struct bt_map *networks, *volumes;

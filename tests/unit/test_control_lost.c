@@ -73,6 +73,58 @@ static void test_back_in_time(void) {
   kit_end(&k);
 }
 
+/* A task that was to be restarted on a node that is given up, and is asked to again while its replacement has no place: back with its node, it
+ * has its slot for itself. */
+static void test_back_restarting(void) {
+  struct kit k = fresh_nodes(2);
+  ok(cordon(&k, "n2", true), "there is one node to be had");
+  ok(apply(&k, APP("'once':{'image':'task:1','restart':'no','networks':{'default':null}}")), "a task");
+  kit_all_run(&k);
+  BT_AUTO_JSON list = insts_on(&k, "n1");
+  const char *id = bt_json_str(json_array_get(list, 0), "instance");
+  kit_report(&k, id, "exited", false, 0);
+  kit_is_state(&k, "shop", "running");
+  node_down(&k, 1);
+  kit_request(&k, "app.restart", "{'app':'shop'}", false);
+  kit_tick(&k, 60000);
+  node_is(&k, "n1", "lost");
+  is_int(count_on(&k, NULL), 2, "its replacement waits for a place");
+  kit_request(&k, "app.restart", "{'app':'shop'}", false);
+  hello_back(&k, 1, "exited", true);
+  ok(kit_sent(&k, "restart", 0) && !kit_sent(&k, "assign", 0), "the node is back: the task is restarted, and nobody begins beside it");
+  is_int(count_on(&k, NULL), 1, "who was to replace it goes");
+  nodes_settle(&k, NULL);
+  kit_report(&k, id, "exited", false, 0);
+  nodes_settle(&k, NULL);
+  kit_is_state(&k, "shop", "running");
+  kit_end(&k);
+}
+
+/* More apps than one step looks at: nobody is given a place by the queue that his app has not been asked about. */
+static void test_back_crowd(void) {
+  struct kit k = fresh_nodes(2);
+  bool fine = cordon(&k, "n2", true);
+  for (int i = 0; i < 100 && fine; i++) {
+    BT_AUTO_FREE char *args = bt_asprintf("{'app':'a%d','model':{'name':'a%d','services':{'web':{'image':'web:1'}}}}", i, i);
+    fine = apply(&k, args);
+  }
+  ok(fine, "a hundred apps of one");
+  nodes_settle(&k, NULL);
+  node_down(&k, 1);
+  kit_tick(&k, 60000);
+  kit_tick(&k, 1);
+  is_int(count_on(&k, NULL), 200, "all are lost with their node, and wait for another");
+  size_t assigned = 0;
+  hello_back(&k, 1, "running", false);
+  for (int i = 0; i < 10; i++) {
+    assigned += kit_count(&k, "assign");
+    kit_tick(&k, 1);
+  }
+  is_int((long long)assigned, 0, "it is back: nobody begins beside those that run on");
+  is_int(count_on(&k, NULL), 100, "and nobody waits any more");
+  kit_end(&k);
+}
+
 static void test_bound(void) {
   struct kit k = fresh_nodes(4);
   ok(apply(&k, "{'app':'shop','model':{'name':'shop','services':{" WEB(",'volumes':[{'type':'volume','source':'data','target':'/d'}]") "}" NET ",'volumes':{'data':{'name':'shop_data'}}}}"),
@@ -252,6 +304,8 @@ static void test_random(unsigned seed) {
 int main(void) {
   test_lost();
   test_back_in_time();
+  test_back_restarting();
+  test_back_crowd();
   test_bound();
   test_partition();
   test_start();

@@ -390,6 +390,28 @@ static void test_lost(void) {
   bt_rollout_out_free(&w.out);
 }
 
+/* The slot's first one comes back, old by now, before its successor has a place. */
+static void test_back_old(void) {
+  struct world w = settled_world(1);
+  w.insts[0].current = false;
+  w.insts[0].restartable = true;
+  add(&w, 1, true, false);
+  w.insts[1].assigned_ms = 0;
+  step(&w);
+  ok(releases(&w, 1) && !releases(&w, 0), "stop-first: who has a place keeps its slot for itself, and who waits for one goes");
+  w.insts[0].restartable = false;
+  step(&w);
+  ok(releases(&w, 1), "of another spec, too");
+  w.order = BT_START_FIRST;
+  step(&w);
+  is_int(w.out.actions.len, 0, "start-first: it may wait for a place beside it");
+  w.order = BT_STOP_FIRST;
+  w.insts[1].assigned_ms = w.now;
+  step(&w);
+  ok(!releases(&w, 1), "who has a place is not taken for one that waits");
+  bt_rollout_out_free(&w.out);
+}
+
 /* ---- fewer ---- */
 
 static void fewer(struct world *w, int replicas, const char *want, const char *name) {
@@ -559,6 +581,7 @@ int main(void) {
   test_away();
   test_away_update();
   test_lost();
+  test_back_old();
   test_fewer();
   test_fewer_random();
   test_job_lost();
