@@ -120,6 +120,9 @@ static const struct bt_arg rt_copy[] = {ARG(berth_runtime_copy, id, STRING),
                                         ARG(berth_runtime_copy, path, STRING),
                                         ARG(berth_runtime_copy, tar, BYTES),
                                         {0}};
+static const struct bt_arg rt_update[] = {ARG(berth_runtime_update, id, STRING), ARG(berth_runtime_update, resources_json, JSON), {0}};
+static const struct bt_arg rt_import[] = {ARG(berth_runtime_import, path, STRING), ARG(berth_runtime_import, name, STRING), {0}};
+static const struct bt_arg rt_ready[] = {ARG(berth_runtime_ready, id, STRING), ARG(berth_runtime_ready, ready, BOOL), {0}};
 
 static const struct bt_channel rt_progress[] = {{BERTH_RUNTIME_PROGRESS, "progress", true}, {0}};
 static const struct bt_channel rt_output[] = {{BERTH_RUNTIME_STDOUT, "stdout", false}, {BERTH_RUNTIME_STDERR, "stderr", false}, {0}};
@@ -157,6 +160,13 @@ static const struct bt_method runtime[] = {
     RT(stats, berth_runtime_container, rt_container),
     RT(copy_in, berth_runtime_copy, rt_copy),
     RT(copy_out, berth_runtime_copy, rt_copy, .channels = rt_tar),
+    RT(update, berth_runtime_update, rt_update),
+    RT(pause, berth_runtime_container, rt_container),
+    RT(unpause, berth_runtime_container, rt_container),
+    RT(image_list, berth_runtime_list, rt_list),
+    RT(image_import, berth_runtime_import, rt_import, .channels = rt_progress),
+    RT(image_remove, berth_runtime_image, rt_image),
+    RT(ready, berth_runtime_ready, rt_ready),
     {0}};
 
 /* ---------------------------------------------------------------- scm */

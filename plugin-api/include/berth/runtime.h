@@ -130,6 +130,25 @@ struct berth_runtime_copy {
   size_t tar_len;
 };
 
+struct berth_runtime_update {
+  size_t size;
+  const char *id;
+  /* {"cpus": 1.5, "memory": bytes, "memory_reservation": bytes, "pids": n}: the limits from now on; what is absent stays, 0 takes a limit away. */
+  const char *resources_json;
+};
+
+struct berth_runtime_import {
+  size_t size;
+  const char *path; /* on this machine: an archive of docker save or of an OCI layout, compressed or not, or the folder of an OCI layout */
+  const char *name; /* reference for its only image; NULL: the names that it brings */
+};
+
+struct berth_runtime_ready {
+  size_t size;
+  const char *id;
+  bool ready; /* false: no name of it is answered any more, its own container name apart */
+};
+
 struct berth_runtime {
   size_t size;
   /* {"name": "docker", "version", "api_version", "os", "arch", "platform": "linux/amd64", "kernel", "cpus": 2 (double),
@@ -189,6 +208,22 @@ struct berth_runtime {
   void (*copy_in)(struct berth_instance *self, berth_op op, const struct berth_runtime_copy *request);
   /* Emits the tar on BERTH_RUNTIME_STDOUT. */
   void (*copy_out)(struct berth_instance *self, berth_op op, const struct berth_runtime_copy *request);
+
+  /* Appended later; a runtime that lacks one leaves it NULL. */
+  /* Changes the limits of a container that runs, without a restart. {"warnings": []}. INVALID where more memory is in use than the new limit, UNSUPPORTED
+   * where this cannot change while it runs: the host replaces it then. The feature "update" in info says that it works. */
+  void (*update)(struct berth_instance *self, berth_op op, const struct berth_runtime_update *request);
+  void (*pause)(struct berth_instance *self, berth_op op, const struct berth_runtime_container *request);
+  void (*unpause)(struct berth_instance *self, berth_op op, const struct berth_runtime_container *request);
+  /* {"images": [as image_inspect, and "containers": how many use it]} */
+  void (*image_list)(struct berth_instance *self, berth_op op, const struct berth_runtime_list *request);
+  /* {"images": [as image_inspect]}, after progress on BERTH_RUNTIME_PROGRESS. INVALID where the archive is none, or its bytes are not what their digests say. */
+  void (*image_import)(struct berth_instance *self, berth_op op, const struct berth_runtime_import *request);
+  /* A name is taken away, and the image with its last name; an id takes all. {"removed": [..], "freed": bytes}. CONFLICT where a container uses it, NOT_FOUND. */
+  void (*image_remove)(struct berth_instance *self, berth_op op, const struct berth_runtime_image *request);
+  /* Whether names that containers share (services, aliases) lead to this one. Only for runtimes that answer names themselves (feature "ready"); a container
+   * is ready from its start until it is said otherwise. */
+  void (*ready)(struct berth_instance *self, berth_op op, const struct berth_runtime_ready *request);
 };
 
 #ifdef __cplusplus
