@@ -117,8 +117,9 @@ void bt_inst_step_restart(struct bt_inst *in) {
   bt_inst_unplan_start(in);
 }
 
+/* An attempt of a job that has ended gave its place back with the news of it: whoever asks for its restart has not heard yet. */
 void bt_inst_restart(struct bt_inst *in) {
-  if (in->want_gone)
+  if (in->want_gone || (in->finished && bt_json_bool(in->klass, "job", false)))
     return;
   in->want_restart = true;
   if (!in->running) {

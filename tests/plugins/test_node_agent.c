@@ -238,6 +238,23 @@ static void test_failing_hook(void) {
   ok(run_until(h_gone), "it goes");
 }
 
+static bool j_ended(void) { return is("j1", "exited", false) && bt_json_bool(report("j1"), "final", false); }
+static bool j_gone(void) { return is("j1", "removed", false); }
+
+/* The order to restart it and the news of its end pass each other: its place is another's by then. */
+static void test_job_restarted_as_it_ends(void) {
+  BT_AUTO_JSON task = class_of("exit 0", 0);
+  bt_json_set_bool(task, "job", true);
+  BT_AUTO_FREE char *j1 = bt_asprintf("%s-j1", T.prefix);
+  tell(json_pack("{ss,so}", "type", "assign", "instance", assignment("j1", task)));
+  ok(run_until(j_ended), "an attempt of a job ends");
+  const struct bt_inst *in = bt_map_get(T.agent->instances, j1);
+  tell(json_pack("{ss,ss}", "type", "restart", "instance", j1));
+  ok(in->finished && !in->want_restart && j_ended(), "it is not restarted any more");
+  tell(json_pack("{ss,ss}", "type", "release", "instance", j1));
+  ok(run_until(j_gone), "it goes");
+}
+
 /* ---- the wall clock is set: everything in this program that asks for the time of day gets it shifted ---- */
 
 static int64_t shift_s;
@@ -393,6 +410,7 @@ int main(void) {
   start_agent();
   test_life();
   test_failing_hook();
+  test_job_restarted_as_it_ends();
   test_clock_set_back();
   test_adoption();
   test_end();

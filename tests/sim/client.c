@@ -18,9 +18,6 @@ static void instance_restart(struct sim *s) {
   size_t n = ctl_inst_count(s->c), skip = n ? sim_rand(s, n) : 0;
   for (struct ctl_insts it = ctl_insts(s->c); ctl_insts_next(&it);)
     if (skip-- == 0) {
-      /* An attempt that ends in the moment when it is restarted runs once more than its quota has room for. */
-      if (s->most_instances && bt_service_is_job(it.inst->spec->service))
-        return;
       json_t *args = json_object();
       bt_json_set_str(args, "instance", it.inst->id);
       sim_request(s, "instance.restart", args);

@@ -278,7 +278,7 @@ static void release(struct sim *s, struct sim_node *n, const char *id) {
 
 static void restart(struct sim *s, struct sim_node *n, const char *id) {
   struct sim_box *box = bt_map_get(n->boxes, id);
-  if (!box || box->gone || !box->known)
+  if (!box || box->gone || !box->known || (box->finished && bt_json_bool(class_of(box), "job", false)))
     return;
   if (!box->running) {
     box->finished = false;

@@ -52,7 +52,7 @@ struct totals {
 /* What lies in the tables is compared with the store: with nothing on its way there. */
 static void settle(struct sim *s) {
   sim_run_until(s, s->now_ms + SETTLE);
-  for (int i = 0; i < 100 && sim_store_under_way(s->store) > 0; i++)
+  for (int i = 0; i < 1000 && sim_store_under_way(s->store) > 0; i++)
     sim_run_until(s, s->now_ms + 1);
 }
 
