@@ -20,6 +20,7 @@
 struct fl_watch {
   uint32_t min, refs;
   bool own; /* of one shape, which changes its min */
+  uint64_t changes; /* how often a position came or went */
   struct bt_fit_set set;
 };
 
@@ -146,6 +147,9 @@ struct fl_shape {
   size_t skip;
   uint32_t from;
   uint64_t seen;
+  /* The same of searches that have its first, first two, ... wishes met: items[n - 1] of n; as long as the wishes' sets are as they were. */
+  BT_VEC(uint32_t) wish_from;
+  uint64_t wish_changes;
   uint32_t head, count;
 };
 

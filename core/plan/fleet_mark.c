@@ -140,8 +140,10 @@ static void add_on_node(struct bt_fleet *f, struct fl_mark *mark, uint32_t n, in
   *count = is;
   bt_vec_each(&mark->watches, w) {
     uint32_t min = (*w)->min;
-    if (!f->dirty && (was >= min) != (is >= min))
-      bt_fit_set_put(&(*w)->set, f->nodes.items[n].pos, is >= min);
+    if (f->dirty || (was >= min) == (is >= min))
+      continue;
+    bt_fit_set_put(&(*w)->set, f->nodes.items[n].pos, is >= min);
+    (*w)->changes++;
   }
 }
 

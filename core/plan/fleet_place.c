@@ -44,6 +44,9 @@ void fl_place_prepare(struct bt_fleet *f, struct fl_shape *s) {
   s->single = own || s->skews.len > 0 || s->level;
   if (s->soft.len)
     qsort(s->soft.items, s->soft.len, sizeof *s->soft.items, heavier);
+  s->wish_from.len = 0;
+  for (size_t i = 0; i < s->soft.len; i++)
+    bt_vec_push(&s->wish_from, 0);
   if (s->level)
     fl_level_reset(f, s, 1);
   s->out.len = s->in.len = 0;
@@ -56,6 +59,12 @@ void fl_place_prepare(struct bt_fleet *f, struct fl_shape *s) {
   s->always = s->in.len;
 }
 
+/* A search begins before all positions of the first group. */
+static void search_all(struct fl_shape *s) {
+  s->skip = s->from = 0;
+  bt_vec_each(&s->wish_from, from) *from = 0;
+}
+
 void fl_follow(const struct bt_fleet *f, struct fl_shape *s) {
   if (s->follows.len == 0)
     return;
@@ -64,7 +73,7 @@ void fl_follow(const struct bt_fleet *f, struct fl_shape *s) {
     if (f->marks.items[t->mark].total > 0)
       bt_vec_push(&s->in, &t->watch->set);
   }
-  s->skip = s->from = 0;
+  search_all(s);
 }
 
 /* ---- groups ---- */
@@ -152,11 +161,11 @@ static uint32_t pack(const struct bt_fleet *f, const struct fl_shape *s, const s
   return few[best];
 }
 
-static uint32_t in_ranges(const struct bt_fleet *f, struct fl_shape *s, const struct fl_group *g, uint32_t *first) {
+static uint32_t in_ranges(const struct bt_fleet *f, struct fl_shape *s, const struct fl_group *g, uint32_t from, uint32_t *first) {
   struct bt_fit_query q = {.need = s->need, .out = s->out.items, .nout = s->out.len, .in = s->in.items, .nin = s->in.len};
   uint32_t best = BT_FIT_NONE, by = f->fit.dims - 1;
   for (size_t i = 0; i < g->ranges.len; i++) {
-    q.lo = BT_MAX(g->ranges.items[i].lo, s->from);
+    q.lo = BT_MAX(g->ranges.items[i].lo, from);
     q.hi = g->ranges.items[i].hi;
     uint32_t pos = s->strategy == BT_SPREAD ? bt_fit_most(&f->fit, &q, by) : pack(f, s, &q, first);
     if (pos == BT_FIT_NONE)
@@ -169,51 +178,61 @@ static uint32_t in_ranges(const struct bt_fleet *f, struct fl_shape *s, const st
   return best;
 }
 
-/* The best position of a group: with all wishes first, then without the least, and so on. */
-static uint32_t in_group(struct bt_fleet *f, struct fl_shape *s, const struct fl_group *g, uint32_t *first) {
+/* The best position of a group with the first n wishes met. */
+static uint32_t with_wishes(struct bt_fleet *f, struct fl_shape *s, const struct fl_group *g, size_t n) {
   size_t out = s->out.len, in = s->in.len;
-  uint32_t pos = BT_FIT_NONE;
-  for (size_t n = s->soft.len; pos == BT_FIT_NONE; n--) {
-    for (size_t i = 0; i < n; i++) {
-      const struct bt_fit_set *set = &s->soft.items[i].watch->set;
-      if (s->soft.items[i].weight < 0)
-        bt_vec_push(&s->out, set);
-      else
-        bt_vec_push(&s->in, set);
-    }
-    pos = in_ranges(f, s, g, first);
-    s->out.len = out;
-    s->in.len = in;
-    if (n == 0)
-      break;
+  uint32_t *from = n ? &s->wish_from.items[n - 1] : &s->from, first = BT_FIT_NONE;
+  for (size_t i = 0; i < n; i++) {
+    const struct bt_fit_set *set = &s->soft.items[i].watch->set;
+    if (s->soft.items[i].weight < 0)
+      bt_vec_push(&s->out, set);
+    else
+      bt_vec_push(&s->in, set);
   }
+  uint32_t pos = in_ranges(f, s, g, BT_MAX(*from, s->from), &first);
+  if (s->strategy == BT_BINPACK && s->terms.len == 0)
+    *from = first;
+  s->out.len = out;
+  s->in.len = in;
+  return pos;
+}
+
+/* The best position of a group: with all wishes first, then without the least, and so on. */
+static uint32_t in_group(struct bt_fleet *f, struct fl_shape *s, const struct fl_group *g) {
+  uint64_t changes = 0;
+  bt_vec_each(&s->soft, t) changes += t->watch->changes;
+  if (changes != s->wish_changes)
+    bt_vec_each(&s->wish_from, from) *from = 0;
+  s->wish_changes = changes;
+  uint32_t pos = BT_FIT_NONE;
+  for (size_t n = s->soft.len + 1; pos == BT_FIT_NONE && n-- > 0;)
+    pos = with_wishes(f, s, g, n);
   return pos;
 }
 
 /* ---- one place ---- */
 
 static void hear_of_freed(const struct bt_fleet *f, struct fl_shape *s) {
-  if (s->groups.len > 1 || f->nfreed - s->seen > FL_FREED) {
-    s->skip = 0;
-    s->from = 0;
-  } else {
-    for (; s->seen < f->nfreed; s->seen++)
-      s->from = BT_MIN(s->from, f->freed[s->seen % FL_FREED]);
-    s->skip = 0;
-  }
+  uint32_t first = s->groups.len > 1 || f->nfreed - s->seen > FL_FREED ? 0 : BT_FIT_NONE;
+  for (; first && s->seen < f->nfreed; s->seen++)
+    first = BT_MIN(first, f->freed[s->seen % FL_FREED]);
+  s->skip = 0;
+  s->from = BT_MIN(s->from, first);
+  bt_vec_each(&s->wish_from, from) *from = BT_MIN(*from, first);
   s->seen = f->nfreed;
 }
 
 static uint32_t among_static(struct bt_fleet *f, struct fl_shape *s) {
   if (s->seen != f->nfreed)
     hear_of_freed(f, s);
-  for (; s->skip < s->groups.len; s->skip++, s->from = 0) {
-    uint32_t first, pos = in_group(f, s, &s->groups.items[s->skip], &first);
-    if (pos == BT_FIT_NONE)
-      continue;
-    if (s->strategy == BT_BINPACK && s->soft.len == 0)
-      s->from = first;
-    return pos;
+  while (s->skip < s->groups.len) {
+    uint32_t pos = in_group(f, s, &s->groups.items[s->skip]);
+    if (pos != BT_FIT_NONE)
+      return pos;
+    size_t next = s->skip + 1;
+    if (next < s->groups.len)
+      search_all(s);
+    s->skip = next;
   }
   return BT_FIT_NONE;
 }
@@ -223,7 +242,7 @@ static uint32_t among_groups(struct bt_fleet *f, struct fl_shape *s) {
     return among_static(f, s);
   fl_groups_score(f, s);
   for (struct fl_group *g; (g = fl_group_best(s)) != NULL; g->out = true) {
-    uint32_t first, pos = in_group(f, s, g, &first);
+    uint32_t pos = in_group(f, s, g);
     if (pos != BT_FIT_NONE)
       return pos;
   }

@@ -180,6 +180,7 @@ void fl_shape_free(struct fl_shape *s) {
   bt_vec_free(&s->in);
   bt_vec_free(&s->terms);
   bt_vec_free(&s->verdicts);
+  bt_vec_free(&s->wish_from);
   bt_strs_free(&s->told);
   bt_fit_set_free(&s->only);
   bt_fit_set_free(&s->never);

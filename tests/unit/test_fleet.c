@@ -485,6 +485,84 @@ static void test_random(void) {
      (unsigned long long)(at - 1));
 }
 
+/* ---- what a shape remembers of its searches ---- */
+
+#define MARKED 40
+
+/* Two clusters to which the same happens; in the second each search is the first of its shape. */
+struct twins {
+  struct bt_fleet *f[2];
+  uint32_t lasting;
+  BT_VEC(uint32_t) insts[2];
+};
+
+static uint32_t wishful(struct bt_fleet *f) {
+  static const char *const likes[] = {"image:a", "image:b"};
+  static const struct bt_affinity beside = {.scope = BT_SCOPE_SERVICE, .namespace_ = "n", .app = "x", .service = "other", .weight = 5};
+  return shape_of(f, &(struct bt_need){.namespace_ = "n", .app = "x", .service = "s", .request = {300}, .likes = likes, .nlikes = 2, .affinities = &beside,
+                                       .naffinities = 1});
+}
+
+static void twins_event(struct twins *t, uint32_t other[2]) {
+  uint32_t what = rnd(8), node = rnd(MARKED), mark = rnd(2);
+  bool on = rnd(3) > 0;
+  size_t i = t->insts[0].len ? rnd((uint32_t)t->insts[0].len) : 0;
+  for (int k = 0; k < 2; k++) {
+    uint32_t inst;
+    if (what < 2) {
+      bt_fleet_node_mark(t->f[k], node, mark ? "image:a" : "image:b", on);
+    } else if (what == 2) {
+      bt_fleet_node_open(t->f[k], node, on);
+    } else if (what == 3 && bt_fleet_place(t->f[k], other[k], 1, &inst)) {
+      bt_vec_push(&t->insts[k], inst);
+    } else if (what == 4 && t->insts[k].len) {
+      bt_fleet_remove(t->f[k], t->insts[k].items[i]);
+      bt_vec_remove(&t->insts[k], i);
+    }
+  }
+}
+
+/* Whether both go to the same node. */
+static bool twins_place(struct twins *t) {
+  uint32_t at[2] = {BT_FLEET_NONE, BT_FLEET_NONE};
+  for (int k = 0; k < 2; k++) {
+    uint32_t inst;
+    if (bt_fleet_place(t->f[k], k ? wishful(t->f[k]) : t->lasting, 1, &inst)) {
+      bt_vec_push(&t->insts[k], inst);
+      at[k] = bt_fleet_node_of(t->f[k], inst);
+    }
+  }
+  return at[0] == at[1];
+}
+
+static void test_remembered(void) {
+  int apart = 0;
+  for (uint64_t round = 1; round <= 60; round++) {
+    struct twins t = {.f = {bt_fleet_new(), bt_fleet_new()}};
+    uint32_t other[2];
+    seed = round * 0x9e3779b97f4a7c15ULL + 7;
+    for (int k = 0; k < 2; k++) {
+      static char called[MARKED][16];
+      for (int i = 0; i < MARKED; i++) {
+        snprintf(called[i], sizeof called[i], "n%d", i);
+        struct bt_fleet *f = t.f[k];
+        NODE(called[i], 1000 + i % 3 * 700);
+      }
+      other[k] = shape_of(t.f[k], &(struct bt_need){.namespace_ = "n", .app = "x", .service = "other", .request = {500}});
+    }
+    t.lasting = wishful(t.f[0]);
+    for (int step = 0; step < 200; step++) {
+      twins_event(&t, other);
+      apart += !twins_place(&t);
+    }
+    for (int k = 0; k < 2; k++) {
+      bt_fleet_free(&t.f[k]);
+      bt_vec_free(&t.insts[k]);
+    }
+  }
+  is_int(apart, 0, "a shape that has searched before goes where a new one goes, whatever came, went and was marked meanwhile");
+}
+
 int main(void) {
   test_binpack_and_spread();
   test_very_many();
@@ -496,5 +574,6 @@ int main(void) {
   test_judge();
   test_preempt();
   test_random();
+  test_remembered();
   return done_testing();
 }
