@@ -20,7 +20,7 @@ for file in bin/berth bin/berth-plugin-check share/man/man1/berth-plugin-check.1
   share/zsh/site-functions/_berth share/fish/vendor_completions.d/berth.fish share/berth/berthd.yaml share/berth/x-berth.schema.json share/doc/berth/README.md; do
   there "/usr/$file"
 done
-for plugin in runtime-docker runtime-sim registry-oci monitor-prometheus chat-webhook lb-haproxy; do
+for plugin in runtime-docker runtime-oci runtime-sim registry-oci monitor-prometheus chat-webhook lb-haproxy; do
   there "/usr/lib/berth/plugins/$plugin.so"
 done
 for header in plugin-api/include/berth/*.h; do

@@ -1,0 +1,101 @@
+/* runtime-oci: berth.runtime/1 without a container daemon: an OCI runtime (crun), a monitor of our own for each container, a store of
+ * images, bridges and nftables. The manifest, and the life of a configured entry. */
+#include "config.h"
+#include "../common/plugin.h"
+#include "engine.h"
+
+#include <unistd.h>
+
+static const struct berth_field fields[] = {
+    {"root", BERTH_STRING, "/var/lib/berth/oci", .immutable = true,
+     .doc = "Folder for images, containers, networks and volumes. One server at a time uses it."},
+    {"run", BERTH_STRING, "/run/berth/oci", .immutable = true,
+     .doc = "Folder for what need not outlive a reboot: bundles, sockets, exit codes; on tmpfs, at most 80 bytes."},
+    {"programs", BERTH_STRING, .immutable = true, .doc = "Folder of berth-monitor, berth-image and berth-resolver; where they are installed."},
+    {"runtime", BERTH_STRING, "crun", .doc = "The OCI runtime for containers started from now on: a name in PATH or an absolute path (crun, runc, youki)."},
+    {"runtime_args", BERTH_LIST, "[]", .doc = "Options that go before the runtime's command.", .max = 16},
+    {"log_max_size", BERTH_SIZE, "16MiB", .doc = "A container's log file is rotated at this size, in bytes; its own logging options win.",
+     .min = 64 << 10, .max = (int64_t)1 << 40},
+    {"log_max_files", BERTH_INT, "3", .doc = "Files that are kept of a log, the one being written included.", .min = 1, .max = 100},
+    {"userns", BERTH_STRING, "host", .doc = "remap: containers get a user namespace of the sub-ids of the user \"berth\" (/etc/subuid), unless they set userns_mode: host."},
+    {"dns", BERTH_LIST, "[]", .doc = "Name servers that names of other machines are asked of; none: the machine's own.", .max = 8},
+    {"address_pools", BERTH_LIST, "[\"10.89.0.0/16\"]", .immutable = true,
+     .doc = "IPv4 networks that networks without a subnet get a /24 of.", .min = 1, .max = 16},
+    {NULL}};
+
+static const struct berth_interface interfaces[] = {{BERTH_RUNTIME, &ro_methods}, {NULL}};
+
+static const char *const needs[] = {BERTH_HOST_OPS, BERTH_HOST_TIMER, BERTH_HOST_WORKER, BERTH_HOST_FD, BERTH_HOST_CHILD, NULL};
+
+PU_SETTINGS(struct ro_config, ro_config_read, ro_config_free)
+
+static void get_services(struct berth_instance *self, const struct berth_host *host) {
+  self->host = host;
+  self->ops = host->service(host, BERTH_HOST_OPS);
+  self->log = host->service(host, BERTH_HOST_LOG);
+  self->timer = host->service(host, BERTH_HOST_TIMER);
+  self->worker = host->service(host, BERTH_HOST_WORKER);
+  self->fd = host->service(host, BERTH_HOST_FD);
+  self->child = host->service(host, BERTH_HOST_CHILD);
+}
+
+static enum berth_code start(const struct berth_host *host, const char *config_json, struct berth_instance **out, const char **why) {
+  struct ro_config config;
+  enum berth_code code = read_settings(config_json, &config, why);
+  if (code != BERTH_OK)
+    return code;
+  struct berth_instance *self = pu_new(struct berth_instance);
+  get_services(self, host);
+  self->config = config;
+  self->lock = -1;
+  *out = self;
+  return BERTH_OK;
+}
+
+static enum berth_code reload(struct berth_instance *self, const char *config_json, const char **why) {
+  struct ro_config fresh;
+  enum berth_code code = read_settings(config_json, &fresh, why);
+  if (code != BERTH_OK)
+    return code;
+  ro_config_free(&self->config);
+  self->config = fresh;
+  json_decref(self->info);
+  self->info = NULL;
+  return BERTH_OK;
+}
+
+/* Containers run on: they are their monitors', who neither know nor need us. */
+static void stop(struct berth_instance *self) {
+  while (self->first)
+    ro_op_drop(self->first);
+  for (size_t i = 0; i < self->table.len; i++)
+    ro_unwatch(self, self->table.items[i]);
+  ro_table_free(&self->table);
+  if (self->lock >= 0)
+    close(self->lock);
+  json_decref(self->info);
+  free(self->refusal);
+  ro_config_free(&self->config);
+  free(self);
+}
+
+static void cancel(struct berth_instance *self, berth_op id) {
+  struct ro_op *op = ro_op_find(self, id);
+  if (op && op->cancel)
+    op->cancel(op);
+  else if (op)
+    ro_op_fail(op, BERTH_CANCELLED, "%s: cancelled", op->subject);
+}
+
+const struct berth_runtime ro_methods = {
+    .size = sizeof ro_methods,
+    .info = ro_info,
+};
+
+static const struct berth_product products[] = {
+    {"oci", ">=1.0", "OCI runtime specification, as crun, runc or youki implement it: https://github.com/opencontainers/runtime-spec"}, {0}};
+static const char *const roles[] = {"node.runtime", NULL}; /* a node has one engine */
+
+PU_PLUGIN("runtime-oci", "Runs containers without a container daemon: an OCI runtime (crun, runc, youki) and a small monitor for each.",
+          interfaces, needs, fields, (.products = products, .exclusive = roles), .validate = validate, .start = start, .reload = reload,
+          .stop = stop, .cancel = cancel);

@@ -1,0 +1,99 @@
+#include "config.h"
+#include "settings.h"
+
+#include <arpa/inet.h>
+#include <limits.h>
+
+#include "../common/util.h"
+
+static char *copy(const json_t *o, const char *key, const char *fallback) { return pu_strdup(pu_str_or(o, key, fallback)); }
+
+static json_t *list(const json_t *o, const char *key) {
+  json_t *v = pu_arr(o, key);
+  return v ? json_incref(v) : json_array();
+}
+
+/* A folder that holds other people's files must not be taken by mistake: "/" or a relative path is one. Unix sockets live below run,
+ * and their paths are short. */
+static char *check_folder(const char *key, const char *path, size_t most) {
+  if (*path != '/' || !path[1] || strstr(path, "/../") || strchr(path, ':') || strchr(path, ','))
+    return pu_asprintf("%s: \"%s\" must be an absolute path without \"..\", \":\" and \",\"", key, path);
+  return strlen(path) > most ? pu_asprintf("%s: \"%s\" is longer than %zu bytes", key, path, most) : NULL;
+}
+
+static bool is_address(const char *s) {
+  unsigned char raw[16];
+  return s && (inet_pton(AF_INET, s, raw) == 1 || inet_pton(AF_INET6, s, raw) == 1);
+}
+
+static char *check_dns(const json_t *servers) {
+  size_t i;
+  json_t *v;
+  json_array_foreach(servers, i, v)
+    if (!is_address(json_string_value(v)))
+      return pu_asprintf("dns: \"%s\" is no IP address", json_is_string(v) ? json_string_value(v) : "?");
+  return NULL;
+}
+
+static char *check_pools(const json_t *pools) {
+  size_t i;
+  json_t *v;
+  json_array_foreach(pools, i, v) {
+    PU_AUTO_FREE text = pu_strdup(json_is_string(v) ? json_string_value(v) : "");
+    char *slash = strchr(text, '/'), *end = NULL;
+    long bits = slash ? strtol(slash + 1, &end, 10) : -1;
+    unsigned char raw[4];
+    if (slash)
+      *slash = 0;
+    if (!slash || end == slash + 1 || *end || bits < 8 || bits > 24 || inet_pton(AF_INET, text, raw) != 1)
+      return pu_asprintf("address_pools: \"%s\" is no IPv4 network between /8 and /24, like 10.89.0.0/16", json_string_value(v));
+  }
+  return NULL;
+}
+
+static char *check_userns(const char *mode, bool *remap) {
+  *remap = pu_eq(mode, "remap");
+  return *remap || pu_eq(mode, "host") ? NULL : pu_asprintf("userns: \"%s\" is neither host nor remap", mode);
+}
+
+bool ro_config_read(const char *config_json, struct ro_config *out, char **why) {
+  PU_AUTO_JSON o = config_json ? pu_json_parse(config_json, strlen(config_json)) : NULL;
+  *out = (struct ro_config){.root = copy(o, "root", "/var/lib/berth/oci"),
+                            .run = copy(o, "run", "/run/berth/oci"),
+                            .programs = copy(o, "programs", BERTH_LIBEXECDIR),
+                            .runtime = copy(o, "runtime", "crun"),
+                            .runtime_args = list(o, "runtime_args"),
+                            .dns = list(o, "dns"),
+                            .pools = list(o, "address_pools"),
+                            .log_max_size = pu_int(o, "log_max_size", 16 << 20),
+                            .log_max_files = (int)pu_int(o, "log_max_files", 3)};
+  char *error = check_folder("root", out->root, PATH_MAX / 4);
+  if (!error)
+    error = check_folder("run", out->run, 80);
+  if (!error)
+    error = check_folder("programs", out->programs, PATH_MAX / 4);
+  if (!error && (!*out->runtime || (strchr(out->runtime, '/') && *out->runtime != '/')))
+    error = pu_asprintf("runtime: \"%s\" is neither a name nor an absolute path", out->runtime);
+  if (!error)
+    error = check_dns(out->dns);
+  if (!error)
+    error = check_pools(out->pools);
+  if (!error)
+    error = check_userns(pu_str_or(o, "userns", "host"), &out->userns_remap);
+  if (!error)
+    return true;
+  ro_config_free(out);
+  *why = error;
+  return false;
+}
+
+void ro_config_free(struct ro_config *c) {
+  free(c->root);
+  free(c->run);
+  free(c->programs);
+  free(c->runtime);
+  json_decref(c->runtime_args);
+  json_decref(c->dns);
+  json_decref(c->pools);
+  *c = (struct ro_config){0};
+}

@@ -1,0 +1,25 @@
+/* The entry's configuration; see README.md. */
+#ifndef RO_SETTINGS_H
+#define RO_SETTINGS_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct ro_config {
+  char *root, *run;      /* absolute folders */
+  char *programs;        /* where berth-monitor, berth-image and berth-resolver are */
+  char *runtime;         /* the OCI runtime: a path, or a name that is looked up in PATH */
+  json_t *runtime_args;  /* array of strings, before the runtime's own */
+  json_t *dns;           /* array of addresses; empty: the machine's own */
+  json_t *pools;         /* array of networks ("10.89.0.0/16") that networks without a subnet are cut from */
+  bool userns_remap;     /* containers get a user namespace unless they ask for the host's */
+  int64_t log_max_size;  /* bytes of one file */
+  int log_max_files;
+};
+
+/* Reads and checks a configuration. False with a sentence, and nothing in *out. */
+bool ro_config_read(const char *config_json, struct ro_config *out, char **why);
+void ro_config_free(struct ro_config *c);
+
+#endif
