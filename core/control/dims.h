@@ -50,7 +50,8 @@ void ctl_near_ties(const struct ctl_spec *spec, struct ctl_ties *ties); /* volum
 void ctl_near_settle(const struct ctl_inst *inst, const struct ctl_node *node); /* its volumes are there from now on, where they were nowhere */
 void ctl_near_ran(const struct ctl_inst *inst);                                /* its node has its image */
 void ctl_near_loaded(struct bt_control *c);                                    /* resources and nodes are there */
-/* Whether the data of the revision's volume is on one node: what the engine's own driver makes is, unless it mounts something of the network. */
+/* Whether the data of the revision's volume is on one node: what the engine's own driver makes for us is, unless it mounts something of the network.
+ * Who makes one outside of Berth (external) knows where it is. */
 bool ctl_volume_stays(const struct ctl_rev *rev, const char *key);
 void ctl_near_forget(struct bt_control *c, const struct ctl_res *res);
 
@@ -61,6 +62,8 @@ uint32_t ctl_group_shape(struct ctl_spec *spec);
 bool ctl_group_seat(struct ctl_inst *inst); /* takes a place for it where all of them have room, and keeps the room of the others */
 bool ctl_group_adopt(struct ctl_inst *inst, const struct ctl_node *node); /* takes what was kept for it there */
 bool ctl_group_follows(const struct ctl_spec *spec); /* it lives with another */
+/* Whose namespaces it shares, or else whose volumes it has: it has to be on that one's node. NULL: nobody's, or that one is not there. */
+const struct ctl_inst *ctl_group_partner(const struct ctl_inst *inst);
 void ctl_group_release(const struct ctl_inst *inst);
 void ctl_group_forget(struct ctl_spec *spec);
 

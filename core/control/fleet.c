@@ -355,16 +355,6 @@ void ctl_fleet_hold(struct ctl_inst *inst) {
     bt_fleet_going(c->fleet, inst->seat, inst->leaving);
 }
 
-/* Those that share namespaces or volumes are on one node. */
-static const struct ctl_inst *beside(const struct ctl_inst *inst) {
-  const struct bt_service *s = inst->spec->service;
-  const char *const with[] = {s->co_network, s->co_pid, s->co_ipc};
-  for (size_t i = 0; i < BT_COUNT(with); i++)
-    if (with[i])
-      return ctl_partner(inst, with[i]);
-  return s->volumes_from.len ? ctl_partner(inst, s->volumes_from.items[0].service) : NULL;
-}
-
 struct ctl_node *ctl_seat_node(const struct bt_control *c, uint32_t seat) {
   return bt_map_get(c->nodes, bt_fleet_node_name(c->fleet, bt_fleet_node_of(c->fleet, seat)));
 }
@@ -372,7 +362,7 @@ struct ctl_node *ctl_seat_node(const struct bt_control *c, uint32_t seat) {
 /* A place in the fleet where it is meant to be, or beside the partner, or wherever there is one. */
 static bool seat(struct ctl_inst *inst) {
   struct bt_control *c = inst->service->app->control;
-  const struct ctl_inst *partner = beside(inst);
+  const struct ctl_inst *partner = ctl_group_partner(inst);
   const struct ctl_node *meant = ctl_move_target(inst);
   uint32_t shape = inst->spec->shape;
   if (meant && bt_fleet_may(c->fleet, shape, meant->number)) {

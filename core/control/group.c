@@ -40,6 +40,15 @@ bool ctl_group_follows(const struct ctl_spec *spec) {
   return s->co_network || s->co_pid || s->co_ipc || s->volumes_from.len > 0;
 }
 
+const struct ctl_inst *ctl_group_partner(const struct ctl_inst *inst) {
+  const struct bt_service *s = inst->spec->service;
+  const char *const with[] = {s->co_network, s->co_pid, s->co_ipc};
+  for (size_t i = 0; i < BT_COUNT(with); i++)
+    if (with[i])
+      return ctl_partner(inst, with[i]);
+  return s->volumes_from.len ? ctl_partner(inst, s->volumes_from.items[0].service) : NULL;
+}
+
 static bool replicated(const struct ctl_spec *spec) { return spec->service->mode == BT_MODE_REPLICATED && !bt_service_is_job(spec->service); }
 
 static bool among(struct ctl_spec *const *list, size_t n, const struct ctl_spec *spec) {
@@ -99,10 +108,10 @@ static void drop(struct bt_control *c, const char *key) {
   kept_free(k);
 }
 
-static bool there_already(const struct ctl_spec *member, int slot) {
+static bool there_already(const struct ctl_spec *member, int slot, const struct ctl_node *node) {
   const struct ctl_service *service = ctl_service_find(member->rev->app, member->service->name);
   if (service && !member->service->co_network) /* what shares a network is made anew with it */
-    bt_vec_each(&service->insts, inst) if ((*inst)->slot == slot && (*inst)->node && !(*inst)->leaving) return true;
+    bt_vec_each(&service->insts, inst) if ((*inst)->slot == slot && (*inst)->node == node && !(*inst)->leaving) return true;
   return false;
 }
 
@@ -126,7 +135,7 @@ bool ctl_group_seat(struct ctl_inst *inst) {
   size_t n = members(inst->spec, list);
   for (size_t i = 1; i < n; i++)
     for (int slot = inst->slot, last = last_slot(inst->spec, list[i], slot); slot <= last; slot++)
-      if (!there_already(list[i], slot))
+      if (!there_already(list[i], slot, node))
         keep(c, inst, list[i], slot, node);
   return true;
 }

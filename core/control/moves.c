@@ -90,7 +90,11 @@ char *ctl_bound(const struct ctl_inst *inst) {
 
 /* ---- whether it may begin ---- */
 
-static const char *beside(const struct bt_service *s) { return s->co_network ? s->co_network : s->co_pid ? s->co_pid : s->co_ipc; }
+/* Why one that lives with another does not go by itself: the rollout makes it anew where that one has gone. */
+static char *goes_after(const struct bt_service *s) {
+  const char *with = s->co_network ? s->co_network : s->co_pid ? s->co_pid : s->co_ipc;
+  return with ? bt_asprintf("it goes when %s has, whose namespaces it shares", with) : bt_asprintf("it goes when %s has, whose volumes it has", s->volumes_from.items[0].service);
+}
 
 static bool rolling(const struct ctl_service *service) {
   enum bt_rollout_state state = service->roll.state;
@@ -113,8 +117,8 @@ static char *not_yet(struct ctl_inst *inst) {
     return bt_strdup("its service is being removed");
   if (s->mode == BT_MODE_GLOBAL)
     return bt_strdup("it is stopped, since there is one on each node that takes it");
-  if (beside(s))
-    return bt_asprintf("it goes when %s has, whose namespaces it shares", beside(s));
+  if (ctl_group_follows(inst->spec))
+    return goes_after(s);
   if (rolling(service))
     return bt_asprintf("it waits until the update of %s is through", service->name);
   if (moving(service) >= at_once)

@@ -22,7 +22,9 @@ static bool is_remote(const char *type) {
 bool ctl_volume_stays(const struct ctl_rev *rev, const char *key) {
   const json_t *volume = bt_json_obj(bt_json_obj(rev->model, "volumes"), key);
   const char *driver = bt_json_str(volume, "driver");
-  return (!driver || !*driver || bt_streq(driver, "local")) && !is_remote(bt_json_str(bt_json_obj(volume, "driver_opts"), "type"));
+  bool external;
+  BT_AUTO_FREE char *name = ctl_volume_name(rev, key, &external);
+  return !external && (!driver || !*driver || bt_streq(driver, "local")) && !is_remote(bt_json_str(bt_json_obj(volume, "driver_opts"), "type"));
 }
 
 /* Of a service that is on each node once, each node has a volume of its own. */
@@ -34,13 +36,10 @@ static bool follows(const struct ctl_spec *spec, const struct bt_volume_use *use
   return bt_streq(use->type, "volume") && use->source && !one_per_node(spec->service) && ctl_volume_stays(spec->rev, use->source);
 }
 
-/* NULL: it draws nobody anywhere. Who makes a volume outside of Berth knows where it is. */
+/* NULL: it draws nobody anywhere. */
 static char *volume_name(const struct ctl_spec *spec, const struct bt_volume_use *use) {
   bool external;
-  if (!follows(spec, use))
-    return NULL;
-  BT_AUTO_FREE char *name = ctl_volume_name(spec->rev, use->source, &external);
-  return external ? NULL : bt_steal(name);
+  return follows(spec, use) ? ctl_volume_name(spec->rev, use->source, &external) : NULL;
 }
 
 static char *volume_mark(const char *ns, const char *name) { return bt_asprintf("volume:%s/%s", ns, name); }

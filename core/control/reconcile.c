@@ -8,10 +8,14 @@
 
 /* ---- views of instances for the plans ---- */
 
-/* Whoever lives in another's network must be made anew when that other was replaced. */
+/* Whoever lives in another's network must be made anew when that other was replaced; with its volumes or in other namespaces of it, when it has
+ * gone to another node. What is done, and the attempts of jobs, have no use for that. */
 static bool partner_moved(const struct ctl_inst *inst) {
-  if (!ctl_seen(inst)->co_network)
-    return false;
+  if (!ctl_seen(inst)->co_network) {
+    bool lasting = inst->node && !inst->ended && ctl_group_follows(inst->spec) && !bt_service_is_job(inst->spec->service);
+    const struct ctl_inst *with = lasting ? ctl_group_partner(inst) : NULL;
+    return with && with->node && with->node != inst->node;
+  }
   const struct ctl_inst *now = ctl_partner(inst, inst->spec->service->co_network);
   return now && now->node && !bt_streq(now->id, inst->seen->co_network);
 }

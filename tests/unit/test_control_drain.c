@@ -128,6 +128,48 @@ static void test_remote_volume(void) {
   kit_end(&k);
 }
 
+/* What is made outside of Berth is taken to be everywhere, as it is where instances are placed. */
+static void test_external_volume(void) {
+  struct kit k = fresh_nodes(2);
+  ok(apply(&k, WITH_DATA(",'external':true")), "one with a volume that is not Berth's");
+  nodes_settle(&k, NULL);
+  const char *at = count_on(&k, "n1") ? "n1" : "n2";
+  ok(drain(&k, at), "its node is drained");
+  nodes_settle(&k, NULL);
+  is_int(count_on(&k, at), 0, "it goes elsewhere");
+  kit_end(&k);
+}
+
+#define PAIR(db, with) APP("'db':{'image':'db:1','restart':'always','networks':{'default':null}" db "},'side':{'image':'side:1','restart':'always'," with "}")
+
+/* Who lives with another goes where that one has gone. */
+static void test_together(const char *args, const char *how) {
+  struct kit k = fresh_nodes(2);
+  ok(apply(&k, args), "two that live together: %s", how);
+  nodes_settle(&k, NULL);
+  const char *at = count_on(&k, "n1") ? "n1" : "n2", *other = count_on(&k, "n1") ? "n2" : "n1";
+  is_int(count_on(&k, at), 2, "on one node");
+  ok(drain(&k, at) && kit_count(&k, "assign") == 1, "it is drained: the first of them comes elsewhere, and nobody else");
+  nodes_settle(&k, NULL);
+  ok(count_on(&k, at) == 0 && count_on(&k, other) == 2, "in the end both are there");
+  ok(ready_of(&k, "db") == 1 && ready_of(&k, "side") == 1, "and serve");
+  node_is(&k, at, "drained");
+  kit_is_state(&k, "shop", "running");
+  kit_end(&k);
+}
+
+static void test_waits_for(const char *args, const char *words) {
+  struct kit k = fresh_nodes(2);
+  ok(apply(&k, args), "one that stays with its data, and who lives with it");
+  nodes_settle(&k, NULL);
+  const char *at = count_on(&k, "n1") ? "n1" : "n2";
+  ok(drain(&k, at), "the node is drained");
+  nodes_settle(&k, NULL);
+  BT_AUTO_FREE char *object = bt_asprintf("node/%s", at);
+  ok(count_on(&k, at) == 2 && why_says(&k, object, words), "both stay: %s", words);
+  kit_end(&k);
+}
+
 static void test_bound(void) {
   struct kit k = fresh_nodes(2);
   ok(apply(&k, WITH_DATA("")), "one with a volume");
@@ -276,6 +318,14 @@ int main(void) {
   test_stop_first();
   test_bound();
   test_remote_volume();
+  test_external_volume();
+  test_together(PAIR("", "'volumes_from':['db']"), "volumes_from");
+  test_together(PAIR("", "'pid':'service:db'"), "pid");
+  test_together(PAIR("", "'ipc':'service:db'"), "ipc");
+  test_together(PAIR("", "'network_mode':'service:db'"), "network_mode");
+#define DATA ",'volumes':[{'type':'bind','source':'/srv/db','target':'/d'}]"
+  test_waits_for(PAIR(DATA, "'volumes_from':['db']"), "it goes when db has, whose volumes it has");
+  test_waits_for(PAIR(DATA, "'pid':'service:db'"), "it goes when db has, whose namespaces it shares");
   test_cancel();
   test_restart();
   test_job();
