@@ -1,0 +1,18 @@
+/* A container's root file system, mounted in the caller's private mount namespace: an overlay of many layers, fuse-overlayfs where
+ * the kernel has none, or a copy. Everything goes with the namespace; nothing is to be unmounted. Knows nothing of images. */
+#ifndef RO_ROOT_H
+#define RO_ROOT_H
+
+#include "fail.h"
+#include "spec.h"
+
+/* Gives the process a mount namespace of its own, out of which no mount leads back to the host's (unless s->shared: then only the mounts
+ * that hold the target and the cgroups are cut off). flags: further CLONE_NEW… for the same call. */
+int ro_root_private(const struct ro_monspec *s, int flags, struct ro_fail *why);
+/* Mounts the root file system at s->target (made where absent). 0 where the spec has none. */
+int ro_root_mount(const struct ro_monspec *s, struct ro_fail *why);
+/* crun 1.8 refuses the second hierarchy of a hybrid machine: covers /sys/fs/cgroup/unified in this namespace. Covers, since what is below
+ * is the host's own tmpfs, in which crun would then make folders that nobody sees and nobody removes. */
+void ro_root_hide_unified(void);
+
+#endif

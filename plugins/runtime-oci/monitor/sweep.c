@@ -1,0 +1,59 @@
+#include "config.h"
+#include "sweep.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include "../../common/util.h"
+#include "cgroup.h"
+#include "files.h"
+#include "proc.h"
+#include "spec.h"
+
+enum { death_ms = 2000 };
+
+int ro_sweep(const char *id, const char *runtime_root, const char *cgroup, struct ro_fail *why) {
+  if (cgroup) {
+    if (!ro_cgroup_sound(cgroup, id))
+      return ro_fail(why, "invalid", "cgroup %s is not that of container %s: its last part must be the id", cgroup, id);
+    if (ro_cgroup_kill(cgroup, why) < 0 || ro_cgroup_remove(cgroup, why) < 0)
+      return -1;
+  }
+  PU_AUTO_FREE state = pu_asprintf("%s/%s", runtime_root, id);
+  if (ro_remove_tree(AT_FDCWD, state) < 0)
+    return ro_fail_errno(why, "cannot remove the runtime's state %s", state);
+  return 0;
+}
+
+/* Kills one process and waits until it is no more. */
+static void end_process(pid_t pid, uint64_t started) {
+  int fd = ro_proc_open(pid, started);
+  if (fd < 0)
+    return;
+  ro_proc_signal(pid, started, SIGKILL);
+  struct pollfd p = {.fd = fd, .events = POLLIN};
+  while (poll(&p, 1, death_ms) < 0 && errno == EINTR)
+    continue;
+  close(fd);
+}
+
+int ro_sweep_run(const char *run_dir, struct ro_fail *why) {
+  struct ro_monitor m;
+  if (ro_monitor_read(run_dir, &m)) {
+    end_process(m.pid, m.started);
+    ro_monitor_read(run_dir, &m); /* it may have gone on for a while */
+    end_process(m.init, m.init_started);
+  }
+  PU_AUTO_FREE spec = pu_asprintf("%s/monitor.json", run_dir);
+  if (access(spec, F_OK) < 0)
+    return 0;
+  struct ro_monspec s;
+  if (ro_monspec_read(spec, &s, why) < 0)
+    return -1;
+  int rc = ro_sweep(s.id, s.runtime_root, s.cgroup, why);
+  ro_monspec_free(&s);
+  return rc;
+}
