@@ -198,6 +198,8 @@ json_t *ctl_draft_plan(const struct ctl_draft *d, bool recreate) {
   });
   if (latest)
     ctl_hash_plan(plan, latest, d->rev);
+  if (latest)
+    ctl_inplace_plan(plan, latest, d->rev);
   return plan;
 }
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/plant.h"
+#include "base/size.h"
 #include "control/internal.h"
 #include "control/queue.h"
 
@@ -404,6 +405,31 @@ void ctl_fleet_unplace(struct ctl_inst *inst, struct ctl_node *node) {
   ctl_grant_forget(c, inst->id);
   ctl_group_release(inst);
   ctl_quota_gone(inst);
+}
+
+/* Whether what the other needs beside what it holds is free there. */
+static bool has_room_for(const struct bt_control *c, const struct ctl_inst *inst, const struct ctl_spec *to, struct bt_buf *why) {
+  const int64_t *held = bt_fleet_shape_need(c->fleet, inst->spec->shape), *need = bt_fleet_shape_need(c->fleet, to->shape);
+  char more[32];
+  for (int d = 0; d < bt_fleet_dims(c->fleet); d++) {
+    int64_t grows = need[d] - held[d];
+    if (grows <= 0 || grows <= bt_fleet_node_free(c->fleet, inst->node->number, d))
+      continue;
+    bt_buf_addf(why, "node %s has no room for ", inst->node->name);
+    if (d == BT_DIM_CPU)
+      bt_buf_addf(why, "%g cpus more", (double)grows / 1000);
+    else if (d == BT_DIM_PIDS)
+      bt_buf_addf(why, "%lld pids more", (long long)grows);
+    else
+      bt_buf_addf(why, "%s more %s", bt_size_format(grows, more), d == BT_DIM_MEMORY ? "memory" : bt_fleet_dim_name(c->fleet, d));
+    return false;
+  }
+  return true;
+}
+
+bool ctl_fleet_fits(const struct ctl_inst *inst, struct ctl_spec *to, struct bt_buf *why) {
+  const struct bt_control *c = inst->service->app->control;
+  return inst->seat == BT_FLEET_NONE || shape_of(to, NULL) || has_room_for(c, inst, to, why);
 }
 
 #define TRIAL "trial of place %u"

@@ -18,8 +18,41 @@ static int kept(const struct ctl_service *service) {
   return n;
 }
 
+int ctl_trial_inplace(struct ctl_trial *t, const struct ctl_service *service, struct ctl_spec *to, struct bt_buf *why, int *all) {
+  int n = 0;
+  *all = 0;
+  bt_vec_each(&service->insts, i) {
+    struct ctl_inst *inst = *i;
+    BT_AUTO_BUF one = {0};
+    if (inst->leaving || !inst->node)
+      continue;
+    ++*all;
+    if (!ctl_inplace_may(inst, to, &one)) {
+      if (n++ == 0)
+        bt_buf_adds(why, one.len ? one.data : "it does not stay where it is");
+      continue;
+    }
+    if (inst->seat == BT_FLEET_NONE || to->shape == BT_FLEET_NONE)
+      continue;
+    ctl_fleet_release(inst);
+    bt_vec_push(&t->lifted, inst);
+    bt_vec_push(&t->placed, bt_fleet_seat(t->c->fleet, to->shape, inst->node->number));
+  }
+  return n;
+}
+
+/* Who changes in place stays where it is; who cannot goes first, unless the order says otherwise. How many places are asked for beside theirs. */
+static int wanted_in_place(struct ctl_trial *t, struct ctl_service *service, struct ctl_spec *spec, int replicas) {
+  BT_AUTO_BUF why = {0};
+  int all, n = ctl_trial_inplace(t, service, spec, &why, &all);
+  if (n > 0 && (spec->service->update.order != BT_START_FIRST || bt_service_exclusive(spec->service)))
+    lift(t, service); /* those that still hold a place: the others hold the new one */
+  return replicas - (all - n);
+}
+
 /* How many places a step of the plan asks for. What an update replaces goes first, unless its order says otherwise. */
-static int wanted(struct ctl_trial *t, const struct ctl_draft *d, struct ctl_spec *spec, const char *action) {
+static int wanted(struct ctl_trial *t, const struct ctl_draft *d, struct ctl_spec *spec, const json_t *step) {
+  const char *action = bt_json_str_or(step, "action", "");
   struct ctl_service *service = ctl_service_find(d->app, spec->service->name);
   int replicas = spec->service->mode == BT_MODE_GLOBAL                        ? (int)ctl_fleet_hosts(spec)
                  : service && service->spec && ctl_scales(service) ? ctl_replicas(service)
@@ -28,6 +61,8 @@ static int wanted(struct ctl_trial *t, const struct ctl_draft *d, struct ctl_spe
     return replicas;
   if (bt_streq(action, "scale"))
     return replicas - kept(service);
+  if (bt_json_bool(step, "in_place", false))
+    return wanted_in_place(t, service, spec, replicas);
   bool beside = spec->service->update.order == BT_START_FIRST || (spec->service->way.kind == BT_WAY_BLUE_GREEN && !spec->rev->rollback_of);
   if (!beside || bt_service_exclusive(spec->service))
     lift(t, service);
@@ -123,7 +158,7 @@ json_t *ctl_trial_plan(struct ctl_trial *t, const struct ctl_draft *d, const jso
   json_array_foreach(plan, i, step) {
     const char *action = bt_json_str_or(step, "action", "");
     struct ctl_spec *spec = bt_streq(bt_json_str(step, "kind"), "service") ? ctl_spec_find(d->rev, bt_json_str_or(step, "name", "")) : NULL;
-    int n = !spec || bt_streq(action, "keep") || bt_streq(action, "remove") ? 0 : wanted(t, d, spec, action);
+    int n = !spec || bt_streq(action, "keep") || bt_streq(action, "remove") ? 0 : wanted(t, d, spec, step);
     if (n > 0)
       json_array_append_new(services, ctl_trial_service(t, spec, n));
   }

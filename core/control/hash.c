@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "control/internal.h"
+#include "model/inplace.h"
 
 /* The hash of a spec tells whether a container is still what its service asks for: equal hash, equal container. It is made of the
  * model's canonical text, the pinned image, contents, and of what this build makes of them. A later build may make something else of
@@ -17,19 +18,18 @@ static void copy_key(json_t *to, const char *key, const json_t *from, const char
 
 static int by_name(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
 
-/* What of a service does not change its container. */
-static json_t *hashed_service(const struct bt_service *s) {
+/* What of a service does not change its container. frame: without what an engine changes in place, either. */
+static json_t *hashed_service(const struct bt_service *s, bool frame) {
   static const char *const out[] = {"depends_on", "scale", "profiles", "pull_policy", "build", "image", "deploy", "attach", "develop"};
-  json_t *copy = json_copy(s->json);
+  json_t *copy = frame ? bt_inplace_rest(s->json) : json_copy(s->json), *resources = json_incref(bt_json_obj(bt_json_obj(copy, "deploy"), "resources"));
   for (size_t i = 0; i < BT_COUNT(out); i++)
     json_object_del(copy, out[i]);
   const char *key;
   void *tmp;
   json_t *value;
   json_object_foreach_safe(copy, tmp, key, value) if (bt_starts(key, "x-")) json_object_del(copy, key);
-  json_t *resources = bt_json_obj(bt_json_obj(s->json, "deploy"), "resources");
   if (resources)
-    json_object_set(copy, "deploy.resources", resources);
+    bt_json_set(copy, "deploy.resources", resources);
   return copy;
 }
 
@@ -73,14 +73,14 @@ static void add_networks(json_t *input, const struct ctl_spec *spec) {
   bt_json_set(input, "networks", networks);
 }
 
-char *ctl_hash_made_now(const struct ctl_spec *spec, const char *image) {
+static char *made_now(const struct ctl_spec *spec, const char *image, bool frame) {
   static const char *const parts[] = {"mounts", "secrets", "configs", "ports", "ingress", "network_mode", "restart", "job",
                                       "probes", "stop_grace_ms", "hooks"};
   BT_AUTO_JSON cls = spec->cls ? json_incref(spec->cls) : ctl_class_new(spec);
   BT_AUTO_JSON input = json_object();
   for (size_t i = 0; i < BT_COUNT(parts); i++)
     copy_key(input, parts[i], cls, parts[i]);
-  bt_json_set(input, "service", hashed_service(spec->service));
+  bt_json_set(input, "service", hashed_service(spec->service, frame));
   bt_json_set_str(input, "image", image);
   if (spec->rev->salt)
     bt_json_set_int(input, "salt", spec->rev->salt);
@@ -92,6 +92,19 @@ char *ctl_hash_made_now(const struct ctl_spec *spec, const char *image) {
   crypto_generichash(digest, sizeof digest, (const unsigned char *)text, strlen(text), NULL, 0);
   char hex[2 * sizeof digest + 1];
   return bt_strdup(sodium_bin2hex(hex, sizeof hex, digest, sizeof digest));
+}
+
+char *ctl_hash_made_now(const struct ctl_spec *spec, const char *image) { return made_now(spec, image, false); }
+
+const char *ctl_hash_frame(struct ctl_spec *spec) {
+  if (!spec->frame)
+    spec->frame = made_now(spec, spec->pinned, true);
+  return spec->frame;
+}
+
+bool ctl_hash_same_frame(const struct ctl_spec *a, const struct ctl_spec *b) {
+  BT_AUTO_FREE char *one = made_now(a, "", true), *other = made_now(b, "", true);
+  return bt_streq(one, other);
 }
 
 /* A container whose spec is the same keeps its hash, also where an earlier build made it and would now make another one. */

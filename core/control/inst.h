@@ -17,6 +17,10 @@ struct ctl_spec;
 struct ctl_node;
 struct ctl_app;
 
+/* How far its node is with the change of limits that its spec asks for: it waits for a quota, and still is what it was (never stored); the node was told;
+ * the node could not, so that it is to be replaced. */
+enum ctl_inplace { CTL_INPLACE_NONE, CTL_INPLACE_WAITS, CTL_INPLACE_SENT, CTL_INPLACE_REFUSED };
+
 /* What few instances have, or those alone that a node has spoken of: read with ctl_seen, written through ctl_see. */
 struct ctl_seen {
   char *error, *container_id, *ip;
@@ -28,6 +32,7 @@ struct ctl_seen {
   int exit_code, restarts, failures;
   int failures_before; /* of the runs before it was asked to restart */
   bool oom, lasting;   /* lasting: by the node's word its error stays until a person does something */
+  char *unfit;         /* why it could not be changed in place, and is replaced; NULL */
 };
 
 struct ctl_inst {
@@ -44,6 +49,7 @@ struct ctl_inst {
   uint8_t state;              /* enum bt_state */
   uint8_t health;             /* 0 none, 1 starting, 2 healthy, 3 unhealthy */
   uint8_t lb;                 /* enum ctl_lb: what load balancers were told of it last */
+  uint8_t inplace;            /* enum ctl_inplace */
   bool ready, leaving, struck, restarting, ended; /* ended: by the node's word it will not start again */
   bool draining;              /* it leaves or restarts when its open requests are done, at drain_by_ms at the latest */
   bool unsaved;

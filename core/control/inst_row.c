@@ -11,14 +11,15 @@
 enum field {
   F_INSTANCE, F_NAMESPACE, F_APP, F_SERVICE, F_SLOT, F_REVISION, F_NODE, F_STATE, F_HEALTH, F_READY, F_HASH, F_ERROR, F_REASON, F_CONTAINER, F_IMAGE_ID, F_IP,
   F_CO_NETWORK, F_RESTARTS, F_FAILURES, F_FAILURES_BEFORE, F_EXIT_CODE, F_OOM, F_LASTING, F_ATTEMPT, F_RUN, F_GENERATION, F_CREATED, F_ASSIGNED, F_BEGUN,
-  F_STARTED, F_READY_AT, F_FINISHED, F_NEXT_START, F_LEAVING, F_STRUCK, F_RESTARTING, F_ENDED, F_MOVING, F_DRAINING, F_DRAIN_BY, F_COUNT
+  F_STARTED, F_READY_AT, F_FINISHED, F_NEXT_START, F_LEAVING, F_STRUCK, F_RESTARTING, F_ENDED, F_MOVING, F_IN_PLACE, F_UNFIT, F_DRAINING,
+  F_DRAIN_BY, F_COUNT
 };
 
 /* In the order in which they are written, so that the next one is mostly the one that comes. */
 static const char *const names[F_COUNT] = {
     "instance", "namespace", "app", "service", "slot", "revision", "node", "state", "health", "ready", "hash", "error", "reason", "container_id", "image_id", "ip",
     "co_network", "restarts", "failures", "failures_before", "exit_code", "oom", "lasting", "attempt", "run", "generation", "created_at", "assigned_at", "begun_at",
-    "started_at", "ready_at", "finished_at", "next_start", "leaving", "struck", "restarting", "ended", "moving", "draining", "drain_by"};
+    "started_at", "ready_at", "finished_at", "next_start", "leaving", "struck", "restarting", "ended", "moving", "in_place", "unfit", "draining", "drain_by"};
 
 /* A string is text; a number or a truth is n. Strings lie in the row's own copy, and end with a NUL there. */
 struct value {
@@ -138,6 +139,7 @@ static void take_seen(struct bt_control *c, struct ctl_inst *inst, const struct 
   ctl_word_set(c, &seen.image_id, row->v[F_IMAGE_ID].text);
   bt_str_set(&seen.ip, row->v[F_IP].text);
   bt_str_set(&seen.co_network, row->v[F_CO_NETWORK].text);
+  bt_str_set(&seen.unfit, row->v[F_UNFIT].text);
   seen.ports = json_array_size(row->ports) ? json_deep_copy(row->ports) : NULL;
   seen.exit_code = int_of(row, F_EXIT_CODE);
   seen.restarts = int_of(row, F_RESTARTS);
@@ -159,6 +161,7 @@ static void take_numbers(struct bt_control *c, struct ctl_inst *inst, const stru
   bt_state_parse(row->v[F_STATE].text, &state);
   inst->state = (uint8_t)state;
   inst->health = (uint8_t)ctl_health_of(row->v[F_HEALTH].text);
+  inst->inplace = (uint8_t)ctl_inplace_of(row->v[F_IN_PLACE].text);
   inst->slot = row->v[F_SLOT].n ? int_of(row, F_SLOT) : 1;
   inst->revision = int_of(row, F_REVISION);
   inst->attempt = int_of(row, F_ATTEMPT);

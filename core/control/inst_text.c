@@ -141,6 +141,8 @@ static void flags(struct out *o, const struct ctl_inst *inst, const struct ctl_s
   flag(o, "restarting", inst->restarting);
   flag(o, "ended", inst->ended);
   rare(o, "moving", ctl_move_cause(inst));
+  rare(o, "in_place", ctl_inplace_name(inst->inplace));
+  rare(o, "unfit", seen->unfit);
   flag(o, "draining", inst->draining);
   if (inst->draining)
     own_time(o, "drain_by", seen->drain_by_ms);

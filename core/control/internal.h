@@ -45,6 +45,8 @@ void ctl_quota_volume(struct bt_control *c, const struct ctl_res *res, bool ther
 /* Whether an instance may take a place now; else why it waits (always the same words for the same limit), and its app is looked at again when
  * something came free. */
 bool ctl_quota_may(const struct ctl_inst *inst, char *why, size_t size);
+/* The same for one that is to ask for what another spec does, in place of its own. */
+bool ctl_quota_may_change(const struct ctl_inst *inst, const struct ctl_spec *to, char *why, size_t size);
 /* Whether the service's namespace, or one above it, holds more than its quota: then its instances are not replaced, which would end them. */
 bool ctl_quota_over(struct ctl_service *service);
 /* Fills in what the services of a canonical model say nothing of; a new reference, of another object where something was filled in. *filled: [{"service",
@@ -69,6 +71,8 @@ struct ctl_node *ctl_fleet_place(struct ctl_inst *inst);
 /* Holds its place, or gives it back, as it is: it holds one while it has a node, and until a job's attempt has ended. */
 void ctl_fleet_hold(struct ctl_inst *inst);
 void ctl_fleet_release(struct ctl_inst *inst);
+/* Whether its node has room for what the other spec needs in its own's place; where it has not, why says so. Rules of where it may be are not asked. */
+bool ctl_fleet_fits(const struct ctl_inst *inst, struct ctl_spec *to, struct bt_buf *why);
 /* Takes up to n places for instances that are none yet; returns how many. The caller gives each back (ctl_fleet_untry) within the step. */
 size_t ctl_fleet_try(struct ctl_spec *spec, size_t n, uint32_t *out);
 void ctl_fleet_untry(struct bt_control *c, uint32_t seat); /* gives such a place back */
@@ -105,6 +109,22 @@ void ctl_queue_free(struct bt_control *c);
 char *ctl_queue_words(struct ctl_service *service, int64_t now_ms);
 char *ctl_preempted_words(const struct ctl_service *service, int64_t *at_ms); /* the last of its instances that had to leave, while some have no place; as above */
 void ctl_holds_unreserve(struct bt_control *c);     /* places that are kept until jobs end may be had until the next look */
+/* ---- inplace.c: other limits and reservations without another container ---- */
+/* One look at a service before its rollout: instances that differ from its spec in nothing but that take it over, with their node's room in the same
+ * step. False: some have to wait for the next step, and nothing may be decided about them before. */
+bool ctl_inplace_step(struct ctl_service *service);
+/* Of a report: the node has changed it, or could not. Whether anything is new. */
+bool ctl_inplace_report(struct ctl_inst *inst, const json_t *report);
+/* Whether nothing is to be decided about it until its change is through. */
+bool ctl_inplace_waits(const struct ctl_inst *inst);
+/* Of a plan's step for a service: says what changes in place, and what is replaced nevertheless, and why. Linear in its instances. */
+void ctl_inplace_plan(json_t *plan, const struct ctl_rev *from, const struct ctl_rev *to);
+/* Whether it would be changed in place to be what that spec says, now; else why it is replaced. *why may stay empty. */
+bool ctl_inplace_may(const struct ctl_inst *inst, struct ctl_spec *to, struct bt_buf *why);
+char *ctl_inplace_words(const struct ctl_inst *inst); /* what of a change is to be said; the caller frees; NULL: nothing */
+const char *ctl_inplace_name(int inplace);            /* stored; NULL: none */
+int ctl_inplace_of(const char *name);
+
 /* ---- moves.c: instances that make way for a replacement elsewhere ---- */
 void ctl_move_free(void *move);
 struct ctl_move *ctl_move_of(const struct ctl_inst *inst); /* NULL: it stays */
@@ -237,6 +257,10 @@ void ctl_spec_hash(struct ctl_spec *spec);     /* sees to it that the hash is kn
 char *ctl_hash(const struct ctl_spec *spec);
 /* As this build makes it for that image: to be compared with others that the same process made, only. */
 char *ctl_hash_made_now(const struct ctl_spec *spec, const char *image);
+/* As this build makes it without what an engine changes in place (model/inplace.h): equal where nothing else tells two specs apart. Never
+ * stored, and compared within one process only. Borrowed. */
+const char *ctl_hash_frame(struct ctl_spec *spec);
+bool ctl_hash_same_frame(const struct ctl_spec *a, const struct ctl_spec *b); /* whatever their images */
 /* Adds to the plan of going from one revision to another: services whose containers are replaced (their hash changes) although their
  * own model is the same. */
 void ctl_hash_plan(json_t *plan, const struct ctl_rev *from, const struct ctl_rev *to);

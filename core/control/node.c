@@ -107,6 +107,7 @@ static void take_report(struct ctl_inst *inst, const json_t *m) {
   changed |= set_value(inst->health, ctl_health_of(bt_json_str(m, "health")));
   if (!inst->restarting)
     changed |= set_value(ctl_see(inst)->started_ms, bt_json_int(m, "started_ms", 0));
+  changed |= ctl_inplace_report(inst, m);
   changed |= set_value(inst->ended, (state == BT_ST_EXITED || state == BT_ST_FAILED) && bt_json_bool(m, "final", false));
   if (!changed)
     return;

@@ -261,6 +261,21 @@ bool ctl_quota_may(const struct ctl_inst *inst, char *why, size_t size) {
   return false;
 }
 
+bool ctl_quota_may_change(const struct ctl_inst *inst, const struct ctl_spec *to, char *why, size_t size) {
+  struct bt_quota_amounts less = ctl_quota_one(inst->spec->service), more = ctl_quota_one(to->service);
+  struct bt_quota_no no;
+  bool grows = false;
+  for (int d = 0; d < BT_QUOTA_DIMS; d++) {
+    more.n[d] -= less.n[d];
+    grows = grows || more.n[d] > 0;
+  }
+  if (!grows || inst->seat == BT_FLEET_NONE || bt_quota_may_hold(inst->service->app->quota, &more, &no))
+    return true;
+  words_of(&no, why, size);
+  wait_for(inst->service->app, no.space);
+  return false;
+}
+
 bool ctl_quota_over(struct ctl_service *service) {
   struct bt_quota_no no;
   if (!bt_quota_over(service->app->quota, &no))

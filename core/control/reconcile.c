@@ -22,20 +22,21 @@ static bool partner_moved(const struct ctl_inst *inst) {
 
 bool ctl_inst_current(const struct ctl_inst *inst) {
   const struct ctl_spec *want = inst->service->spec;
-  return want && bt_streq(inst->spec->hash, want->hash) && !partner_moved(inst);
+  return want && bt_streq(inst->spec->hash, want->hash) && inst->inplace != CTL_INPLACE_REFUSED && !partner_moved(inst);
 }
 
 bool ctl_inst_done(const struct ctl_inst *inst) { return inst->ended && inst->state == BT_ST_EXITED && ctl_seen(inst)->exit_code == 0; }
 
 struct bt_rollout_inst ctl_inst_view(const struct ctl_inst *inst) {
   const struct ctl_seen *seen = ctl_seen(inst);
-  bool same = ctl_inst_current(inst), newest = inst->gen >= inst->service->gen;
+  bool same = ctl_inst_current(inst) || inst->inplace == CTL_INPLACE_WAITS, newest = inst->gen >= inst->service->gen;
   return (struct bt_rollout_inst){
       .slot = inst->slot,
       .state = (enum bt_state)inst->state,
       .current = same && newest,
       .restartable = same && !newest,
       .leaving = inst->leaving,
+      .changing = ctl_inplace_waits(inst),
       .ready = inst->ready,
       .unhealthy = inst->health == 3,
       .fell = !inst->restarting && (inst->state == BT_ST_EXITED || inst->state == BT_ST_FAILED) && seen->finished_ms >= inst->begun_ms,
@@ -219,6 +220,8 @@ void ctl_roll_noted(struct ctl_service *service, const struct bt_rollout *before
 }
 
 static void step_service(struct ctl_service *service) {
+  if (!ctl_inplace_step(service))
+    return; /* before what is left of it is taken for old */
   const struct bt_service *s = service->spec->service;
   const struct ctl_rev *rev = service->spec->rev;
   struct bt_update update = rev->rollback_of ? s->rollback : s->update;

@@ -48,7 +48,7 @@ static void spec_free(struct ctl_spec *spec) {
     return;
   ctl_fleet_forget(spec);
   bt_service_free(&spec->service);
-  char **strings[] = {&spec->image, &spec->pinned, &spec->digest, &spec->source, &spec->pull, &spec->hash};
+  char **strings[] = {&spec->image, &spec->pinned, &spec->digest, &spec->source, &spec->pull, &spec->hash, &spec->frame};
   for (size_t i = 0; i < BT_COUNT(strings); i++)
     free(*strings[i]);
   json_decref(spec->cls);

@@ -210,6 +210,7 @@ void ctl_spec_pin(struct ctl_spec *spec, const json_t *result, int64_t now_ms) {
   bt_str_set(&spec->pull, pull_of(spec));
   json_decref(bt_steal(spec->common));
   bt_str_set(&spec->hash, NULL);
+  bt_str_set(&spec->frame, NULL);
   json_decref(spec->cls);
   spec->cls = NULL;
   spec->resolved_ms = now_ms;

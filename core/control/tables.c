@@ -30,7 +30,7 @@ void ctl_inst_free(struct bt_control *c, struct ctl_inst *inst) {
   struct ctl_seen *seen = inst->seen;
   ctl_word_set(c, &inst->reason, NULL);
   if (seen) {
-    char *const strings[] = {seen->error, seen->container_id, seen->ip, seen->co_network};
+    char *const strings[] = {seen->error, seen->container_id, seen->ip, seen->co_network, seen->unfit};
     for (size_t i = 0; i < BT_COUNT(strings); i++)
       free(strings[i]);
     ctl_word_set(c, &seen->image_id, NULL);

@@ -37,6 +37,7 @@ struct ctl_spec {
   char *pinned, *digest, *source; /* NULL until resolved; source: local, registry, kept, build */
   char *pull;    /* of an assignment */
   char *hash;    /* NULL until resolved */
+  char *frame;   /* ctl_hash_frame; NULL: not asked for yet */
   json_t *cls;   /* the class of messages.md; built when first needed */
   json_t *common; /* of its instances' assignments; built when first needed: assignment.c */
   int64_t resolved_ms;

@@ -114,6 +114,9 @@ static void add_change(struct answer *a, const struct ctl_inst *inst) {
     text = bt_asprintf("its node %s is drained: %s", inst->node->name, ctl_vacate_stay(inst));
   if (text)
     add_reason(a, text, node && node->lost_ms ? node->lost_ms : 0, node && node->lost_ms ? "lost" : "moving");
+  BT_AUTO_FREE char *limits = ctl_inplace_words(inst);
+  if (limits)
+    add_reason(a, limits, 0, "in-place");
 }
 
 static json_t *why_instance(const struct ctl_inst *inst, const char *object, int64_t now_ms) {

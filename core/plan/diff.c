@@ -7,6 +7,7 @@
 #include "base/buf.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "model/inplace.h"
 
 #define MAX_VALUE 100  /* bytes of a value that are shown */
 #define MAX_CHANGES 200
@@ -59,13 +60,17 @@ static void compare_objects(json_t *changes, const char *path, json_t *from, jso
   }
 }
 
+static bool is_resources(const char *path) {
+  return bt_streq(path, "deploy.resources") || bt_streq(path, "deploy.resources.limits") || bt_streq(path, "deploy.resources.reservations");
+}
+
 /* The depth is the model's, which its reader capped. */
 static void compare(json_t *changes, const char *path, json_t *from, json_t *to) {
   if (from && to && bt_json_equal(from, to))
     return;
   if ((!from || json_is_null(from)) && (!to || json_is_null(to)))
     return;
-  bool parts = bt_streq(path, "deploy"); /* whose replicas alone may be what changed */
+  bool parts = bt_streq(path, "deploy") || is_resources(path); /* of which a part alone may be what changed */
   if ((json_is_object(from) || (!from && parts)) && (json_is_object(to) || (!to && parts)))
     compare_objects(changes, path, from, to);
   else if (json_is_object(to) && !from && json_object_size(to) > 0 && hides_values(path))
@@ -76,18 +81,30 @@ static void compare(json_t *changes, const char *path, json_t *from, json_t *to)
     add_change(changes, path, from, to);
 }
 
-/* "image changed from a to b; environment.LOG changed; 3 more". */
-static char *change_words(json_t *changes) {
+/* What engines change while a container runs: model/inplace.h. */
+static bool is_in_place(const char *path) {
+  static const char *const those[] = {"cpus", "mem_limit", "mem_reservation", "pids_limit", "deploy.resources.limits.cpus", "deploy.resources.limits.memory",
+                                      "deploy.resources.limits.pids", "deploy.resources.reservations.cpus", "deploy.resources.reservations.memory"};
+  for (size_t i = 0; i < BT_COUNT(those); i++)
+    if (bt_streq(path, those[i]))
+      return true;
+  return is_resources(path); /* one that is empty */
+}
+
+/* "image changed from a to b; environment.LOG changed; 3 more". beside: only what is not changed in place. */
+static char *change_words(json_t *changes, bool beside) {
   BT_AUTO_BUF text = {0};
-  size_t i;
+  size_t i, said = 0;
   json_t *change;
   json_array_foreach(changes, i, change) {
-    if (i == 4) {
+    if (beside && is_in_place(bt_json_str_or(change, "path", "")))
+      continue;
+    if (said++ == 4) {
       bt_buf_addf(&text, "; %zu more", json_array_size(changes) - i);
       break;
     }
     const char *path = bt_json_str(change, "path"), *from = bt_json_str(change, "from"), *to = bt_json_str(change, "to");
-    bt_buf_adds(&text, i ? "; " : "");
+    bt_buf_adds(&text, text.len ? "; " : "");
     if (from && to)
       bt_buf_addf(&text, "%s changed from %s to %s", path, from, to);
     else if (to)
@@ -163,6 +180,16 @@ static void add_content_changes(json_t *changes, const struct bt_diff_in *in, co
   }
 }
 
+/* For whoever knows where its instances are, and whether engines can do it. */
+static void note_in_place(json_t *e, const json_t *from, const json_t *to, json_t *changes) {
+  BT_AUTO_FREE char *words = bt_inplace_words(from, to), *beside = change_words(changes, true);
+  if (!words)
+    return;
+  bt_json_set_str(e, "in_place", words);
+  if (beside && *beside)
+    bt_json_set_str(e, "beside", beside);
+}
+
 static json_t *changed_service(const struct bt_diff_in *in, const char *name, json_t *from, json_t *to) {
   json_t *changes = json_array();
   compare(changes, "", from, to);
@@ -173,23 +200,26 @@ static json_t *changed_service(const struct bt_diff_in *in, const char *name, js
       return entry("update", "service", name, "its containers are made anew, as asked for", changes);
     return entry("keep", "service", name, "unchanged", changes);
   }
-  bool scale = true, light = true;
+  bool scale = true, light = true, in_place = true;
   size_t i;
   json_t *change;
   json_array_foreach(changes, i, change) {
     scale = scale && is_scale(bt_json_str(change, "path"));
     light = light && is_light(bt_json_str(change, "path"));
+    in_place = in_place && (is_light(bt_json_str(change, "path")) || is_in_place(bt_json_str(change, "path")));
   }
   if (scale && !in->recreate) {
     BT_AUTO_FREE char *reason = bt_asprintf("scaled from %lld to %lld", replicas(from), replicas(to));
     return entry("scale", "service", name, reason, changes);
   }
-  BT_AUTO_FREE char *words = change_words(changes);
+  BT_AUTO_FREE char *words = change_words(changes, false);
   BT_AUTO_FREE char *way = way_words(to);
   BT_AUTO_FREE char *reason = light && !in->recreate ? bt_asprintf("%s; no container is replaced", words) : bt_steal(words);
   json_t *e = entry("update", "service", name, reason, changes);
   if (way && (!light || in->recreate))
     bt_json_set_str(e, "way", way);
+  if (in_place && !light && !in->recreate)
+    note_in_place(e, from, to, changes);
   return e;
 }
 
@@ -230,7 +260,7 @@ static json_t *thing_entry(const struct bt_diff_in *in, const char *kind, const 
   compare(changes, "", old, new);
   if (json_array_size(changes) == 0)
     return entry("keep", kind, name, "unchanged", changes);
-  BT_AUTO_FREE char *words = change_words(changes);
+  BT_AUTO_FREE char *words = change_words(changes, false);
   return entry("update", kind, name, words, changes);
 }
 

@@ -12,7 +12,8 @@ struct bt_diff_in {
   bool recreate;                             /* containers are made anew even where nothing changed */
 };
 /* A new array of {"action","kind","name","reason","changes":[{"path","from","to"}],"instances"}: services first, then networks,
- * volumes, secrets, configs; each in the order of the new model, what goes at the end. */
+ * volumes, secrets, configs; each in the order of the new model, what goes at the end. Where nothing would make another container of a service but what engines change in
+ * place, "in_place" says that in words, and "beside" what else changes: for whoever knows the nodes, and takes both out again. */
 json_t *bt_diff_plan(const struct bt_diff_in *in);
 /* Whether the plan says that anything changes. */
 bool bt_diff_changes(const json_t *plan);

@@ -191,7 +191,7 @@ static void retire_old(struct ro_pass *p, const struct ro_slot *s, const struct 
 
 static void look_at_current(struct ro_pass *p, const struct ro_slot *s) {
   const struct bt_rollout_inst *i = &p->in->insts[s->current - 1];
-  const char *why = i->struck ? NULL : strike_reason(p, i);
+  const char *why = i->struck || i->changing ? NULL : strike_reason(p, i);
   if (why) {
     ro_act(p, BT_ROLL_STRIKE, i->slot, s->current - 1, why);
     p->progress->failed++;
@@ -201,7 +201,7 @@ static void look_at_current(struct ro_pass *p, const struct ro_slot *s) {
   p->paired += s->old != 0;
   if (s->old && !ro_keeps_old(p))
     retire_old(p, s, i, i->struck || why);
-  else if (!settled(p, i) && !why)
+  else if ((!settled(p, i) || i->changing) && !why)
     p->out->waiting++;
   if (i->begun_ms >= p->progress->started_ms && i->ready_ms > p->last_ready_ms)
     p->last_ready_ms = i->ready_ms;

@@ -64,6 +64,7 @@ struct bt_rollout_inst {
   bool current;     /* of the wanted spec and restart generation */
   bool restartable; /* old, but only its restart generation: restart in place */
   bool leaving;     /* was asked to go */
+  bool changing;    /* current, or it is to be: its limits are being changed in place, and nothing is decided about it before that is through */
   bool ready, unhealthy;
   bool fell;        /* ended or failed since it was begun, and may start again */
   bool done;        /* ended well and will not start again (a task without restart) */
