@@ -149,6 +149,7 @@ static void adopt(struct bt_inst *in, const json_t *container) {
   if (in->busy)
     return;
   bt_inst_set_container(in, bt_json_str(container, "id"));
+  bt_inst_made_of(in, container);
   in->started_once = !bt_streq(bt_json_str(container, "state"), "created");
   bt_inst_inspect(in);
 }

@@ -97,8 +97,11 @@ struct bt_inst *bt_inst_new(struct bt_agent *agent, const json_t *assignment) {
 }
 
 void bt_inst_update(struct bt_inst *in, const json_t *assignment) {
+  BT_AUTO_FREE char *was = bt_strdup(bt_json_str_or(in->klass, "hash", ""));
   set_assignment(in, assignment);
   in->want_gone = false;
+  if (!bt_streq(was, bt_json_str_or(in->klass, "hash", "")))
+    bt_inst_reassigned(in);
   bt_inst_step(in);
 }
 
@@ -128,6 +131,9 @@ void bt_inst_free(struct bt_inst *in) {
   json_decref(in->doc);
   json_decref(in->klass);
   free(in->text);
+  free(in->made);
+  free(in->asked);
+  free(in->refused);
   free(in->id);
   json_decref(in->ports);
   free(in->image_id);
@@ -307,6 +313,7 @@ void bt_inst_observe(struct bt_inst *in, const json_t *container) {
   const char *id = bt_json_str(container, "id");
   if (id && !bt_streq(id, in->container_id))
     bt_inst_set_container(in, id);
+  bt_inst_made_of(in, container);
   bt_str_set(&in->image_id, bt_json_str(container, "image_id"));
   observe_networks(in, container);
   const char *state = bt_json_str_or(container, "state", "");
@@ -357,6 +364,10 @@ void bt_inst_step(struct bt_inst *in) {
     return;
   if (in->want_gone) {
     bt_inst_step_down(in);
+    return;
+  }
+  if (bt_inst_resize_due(in)) {
+    bt_inst_resize(in);
     return;
   }
   if (in->want_restart && (in->running || in->finished)) {

@@ -39,6 +39,9 @@ struct bt_inst {
   json_t *doc;             /* the same, parsed while it is worked on; see bt_inst_doc */
   json_t *klass;           /* shared */
   char *container_id;
+  char *made;              /* hash of the class that its container is of; NULL: none is made or found yet */
+  char *asked;             /* the one that its limits are being changed to, or were to be */
+  char *refused;           /* why they could not be; NULL */
   char *image_id;
   struct bt_image *image;  /* that was asked for last; NULL: none yet */
   char *ip;                /* of its first network; for probes and the proxy */
@@ -174,6 +177,14 @@ void bt_inst_unplan_start(struct bt_inst *in);                /* there is none t
 void bt_inst_step_up(struct bt_inst *in);            /* start.c: towards running; nothing of it is in flight and its time has come */
 void bt_inst_step_down(struct bt_inst *in);          /* lifecycle.c: towards gone */
 void bt_inst_step_restart(struct bt_inst *in);       /* lifecycle.c: stop in place */
+
+/* ---- resize.c: other limits while its container is there ---- */
+bool bt_inst_resize_due(const struct bt_inst *in);
+void bt_inst_resize(struct bt_inst *in); /* where that is due, and nothing is in flight */
+/* Which class its container is of: by its label, or, where the engine tells its limits, by those. container: of the runtime's inspect or list. */
+void bt_inst_made_of(struct bt_inst *in, const json_t *container);
+void bt_inst_reassigned(struct bt_inst *in); /* its class is another one now */
+void bt_inst_making(struct bt_inst *in); /* a container of its class is about to be made */
 
 /* ---- report.c ---- */
 json_t *bt_inst_report(const struct bt_inst *in);  /* new reference */

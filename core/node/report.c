@@ -67,7 +67,10 @@ json_t *bt_inst_report(const struct bt_inst *in) {
   bt_json_set_str(o, "health", health_names[in->health]);
   bt_json_set_str(o, "container_id", in->container_id);
   bt_json_set_str(o, "image_id", in->image_id);
-  bt_json_set_str(o, "hash", bt_json_str(in->klass, "hash"));
+  bool resizing = bt_inst_resize_due(in) || in->refused;
+  bt_json_set_str(o, "hash", resizing ? in->made : bt_json_str(in->klass, "hash"));
+  if (in->refused)
+    bt_json_set(o, "refused", json_pack("{s:s, s:o}", "hash", in->asked, "why", bt_json_string(in->refused)));
   if (in->state == BT_INST_EXITED || in->state == BT_INST_FAILED || in->finished_ms)
     bt_json_set_int(o, "exit_code", in->exit_code);
   if (in->oom)

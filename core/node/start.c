@@ -228,6 +228,7 @@ static void create(struct bt_inst *in, const char *image_id) {
   }
   in->state = BT_INST_CREATING;
   in->busy = true;
+  bt_inst_making(in);
   bt_inst_tell(in);
   struct berth_runtime_create req = {sizeof req, .spec_json = spec};
   struct bt_plugin_call call = {.method = "runtime.create", .deadline_ms = start_deadline_ms, .done = created, .arg = in};

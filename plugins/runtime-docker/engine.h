@@ -174,6 +174,7 @@ size_t rd_input(struct berth_instance *self, berth_op op, const void *data, size
 void rd_resize(struct berth_instance *self, berth_op op, int32_t rows, int32_t cols);
 void rd_stats(struct berth_instance *self, berth_op op, const struct berth_runtime_container *request);
 void rd_copy_in(struct berth_instance *self, berth_op op, const struct berth_runtime_copy *request);
+void rd_update(struct berth_instance *self, berth_op op, const struct berth_runtime_update *request);
 void rd_copy_out(struct berth_instance *self, berth_op op, const struct berth_runtime_copy *request);
 
 /* Reads and checks a configuration. False with a sentence. */

@@ -91,6 +91,13 @@ static json_t *health_output(const json_t *health) {
   return rd_json_bytes(out, n < 1024 ? n : 1024);
 }
 
+/* The limits as berth_runtime.update has them; 0: none. */
+static json_t *resources_of(const json_t *host) {
+  int64_t pids = pu_number(host, "PidsLimit", 0);
+  return json_pack("{s:f, s:I, s:I, s:I}", "cpus", (double)pu_number(host, "NanoCpus", 0) / 1e9, "memory", (json_int_t)pu_number(host, "Memory", 0),
+                   "memory_reservation", (json_int_t)pu_number(host, "MemoryReservation", 0), "pids", (json_int_t)(pids > 0 ? pids : 0));
+}
+
 json_t *rd_normal_inspect(const json_t *c) {
   const json_t *state = pu_obj(c, "State"), *config = pu_obj(c, "Config"), *net = pu_obj(c, "NetworkSettings");
   const char *name = pu_str_or(c, "Name", "");
@@ -113,6 +120,7 @@ json_t *rd_normal_inspect(const json_t *c) {
   json_object_set_new(out, "tty", json_boolean(pu_flag(config, "Tty", false)));
   json_object_set_new(out, "ports", ports(pu_obj(net, "Ports")));
   json_object_set_new(out, "networks", networks_of(pu_obj(net, "Networks")));
+  json_object_set_new(out, "resources", resources_of(pu_obj(c, "HostConfig")));
   return out;
 }
 

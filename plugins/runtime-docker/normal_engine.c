@@ -128,7 +128,7 @@ static bool security_option(const json_t *info, const char *name) {
   return false;
 }
 
-static json_t *features(const json_t *info, int api) {
+static json_t *features(const json_t *info, int api, bool podman) {
   json_t *list = json_array();
   feature(list, "annotations", api >= 143);
   feature(list, "apparmor", security_option(info, "apparmor"));
@@ -142,6 +142,7 @@ static json_t *features(const json_t *info, int api) {
   feature(list, "limits.swap", pu_flag(info, "SwapLimit", true));
   feature(list, "network.mac_address", api >= 144);
   feature(list, "seccomp", security_option(info, "seccomp"));
+  feature(list, "update", !podman);
   feature(list, "userns", security_option(info, "userns"));
   feature(list, "volume.subpath", api >= 145);
   return list;
@@ -164,7 +165,7 @@ json_t *rd_normal_info(const json_t *version, const json_t *info, int api) {
   json_object_set_new(out, "cgroup", json_string(pu_eq(pu_str(info, "CgroupVersion"), "2") ? "2" : "1"));
   json_object_set_new(out, "root_dir", json_string(pu_str_or(info, "DockerRootDir", "")));
   json_object_set_new(out, "rootless", json_boolean(security_option(info, "rootless") || pu_flag(info, "Rootless", false)));
-  json_object_set_new(out, "features", features(info, api));
+  json_object_set_new(out, "features", features(info, api, rd_is_podman(version)));
   return out;
 }
 

@@ -100,6 +100,7 @@ const struct berth_runtime rd_methods = {
     .stats = rd_stats,
     .copy_in = rd_copy_in,
     .copy_out = rd_copy_out,
+    .update = rd_update,
 };
 
 static const struct berth_product products[] = {

@@ -39,6 +39,10 @@ json_t *rd_spec_files(const json_t *spec);
 bool rd_spec_translate(const struct rd_spec_env *env, const json_t *spec, struct rd_spec *out);
 void rd_spec_free(struct rd_spec *s);
 
+/* The body of an update request that gives a container with that HostConfig (of an inspect) the limits of resources_json (berth/runtime.h): only what
+ * differs, {} where nothing does. NULL with *code and *why (the caller's) where the engine cannot. spec_update.c */
+json_t *rd_update_body(const json_t *host, const json_t *wanted, enum berth_code *code, char **why);
+
 /* ---- parts, for the files of this translation only ---- */
 
 enum rd_kind { RD_STR, RD_BOOL, RD_INT, RD_SIZE, RD_MICROS, RD_STRS, RD_MAP };

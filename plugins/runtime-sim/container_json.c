@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "../common/values.h"
 #include "sim.h"
 
 enum { first_port = 32768, ports_of_machine = 28232 };
@@ -122,9 +123,17 @@ static bool ends_by_itself(struct berth_instance *self, const json_t *spec, cons
 /* Of numbers and texts such as "0.5". */
 static double number_of(const json_t *v) { return json_is_number(v) ? json_number_value(v) : json_is_string(v) ? atof(json_string_value(v)) : 0; }
 
+static int64_t bytes_of(const json_t *v) {
+  int64_t bytes = 0;
+  if (json_is_string(v))
+    (void)pu_size(json_string_value(v), &bytes);
+  return json_is_integer(v) ? json_integer_value(v) : bytes > 0 ? bytes : 0;
+}
+
 json_t *sim_container_text(struct berth_instance *self, const json_t *spec, const char *image_id) {
-  const json_t *service = pu_obj(spec, "service"), *limits = pu_obj(pu_obj(pu_obj(service, "deploy"), "resources"), "limits");
-  json_t *labels = pu_obj(spec, "labels"), *memory = json_object_get(limits, "memory"), *doc = json_object();
+  const json_t *service = pu_obj(spec, "service"), *resources = pu_obj(pu_obj(service, "deploy"), "resources");
+  const json_t *limits = pu_obj(resources, "limits"), *reserved = pu_obj(resources, "reservations");
+  json_t *labels = pu_obj(spec, "labels"), *doc = json_object();
   const char *name = pu_str(spec, "name");
   PU_AUTO_FREE key = sim_key_of(name, labels);
   json_object_set_new(doc, "labels", labels ? json_incref(labels) : json_object());
@@ -137,7 +146,9 @@ json_t *sim_container_text(struct berth_instance *self, const json_t *spec, cons
   json_object_set_new(doc, "checked", json_boolean(has_check(service)));
   json_object_set_new(doc, "job", json_boolean(ends_by_itself(self, spec, key)));
   json_object_set_new(doc, "cpus", json_real(number_of(json_object_get(limits, "cpus"))));
-  json_object_set_new(doc, "memory", json_integer((json_int_t)number_of(memory)));
+  json_object_set_new(doc, "memory", json_integer((json_int_t)bytes_of(json_object_get(limits, "memory"))));
+  json_object_set_new(doc, "pids", json_integer((json_int_t)number_of(json_object_get(limits, "pids"))));
+  json_object_set_new(doc, "memory_reservation", json_integer((json_int_t)bytes_of(json_object_get(reserved, "memory"))));
   return doc;
 }
 
@@ -169,6 +180,12 @@ json_t *sim_container_inspect(const struct sim_container *c) {
   static const char *const kept[] = {"labels", "image", "image_id", "ports", "networks"};
   for (size_t i = 0; i < PU_COUNT(kept); i++)
     json_object_set(o, kept[i], json_object_get(doc, kept[i]));
+  static const char *const limits[] = {"cpus", "memory", "memory_reservation", "pids"};
+  json_t *resources = json_object();
+  for (size_t i = 0; i < PU_COUNT(limits); i++)
+    if (json_object_get(doc, limits[i]))
+      json_object_set(resources, limits[i], json_object_get(doc, limits[i]));
+  json_object_set_new(o, "resources", resources);
   return o;
 }
 

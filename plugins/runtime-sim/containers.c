@@ -226,6 +226,40 @@ void sim_stop(struct berth_instance *self, berth_op id, const struct berth_runti
 void sim_kill(struct berth_instance *self, berth_op id, const struct berth_runtime_container *request) { begin(self, id, SIM_KILL, request, kill_it); }
 void sim_remove(struct berth_instance *self, berth_op id, const struct berth_runtime_container *request) { begin(self, id, SIM_REMOVE, request, remove_it); }
 
+/* ---------------------------------------------------------------- update */
+
+static void update(struct sim_op *op) {
+  static const char *const limits[] = {"cpus", "memory", "memory_reservation", "pids"};
+  struct sim_container *c = sim_container_of(op);
+  if (!c)
+    return;
+  int64_t memory = pu_int(op->args, "memory", 0), used = sim_container_uses(c);
+  if (memory > 0 && used >= memory) {
+    sim_op_fail(op, BERTH_INVALID, "container %s: it uses %lld MiB of memory now, and its limit is to be %lld MiB", c->name, (long long)used >> 20, (long long)memory >> 20);
+    return;
+  }
+  PU_AUTO_JSON doc = sim_container_doc(c);
+  for (size_t i = 0; i < PU_COUNT(limits); i++)
+    if (json_is_number(json_object_get(op->args, limits[i])))
+      json_object_set(doc, limits[i], json_object_get(op->args, limits[i]));
+  free(c->text);
+  c->text = pu_json_text(doc);
+  sim_container_facts(c, doc);
+  sim_journal_container(c);
+  sim_op_done(op, json_pack("{s:[]}", "warnings"));
+}
+
+void sim_update(struct berth_instance *self, berth_op id, const struct berth_runtime_update *request) {
+  const struct sim_container *c = sim_container_find(self, request->id);
+  json_t *wanted = request->resources_json ? pu_json_parse(request->resources_json, strlen(request->resources_json)) : NULL;
+  if (!json_is_object(wanted)) {
+    json_decref(wanted);
+    self->ops->finish(self->host, id, BERTH_INVALID, "update: resources_json is no object", NULL);
+    return;
+  }
+  sim_op_begin(self, id, SIM_UPDATE, request->id, c ? c->key : NULL, wanted, update);
+}
+
 /* ---------------------------------------------------------------- telling */
 
 static void inspect(struct sim_op *op) {

@@ -144,6 +144,13 @@ static void read_container(struct berth_instance *self, const json_t *o, const c
       sim_container_free(c);
     return;
   }
+  if (c && text) { /* written again: its limits changed */
+    free(c->text);
+    c->text = pu_strdup(text);
+    PU_AUTO_JSON doc = sim_container_doc(c);
+    sim_container_facts(c, doc);
+    return;
+  }
   if (c || !name || !text || sim_container_find(self, name) || HASH_CNT(by_id, self->by_id) >= sim_max_containers)
     return;
   c = sim_container_add(self, id, name, pu_str_or(o, "key", name), pu_strdup(text));

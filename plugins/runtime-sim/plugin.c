@@ -14,11 +14,11 @@ static const char *const needs[] = {BERTH_HOST_OPS, BERTH_HOST_TIMER, NULL};
 
 static void info_now(struct sim_op *op) {
   const struct sim_settings *s = &op->self->settings;
-  sim_op_done(op, json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:f, s:I, s:s, s:s, s:b, s:I, s:I, s:[s, s, s, s]}", "name", "sim", "version", "rehearsal",
+  sim_op_done(op, json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:f, s:I, s:s, s:s, s:b, s:I, s:I, s:[s, s, s, s, s]}", "name", "sim", "version", "rehearsal",
                             "api_version", "1", "os", s->os, "arch", s->arch, "platform", s->platform, "kernel", "none", "cpus", (double)s->cpus,
                             "memory", (json_int_t)s->memory, "cgroup", "2", "root_dir", "/nonexistent/runtime-sim", "rootless", 1,
                             "disk", (json_int_t)s->disk, "pids", (json_int_t)s->pids, "features",
-                            "rehearsal", "healthcheck.start_interval", "annotations", "volume.subpath"));
+                            "rehearsal", "healthcheck.start_interval", "annotations", "volume.subpath", "update"));
 }
 
 static void info(struct berth_instance *self, berth_op id) { sim_op_begin(self, id, SIM_INFO, NULL, NULL, NULL, info_now); }
@@ -110,7 +110,8 @@ const struct berth_runtime sim_runtime = {.size = sizeof sim_runtime,
                                           .resize = sim_resize,
                                           .stats = sim_stats,
                                           .copy_in = sim_copy_in,
-                                          .copy_out = sim_copy_out};
+                                          .copy_out = sim_copy_out,
+                                          .update = sim_update};
 
 static const char *const roles[] = {"node.runtime", NULL}; /* a node has one engine, pretended or not */
 

@@ -39,7 +39,7 @@ const struct berth_field sim_fields[] = {
 static const char *const verbs[SIM_VERBS] = {
     "info", "image_inspect", "image_pull", "image_build", "image_prune", "network_ensure", "network_remove",
     "network_list", "volume_ensure", "volume_remove", "volume_list", "create", "start", "stop", "kill", "remove",
-    "inspect", "list", "events", "logs", "exec", "stats", "copy_in", "copy_out", "resolve", "tags"};
+    "inspect", "list", "events", "logs", "exec", "stats", "copy_in", "copy_out", "update", "resolve", "tags"};
 
 const char *sim_verb_name(enum sim_verb verb) { return verbs[verb]; }
 

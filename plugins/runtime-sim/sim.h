@@ -150,6 +150,7 @@ json_t *sim_container_doc(const struct sim_container *c); /* text, parsed; new r
 json_t *sim_container_text(struct berth_instance *self, const json_t *spec, const char *image_id);
 void sim_container_facts(struct sim_container *c, const json_t *doc);
 json_t *sim_container_inspect(const struct sim_container *c);
+int64_t sim_container_uses(const struct sim_container *c); /* bytes of memory now; streams.c */
 json_t *sim_container_listed(const struct sim_container *c, const json_t *doc);
 bool sim_label_matches(const json_t *labels, const char *label); /* "name=value", "name", NULL for all */
 char *sim_key_of(const char *name, const json_t *labels);
@@ -225,6 +226,7 @@ size_t sim_input(struct berth_instance *self, berth_op op, const void *data, siz
 void sim_resize(struct berth_instance *self, berth_op op, int32_t rows, int32_t cols);
 void sim_stats(struct berth_instance *self, berth_op op, const struct berth_runtime_container *request);
 void sim_copy_in(struct berth_instance *self, berth_op op, const struct berth_runtime_copy *request);
+void sim_update(struct berth_instance *self, berth_op op, const struct berth_runtime_update *request);
 void sim_copy_out(struct berth_instance *self, berth_op op, const struct berth_runtime_copy *request);
 
 #endif

@@ -161,6 +161,12 @@ void sim_streams_ended(const struct sim_container *c) {
 
 enum { usual_memory = 256 << 20, wave_ms = 600000 };
 
+int64_t sim_container_uses(const struct sim_container *c) {
+  uint64_t seed = c->self->settings.seed;
+  double wave = sin((double)(sim_now(c->self) % wave_ms) / wave_ms * 6.283185307), memory = (double)(c->memory > 0 ? c->memory : usual_memory);
+  return c->state == SIM_RUNNING ? (int64_t)(memory * (0.2 + 0.5 * sim_draw(seed, "memory", c->key, 0)) * (1 + 0.05 * wave)) : 0;
+}
+
 static void stats(struct sim_op *op) {
   const struct sim_container *c = sim_container_of(op);
   if (!c)
@@ -168,14 +174,12 @@ static void stats(struct sim_op *op) {
   uint64_t seed = c->self->settings.seed;
   int64_t now = sim_now(c->self), ran = c->state == SIM_RUNNING ? now - c->started_ms : 0;
   ran = ran > 0 ? ran : 0;
-  double wave = sin((double)(now % wave_ms) / wave_ms * 6.283185307);
-  double cpus = c->cpus > 0 ? c->cpus : 1, memory = (double)(c->memory > 0 ? c->memory : usual_memory);
-  double busy = cpus * (0.02 + 0.5 * sim_draw(seed, "cpu", c->key, 0)), full = 0.2 + 0.5 * sim_draw(seed, "memory", c->key, 0);
+  double busy = (c->cpus > 0 ? c->cpus : 1) * (0.02 + 0.5 * sim_draw(seed, "cpu", c->key, 0));
   double traffic = 1000 * sim_draw(seed, "traffic", c->key, 0); /* bytes in a millisecond */
   bool up = c->state == SIM_RUNNING;
   sim_op_done(op, json_pack("{s:I, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:I}", "cpu_ns", (json_int_t)((double)ran * 1e6 * busy),
                             "cpu_system_ns", 0, "cpus", (json_int_t)c->self->settings.cpus, "memory",
-                            (json_int_t)(up ? memory * full * (1 + 0.05 * wave) : 0), "memory_limit",
+                            (json_int_t)sim_container_uses(c), "memory_limit",
                             (json_int_t)(c->memory > 0 ? c->memory : c->self->settings.memory), "rx_bytes", (json_int_t)((double)ran * traffic),
                             "tx_bytes", (json_int_t)((double)ran * traffic * 2), "read_bytes", (json_int_t)((double)ran * traffic / 10), "write_bytes",
                             (json_int_t)((double)ran * traffic / 20), "pids", up ? 4 : 0, "time_ms", (json_int_t)now));

@@ -352,6 +352,60 @@ static void test_ulimit_warning(void) {
   rt_is(&gone, BT_OK, "it ran");
 }
 
+/* ---- other limits while it runs ---- */
+
+static enum bt_code update(const char *id, const char *resources, char **why) {
+  RT c = {0};
+  struct berth_runtime_update request = {.size = sizeof request, .id = id, .resources_json = resources};
+  rt(&c, update, &request);
+  if (why)
+    *why = bt_strdup(c.message);
+  return c.code;
+}
+
+static void resources_are(const char *id, double cpus, int64_t memory, int64_t reserved, int64_t pids) {
+  RT c = {0};
+  container(&c, inspect, .id = id);
+  const json_t *r = bt_json_obj(c.result, "resources");
+  ok(bt_json_num(r, "cpus", -1) == cpus && bt_json_int(r, "memory", -1) == memory && bt_json_int(r, "memory_reservation", -1) == reserved &&
+         bt_json_int(r, "pids", -1) == pids,
+     "it has %g cpus, %lld and %lld bytes, %lld pids", bt_json_num(r, "cpus", -1), (long long)bt_json_int(r, "memory", -1),
+     (long long)bt_json_int(r, "memory_reservation", -1), (long long)bt_json_int(r, "pids", -1));
+  is_str(rt_str(&c, "state"), "running", "and runs");
+}
+
+static void test_update(void) {
+  BT_AUTO_FREE char *why = NULL;
+  is_int(update("berth-test-nobody", "{\"memory\":1}", NULL), BT_NOT_FOUND, "nobody is there");
+  is_int(update("x", "[]", NULL), BT_INVALID, "limits are an object");
+  char *id = make("update", "{\"command\":[\"sleep\",\"1000\"],\"deploy\":{\"resources\":{\"limits\":{\"memory\":\"33554432\",\"cpus\":0.25}}}}", NULL);
+  start(id);
+  if (R.podman) {
+    is_int(update(id, "{\"memory\":67108864}", NULL), BT_UNSUPPORTED, "this service cannot");
+    discard(id);
+    return;
+  }
+  RT before = {0}, after = {0}, stats = {0};
+  container(&before, inspect, .id = id);
+  is_int(update(id, "{\"cpus\":0.5,\"memory\":67108864,\"memory_reservation\":16777216,\"pids\":50}", NULL), BT_OK, "more of all");
+  resources_are(id, 0.5, 67108864, 16777216, 50);
+  container(&stats, stats, .id = id);
+  is_int(bt_json_int(stats.result, "memory_limit", 0), 67108864, "the kernel knows");
+  is_int(update(id, "{\"cpus\":0.5,\"memory\":67108864}", NULL), BT_OK, "what it has is no change");
+  is_int(update(id, "{\"memory\":33554432,\"pids\":0}", NULL), BT_OK, "less of it, and a limit of pids less");
+  resources_are(id, 0.5, 33554432, 16777216, 0);
+  is_int(update(id, "{\"memory\":0}", NULL), BT_UNSUPPORTED, "no limit of memory at all is nothing that the engine does");
+  is_int(update(id, "{\"memory\":4096}", &why), BT_INVALID, "less than is in use is refused");
+  ok(why && strstr(why, "MiB of memory now"), "in words: %s", why);
+  resources_are(id, 0.5, 33554432, 16777216, 0);
+  container(&after, inspect, .id = id);
+  is_str(rt_str(&after, "started_at"), rt_str(&before, "started_at"), "all that without a restart");
+  discard(id);
+  char *idle = make("idle-update", "{\"command\":[\"true\"]}", NULL);
+  is_int(update(idle, "{\"memory\":33554432}", NULL), BT_OK, "what does not run yet");
+  discard(idle);
+}
+
 static void test_stats(void) {
   char *id = make("stats", "{\"command\":[\"sh\",\"-c\",\"while :; do :; done\"],\"mem_limit\":\"33554432\"}", NULL);
   start(id);
@@ -388,5 +442,6 @@ int main(void) {
   test_volumes_from();
   test_ulimit_warning();
   test_stats();
+  test_update();
   return rt_finish();
 }

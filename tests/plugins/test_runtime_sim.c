@@ -321,7 +321,35 @@ static void test_state(void) {
   ok(sh("grep -q important %s/state && rm -rf %s", dir, dir), "and is left alone");
 }
 
+static enum bt_code limits(const char *id, const char *json) {
+  RT c = {0};
+  struct berth_runtime_update request = {.size = sizeof request, .id = id, .resources_json = json};
+  rt(&c, update, &request);
+  return c.code;
+}
+
+static void test_update(void) {
+  char dir[] = "/tmp/berth-sim-update-XXXXXX", digest[128];
+  BT_ASSERT(mkdtemp(dir));
+  BT_AUTO_FREE char *config = bt_asprintf("{" QUICK ",\"state\":\"%s/state\"}", dir);
+  loads(config);
+  pull("web", digest);
+  BT_AUTO_FREE char *id = create(SERVICE("shop", "1", "{\"deploy\":{\"resources\":{\"limits\":{\"memory\":\"1g\",\"cpus\":2}}}}"), BT_OK);
+  ok(begin(id) == BT_OK, "it runs");
+  seen_is(id, "resources", "{\"cpus\":2.0,\"memory\":1073741824,\"memory_reservation\":0,\"pids\":0}");
+  is_int(limits(id, "{\"memory\":2147483648,\"pids\":5}"), BT_OK, "other limits");
+  seen_is(id, "resources", "{\"cpus\":2.0,\"memory\":2147483648,\"memory_reservation\":0,\"pids\":5}");
+  is_int(limits(id, "{\"memory\":1048576}"), BT_INVALID, "less than it pretends to use");
+  is_int(limits("nobody", "{}"), BT_NOT_FOUND, "nobody");
+  is_int(limits(id, "7"), BT_INVALID, "no object");
+  test_close_server();
+  loads(config);
+  seen_is(id, "resources", "{\"cpus\":2.0,\"memory\":2147483648,\"memory_reservation\":0,\"pids\":5}");
+  ok(sh("rm -rf %s", dir), "the scratch folder goes");
+}
+
 int main(void) {
+  test_update();
   test_settings();
   test_images();
   test_container();

@@ -264,7 +264,7 @@ static void test_more_than_that(void) {
 
 static void test_quota(void) {
   struct kit k = able();
-  kit_request(&k, "settings.put", "{'pools':[],'scheduling':{},'namespaces':{'default':{'quota':{'memory':'500m'}}}}", false);
+  kit_request(&k, "settings.put", "{'pools':[],'scheduling':{},'namespaces':{'default':{'quota':{'memory':524288000}}}}", false);
   running(&k, APP(WEB(FULL("256m", "200m", ""))));
   const struct bt_reply *reply = kit_request(&k, "app.apply", APP(WEB(FULL("512m", "300m", ""))), false);
   ok(reply && reply->code != BT_OK, "more than the quota is refused in place, too: %s", reply && reply->message ? reply->message : "it was not");

@@ -270,7 +270,49 @@ static void test_refusals(void) {
   refused(141, "[]", BERTH_INVALID, "object");
 }
 
+/* ---- other limits for what is there ---- */
+
+static void update_is(const char *host_text, const char *wanted_text, const char *want) {
+  PU_AUTO_JSON host = read_json(host_text);
+  PU_AUTO_JSON wanted = read_json(wanted_text);
+  PU_AUTO_JSON expected = read_json(want);
+  PU_AUTO_FREE why = NULL;
+  enum berth_code code = BERTH_OK;
+  PU_AUTO_JSON got = rd_update_body(host, wanted, &code, &why);
+  PU_AUTO_FREE shown = got ? pu_json_text(got) : pu_strdup(why);
+  ok(json_equal(got, expected), "%s over %s: %s", wanted_text, host_text, shown);
+}
+
+static void update_refused(const char *host_text, const char *wanted_text, enum berth_code want, const char *words) {
+  PU_AUTO_JSON host = read_json(host_text);
+  PU_AUTO_JSON wanted = read_json(wanted_text);
+  PU_AUTO_FREE why = NULL;
+  enum berth_code code = BERTH_OK;
+  PU_AUTO_JSON got = rd_update_body(host, wanted, &code, &why);
+  ok(!got && code == want && strstr(why, words), "%s over %s: %s", wanted_text, host_text, why ? why : "taken");
+}
+
+static void test_update(void) {
+  update_is("{}", "{}", "{}");
+  update_is("{\"Memory\":100,\"MemorySwap\":200}", "{\"memory\":100}", "{}");
+  update_is("{\"Memory\":100,\"MemorySwap\":200}", "{\"memory\":300}", "{\"Memory\":300,\"MemorySwap\":600}");
+  update_is("{\"Memory\":100,\"MemorySwap\":200}", "{\"memory\":50}", "{\"Memory\":50,\"MemorySwap\":100}");
+  update_is("{\"Memory\":100,\"MemorySwap\":-1}", "{\"memory\":300}", "{\"Memory\":300,\"MemorySwap\":-1}");
+  update_is("{\"Memory\":100,\"MemorySwap\":350}", "{\"memory\":300}", "{\"Memory\":300,\"MemorySwap\":350}");
+  update_is("{\"Memory\":0,\"MemorySwap\":0}", "{\"memory\":300}", "{\"Memory\":300,\"MemorySwap\":600}");
+  update_is("{\"Memory\":100}", "{\"memory\":9000000000000000000}", "{\"Memory\":9000000000000000000,\"MemorySwap\":-1}");
+  update_is("{\"NanoCpus\":500000000,\"PidsLimit\":null}", "{\"cpus\":0.5,\"pids\":0}", "{}");
+  update_is("{\"NanoCpus\":500000000,\"PidsLimit\":-1}", "{\"cpus\":1.5,\"pids\":7}", "{\"NanoCpus\":1500000000,\"PidsLimit\":7}");
+  update_is("{\"PidsLimit\":7}", "{\"pids\":0}", "{\"PidsLimit\":0}");
+  update_is("{\"MemoryReservation\":7}", "{\"memory_reservation\":9}", "{\"MemoryReservation\":9}");
+  update_refused("{\"Memory\":100,\"MemorySwap\":150}", "{\"memory\":300}", BERTH_INVALID, "memswap_limit");
+  update_refused("{\"Memory\":100}", "{\"memory\":0}", BERTH_UNSUPPORTED, "no limit of memory away");
+  update_refused("{\"NanoCpus\":5}", "{\"cpus\":0}", BERTH_UNSUPPORTED, "no limit of cpus away");
+  update_refused("{\"MemoryReservation\":5}", "{\"memory_reservation\":0}", BERTH_UNSUPPORTED, "reserved memory");
+}
+
 int main(void) {
+  test_update();
   test_config();
   test_host();
   test_seccomp();

@@ -217,13 +217,13 @@ static void test_inspect(void) {
   PU_AUTO_JSON in = read_json(
       "{\"Id\":\"abc\",\"Name\":\"/web\",\"Created\":\"2024-01-01T00:00:00Z\",\"State\":{\"Status\":\"exited\",\"ExitCode\":137,\"OOMKilled\":true,\"Error\":\"\",\"Pid\":0,"
       "\"StartedAt\":\"2024-01-01T00:00:01Z\",\"FinishedAt\":\"0001-01-01T00:00:00Z\",\"Health\":{\"Status\":\"unhealthy\",\"Log\":[{\"Output\":\"old\"},{\"Output\":\"bad\"}]}},"
-      "\"Config\":{\"Image\":\"web:1\",\"Labels\":{\"a\":\"b\"},\"Tty\":false},\"Image\":\"sha256:1\",\"NetworkSettings\":{\"Ports\":{\"80/tcp\":[{\"HostIp\":\"0.0.0.0\",\"HostPort\":\"8080\"}],"
+      "\"Config\":{\"Image\":\"web:1\",\"Labels\":{\"a\":\"b\"},\"Tty\":false},\"Image\":\"sha256:1\",\"HostConfig\":{\"NanoCpus\":500000000,\"Memory\":1048576,\"PidsLimit\":-1},\"NetworkSettings\":{\"Ports\":{\"80/tcp\":[{\"HostIp\":\"0.0.0.0\",\"HostPort\":\"8080\"}],"
       "\"9/udp\":null},\"Networks\":{\"n\":{\"IPAddress\":\"10.0.0.2\",\"GlobalIPv6Address\":\"\",\"MacAddress\":\"02:42\",\"Aliases\":[\"web\"]}}}}");
   same(rd_normal_inspect(in),
        "{\"id\":\"abc\",\"name\":\"web\",\"labels\":{\"a\":\"b\"},\"state\":\"exited\",\"exit_code\":137,\"oom_killed\":true,\"error\":\"\",\"created_at\":\"2024-01-01T00:00:00Z\","
        "\"started_at\":\"2024-01-01T00:00:01Z\",\"finished_at\":\"\",\"health\":\"unhealthy\",\"health_output\":\"bad\",\"image\":\"web:1\",\"image_id\":\"sha256:1\",\"pid\":0,\"tty\":false,"
        "\"ports\":[{\"target\":80,\"published\":8080,\"host_ip\":\"0.0.0.0\",\"protocol\":\"tcp\"}],"
-       "\"networks\":{\"n\":{\"ip\":\"10.0.0.2\",\"ip6\":\"\",\"mac\":\"02:42\",\"aliases\":[\"web\"]}}}",
+       "\"networks\":{\"n\":{\"ip\":\"10.0.0.2\",\"ip6\":\"\",\"mac\":\"02:42\",\"aliases\":[\"web\"]}},\"resources\":{\"cpus\":0.5,\"memory\":1048576,\"memory_reservation\":0,\"pids\":0}}",
        "inspect");
   PU_AUTO_JSON empty = json_object();
   PU_AUTO_JSON out = rd_normal_inspect(empty);

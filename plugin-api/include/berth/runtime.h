@@ -186,7 +186,8 @@ struct berth_runtime {
   /* {"id", "name", "labels": {}, "state": "created"|"running"|"paused"|"restarting"|"exited"|"dead", "exit_code",
    *  "oom_killed": bool, "error": "", "started_at", "finished_at", "health": ""|"starting"|"healthy"|"unhealthy",
    *  "image": as given, "image_id", "pid", "ports": [{"target","published","host_ip","protocol"}],
-   *  "networks": {"name": {"ip","ip6","mac","aliases":[]}}} */
+   *  "networks": {"name": {"ip","ip6","mac","aliases":[]}}, "resources": {"cpus","memory","memory_reservation","pids"} (what it may have now,
+   *  0: no limit; left out where update is)} */
   void (*inspect)(struct berth_instance *self, berth_op op, const struct berth_runtime_container *request);
   /* {"containers": [{"id","name","labels","state","image","image_id","created"}]} */
   void (*list)(struct berth_instance *self, berth_op op, const struct berth_runtime_list *request);
