@@ -118,7 +118,7 @@ struct uses {
 
 static void add_uses(struct uses *uses, const struct ctl_rev *rev) {
   bt_vec_each(&rev->specs, spec) bt_vec_each(&(*spec)->service->ports, port)
-      bt_vec_push(&uses->v, ((struct bt_port_use){rev->app->key, (*spec)->service->name, port}));
+      bt_vec_push(&uses->v, ((struct bt_port_use){rev->app->key, (*spec)->service->name, port, rev}));
 }
 
 static int check_ports(const struct ctl_rev *rev, struct bt_err **err) {
@@ -135,9 +135,11 @@ static int check_ports(const struct ctl_rev *rev, struct bt_err **err) {
   add_uses(&uses, rev);
   const struct bt_port_use *one, *clash;
   int rc = 0;
-  if (bt_ports_first_clash(uses.v.items, uses.v.len, others, &one, &clash))
-    rc = bt_err_set(err, BT_CONFLICT, "service %s publishes port %d/%s, which is service %s's of app %s; choose another one", one->service,
-                    one->port->published, one->port->protocol, clash->service, strchr(clash->app, '/') + 1);
+  if (bt_ports_first_clash(uses.v.items, uses.v.len, others, &one, &clash)) {
+    BT_AUTO_FREE char *mine = ctl_rev_service_words(rev, one->service), *theirs = ctl_rev_service_words(clash->owner, clash->service);
+    rc = bt_err_set(err, BT_CONFLICT, "service %s publishes port %d/%s, which is that of service %s of app %s; choose another one", mine,
+                    one->port->published, one->port->protocol, theirs, strchr(clash->app, '/') + 1);
+  }
   bt_vec_free(&uses.v);
   return rc;
 }

@@ -239,6 +239,8 @@ const struct ctl_named *ctl_rev_named(const struct ctl_rev *rev, const char *ser
 bool ctl_rev_same_links(const struct ctl_rev *a, const struct ctl_rev *b); /* whether they give the same names to the same services */
 /* Takes a model that is known to be JSON text's equal, instead of parsing the text. Steals it, also where it is not valid. */
 int ctl_rev_load_model(struct ctl_rev *rev, json_t *model_steal, struct bt_err **err) BT_CHECK;
+/* "web (compose.yaml:12)": a service as a refusal names it, with its place where that is known. The caller's. */
+char *ctl_rev_service_words(const struct ctl_rev *rev, const char *name);
 void ctl_rev_set_state(struct ctl_rev *rev, enum ctl_rev_state state, const char *reason);
 bool ctl_revs_prune(struct ctl_app *app); /* true where one was forgotten */
 

@@ -81,13 +81,6 @@ json_t *ctl_quota_fill(const struct bt_control *c, const char *ns, json_t *model
 
 /* ---- words ---- */
 
-/* "web (compose.yaml:12)" */
-static char *service_words(const struct ctl_rev *rev, const char *name) {
-  const json_t *place = bt_json_obj(bt_json_obj(rev->origin, "services"), name);
-  const char *file = bt_json_str(place, "file");
-  return file ? bt_asprintf("%s (%s:%lld)", name, file, bt_json_int(place, "line", 0)) : bt_strdup(name);
-}
-
 static int64_t asks(const struct bt_service *s, enum bt_quota_dim dim) {
   struct bt_quota_amounts one = ctl_quota_one(s), all = {{0}};
   if (dim == BT_QUOTA_ROUTES)
@@ -103,7 +96,7 @@ static void add_greediest(const struct ctl_rev *rev, enum bt_quota_dim dim, stru
   bt_vec_each(&rev->specs, spec) if (!most || asks((*spec)->service, dim) > asks(most, dim)) most = (*spec)->service;
   if (!most || asks(most, dim) == 0)
     return;
-  BT_AUTO_FREE char *who = service_words(rev, most->name);
+  BT_AUTO_FREE char *who = ctl_rev_service_words(rev, most->name);
   char buf[64];
   struct bt_quota_amounts one = ctl_quota_one(most);
   bool limit = dim == BT_QUOTA_CPUS ? most->reserved.cpus <= 0 : dim == BT_QUOTA_MEMORY && most->reserved.memory <= 0;
@@ -157,7 +150,7 @@ static bool stands(const struct ctl_rev *rev, const struct bt_service *s) {
 static int outside(const struct ctl_rev *rev, const struct bt_service *s, const struct bt_namespace *n, int size, int64_t has, struct bt_err **err) {
   char is[64], bound[64];
   bool small = has < n->least[size];
-  BT_AUTO_FREE char *who = service_words(rev, s->name);
+  BT_AUTO_FREE char *who = ctl_rev_service_words(rev, s->name);
   return bt_err_set(err, BT_DENIED, "an instance of service %s asks for %s, and namespace %s allows %s %s (namespaces.%s.range.%s); %s", who,
                     bt_quota_words((enum bt_quota_dim)size, has, is), n->name, small ? "no less than" : "no more than",
                     bt_quota_words((enum bt_quota_dim)size, small ? n->least[size] : n->most[size], bound), n->name, bt_quota_name((enum bt_quota_dim)size),
@@ -167,7 +160,7 @@ static int outside(const struct ctl_rev *rev, const struct bt_service *s, const 
 static int unsized(const struct ctl_rev *rev, const struct bt_service *s, const struct bt_namespace *n, int size, struct bt_err **err) {
   const char *what = bt_quota_name((enum bt_quota_dim)size);
   const struct bt_namespace *from = NULL;
-  BT_AUTO_FREE char *who = service_words(rev, s->name);
+  BT_AUTO_FREE char *who = ctl_rev_service_words(rev, s->name);
   if (usual_of(rev->app->control, rev->app->ns, size, &from))
     return bt_err_set(err, BT_DENIED, "service %s says nothing of its %s, of which namespace %s has a %s: apply its file again, and the default of namespace %s is filled in", who,
                       what, n->name, n->limit[size] >= 0 ? "quota" : "range", from->name);
@@ -215,7 +208,7 @@ int ctl_quota_run(const struct ctl_service *service, struct bt_err **err) {
   BT_AUTO_BUF b = {0};
   char one[64];
   ctl_quota_words(&no, &b);
-  BT_AUTO_FREE char *who = service_words(service->spec->rev, service->name);
+  BT_AUTO_FREE char *who = ctl_rev_service_words(service->spec->rev, service->name);
   return bt_err_set(err, BT_DENIED, "%s; an instance of job %s asks for %s: run it when others have ended, or have an operator raise namespaces.%s.quota.%s", b.data, who,
                     bt_quota_words(no.dim, no.asked, one), no.space->name, bt_quota_name(no.dim));
 }

@@ -280,3 +280,9 @@ bool ctl_revs_prune(struct ctl_app *app) {
   }
   return app->revs.len < before;
 }
+
+char *ctl_rev_service_words(const struct ctl_rev *rev, const char *name) {
+  const json_t *place = bt_json_obj(bt_json_obj(rev->origin, "services"), name);
+  const char *file = bt_json_str(place, "file");
+  return file ? bt_asprintf("%s (%s:%lld)", name, file, bt_json_int(place, "line", 0)) : bt_strdup(name);
+}

@@ -111,30 +111,33 @@ static int check_host(const struct ctl_rev *rev, const struct bt_service *s, con
   char where[160];
   if (!host)
     return 0;
+  BT_AUTO_FREE char *mine = ctl_rev_service_words(rev, s->name);
   return bt_err_set(err, BT_CONFLICT, "service %s has a route for %s, and so has %s; a host, with its paths and the names under its star, is of one namespace: choose another host",
-                    s->name, host, where_of(app, rev->app, where));
+                    mine, host, where_of(app, rev->app, where));
 }
 
 /* Two services may share a route that means the same to both, with the same settings; two apps only where both say so. */
-static int check_pair(const struct ctl_rev *rev, const struct bt_service *s, const struct bt_route *r, const struct ctl_app *app,
+static int check_pair(const struct ctl_rev *rev, const struct bt_service *s, const struct bt_route *r, const struct ctl_rev *target,
                       const struct bt_service *os, const struct bt_route *other, struct bt_err **err) {
+  const struct ctl_app *app = target->app;
   BT_AUTO_FREE char *both = bt_route_overlap(r, other);
   char where[160];
   if (!both)
     return check_host(rev, s, r, app, other, err);
-  bool own = app == rev->app, shared = own || (r->share && bt_streq(r->share, other->share) && bt_streq(app->ns, rev->app->ns));
+  bool own = app == rev->app, alike = bt_streq(app->ns, rev->app->ns);
+  const char *differs = bt_route_differs(r, other);
+  if ((own || (r->share && bt_streq(r->share, other->share) && alike)) && bt_route_same(r, other) && !differs)
+    return 0;
+  BT_AUTO_FREE char *mine = ctl_rev_service_words(rev, s->name), *theirs = ctl_rev_service_words(target, os->name);
   where_of(app, rev->app, where);
-  if (!shared)
-    return bt_err_set(err, BT_CONFLICT, "service %s has a route for %s, which is service %s's of %s; choose another host or path%s", s->name, both,
-                      os->name, where, bt_streq(app->ns, rev->app->ns) ? ", or give both routes the same \"share\"" : "");
+  if (!own && !(r->share && bt_streq(r->share, other->share) && alike))
+    return bt_err_set(err, BT_CONFLICT, "service %s has a route for %s, which is that of service %s of %s; choose another host or path%s", mine, both, theirs,
+                      where, alike ? ", or give both routes the same \"share\"" : "");
   if (!bt_route_same(r, other))
     return bt_err_set(err, BT_CONFLICT, "service %s has a route for %s and so has service %s%s%s, but with other hosts or paths besides; to share it, write the same lists in both",
-                      s->name, both, os->name, own ? "" : " of ", own ? "" : where);
-  const char *differs = bt_route_differs(r, other);
-  if (differs)
-    return bt_err_set(err, BT_CONFLICT, "service %s shares the route %s with service %s%s%s, so its \"%s\" must be the same; only port and weight may differ",
-                      s->name, both, os->name, own ? "" : " of ", own ? "" : where, differs);
-  return 0;
+                      mine, both, theirs, own ? "" : " of ", own ? "" : where);
+  return bt_err_set(err, BT_CONFLICT, "service %s shares the route %s with service %s%s%s, so its \"%s\" must be the same; only port and weight may differ",
+                    mine, both, theirs, own ? "" : " of ", own ? "" : where, differs);
 }
 
 static int check_against(const struct ctl_rev *rev, const struct bt_service *s, const struct ctl_rev *target, struct bt_err **err) {
@@ -142,7 +145,7 @@ static int check_against(const struct ctl_rev *rev, const struct bt_service *s, 
     const struct bt_service *os = (*spec)->service;
     if (os == s)
       continue;
-    bt_vec_each(&s->routes, r) bt_vec_each(&os->routes, other) if (check_pair(rev, s, r, target->app, os, other, err)) return -1;
+    bt_vec_each(&s->routes, r) bt_vec_each(&os->routes, other) if (check_pair(rev, s, r, target, os, other, err)) return -1;
   }
   return 0;
 }

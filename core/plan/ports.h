@@ -8,6 +8,7 @@
 struct bt_port_use {
   const char *app, *service;
   const struct bt_port *port;
+  const void *owner; /* the caller's */
 };
 
 /* The first use at or after "from" that clashes with one before it: the same fixed port and protocol, and the same or any address.

@@ -164,7 +164,7 @@ services:
     x-berth: {routes: [{hosts: [x.example, shop.example], port: 1}]}
 YAML
 (cd second && timeout 60 berth up 2>&1) >second/out
-like "$(cat second/out)" "route for shop.example/, which is service web's of app $it" "what another app has is refused, by its name"
+like "$(cat second/out)" "compose.yaml:[0-9]+. has a route for shop.example/, which is that of service web .*compose.yaml:[0-9]+. of app $it" "what another app has is refused, by its name"
 
 # --- scaling and drains
 reloads() { curl -s --unix-socket "$it_dir/run/berth.sock" http://x/metrics | sed -n 's/^berth_lb_reloads_total{.*} //p'; }

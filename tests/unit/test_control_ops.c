@@ -26,10 +26,10 @@ static void test_refusals(void) {
   refused(&k, "what.ever", "{}", BT_UNSUPPORTED, "what.ever");
   ok(apply(&k, APP(WEB(",'ports':[{'target':80,'published':'8080'}]"))), "an app with a port");
   refused(&k, "app.apply", "{'app':'other','model':{'services':{'x':{'image':'a','ports':[{'target':1,'published':'8080'}]}}}}", BT_CONFLICT,
-          "which is service web's of app shop");
+          "which is that of service web of app shop");
   kit_request(&k, "app.apply", "{'app':'next','model':{'services':{'x':{'image':'new:1','ports':[{'target':1,'published':'8081'}]}}}}", false);
   refused(&k, "app.apply", "{'app':'other','model':{'services':{'x':{'image':'a','ports':[{'target':1,'published':'8081'}]}}}}", BT_CONFLICT,
-          "which is service x's of app next");
+          "which is that of service x of app next");
   refused(&k, "app.apply", "{'app':'shop','if_match':7,'model':{'services':{'x':{'image':'a'}}}}", BT_PRECONDITION, "not 7");
   refused(&k, "app.rollback", "{'app':'shop'}", BT_CONFLICT, "no earlier revision");
   kit_end(&k);

@@ -278,8 +278,10 @@ static void refused(struct kit *k, const char *args, const char *want) {
 static void test_conflicts(void) {
   struct kit k;
   deploy(&k);
-  refused(&k, APP("other", "x:1", "{" ROUTE ",'port':1}"), "service web has a route for shop.example/, which is service web's of app shop; choose another host or path");
-  refused(&k, APP("other", "x:1", "{" ROUTE ",'port':1,'share':'s'}"), "which is service web's of app shop");
+  refused(&k, APP("other", "x:1", "{" ROUTE ",'port':1}"), "service web has a route for shop.example/, which is that of service web of app shop; choose another host or path");
+  refused(&k, APP("other", "x:1", "{" ROUTE ",'port':1,'share':'s'}"), "which is that of service web of app shop");
+  BT_AUTO_FREE char *placed = bt_asprintf("%.*s,'origin':{'services':{'web':{'file':'other.yaml','line':12}}}}", (int)strlen(APP("other", "x:1", "{" ROUTE ",'port':1}")) - 1, APP("other", "x:1", "{" ROUTE ",'port':1}"));
+  refused(&k, placed, "service web (other.yaml:12) has a route for shop.example/");
   const struct bt_reply *shared = kit_request(&k, "app.apply", APP("shop", "x:1", "{" ROUTE ",'port':8080,'share':'s'}"), false);
   BT_AUTO_FREE char *plan = bt_json_text(bt_json_arr(shared->result, "plan"));
   ok(strstr(plan, "no container is replaced"), "the plan says that no container is replaced: %s", plan);
@@ -302,12 +304,12 @@ static void test_at_once(void) {
   kit_start(&k);
   kit_hello(&k);
   kit_request(&k, "app.apply", APP("shop", "x:1", "{" ROUTE ",'port':8080}"), false);
-  refused(&k, APP("other", "x:1", "{" ROUTE ",'port':1}"), "which is service web's of app shop");
+  refused(&k, APP("other", "x:1", "{" ROUTE ",'port':1}"), "which is that of service web of app shop");
   kit_end(&k);
   deploy(&k);
   kit_request(&k, "app.apply", APP("shop", "x:2", "{'hosts':['new.example'],'paths':['/'],'protocol':'http','port':8080}"), false);
-  refused(&k, APP("other", "x:1", "{" ROUTE ",'port':1}"), "which is service web's of app shop");
-  refused(&k, APP("other", "x:1", "{'hosts':['new.example'],'paths':['/'],'protocol':'http','port':1}"), "which is service web's of app shop");
+  refused(&k, APP("other", "x:1", "{" ROUTE ",'port':1}"), "which is that of service web of app shop");
+  refused(&k, APP("other", "x:1", "{'hosts':['new.example'],'paths':['/'],'protocol':'http','port':1}"), "which is that of service web of app shop");
   kit_end(&k);
 }
 
@@ -321,7 +323,7 @@ static void test_while_rolling(void) {
   }
   kit_request(&k, "app.apply", APP("shop", "x:2", "{'hosts':['new.example'],'paths':['/'],'protocol':'http','port':8080}"), false);
   kit_resolve(&k, "bb");
-  refused(&k, APP("other", "x:1", "{" ROUTE ",'port':1}"), "which is service web's of app shop");
+  refused(&k, APP("other", "x:1", "{" ROUTE ",'port':1}"), "which is that of service web of app shop");
   for (int i = 0; i < 10; i++) {
     kit_all_run(&k);
     kit_all_leave(&k);
@@ -342,7 +344,7 @@ static void test_tenants(void) {
     const char *args, *want;
   } cases[] = {{OTHER("{'hosts':['shop.example'],'paths':['/login'],'protocol':'http','port':1}"), "is of one namespace"},
                {OTHER("{'hosts':['*.example'],'paths':['/'],'protocol':'http','port':1}"), "and so has app shop"},
-               {OTHER("{'hosts':['shop.example'],'paths':['/'],'protocol':'http','port':1,'share':'s'}"), "which is service web's of app shop of namespace default"}};
+               {OTHER("{'hosts':['shop.example'],'paths':['/'],'protocol':'http','port':1,'share':'s'}"), "which is that of service web of app shop of namespace default"}};
   deploy(&k);
   for (size_t i = 0; i < BT_COUNT(cases); i++) {
     char args[700];
