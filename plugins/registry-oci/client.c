@@ -5,8 +5,8 @@
 #include <strings.h>
 
 #include "../common/util.h"
-#include "challenge.h"
-#include "reference.h"
+#include "../common/challenge.h"
+#include "../common/reference.h"
 
 enum {
   max_body = 4 * 1024 * 1024, /* the distribution specification's bound for manifests */
@@ -43,7 +43,7 @@ struct ro_call {
   bool from_cache;     /* the authorization may have expired */
   bool cancelled;
   int logins;          /* how often we have answered a challenge */
-  struct ro_challenge challenge;
+  struct pu_challenge challenge;
   char *digest, *media_type; /* of the answer's head */
   int64_t length;
   int status; /* of the last answer; 0: none came */
@@ -127,7 +127,7 @@ static void call_end(struct ro_call *call, const struct ro_answer *answer) {
   free(call->scope);
   free(call->what);
   pu_wipe_free(call->authorization);
-  ro_challenge_free(&call->challenge);
+  pu_challenge_free(&call->challenge);
   free(call->digest);
   free(call->media_type);
   free(call);
@@ -195,14 +195,14 @@ static const char *ca_of(const struct ro_client *c, const char *host, const char
 static void on_head(void *arg, int status, const struct berth_pair *headers, size_t n) {
   struct ro_call *call = arg;
   call->status = status;
-  ro_challenge_free(&call->challenge);
+  pu_challenge_free(&call->challenge);
   pu_set(&call->digest, NULL);
   pu_set(&call->media_type, NULL);
   call->length = -1;
   for (size_t i = 0; i < n; i++) {
     const char *name = headers[i].name, *value = headers[i].value;
     if (pu_eq(name, "www-authenticate"))
-      ro_challenge_parse(value, &call->challenge);
+      pu_challenge_parse(value, &call->challenge);
     else if (pu_eq(name, "docker-content-digest"))
       pu_set(&call->digest, pu_strdup(value));
     else if (pu_eq(name, "content-type"))
@@ -248,7 +248,7 @@ static void send_it(struct ro_call *call) {
   if (call->authorization)
     headers[n++] = (struct berth_pair){"Authorization", call->authorization};
   PU_AUTO_FREE url = pu_asprintf("%s://%s%s", ro_settings_plain(c->settings, call->registry) ? "http" : "https",
-                                 ro_registry_endpoint(call->registry), call->path);
+                                 pu_registry_endpoint(call->registry), call->path);
   struct berth_http_request request = {.size = sizeof request,
                                        .method = call->method,
                                        .url = url,
@@ -297,7 +297,7 @@ bool ro_url_host(const char *url, char **host, bool *plain) {
     return false;
   const char *from = url + (*plain ? 7 : 8);
   *host = pu_strndup(from, strcspn(from, "/?#"));
-  if (ro_is_host(*host))
+  if (pu_is_host(*host))
     return true; /* no user:password@ either */
   pu_set(host, NULL);
   return false;
@@ -421,9 +421,9 @@ static void log_in(struct ro_call *call, const char *body, size_t len) {
   else
     call->logins = 1;
   call->from_cache = false;
-  if (call->challenge.scheme == RO_BEARER)
+  if (call->challenge.scheme == PU_AUTH_BEARER)
     log_in_bearer(call, body, len);
-  else if (call->challenge.scheme == RO_BASIC)
+  else if (call->challenge.scheme == PU_AUTH_BASIC)
     log_in_basic(call, body, len);
   else
     fail_status(call, 401, body, len);
@@ -435,7 +435,7 @@ void ro_client_send(struct ro_client *client, const struct ro_request *request, 
   struct ro_call *call = pu_new(struct ro_call);
   *call = (struct ro_call){.client = client,
                            .slot = slot,
-                           .registry = pu_strdup(ro_registry_canonical(request->registry)),
+                           .registry = pu_strdup(pu_registry_canonical(request->registry)),
                            .method = pu_strdup(request->method),
                            .path = pu_strdup(request->path),
                            .accept = pu_strdup(request->accept),

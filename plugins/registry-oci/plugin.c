@@ -6,7 +6,7 @@
 #include "../common/util.h"
 #include "client.h"
 #include "notify.h"
-#include "reference.h"
+#include "../common/reference.h"
 #include "resolve.h"
 #include "settings.h"
 #include "tags.h"
@@ -27,11 +27,11 @@ struct berth_instance {
 /* ---------------------------------------------------------------- methods */
 
 static bool serves(struct berth_instance *self, const char *image) {
-  struct ro_reference ref;
-  if (!image || !ro_reference_parse(image, &ref))
+  struct pu_reference ref;
+  if (!image || !pu_reference_parse(image, &ref))
     return false;
   bool listed = ro_settings_of(&self->settings, ref.registry) != NULL;
-  ro_reference_free(&ref);
+  pu_reference_free(&ref);
   return listed || self->settings.others;
 }
 
@@ -44,8 +44,8 @@ static void tags(struct berth_instance *self, berth_op op, const struct berth_re
 }
 
 static void credentials(struct berth_instance *self, berth_op op, const struct berth_registry_credentials *request) {
-  struct ro_reference ref;
-  if (!request->image || !ro_reference_parse(request->image, &ref)) {
+  struct pu_reference ref;
+  if (!request->image || !pu_reference_parse(request->image, &ref)) {
     self->ops->finish(self->host, op, BERTH_INVALID, "that is no image reference as registry/name:tag", NULL);
     return;
   }
@@ -65,7 +65,7 @@ static void credentials(struct berth_instance *self, berth_op op, const struct b
       json_array_append_new(mirrors, pu_json_string(r->mirrors[i]));
     json_object_set_new(o, "mirrors", mirrors);
   }
-  ro_reference_free(&ref);
+  pu_reference_free(&ref);
   char *text = pu_json_text(o);
   self->ops->finish(self->host, op, BERTH_OK, NULL, text);
   pu_wipe_free(text);

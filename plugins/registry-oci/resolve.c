@@ -3,7 +3,7 @@
 #include <sodium.h>
 
 #include "../common/util.h"
-#include "reference.h"
+#include "../common/reference.h"
 
 static const char accepted[] = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, "
                                "application/vnd.docker.distribution.manifest.list.v2+json, "
@@ -15,7 +15,7 @@ struct ro_resolve {
   const struct berth_host_ops *ops;
   struct ro_client *client;
   berth_op op;
-  struct ro_reference ref;
+  struct pu_reference ref;
   char *platform;
   char **hosts; /* mirrors, then the registry itself */
   size_t nhosts, at;
@@ -35,7 +35,7 @@ static void resolve_end(struct ro_resolve *r, enum berth_code code, const char *
   for (size_t i = 0; i < r->nhosts; i++)
     free(r->hosts[i]);
   free(r->hosts);
-  ro_reference_free(&r->ref);
+  pu_reference_free(&r->ref);
   free(r->platform);
   free(r);
 }
@@ -177,7 +177,7 @@ static void on_answer(void *arg, const struct ro_answer *a) {
 }
 
 static void ask(struct ro_resolve *r) {
-  const struct ro_reference *ref = &r->ref;
+  const struct pu_reference *ref = &r->ref;
   const char *version = ref->digest ? ref->digest : ref->tag;
   PU_AUTO_FREE path = pu_asprintf("/v2/%s/manifests/%s", ref->name, version);
   PU_AUTO_FREE scope = pu_asprintf("repository:%s:pull", ref->name);
@@ -215,7 +215,7 @@ void ro_resolve_start(struct ro_resolve **list, const struct berth_host *host, s
   r->client = client;
   r->op = op;
   r->platform = pu_strdup(platform);
-  if (!image || !ro_reference_parse(image, &r->ref)) {
+  if (!image || !pu_reference_parse(image, &r->ref)) {
     resolve_fail(r, BERTH_INVALID, "\"%.200s\" is no image reference as registry/name:tag", image ? image : "");
     return;
   }

@@ -1,7 +1,7 @@
 #include "settings.h"
 
 #include "../common/util.h"
-#include "reference.h"
+#include "../common/reference.h"
 
 static bool known_key(const char *key) {
   static const char *const keys[] = {"username", "password", "identity_token", "mirrors", "ca_file", "insecure"};
@@ -20,7 +20,7 @@ static char *read_mirrors(struct ro_registry *r, const json_t *list) {
     return pu_asprintf("registries: %s: mirrors must be a list of at most 16 hosts", r->name);
   r->mirrors = pu_calloc(json_array_size(list), sizeof *r->mirrors);
   json_array_foreach(list, i, item) {
-    if (!json_is_string(item) || !ro_is_host(json_string_value(item)))
+    if (!json_is_string(item) || !pu_is_host(json_string_value(item)))
       return pu_asprintf("registries: %s: a mirror must be a host as \"mirror.example:5000\", without a scheme", r->name);
     r->mirrors[r->nmirrors++] = pu_strdup(json_string_value(item));
   }
@@ -34,8 +34,8 @@ static bool text_or_absent(const json_t *o, const char *key) {
 
 /* NULL, or a sentence. */
 static char *read_registry(struct ro_registry *r, const char *name, const json_t *o) {
-  r->name = pu_strdup(ro_registry_canonical(name));
-  if (!ro_is_host(name))
+  r->name = pu_strdup(pu_registry_canonical(name));
+  if (!pu_is_host(name))
     return pu_asprintf("registries: \"%.64s\" must be a host as \"registry.example:5000\", without a scheme", name);
   if (!json_is_object(o))
     return pu_asprintf("registries: %s must be a mapping (username, password, …)", name);
@@ -116,7 +116,7 @@ void ro_settings_free(struct ro_settings *s) {
 }
 
 const struct ro_registry *ro_settings_of(const struct ro_settings *s, const char *registry) {
-  registry = ro_registry_canonical(registry);
+  registry = pu_registry_canonical(registry);
   for (size_t i = 0; i < s->n; i++)
     if (pu_eq(s->registries[i].name, registry))
       return &s->registries[i];
@@ -127,5 +127,5 @@ bool ro_settings_plain(const struct ro_settings *s, const char *registry) {
   const struct ro_registry *r = ro_settings_of(s, registry);
   if (r && r->transport != RO_UNSAID)
     return r->transport == RO_PLAIN;
-  return ro_is_loopback(registry) && !(r && r->ca_file);
+  return pu_is_loopback(registry) && !(r && r->ca_file);
 }

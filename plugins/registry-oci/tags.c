@@ -1,7 +1,7 @@
 #include "tags.h"
 
 #include "../common/util.h"
-#include "reference.h"
+#include "../common/reference.h"
 
 enum { page_size = 1000, max_tags = 10000 };
 
@@ -11,7 +11,7 @@ struct ro_tags {
   const struct berth_host_ops *ops;
   struct ro_client *client;
   berth_op op;
-  struct ro_reference ref;
+  struct pu_reference ref;
   json_t *tags;
   struct ro_call *call;
 };
@@ -25,7 +25,7 @@ static void tags_end(struct ro_tags *t, enum berth_code code, const char *messag
     at = &(*at)->next;
   *at = t->next;
   json_decref(t->tags);
-  ro_reference_free(&t->ref);
+  pu_reference_free(&t->ref);
   free(t);
 }
 
@@ -57,7 +57,7 @@ static void on_page(void *arg, const struct ro_answer *a) {
 }
 
 static void ask(struct ro_tags *t, const char *last) {
-  const struct ro_reference *ref = &t->ref;
+  const struct pu_reference *ref = &t->ref;
   PU_AUTO_BUF path = {0};
   pu_buf_addf(&path, "/v2/%s/tags/list?n=%d", ref->name, page_size);
   if (last) {
@@ -87,7 +87,7 @@ void ro_tags_start(struct ro_tags **list, const struct berth_host *host, struct 
                         .op = op,
                         .tags = json_array()};
   *list = t;
-  if (image && ro_reference_parse(image, &t->ref))
+  if (image && pu_reference_parse(image, &t->ref))
     ask(t, NULL);
   else
     tags_end(t, BERTH_INVALID, "that is no image reference as registry/name:tag");

@@ -1,21 +1,21 @@
 /* What registries and people write to registry-oci. By part: references, challenges, realms' URLs, settings,
  * indexes of platforms. */
 #include "../../plugins/common/util.h"
-#include "../../plugins/registry-oci/challenge.h"
-#include "../../plugins/registry-oci/reference.h"
+#include "../../plugins/common/challenge.h"
+#include "../../plugins/common/reference.h"
 #include "../../plugins/registry-oci/resolve.h"
 #include "parts.h"
 
 static void reference(char *text, size_t len) {
   (void)len;
-  struct ro_reference r;
-  if (!ro_reference_parse(text, &r))
+  struct pu_reference r;
+  if (!pu_reference_parse(text, &r))
     return;
-  if (!ro_is_host(r.registry) || (!r.tag && !r.digest))
+  if (!pu_is_host(r.registry) || (!r.tag && !r.digest))
     abort();
-  ro_registry_endpoint(r.registry);
-  ro_is_loopback(r.registry);
-  ro_reference_free(&r);
+  pu_registry_endpoint(r.registry);
+  pu_is_loopback(r.registry);
+  pu_reference_free(&r);
 }
 
 static void realm(char *text, size_t len) {
@@ -29,10 +29,10 @@ static void realm(char *text, size_t len) {
 
 static void challenge(char *text, size_t len) {
   (void)len;
-  struct ro_challenge c = {0};
+  struct pu_challenge c = {0};
   for (char *save = NULL, *header = strtok_r(text, "\n", &save); header; header = strtok_r(NULL, "\n", &save))
-    ro_challenge_parse(header, &c);
-  ro_challenge_free(&c);
+    pu_challenge_parse(header, &c);
+  pu_challenge_free(&c);
 }
 
 static void settings(char *text, size_t len) {

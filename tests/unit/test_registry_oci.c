@@ -1,21 +1,21 @@
 /* The parts of registry-oci that need no network. */
-#include "../../plugins/registry-oci/challenge.h"
+#include "../../plugins/common/challenge.h"
 #include "../../plugins/registry-oci/notify.h"
-#include "../../plugins/registry-oci/reference.h"
+#include "../../plugins/common/reference.h"
 #include "../../plugins/registry-oci/resolve.h"
 #include "../../plugins/registry-oci/settings.h"
 #include "../../plugins/common/util.h"
 #include "tap.h"
 
 static void parses(const char *image, const char *registry, const char *name, const char *tag, const char *digest) {
-  struct ro_reference r;
-  if (!ok(ro_reference_parse(image, &r), "%s parses", image))
+  struct pu_reference r;
+  if (!ok(pu_reference_parse(image, &r), "%s parses", image))
     return;
   is_str(r.registry, registry, "its registry");
   is_str(r.name, name, "its name");
   is_str(r.tag, tag, "its tag");
   is_str(r.digest, digest, "its digest");
-  ro_reference_free(&r);
+  pu_reference_free(&r);
 }
 
 #define D "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
@@ -30,19 +30,19 @@ static void test_references(void) {
   static const char *const bad[] = {"",          "a b",        "UPPER/web",   "web:",        "web@sha256:12", "x.y/../z",
                                     "x.y:port/z", "x.y/a//b:1", "web:-1",      "x.y/web:a/b", "x.y/",          "web@" D "G"};
   for (size_t i = 0; i < PU_COUNT(bad); i++) {
-    struct ro_reference r;
-    ok(!ro_reference_parse(bad[i], &r), "\"%s\" is refused", bad[i]);
+    struct pu_reference r;
+    ok(!pu_reference_parse(bad[i], &r), "\"%s\" is refused", bad[i]);
   }
 }
 
 static void test_hosts(void) {
-  ok(ro_is_loopback("localhost:5000") && ro_is_loopback("127.0.0.1") && ro_is_loopback("127.9.9.9:1") &&
-         ro_is_loopback("[::1]:5000"),
+  ok(pu_is_loopback("localhost:5000") && pu_is_loopback("127.0.0.1") && pu_is_loopback("127.9.9.9:1") &&
+         pu_is_loopback("[::1]:5000"),
      "loopback hosts");
-  ok(!ro_is_loopback("127.evil.example.org:80") && !ro_is_loopback("localhost.example") && !ro_is_loopback("10.0.0.1") &&
-         !ro_is_loopback("127.0.0.1.example.org"),
+  ok(!pu_is_loopback("127.evil.example.org:80") && !pu_is_loopback("localhost.example") && !pu_is_loopback("10.0.0.1") &&
+         !pu_is_loopback("127.0.0.1.example.org"),
      "names that only look so");
-  is_str(ro_registry_endpoint("docker.io"), "registry-1.docker.io", "the hub's endpoint");
+  is_str(pu_registry_endpoint("docker.io"), "registry-1.docker.io", "the hub's endpoint");
   char *host = NULL;
   bool plain = false;
   ok(ro_url_host("https://auth.example:8443/token?x", &host, &plain) && !plain, "a realm");
@@ -53,19 +53,19 @@ static void test_hosts(void) {
 }
 
 static void test_challenges(void) {
-  struct ro_challenge c = {0};
-  ro_challenge_parse("Basic realm=\"x\", Bearer realm=\"https://a.example/t\",service=\"re\\\"g\", scope=\"repository:a:pull,push\"",
+  struct pu_challenge c = {0};
+  pu_challenge_parse("Basic realm=\"x\", Bearer realm=\"https://a.example/t\",service=\"re\\\"g\", scope=\"repository:a:pull,push\"",
                      &c);
-  is_int(c.scheme, RO_BEARER, "the better scheme");
+  is_int(c.scheme, PU_AUTH_BEARER, "the better scheme");
   is_str(c.realm, "https://a.example/t", "its realm");
   is_str(c.service, "re\"g", "escapes are taken out");
   is_str(c.scope, "repository:a:pull,push", "a comma in quotes");
-  ro_challenge_parse("Basic realm=other", &c);
-  is_int(c.scheme, RO_BEARER, "a second header does not make it worse");
-  ro_challenge_free(&c);
-  ro_challenge_parse("Negotiate abc=, Digest realm=\"x", &c);
-  is_int(c.scheme, RO_NONE, "unknown and broken ones are none");
-  ro_challenge_free(&c);
+  pu_challenge_parse("Basic realm=other", &c);
+  is_int(c.scheme, PU_AUTH_BEARER, "a second header does not make it worse");
+  pu_challenge_free(&c);
+  pu_challenge_parse("Negotiate abc=, Digest realm=\"x", &c);
+  is_int(c.scheme, PU_AUTH_NONE, "unknown and broken ones are none");
+  pu_challenge_free(&c);
 }
 
 static void refused(const char *config, const char *sentence) {

@@ -3,7 +3,7 @@
 #include <ctype.h>
 #include <strings.h>
 
-#include "../common/util.h"
+#include "util.h"
 
 enum { max_header = 8192 };
 
@@ -38,22 +38,22 @@ static bool take_value(const char **p, char **out) {
   return true;
 }
 
-void ro_challenge_free(struct ro_challenge *c) {
+void pu_challenge_free(struct pu_challenge *c) {
   free(c->realm);
   free(c->service);
   free(c->scope);
-  *c = (struct ro_challenge){0};
+  *c = (struct pu_challenge){0};
 }
 
-static void begin(struct ro_challenge *c, const char *scheme) {
-  ro_challenge_free(c);
+static void begin(struct pu_challenge *c, const char *scheme) {
+  pu_challenge_free(c);
   if (strcasecmp(scheme, "bearer") == 0)
-    c->scheme = RO_BEARER;
+    c->scheme = PU_AUTH_BEARER;
   else if (strcasecmp(scheme, "basic") == 0)
-    c->scheme = RO_BASIC;
+    c->scheme = PU_AUTH_BASIC;
 }
 
-static void keep(struct ro_challenge *c, const char *name, char *value) {
+static void keep(struct pu_challenge *c, const char *name, char *value) {
   char **to = !strcasecmp(name, "realm")     ? &c->realm
               : !strcasecmp(name, "service") ? &c->service
               : !strcasecmp(name, "scope")   ? &c->scope
@@ -65,18 +65,18 @@ static void keep(struct ro_challenge *c, const char *name, char *value) {
 }
 
 /* The better of two, the worse freed. */
-static void settle(struct ro_challenge *best, struct ro_challenge *c) {
+static void settle(struct pu_challenge *best, struct pu_challenge *c) {
   if (c->scheme > best->scheme) {
-    ro_challenge_free(best);
+    pu_challenge_free(best);
     *best = *c;
-    *c = (struct ro_challenge){0};
+    *c = (struct pu_challenge){0};
   }
-  ro_challenge_free(c);
+  pu_challenge_free(c);
 }
 
 /* scheme SP name=value, name=value, scheme …: a token that no "=" follows begins a new challenge. */
-void ro_challenge_parse(const char *header, struct ro_challenge *best) {
-  struct ro_challenge c = {0};
+void pu_challenge_parse(const char *header, struct pu_challenge *best) {
+  struct pu_challenge c = {0};
   const char *p = header;
   if (strlen(header) > max_header)
     return;

@@ -1,6 +1,6 @@
 #include "reference.h"
 
-#include "../common/util.h"
+#include "util.h"
 
 enum { max_image = 512 };
 
@@ -22,7 +22,7 @@ static bool name_ok(const char *n) {
          strspn(n, "abcdefghijklmnopqrstuvwxyz0123456789_.-/") == len;
 }
 
-bool ro_is_host(const char *host) {
+bool pu_is_host(const char *host) {
   const char *port = NULL;
   size_t n = 0;
   if (host[0] == '[') {
@@ -46,8 +46,8 @@ static bool looks_like_host(const char *part, size_t n) {
   return memchr(part, '.', n) || memchr(part, ':', n) || (n == 9 && strncmp(part, "localhost", 9) == 0) || part[0] == '[';
 }
 
-bool ro_reference_parse(const char *image, struct ro_reference *out) {
-  *out = (struct ro_reference){0};
+bool pu_reference_parse(const char *image, struct pu_reference *out) {
+  *out = (struct pu_reference){0};
   if (strlen(image) > max_image)
     return false;
   const char *slash = strchr(image, '/');
@@ -57,7 +57,7 @@ bool ro_reference_parse(const char *image, struct ro_reference *out) {
   const char *at = strchr(path, '@');
   const char *end = at ? at : path + strlen(path);
   const char *colon = memchr(path, ':', (size_t)(end - path));
-  bool bare = pu_eq(ro_registry_canonical(out->registry), "docker.io") && !memchr(path, '/', (size_t)((colon ? colon : end) - path));
+  bool bare = pu_eq(pu_registry_canonical(out->registry), "docker.io") && !memchr(path, '/', (size_t)((colon ? colon : end) - path));
   out->name = pu_asprintf("%s%.*s", bare ? "library/" : "", (int)((colon ? colon : end) - path), path);
   if (at)
     out->digest = pu_strdup(at + 1);
@@ -65,32 +65,32 @@ bool ro_reference_parse(const char *image, struct ro_reference *out) {
     out->tag = pu_strndup(colon + 1, (size_t)(end - colon - 1));
   else if (!at)
     out->tag = pu_strdup("latest");
-  bool good = ro_is_host(out->registry) && name_ok(out->name) && (!out->tag || tag_ok(out->tag)) &&
+  bool good = pu_is_host(out->registry) && name_ok(out->name) && (!out->tag || tag_ok(out->tag)) &&
               (!out->digest || digest_ok(out->digest));
   if (!good)
-    ro_reference_free(out);
+    pu_reference_free(out);
   return good;
 }
 
-void ro_reference_free(struct ro_reference *r) {
+void pu_reference_free(struct pu_reference *r) {
   free(r->registry);
   free(r->name);
   free(r->tag);
   free(r->digest);
-  *r = (struct ro_reference){0};
+  *r = (struct pu_reference){0};
 }
 
-const char *ro_registry_canonical(const char *registry) {
+const char *pu_registry_canonical(const char *registry) {
   if (pu_eq(registry, "index.docker.io") || pu_eq(registry, "registry-1.docker.io"))
     return "docker.io";
   return registry;
 }
 
-const char *ro_registry_endpoint(const char *registry) {
-  return pu_eq(ro_registry_canonical(registry), "docker.io") ? "registry-1.docker.io" : registry;
+const char *pu_registry_endpoint(const char *registry) {
+  return pu_eq(pu_registry_canonical(registry), "docker.io") ? "registry-1.docker.io" : registry;
 }
 
-bool ro_is_loopback(const char *host) {
+bool pu_is_loopback(const char *host) {
   if (pu_starts(host, "[::1]"))
     return !host[5] || host[5] == ':';
   size_t n = strcspn(host, ":");
