@@ -1,0 +1,129 @@
+/* runtime-oci's images, the pure parts: names and whiteouts of layers, indexes, manifests, configurations, the store's index. */
+#include "../../plugins/common/util.h"
+#include "../../plugins/runtime-oci/image/index.h"
+#include "../../plugins/runtime-oci/image/manifest.h"
+#include "../../plugins/runtime-oci/image/tar.h"
+#include "tap.h"
+
+#define HEX "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcde"
+#define DIGEST(n) "sha256:" HEX n
+
+static void path_is(const char *path, const char *want) {
+  RI_AUTO_WHY why = {0};
+  PU_AUTO_FREE got = ri_tar_path(path, 8, &why);
+  is_str(got, want, path);
+}
+
+static void names_of_entries(void) {
+  path_is("a/b", "a/b");
+  path_is("./a//b/", "a/b");
+  path_is("/etc/passwd", "etc/passwd");
+  path_is("./", "");
+  path_is("a/..b", "a/..b");
+  path_is("a/../../b", NULL);
+  path_is("..", NULL);
+  path_is("1/2/3/4/5/6/7/8/9", NULL);
+  PU_AUTO_FREE name = pu_calloc(1, 257);
+  memset(name, 'x', 256);
+  path_is(name, NULL);
+  const char *hides = NULL;
+  ok(ri_tar_whiteout("wh.a", &hides) == RI_NO_WHITEOUT, "a name like any other");
+  ok(ri_tar_whiteout(".wh.a", &hides) == RI_WHITEOUT, "a whiteout");
+  is_str(hides, "a", "and what it hides");
+  ok(ri_tar_whiteout(".wh..wh..opq", &hides) == RI_OPAQUE, "an opaque folder");
+  ok(ri_tar_whiteout(".wh..wh.plnk", &hides) == RI_AUFS, "aufs' own");
+}
+
+static const char *pick(const char *index, const char *platform, struct ri_descriptor *d, struct ri_why *why) {
+  return ri_index_pick(index, strlen(index), platform, d, why) == 0 ? d->digest : NULL;
+}
+
+#define ENTRY(n, platform) "{\"digest\":\"" DIGEST(n) "\",\"size\":5,\"platform\":" platform "}"
+static void indexes(void) {
+  struct ri_descriptor d;
+  RI_AUTO_WHY why = {0};
+  const char *list = "{\"schemaVersion\":2,\"manifests\":[" ENTRY("1", "{\"os\":\"linux\",\"architecture\":\"amd64\"}") "," ENTRY(
+      "2", "{\"os\":\"linux\",\"architecture\":\"arm64\",\"variant\":\"v8\"}") "," ENTRY("3", "{\"os\":\"unknown\",\"architecture\":\"unknown\"}") "," ENTRY(
+      "4", "{\"os\":\"linux\",\"architecture\":\"arm\",\"variant\":\"v6\"}") "," ENTRY("5", "{\"os\":\"linux\",\"architecture\":\"arm\",\"variant\":\"v7\"}") "]}";
+  ok(ri_is_index("", list, strlen(list)), "an index tells itself by what it holds");
+  is_str(pick(list, "linux/amd64", &d, &why), DIGEST("1"), "this machine's");
+  is_str(pick(list, "linux/arm64", &d, &why), DIGEST("2"), "a variant that goes without saying");
+  is_str(pick(list, "linux/arm/v7", &d, &why), DIGEST("5"), "the variant itself");
+  is_str(pick(list, "linux/arm/v8", &d, &why), DIGEST("5"), "the highest variant below");
+  is_str(pick(list, "linux/arm/v5", &d, &why), NULL, "none below");
+  is_str(why.text, "there is none for linux/arm/v5; there are: linux/amd64, linux/arm64/v8, linux/arm/v6, linux/arm/v7", "and what there is");
+  ri_why_free(&why);
+  const char *one = "{\"schemaVersion\":2,\"manifests\":[{\"digest\":\"" DIGEST("7") "\",\"size\":5}]}";
+  is_str(pick(one, "linux/amd64", &d, &why), DIGEST("7"), "an index around one image without a platform");
+}
+
+static struct ri_manifest manifest;
+static const char *refusal(const char *text, struct ri_why *why) {
+  ri_why_free(why);
+  return ri_manifest_read(text, strlen(text), &manifest, why) == 0 ? NULL : why->text;
+}
+
+#define CONFIG "\"config\":{\"digest\":\"" DIGEST("0") "\",\"size\":9}"
+#define LAYER(type) "{\"mediaType\":\"" type "\",\"digest\":\"" DIGEST("1") "\",\"size\":7}"
+static void manifests(void) {
+  RI_AUTO_WHY why = {0};
+  is_str(refusal("{\"schemaVersion\":2," CONFIG ",\"layers\":[" LAYER("application/vnd.oci.image.layer.v1.tar+zstd") "," LAYER(
+                     "application/vnd.docker.image.rootfs.diff.tar.gzip") "," LAYER("application/vnd.oci.image.layer.v1.tar") "]}", &why), NULL, "OCI's and Docker's layers are read");
+  is_int(manifest.nlayers, 3, "three layers");
+  ok(manifest.layers[0].packed == RI_ZSTD && manifest.layers[1].packed == RI_GZIP && manifest.layers[2].packed == RI_PLAIN_TAR, "each as it is packed");
+  ok(strstr(refusal("{\"schemaVersion\":1,\"fsLayers\":[]}", &why), "schema 1"), "schema 1 is refused in words");
+  ok(why.code == BERTH_UNSUPPORTED, "as unsupported");
+  ok(strstr(refusal("{\"schemaVersion\":2," CONFIG ",\"layers\":[" LAYER("application/vnd.oci.image.layer.v1.tar+gzip+encrypted") "]}", &why), "encrypted"), "an encrypted layer");
+  ok(strstr(refusal("{\"schemaVersion\":2," CONFIG ",\"layers\":[" LAYER("text/plain") "]}", &why), "no container image"), "an artifact that is no image");
+  ok(strstr(refusal("{\"schemaVersion\":2," CONFIG ",\"layers\":[{\"mediaType\":\"application/vnd.oci.image.layer.v1.tar\",\"digest\":\"sha256:1\",\"size\":1}]}", &why), "sha256"), "a digest that is none");
+  ok(strstr(refusal("{\"schemaVersion\":2," CONFIG ",\"layers\":[{\"mediaType\":\"application/vnd.oci.image.layer.v1.tar\",\"digest\":\"" DIGEST("1") "\",\"size\":-1}]}", &why), "size"), "a size that is none");
+  ok(strstr(refusal("[]", &why), "no JSON object"), "what is no manifest at all");
+  ok(strstr(refusal("{\"schemaVersion\":2,\"manifests\":[]}", &why), "index"), "an index where a manifest should be");
+  struct pu_buf many __attribute__((cleanup(pu_buf_free))) = {0};
+  pu_buf_adds(&many, "{\"schemaVersion\":2," CONFIG ",\"layers\":[");
+  for (int i = 0; i < 128; i++)
+    pu_buf_addf(&many, "%s%s", i ? "," : "", LAYER("application/vnd.oci.image.layer.v1.tar"));
+  pu_buf_adds(&many, "]}");
+  ok(strstr(refusal(many.data, &why), "at most 127"), "more layers than a file system can be made of");
+}
+
+static void configurations(void) {
+  struct ri_config c;
+  RI_AUTO_WHY why = {0};
+  /* The chain ids are those of the OCI image specification's own rule, computed with sha256sum. */
+  const char *text = "{\"os\":\"linux\",\"architecture\":\"arm64\",\"variant\":\"v8\",\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[\"" DIGEST("1") "\",\"" DIGEST("2") "\"]}}";
+  is_int(ri_config_read(text, strlen(text), &c, &why), 0, "a configuration");
+  is_str(c.platform, "linux/arm64/v8", "its platform");
+  is_str(c.chain[0], HEX "1", "the bottom's chain id is its diff id");
+  is_str(c.chain[1], "3f0883a576c317bd31cc0d26e889322931e019a49a513b4d69ad9397a602827d", "the next one's is made of both");
+  ri_config_free(&c);
+  ok(ri_config_read("{}", 2, &c, &why) < 0 && strstr(why.text, "diff_ids"), "one without layers is none");
+  ok(ri_platform_fits("linux/arm64", "linux/arm64/v8") && !ri_platform_fits("linux/arm", "linux/arm64") && ri_platform_fits(NULL, "x"), "platforms that fit");
+}
+
+static void names(void) {
+  PU_AUTO_JSON index = json_pack("{s:i, s:{s:{s:[s,s], s:[s]}, s:{s:[s], s:[]}}}", "version", 1, "images", DIGEST("a"), "names", "docker.io/library/web:1",
+                                 "docker.io/library/web:2", "digests", "docker.io/library/web@" DIGEST("9"), DIGEST("b"), "names", "reg.example:5000/x/y:z", "digests");
+  const char *id = NULL;
+  ok(ri_index_find(index, "web:1", &id) && !strcmp(id, DIGEST("a")), "by a familiar name");
+  ok(ri_index_find(index, "index.docker.io/library/web:2", &id) && !strcmp(id, DIGEST("a")), "by an old name of the hub");
+  ok(ri_index_find(index, "web@" DIGEST("9"), &id) && !strcmp(id, DIGEST("a")), "by digest");
+  ok(ri_index_find(index, "reg.example:5000/x/y:z", &id) && !strcmp(id, DIGEST("b")), "of a registry with a port");
+  ok(ri_index_find(index, DIGEST("b"), &id) && !strcmp(id, DIGEST("b")), "by id");
+  ok(!ri_index_find(index, "web", &id) && !ri_index_find(index, "!", &id) && !ri_index_find(index, "", &id), "what is not there");
+  ri_index_name(index, DIGEST("b"), "docker.io/library/web:1");
+  ok(ri_index_find(index, "web:1", &id) && !strcmp(id, DIGEST("b")), "a name moves");
+  ok(ri_index_find(index, "web:2", &id) && !strcmp(id, DIGEST("a")), "alone");
+  is_str(ri_index_familiar("docker.io/library/web:1"), "web:1", "familiar");
+  is_str(ri_index_familiar("docker.io/a/b:1"), "a/b:1", "familiar with a user");
+  is_str(ri_index_familiar("reg.example/a:1"), "reg.example/a:1", "of another registry");
+}
+
+int main(void) {
+  names_of_entries();
+  indexes();
+  manifests();
+  configurations();
+  names();
+  return done_testing();
+}
