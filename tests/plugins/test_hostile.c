@@ -99,6 +99,54 @@ static void test_twice_and_never(void) {
   ok(bad && bt_plugin_status(bad) == BT_PLUGIN_OK, "neither is a crash");
 }
 
+/* A process that stands still answers nothing, not even that it lives. */
+static void test_stopped(void) {
+  struct bt_plugin *bad = load("bad_twice", "");
+  BT_AUTO_JSON before = listed();
+  pid_t pid = (pid_t)bt_json_int(before, "pid", 0);
+  TEST_CALL c = {0};
+  ok(pid > 0 && kill(pid, SIGSTOP) == 0, "its process is stopped");
+  test_send("bad", "now", NULL, 30000, &c);
+  if (!c.done)
+    run_until(&c.done, 10000);
+  ok(c.done && c.code == BT_PLUGIN_CRASHED && strstr(c.message, "hung"), "the call fails with plugin_crashed: %s", c.message);
+  good_works();
+  ok(test_wait(bt_plugin_status(bad) == BT_PLUGIN_OK), "another takes its place");
+  BT_AUTO_JSON after = listed();
+  ok(bt_json_int(after, "pid", 0) != pid && kill(pid, 0) == -1, "and the stopped one is gone");
+}
+
+/* Calls that are given up while their end is on its way: each ends once, and none stays. */
+static void test_cancel_races(void) {
+  enum { CALLS = 300 };
+  static struct test_call calls[CALLS];
+  struct bt_plugin *bad = load("bad_twice", "");
+  const struct berth_chat *chat = bt_plugin_methods(bad, BERTH_CHAT);
+  size_t ends = 0, once = 0, cancelled = 0;
+  for (int i = 0; i < CALLS; i++) {
+    struct bt_plugin_call call = {.method = "chat.send", .deadline_ms = 5000, .emit = test_emit, .done = test_done, .arg = &calls[i]};
+    struct berth_chat_send request = {.size = sizeof request, .text = "now", .severity = "info"};
+    berth_op op = bt_plugin_invoke(bad, chat, send, &call, &request);
+    if (i % 4 == 1)
+      run_for(i % 3);
+    if (i % 4)
+      bt_plugin_cancel(bad, op);
+  }
+  for (int i = 0; i < CALLS; i++)
+    ends += run_until(&calls[i].done, 5000);
+  run_for(100);
+  for (int i = 0; i < CALLS; i++) {
+    once += calls[i].times == 1 && (calls[i].code == BT_OK || calls[i].code == BT_CANCELLED);
+    cancelled += calls[i].code == BT_CANCELLED;
+    test_call_free(&calls[i]);
+  }
+  is_int(ends, CALLS, "all end");
+  is_int(once, CALLS, "each once");
+  ok(cancelled >= CALLS / 2, "those that were cancelled first as such (%zu)", cancelled);
+  BT_AUTO_JSON o = listed();
+  ok(bt_json_int(o, "in_flight", -1) == 0 && bt_plugin_status(bad) == BT_PLUGIN_OK, "and nothing stays");
+}
+
 static void test_limits(void) {
   load("bad_fdleak", ",\"files\":64");
   TEST_CALL c = {0};
@@ -307,7 +355,9 @@ int main(int argc, char **argv) {
   crashes("bad_hang", "", "hung", 10000);
   test_memory_unseen(argv[0]);
   test_circuit();
+  test_stopped();
   test_twice_and_never();
+  test_cancel_races();
   test_limits();
   test_confined();
   test_walls();
