@@ -1,5 +1,7 @@
 #include "config.h"
 
+#include <string.h>
+
 #include "base/plant.h"
 #include "control/internal.h"
 
@@ -138,4 +140,92 @@ json_t *ctl_assignment(const struct ctl_inst *inst) {
   if (inst->ended || (inst->leaving && !BT_PLANT(LEAVING_MADE))) /* an agent that knows nothing of it must not make anew what is about to go */
     bt_json_set_bool(a, "ended", true);
   return a;
+}
+
+/* ---- assign messages ---- */
+
+/* What an assignment has that its spec's others have not; "common" as it was then. */
+struct bt_assign {
+  json_t *common;
+  int slot;
+  const char *id;
+  char node[]; /* and behind its end the id */
+};
+
+/* Whether nothing else of an assignment is its instance's own: so with nearly all that begin. */
+static bool is_plain(const struct ctl_inst *inst) {
+  const struct bt_service *s = inst->spec->service;
+  bool alone = !s->co_network && !s->co_pid && !s->co_ipc && !s->volumes_from.len && !bt_service_is_job(s);
+  return alone && !inst->seen && !inst->ended && !inst->leaving && inst->revision == inst->spec->rev->number && !ctl_grant_of(inst);
+}
+
+static json_t *assign_message(json_t *assignment_steal) {
+  json_t *m = json_object();
+  bt_json_set_str(m, "type", "assign");
+  bt_json_set(m, "instance", assignment_steal);
+  return m;
+}
+
+void ctl_send_assign(const struct ctl_inst *inst, const struct ctl_node *node) {
+  struct bt_control *c = inst->service->app->control;
+  if (!node->connected)
+    return;
+  if (!is_plain(inst)) {
+    ctl_send_to(c, node, assign_message(ctl_assignment(inst)));
+    return;
+  }
+  size_t name = strlen(node->name) + 1, id = strlen(inst->id) + 1;
+  struct bt_assign *a = bt_calloc(1, sizeof *a + name + id);
+  a->common = json_incref(common(inst->spec));
+  a->slot = inst->slot;
+  memcpy(a->node, node->name, name);
+  a->id = memcpy(a->node + name, inst->id, id);
+  bt_vec_push(&c->fx->sends, ((struct bt_send){.node = a->node, .assign = a}));
+}
+
+void ctl_assign_free(struct bt_assign *assign) {
+  json_decref(assign->common);
+  free(assign);
+}
+
+static bool is_kept(const json_t *value) { return value->refcount > 1; }
+
+/* What the pen has last, where it may be written over. */
+static json_t *alike(const struct bt_pen *pen, const struct bt_assign *assign) {
+  if (!pen || pen->common != assign->common || is_kept(pen->message) || is_kept(bt_json_obj(pen->message, "instance")))
+    return NULL;
+  return json_incref(pen->message);
+}
+
+static json_t *first_alike(struct bt_pen *pen, const struct bt_assign *assign) {
+  static const char *const zeros[] = {"restarts", "failures", "next_start_ms"};
+  json_t *a = json_copy(assign->common), *m = assign_message(a);
+  for (size_t i = 0; i < BT_COUNT(zeros); i++)
+    bt_json_set_int(a, zeros[i], 0);
+  if (pen) {
+    bt_pen_free(pen);
+    *pen = (struct bt_pen){json_incref(m), json_incref(assign->common)};
+  }
+  return m;
+}
+
+json_t *bt_send_message(const struct bt_send *send, struct bt_pen *pen) {
+  const struct bt_assign *assign = send->assign;
+  if (!assign)
+    return json_incref(send->message);
+  json_t *m = alike(pen, assign);
+  if (!m)
+    m = first_alike(pen, assign);
+  json_t *a = bt_json_obj(m, "instance"), *id = bt_json_string(assign->id);
+  bt_json_set(a, "instance", id);
+  bt_json_set_int(a, "slot", assign->slot);
+  if (json_is_null(json_object_get(assign->common, "container_name")))
+    json_object_set(a, "container_name", id);
+  return m;
+}
+
+void bt_pen_free(struct bt_pen *pen) {
+  json_decref(pen->message);
+  json_decref(pen->common);
+  *pen = (struct bt_pen){0};
 }

@@ -88,7 +88,10 @@ void bt_effects_free(struct bt_effects *fx) {
     json_decref(reply->result);
   }
   bt_vec_each(&fx->sends, send) {
-    free(send->node);
+    if (send->assign)
+      ctl_assign_free(send->assign);
+    else
+      free(send->node);
     json_decref(send->message);
   }
   bt_vec_each(&fx->calls, call) json_decref(call->args);

@@ -138,10 +138,19 @@ struct bt_reply {
   json_t *result;      /* of a success; owned */
 };
 
+struct bt_assign;
 struct bt_send {
-  char *node;
-  json_t *message; /* owned reference; shared parts are references to immutable values */
+  char *node;      /* of an assign: a part of it */
+  json_t *message; /* owned reference; shared parts are references to immutable values. NULL where there is an assign */
+  struct bt_assign *assign; /* owned: an assignment that is written out when it is sent, as there may be very many on their way */
 };
+/* What was sent last, by somebody who sends one message after the other; zeros at first. */
+struct bt_pen {
+  json_t *message, *common;
+};
+/* The message: a new reference. pen (may be NULL): assignments of alike instances are written over what it has, unless somebody keeps that. */
+json_t *bt_send_message(const struct bt_send *send, struct bt_pen *pen);
+void bt_pen_free(struct bt_pen *pen);
 
 /* What the daemon does through plug-ins and answers with BT_IN_CALL_DONE. A lost call (crash) is made again after a start.
  * "image.resolve" {image, platform, policy: "missing"|"always"|"never"|"refresh"|"keep" (current, unasked), current: pinned or null}

@@ -60,6 +60,7 @@ struct bt_executor {
   bool broken;           /* a commit was refused: no step until the store takes changes again */
   bool ahead;            /* and control holds what was refused */
   bool freeing;
+  struct bt_pen pen;
   struct bt_timer *tick, *turn, *forget;
 };
 
@@ -164,8 +165,10 @@ static void deliver_one(struct bt_executor *ex, struct pending *p) {
   }
   if (ok && ex->o.routes && (p->effects.routes || p->effects.endpoints))
     ex->o.routes(ex->o.arg, p->effects.routes, p->effects.endpoints);
-  for (size_t i = 0; ok && i < p->effects.sends.len; i++)
-    ex->o.send(ex->o.arg, p->effects.sends.items[i].node, p->effects.sends.items[i].message);
+  for (size_t i = 0; ok && i < p->effects.sends.len; i++) {
+    BT_AUTO_JSON message = bt_send_message(&p->effects.sends.items[i], &ex->pen);
+    ex->o.send(ex->o.arg, p->effects.sends.items[i].node, message);
+  }
   for (size_t i = 0; ok && i < p->effects.calls.len; i++)
     ex->o.call(ex->o.arg, p->effects.calls.items[i].id, p->effects.calls.items[i].kind, p->effects.calls.items[i].args);
 }
@@ -513,6 +516,7 @@ void bt_executor_free(struct bt_executor **pex) {
   for (struct bt_map_iter it = bt_map_iter(ex->writes); bt_map_next(&it);)
     answer(ex, strtoull(it.key, NULL, 10), BT_CANCELLED, "the server is going down", NULL);
   bt_map_free(&ex->writes);
+  bt_pen_free(&ex->pen);
   bt_control_free(&ex->control);
   bt_timer_free(&ex->tick);
   bt_timer_free(&ex->turn);

@@ -272,6 +272,8 @@ char *ctl_volume_name(const struct ctl_rev *rev, const char *key, bool *external
 
 /* ---- assignment.c ---- */
 json_t *ctl_assignment(const struct ctl_inst *inst);
+void ctl_send_assign(const struct ctl_inst *inst, const struct ctl_node *node);
+void ctl_assign_free(struct bt_assign *assign);
 /* Adds the names that links of other services of the revision give this one ("links: [db:database]"). */
 void ctl_link_aliases(const struct ctl_spec *spec, json_t *aliases);
 /* The instance of another service of the app whose namespaces it shares; NULL where there is none yet. */

@@ -97,10 +97,7 @@ void ctl_assign(struct ctl_inst *inst, struct ctl_node *node) {
     bt_str_set(&ctl_see(inst)->co_network, network ? network->id : NULL);
   ctl_word_set(c, &inst->reason, NULL);
   ctl_touch_inst(inst);
-  json_t *m = json_object();
-  bt_json_set_str(m, "type", "assign");
-  bt_json_set(m, "instance", ctl_assignment(inst));
-  ctl_send_to(c, node, m);
+  ctl_send_assign(inst, node);
 }
 
 static bool any_ready(const struct bt_control *c) {

@@ -147,10 +147,16 @@ static inline void kit_tick(struct kit *k, int64_t ms) {
   kit_step(k, (struct bt_input){.kind = BT_IN_TICK});
 }
 
+static inline const json_t *kit_message(struct bt_send *send) {
+  if (!send->message)
+    send->message = bt_send_message(send, NULL);
+  return send->message;
+}
+
 /* The n-th message of a type in the last step, NULL where there is none. */
 static inline const json_t *kit_sent(const struct kit *k, const char *type, size_t n) {
   for (size_t i = 0; i < k->fx.sends.len; i++)
-    if (bt_streq(bt_json_str(k->fx.sends.items[i].message, "type"), type) && n-- == 0)
+    if (bt_streq(bt_json_str(kit_message(&k->fx.sends.items[i]), "type"), type) && n-- == 0)
       return k->fx.sends.items[i].message;
   return NULL;
 }

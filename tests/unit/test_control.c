@@ -76,8 +76,59 @@ static void test_update(void) {
   kit_end(&k);
 }
 
+static const json_t *in_sync(const json_t *sync, const char *id) {
+  size_t i;
+  json_t *a;
+  json_array_foreach(bt_json_arr(sync, "instances"), i, a) if (bt_streq(bt_json_str(a, "instance"), id)) return a;
+  return NULL;
+}
+
+/* One message written over the other says what the hello's answer says of the same instance; who keeps one keeps it as it was. */
+static void test_written_over(void) {
+  struct kit k;
+  json_t *sent[6];
+  char ids[6][64];
+  struct bt_pen pen = {0};
+  kit_start(&k);
+  kit_hello(&k);
+  deploy(&k, "{'app':'shop','model':{'name':'shop','services':{'web':{'image':'box:1','restart':'always','networks':{'default':null},'deploy':{'replicas':4}},"
+             "'db':{'image':'box:1','container_name':'the-db','environment':{'A':'1'}},'task':{'image':'box:1','deploy':{'mode':'replicated-job'}}},"
+             "'networks':{'default':{'name':'shop_default'}}}}");
+  size_t n = 0, kept = 0, same = 0;
+  const json_t *last = NULL;
+  for (size_t i = 0; i < k.fx.sends.len; i++) {
+    json_t *m = bt_send_message(&k.fx.sends.items[i], &pen);
+    if (!bt_streq(bt_json_str(m, "type"), "assign")) {
+      json_decref(m);
+      continue;
+    }
+    same += m == last;
+    last = m;
+    BT_ASSERT(n < BT_COUNT(sent));
+    snprintf(ids[n], sizeof ids[n], "%s", bt_json_str(bt_json_obj(m, "instance"), "instance"));
+    sent[n] = n == 1 || n == 2 ? json_incref(m) : json_deep_copy(m);
+    kept += n == 1 || n == 2;
+    n++;
+    json_decref(m);
+  }
+  bt_pen_free(&pen);
+  is_int(n, 6, "six are assigned");
+  ok(kept == 2 && same > 0, "some of them with a message that was sent before");
+  kit_reload(&k);
+  kit_hello(&k);
+  const json_t *sync = kit_sent(&k, "sync", 0);
+  for (size_t i = 0; i < n; i++) {
+    const json_t *a = bt_json_obj(sent[i], "instance"), *b = in_sync(sync, ids[i]);
+    BT_AUTO_FREE char *x = bt_json_text(a), *y = b ? bt_json_text(b) : NULL;
+    is_str(x, y, "it is assigned as the sync says");
+    json_decref(sent[i]);
+  }
+  kit_end(&k);
+}
+
 int main(void) {
   test_first_app();
+  test_written_over();
   test_update();
   return done_testing();
 }
