@@ -69,18 +69,21 @@ static void set_unfit(struct ctl_inst *inst, const char *why) {
     ctl_event(app->control, "warning", "instance.not-resized", app->ns, app->name, inst->id, NULL, "%s is not changed in place, but replaced: %s", inst->id, why);
 }
 
-/* From here on it is one of the new spec. */
+/* From here on it is one of the new spec. Where the hash is the same, its node has nothing to do. */
 static void take_over(struct ctl_inst *inst, struct ctl_spec *to) {
   struct bt_control *c = inst->service->app->control;
+  bool same = bt_streq(inst->spec->hash, to->hash);
   ctl_fleet_release(inst);
   inst->spec->rev->uses--;
   inst->spec = to;
   to->rev->uses++;
   inst->revision = to->rev->number;
-  inst->inplace = CTL_INPLACE_SENT;
+  inst->inplace = same ? CTL_INPLACE_NONE : CTL_INPLACE_SENT;
   ctl_fleet_hold(inst);
   set_unfit(inst, NULL);
   ctl_touch_inst(inst);
+  if (same)
+    return;
   json_t *m = json_object();
   bt_json_set_str(m, "type", "assign");
   bt_json_set(m, "instance", ctl_assignment(inst));
@@ -88,7 +91,11 @@ static void take_over(struct ctl_inst *inst, struct ctl_spec *to) {
 }
 
 static bool differs_in_place_only(struct ctl_spec *is, struct ctl_spec *to) {
-  return is->hash && to->hash && !bt_streq(is->hash, to->hash) && bt_streq(ctl_hash_frame(is), ctl_hash_frame(to));
+  if (!is->hash || !to->hash)
+    return false;
+  if (bt_streq(is->hash, to->hash))
+    return bt_inplace_reserves_differ(is->service, to->service);
+  return bt_streq(ctl_hash_frame(is), ctl_hash_frame(to));
 }
 
 /* False: there is no room for it in this step. */
@@ -102,6 +109,8 @@ static bool change(struct ctl_inst *inst, struct ctl_spec *to) {
       return false;
     inst->service->app->control->room--;
     set_unfit(inst, why.data);
+    if (bt_streq(inst->spec->hash, to->hash))
+      inst->inplace = CTL_INPLACE_REFUSED; /* its hash alone would say that it is what it should be */
     return true;
   }
   if (!ctl_quota_may_change(inst, to, wait, sizeof wait)) {
@@ -123,7 +132,7 @@ bool ctl_inplace_step(struct ctl_service *service) {
     struct ctl_inst *inst = *i;
     if (inst->inplace == CTL_INPLACE_WAITS)
       inst->inplace = CTL_INPLACE_NONE;
-    if (inst->spec == to || !is_candidate(inst, to))
+    if (inst->spec == to)
       continue;
     if (inst->spec != last)
       same = differs_in_place_only(inst->spec, to);

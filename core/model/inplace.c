@@ -8,7 +8,6 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/size.h"
-#include "model/service.h"
 
 /* ---- the rest ---- */
 
@@ -52,7 +51,7 @@ struct part {
   double is, to;    /* 0: none */
   bool size;
 };
-#define PARTS 5
+#define PARTS 7
 
 static void parts_of(const json_t *from, const json_t *to, struct part out[PARTS]) {
   struct bt_resources reserved[2], limits[2];
@@ -63,6 +62,8 @@ static void parts_of(const json_t *from, const json_t *to, struct part out[PARTS
   out[2] = (struct part){"pids", "pids", (double)limits[0].pids, (double)limits[1].pids, false};
   out[3] = (struct part){"reserved memory", "memory_reservation", (double)reserved[0].memory, (double)reserved[1].memory, true};
   out[4] = (struct part){"reserved cpus", NULL, reserved[0].cpus, reserved[1].cpus, false};
+  out[5] = (struct part){"reserved pids", NULL, (double)reserved[0].pids, (double)reserved[1].pids, false};
+  out[6] = (struct part){"reserved disk", NULL, (double)reserved[0].disk, (double)reserved[1].disk, true};
 }
 
 json_t *bt_inplace_wanted(const json_t *service) {
@@ -77,7 +78,7 @@ json_t *bt_inplace_wanted(const json_t *service) {
 
 bool bt_inplace_reachable(const json_t *from, const json_t *to, const char **why) {
   static const char *const lost[PARTS] = {"its limit of memory is taken away", "its limit of cpus is taken away", "its limit of pids is taken away",
-                                          "no memory is reserved for it any more", NULL};
+                                          "no memory is reserved for it any more", NULL, NULL, NULL};
   struct part parts[PARTS];
   parts_of(from, to, parts);
   for (size_t i = 0; i < PARTS; i++)
@@ -87,6 +88,10 @@ bool bt_inplace_reachable(const json_t *from, const json_t *to, const char **why
       return false;
     }
   return true;
+}
+
+bool bt_inplace_reserves_differ(const struct bt_service *a, const struct bt_service *b) {
+  return a->reserved.pids != b->reserved.pids || a->reserved.disk != b->reserved.disk;
 }
 
 static void add_value(struct bt_buf *b, const struct part *p, double value) {

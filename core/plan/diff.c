@@ -70,7 +70,7 @@ static void compare(json_t *changes, const char *path, json_t *from, json_t *to)
     return;
   if ((!from || json_is_null(from)) && (!to || json_is_null(to)))
     return;
-  bool parts = bt_streq(path, "deploy") || is_resources(path); /* of which a part alone may be what changed */
+  bool parts = bt_streq(path, "deploy") || bt_streq(path, "x-berth") || bt_streq(path, "x-berth.reserve") || is_resources(path); /* of which a part alone may be what changed */
   if ((json_is_object(from) || (!from && parts)) && (json_is_object(to) || (!to && parts)))
     compare_objects(changes, path, from, to);
   else if (json_is_object(to) && !from && json_object_size(to) > 0 && hides_values(path))
@@ -84,11 +84,12 @@ static void compare(json_t *changes, const char *path, json_t *from, json_t *to)
 /* What engines change while a container runs: model/inplace.h. */
 static bool is_in_place(const char *path) {
   static const char *const those[] = {"cpus", "mem_limit", "mem_reservation", "pids_limit", "deploy.resources.limits.cpus", "deploy.resources.limits.memory",
-                                      "deploy.resources.limits.pids", "deploy.resources.reservations.cpus", "deploy.resources.reservations.memory"};
+                                      "deploy.resources.limits.pids", "deploy.resources.reservations.cpus", "deploy.resources.reservations.memory",
+                                      "x-berth.reserve", "x-berth.reserve.pids", "x-berth.reserve.disk"};
   for (size_t i = 0; i < BT_COUNT(those); i++)
     if (bt_streq(path, those[i]))
       return true;
-  return is_resources(path); /* one that is empty */
+  return is_resources(path) || bt_streq(path, "x-berth"); /* one that is empty */
 }
 
 /* "image changed from a to b; environment.LOG changed; 3 more". beside: only what is not changed in place. */

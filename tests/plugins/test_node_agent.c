@@ -338,6 +338,76 @@ static void test_adoption(void) {
   ok(gone, "the left-over is removed");
 }
 
+/* ---- other limits in place ---- */
+
+static json_t *limited(const char *hash, const char *memory) {
+  json_t *k = class_of("mkdir -p /www; exec httpd -f -p 80 -h /www", 0), *limits = json_pack("{s{s{ss}}}", "resources", "limits", "memory", memory);
+  bt_json_set(bt_json_obj(k, "service"), "deploy", limits);
+  bt_json_set_str(k, "hash", hash);
+  return k;
+}
+
+static void assign_limits(const char *hash, const char *memory) {
+  BT_AUTO_JSON k = limited(hash, memory);
+  tell(json_pack("{ss,so}", "type", "assign", "instance", assignment("l1", k)));
+}
+
+static const char *wanted_hash;
+static bool l_is(void) { return is("l1", "running", true) && bt_streq(bt_json_str(report("l1"), "hash"), wanted_hash) && !bt_json_obj(report("l1"), "refused"); }
+static bool l_refused(void) { return bt_streq(bt_json_str(bt_json_obj(report("l1"), "refused"), "hash"), wanted_hash); }
+static bool l_gone(void) { return is("l1", "removed", false); }
+static bool becomes(const char *hash) {
+  wanted_hash = hash;
+  return run_until(l_is);
+}
+
+static long memory_of(void) {
+  BT_AUTO_FREE char *command = bt_asprintf("docker inspect -f '{{.HostConfig.Memory}}' %s-l1", T.prefix);
+  char text[32] = "";
+  FILE *f = popen(command, "r");
+  bool got = f && fgets(text, sizeof text, f);
+  if (f)
+    pclose(f);
+  return got ? atol(text) >> 20 : -1;
+}
+
+static void test_in_place(void) {
+  assign_limits("h32", "32m");
+  ok(becomes("h32"), "it runs with 32 MiB");
+  BT_AUTO_FREE char *id = bt_strdup(bt_json_str(report("l1"), "container_id"));
+  BT_AUTO_FREE char *started = bt_asprintf("%lld", bt_json_int(report("l1"), "started_ms", 0));
+  assign_limits("h64", "64m");
+  ok(becomes("h64"), "another class is told when it is in force");
+  is_int(memory_of(), 64, "the engine has its limit");
+  wanted_hash = "h1";
+  assign_limits("h1", "4096");
+  ok(run_until(l_refused), "what the engine refuses is told: %s", bt_json_str(bt_json_obj(report("l1"), "refused"), "why"));
+  is_str(bt_json_str(report("l1"), "hash"), "h64", "with what it still is");
+  assign_limits("h64", "64m");
+  ok(becomes("h64"), "back to that there is nothing to do, which is told");
+  assign_limits("h48", "48m");
+  assign_limits("h40", "40m"); /* while the first is under way */
+  ok(becomes("h40") && memory_of() == 40, "of two changes the last one counts");
+  bt_agent_free(&T.agent);
+  bt_map_free(&T.reports);
+  T.reports = bt_map_new(decref);
+  start_agent();
+  ok(run_until(said_hello), "a new agent");
+  BT_AUTO_JSON k = limited("h56", "56m");
+  BT_AUTO_JSON web = class_of("mkdir -p /www; hostname >/www/id; cat /run/secrets/pw >/www/pw; exec httpd -f -p 80 -h /www", T.port);
+  json_t *m = sync_message(web, NULL);
+  json_array_append_new(bt_json_arr(m, "instances"), assignment("l1", k));
+  tell(m);
+  ok(becomes("h56") && memory_of() == 56, "catches up with what it missed");
+  is_str(bt_json_str(report("l1"), "container_id"), id, "all that in one container");
+  BT_AUTO_FREE char *now = bt_asprintf("%lld", bt_json_int(report("l1"), "started_ms", 0));
+  ok(labs(atol(now) - atol(started)) < 1000, "which was never restarted");
+  is_int(bt_json_int(report("l1"), "restarts", -1), 0, "nor counted as such");
+  BT_AUTO_FREE char *l1 = bt_asprintf("%s-l1", T.prefix);
+  tell(json_pack("{ss,ss}", "type", "release", "instance", l1));
+  ok(run_until(l_gone), "it goes");
+}
+
 static void test_end(void) {
   BT_AUTO_FREE char *w2 = bt_asprintf("%s-w2", T.prefix);
   BT_AUTO_FREE char *w1 = bt_asprintf("%s-w1", T.prefix);
@@ -413,6 +483,7 @@ int main(void) {
   test_job_restarted_as_it_ends();
   test_clock_set_back();
   test_adoption();
+  test_in_place();
   test_end();
   wait_for_portd();
   bt_plugins_free(&T.plugins);

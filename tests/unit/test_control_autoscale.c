@@ -462,8 +462,20 @@ static json_t *resources(void) {
   return deploy ? json_incref(bt_json_obj(deploy, "resources")) : json_object();
 }
 
+/* What is changed in place is confirmed by the node. */
+static void confirm(void) {
+  BT_AUTO_JSON list = kit_list(&k, "instances", "a");
+  size_t i;
+  json_t *o;
+  json_array_foreach(list, i, o) if (bt_streq(bt_json_str(o, "in_place"), "sent")) {
+    BT_AUTO_FREE char *m = bt_asprintf("{'type':'report','instance':'%s','state':'running','ready':true,'hash':'%s'}", bt_json_str(o, "instance"), bt_json_str(o, "hash"));
+    kit_node(&k, m);
+  }
+}
+
 static void settle_down(void) {
   kit_resolve(&k, "1");
+  confirm();
   for (int i = 0; i < 6; i++) {
     kit_all_leave(&k);
     kit_all_run(&k);
@@ -529,6 +541,7 @@ static bool proposed(int looks) {
 
 static void automatic(void) {
   up(WATCHED("1", "'mode':'automatic','cpus':{'max':0.22},'memory':{'max':60000000},'every':'30m'"));
+  kit_node(&k, "{'type':'hello','node':{'name':'n1','cpus':4,'memory':8000000000,'features':['update']},'instances':[]}");
   ok(!proposed(115), "not before its time");
   ok(proposed(20), "then it proposes other reservations to the admission");
   const json_t *args = proposal()->args;
@@ -544,6 +557,7 @@ static void automatic(void) {
   struct bt_request request = {.id = 77, .op = "app.resources", .args = asked_for, .actor = "autoscale"};
   kit_step(&k, (struct bt_input){.kind = BT_IN_REQUEST, .request = &request});
   kit_resolve(&k, "1");
+  is_int(kit_count(&k, "assign") + 10 * (kit_count(&k, "release") + (size_t)events("rollout.started")), 2, "both instances are changed in place, where the engine can");
   kit_step(&k, (struct bt_input){.kind = BT_IN_CALL_DONE, .call = id, .code = BT_OK});
   settle_down();
   BT_AUTO_JSON now = resources();

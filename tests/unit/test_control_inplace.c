@@ -262,6 +262,37 @@ static void test_more_than_that(void) {
   kit_end(&k);
 }
 
+static long long pids_of(struct kit *k) {
+  BT_AUTO_JSON o = node_view(k, "n1");
+  return bt_json_int(bt_json_obj(bt_json_obj(o, "room"), "pids"), "used", -1);
+}
+
+/* What the planner alone keeps for them is no engine's matter: no node is asked. */
+static void test_reserve(void) {
+  struct kit k;
+  kit_start(&k);
+  kit_node(&k, "{'type':'hello','node':{'name':'n1','cpus':4,'memory':8073741824,'pids':100,'os':'linux','arch':'amd64','labels':{}},'instances':[]}");
+  running(&k, APP(WEB(",'deploy':{'replicas':2}")));
+  BT_AUTO_FREE char *one = id_of(&k, "web", 0);
+  bool in_place;
+  BT_AUTO_FREE char *reason = planned(&k, APP(WEB(",'deploy':{'replicas':2},'x-berth':{'reserve':{'pids':20}}")), &in_place);
+  is_str(reason, "changes in place: reserved pids none -> 20", "so a plan says");
+  apply(&k, APP(WEB(",'deploy':{'replicas':2},'x-berth':{'reserve':{'pids':20}}")));
+  is_int(kit_count(&k, "assign") + kit_count(&k, "release"), 0, "no node has anything to do");
+  is_int(pids_of(&k), 40, "they are reserved at once");
+  kit_tick(&k, 1000);
+  kit_is_state(&k, "shop", "running");
+  k.node = "n2";
+  kit_node(&k, "{'type':'hello','node':{'name':'n2','cpus':4,'memory':8073741824,'pids':100,'os':'linux','arch':'amd64','labels':{}},'instances':[]}");
+  k.node = NULL;
+  running(&k, APP(WEB(",'deploy':{'replicas':2},'x-berth':{'reserve':{'pids':70}}")));
+  BT_AUTO_JSON stays = inst_of(&k, one);
+  ok(stays && count_on(&k, "n1") == 1 && count_on(&k, "n2") == 1, "who has no room for more goes where there is some");
+  is_int(pids_of(&k), 70, "and nobody has more than there is");
+  kit_is_state(&k, "shop", "running");
+  kit_end(&k);
+}
+
 static void test_quota(void) {
   struct kit k = able();
   kit_request(&k, "settings.put", "{'pools':[],'scheduling':{},'namespaces':{'default':{'quota':{'memory':524288000}}}}", false);
@@ -281,6 +312,7 @@ int main(void) {
   test_no_room();
   test_unable();
   test_more_than_that();
+  test_reserve();
   test_quota();
   return done_testing();
 }
