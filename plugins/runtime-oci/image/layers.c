@@ -124,20 +124,20 @@ static int unpack(struct making *m, size_t i, struct ri_job *job, json_t **repor
   if (ri_unpacker_start(&u, job->fd, dir, &limits, why) < 0)
     return -1;
   job->unpacker = &u;
-  if (m->source->feed(m->source->arg, job, why) < 0) {
+  int r = m->source->feed(m->source->arg, job, why);
+  if (r < 0 && !u.gone) {
     ri_unpacker_kill(&u);
     return -1;
   }
+  if (r < 0)
+    ri_why_free(why); /* that it ended is no reason; why it did is */
   ri_progress(job->name, "Extracting", job->blob->size, job->blob->size);
   *report = ri_unpacker_end(&u, why);
-  return *report ? compare(m, i, *report, why) : -1;
+  return *report && r == 0 ? compare(m, i, *report, why) : -1;
 }
 
-/* The blob's own lock, too: two layers may be of one blob, and another image's pull may be at it. */
-static int fetch(struct making *m, size_t i, struct ri_job *job, json_t **report, struct ri_why *why) {
-  RI_AUTO_FD blob = ri_change_lock(m->c, "blob-", job->blob->digest + 7, true, why);
-  if (blob < 0)
-    return -1;
+static int fetch_once(struct making *m, size_t i, struct ri_job *job, json_t **report, struct ri_why *why) {
+  char name[32];
   RI_AUTO_FD fd = m->source->open(m->source->arg, job, why);
   job->fd = fd;
   if (fd < 0)
@@ -146,12 +146,27 @@ static int fetch(struct making *m, size_t i, struct ri_job *job, json_t **report
   bool network = r < 0 && (why->code == BERTH_UNAVAILABLE || why->code == BERTH_CANCELLED || why->code == BERTH_DEADLINE);
   if (m->source->drop && !network)
     m->source->drop(m->source->arg, job);
-  if (r < 0) {
-    char name[32];
-    layer_dir(name, i);
-    (void)!ri_tree_remove(m->c->tmp, name, NULL);
-  }
+  if (r == 0)
+    return 0;
+  layer_dir(name, i);
+  (void)!ri_tree_remove(m->c->tmp, name, NULL); /* what stays goes with the folder of this process */
+  json_decref(*report);
+  *report = NULL;
   return r;
+}
+
+/* The blob's own lock, too: two layers may be of one blob, and another image's pull may be at it. */
+static int fetch(struct making *m, size_t i, struct ri_job *job, json_t **report, struct ri_why *why) {
+  bool anew = false;
+  RI_AUTO_FD blob = ri_change_lock(m->c, "blob-", job->blob->digest + 7, true, why);
+  if (blob < 0)
+    return -1;
+  job->anew = &anew;
+  int r = fetch_once(m, i, job, report, why);
+  if (r == 0 || !anew)
+    return r;
+  ri_why_free(why);
+  return fetch_once(m, i, job, report, why);
 }
 
 /* Present, or made by another: with others. Absent: alone, and looked at once more, as it may have come while this one waited. */

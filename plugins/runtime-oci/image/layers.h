@@ -17,6 +17,7 @@ struct ri_job {
   int worker;    /* 0 to ri_workers - 1 */
   int fd;        /* the blob's file */
   struct ri_unpacker *unpacker;
+  bool *anew;    /* set by feed: what was there of the blob was bad, so it is to be fetched from its beginning once more */
   const atomic_bool *stop; /* another layer failed: end soon, with any error */
 };
 

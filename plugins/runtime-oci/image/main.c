@@ -1,6 +1,7 @@
 /* berth-image ACTION: one action on the image store, for the plug-in runtime-oci. Its spec is a JSON object on standard input (secrets are
  * in no command line), progress and the last word ({"result"} or {"error","code"}) are JSON lines on standard output. Crash-only: it may
  * be killed at any time. */
+#include <curl/curl.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -50,7 +51,7 @@ static json_t *gc(struct ri_change *c, const json_t *spec, struct ri_why *why) {
 static const struct {
   const char *name;
   json_t *(*run)(struct ri_change *c, const json_t *spec, struct ri_why *why);
-} actions[] = {{"import", ri_action_import}, {"remove", remove_image}, {"prune", prune}, {"gc", gc}};
+} actions[] = {{"pull", ri_action_pull}, {"import", ri_action_import}, {"remove", remove_image}, {"prune", prune}, {"gc", gc}};
 
 /* Reads without a lock. */
 static json_t *read_only(const char *action, const json_t *spec, struct ri_why *why) {
@@ -91,6 +92,7 @@ int main(int argc, char **argv) {
     return 2;
   }
   signal(SIGPIPE, SIG_IGN);
+  curl_global_init(CURL_GLOBAL_DEFAULT);
   umask(077);
   RI_AUTO_WHY why = {0};
   PU_AUTO_JSON spec = spec_read(&why);

@@ -141,7 +141,15 @@ static int lay(struct stream *s, struct ri_tar_done *done) {
   la_ssize_t n = 0;
   while (!failed && (n = unpacked_next(s, &rest)) > 0)
     continue;
-  return failed || n < 0 ? -1 : 0;
+  if (failed || n < 0)
+    return -1;
+  /* What stands behind the compressed data belongs to the blob's digest, and is waited for. */
+  while (!s->complete) {
+    s->at = s->available;
+    if (!more(s) && s->why.text)
+      return -1;
+  }
+  return 0;
 }
 
 static void report(const json_t *o) {

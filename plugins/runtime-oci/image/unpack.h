@@ -13,6 +13,7 @@
 struct ri_unpacker {
   pid_t pid; /* 0: none */
   int tell, report;
+  bool gone; /* it ended before all was told: its report says why */
 };
 
 /* Starts the process: blob (a regular file; its reading position does not matter) into the folder dir. Both stay the caller's. */

@@ -76,8 +76,10 @@ void ri_unpacker_tell(struct ri_unpacker *u, int64_t available, bool last) {
     return;
   if (last)
     fcntl(u->tell, F_SETFL, 0);
-  while (write(u->tell, &word, sizeof word) < 0 && errno == EINTR)
+  ssize_t n;
+  while ((n = write(u->tell, &word, sizeof word)) < 0 && errno == EINTR)
     continue;
+  u->gone |= n < 0 && errno == EPIPE;
   if (last)
     ri_fd_close(&u->tell);
 }
