@@ -152,7 +152,7 @@ static void usual_mounts(struct ro_spec *s) {
   put(s, "/dev/pts", "devpts", "devpts", "nosuid,noexec,newinstance,ptmxmode=0666,mode=0620,gid=5");
   put(s, "/sys", s->userns ? "bind" : "sysfs", s->userns ? "/sys" : "sysfs", s->userns ? "rbind,nosuid,noexec,nodev,ro" : sys);
   put(s, "/sys/fs/cgroup", "cgroup", "cgroup", sys);
-  put(s, "/dev/mqueue", s->host_ipc ? "bind" : "mqueue", s->host_ipc ? "/dev/mqueue" : "mqueue", s->host_ipc ? "rbind,rw" : "nosuid,noexec,nodev");
+  put(s, "/dev/mqueue", "mqueue", "mqueue", "nosuid,noexec,nodev"); /* of whichever ipc namespace it is in */
   shared_memory(s);
 }
 
