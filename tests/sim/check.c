@@ -7,7 +7,7 @@
 /* ---- after each step ---- */
 
 /* Another one may stand in its slot beside it: it is moved, or its node was given up. */
-static bool makes_way(const struct ctl_inst *inst) { return ctl_move_of(inst) || ctl_inst_lost(inst); }
+static bool makes_way(const struct ctl_inst *inst) { return ctl_move_of(inst) || ctl_inst_lost(inst) || inst->inplace == CTL_INPLACE_REFUSED; }
 
 static void check_slot_pair(struct sim *s, const struct ctl_inst *a, const struct ctl_inst *b) {
   if (a->leaving || b->leaving || a->slot != b->slot || makes_way(a) || makes_way(b))
@@ -191,10 +191,14 @@ static void check_running(struct sim *s, const struct ctl_service *service) {
     const struct sim_box *box = box_of(s, inst);
     if (inst->leaving)
       sim_bad(s, "%s never left", inst->id);
+    if (inst->inplace)
+      sim_bad(s, "the change of %s is never through", inst->id);
     if (!bt_streq(inst->spec->hash, service->spec->hash))
       sim_bad(s, "%s is of an old spec", inst->id);
     if (!box)
       sim_bad(s, "%s is not on the node", inst->id);
+    else if (box->exists && !bt_streq(bt_json_str(box->made, "hash"), inst->spec->hash))
+      sim_bad(s, "%s has other limits than its service asks for", inst->id);
     else if (box->running != (inst->state == BT_ST_RUNNING))
       sim_bad(s, "%s is %s here and %s on the node", inst->id, bt_state_name((enum bt_state)inst->state), bt_state_name(box->state));
     well += inst->ready || ctl_inst_done(inst);

@@ -130,6 +130,8 @@ void sim_client(struct sim *s) {
     void (*fn)(struct sim *s, const char *app);
   } works[] = {{48, apply}, {14, scale}, {10, restart}, {7, rollback}, {6, one_restart}, {6, remove_app}, {3, cordon}, {3, run_job}, {3, keep}};
   const char *app = pick(s, sim_apps, 3);
+  if (sim_limits_ask(s, app))
+    return;
   unsigned dice = (unsigned)sim_rand(s, 100);
   for (size_t i = 0; i < BT_COUNT(works); i++) {
     if (dice < works[i].weight) {

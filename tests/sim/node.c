@@ -11,6 +11,8 @@
 void sim_box_free(void *arg) {
   struct sim_box *box = arg;
   json_decref(box->assignment);
+  json_decref(box->made);
+  json_decref(box->refused);
   free(box->id);
   free(box->slot);
   free(box->last_report);
@@ -50,6 +52,7 @@ static json_t *report(const struct sim_box *box) {
   bt_json_set_int(m, "finished_ms", box->finished_ms);
   if (box->finished)
     bt_json_set_bool(m, "final", true);
+  sim_limits_report(box, m);
   return m;
 }
 
@@ -185,12 +188,18 @@ void sim_box_event(struct sim *s, struct sim_box *box) {
     fail(s, box, 0, true);
   } else if (!box->exists) {
     box->exists = true;
+    sim_limits_made(box);
     box->state = BT_ST_STARTING;
     tell(s, box);
     later(s, box, 5 + (int64_t)sim_rand(s, 300));
   } else if (box->known) {
     start(s, box);
   }
+}
+
+void sim_box_limits(struct sim *s, struct sim_box *box) {
+  if (sim_limits_change(s, box))
+    tell(s, box);
 }
 
 void sim_box_kill(struct sim *s, struct sim_box *box) {
@@ -230,6 +239,7 @@ static void take_assignment(struct sim *s, struct sim_node *n, const json_t *a) 
     box->slot = bt_asprintf("%s/%s/%lld", bt_json_str(a, "app"), bt_json_str(a, "service"), bt_json_int(a, "slot", 0));
     bt_map_set(n->boxes, id, box);
   }
+  BT_AUTO_FREE char *was = fresh ? NULL : bt_strdup(bt_json_str(class_of(box), "hash"));
   json_decref(box->assignment);
   box->assignment = json_deep_copy(a);
   bool adopted = !fresh && !box->known;
@@ -240,6 +250,8 @@ static void take_assignment(struct sim *s, struct sim_node *n, const json_t *a) 
     box->next_start_ms = bt_json_int(a, "next_start_ms", 0);
     box->finished = bt_json_bool(a, "ended", false);
   }
+  if (!fresh && !sim_limits_assigned(s, box) && !bt_streq(was, bt_json_str(class_of(box), "hash")) && !adopted)
+    free(bt_steal(box->last_report)), tell(s, box); /* the server waits for a word */
   if (fresh && !box->finished) {
     box->state = BT_ST_CREATING;
     later(s, box, 5 + (int64_t)sim_rand(s, 200));
@@ -383,6 +395,8 @@ void sim_hello(struct sim *s, struct sim_node *n) {
   bt_json_set_int(node, "memory", n->memory);
   bt_json_set_str(labels, "zone", (n - s->nodes) % 2 ? "b" : "a");
   bt_json_set(node, "labels", labels);
+  if (n - s->nodes != 2) /* one has an engine that changes nothing of what runs */
+    bt_json_set(node, "features", json_pack("[s]", "update"));
   bt_json_set_str(m, "type", "hello");
   bt_json_set(m, "node", node);
   for (struct bt_map_iter it = bt_map_iter(n->boxes); bt_map_next(&it);)
@@ -411,6 +425,7 @@ static void forget(struct sim_node *n) {
       continue;
     }
     box->known = box->gone = box->restart = false;
+    json_decref(bt_steal(box->refused));
     box->epoch++;
     free(bt_steal(box->last_report));
   }

@@ -19,7 +19,7 @@
 
 enum sim_kind {
   SIM_TIMER, SIM_POST, SIM_TURN, SIM_RING, SIM_TO_NODE, SIM_TO_SERVER, SIM_CALL, SIM_CLIENT, SIM_BOX, SIM_LINK, SIM_DEMON, SIM_SWEEP, SIM_BOOT, SIM_MEND,
-  SIM_WATCHER
+  SIM_WATCHER, SIM_LIMITS
 };
 
 struct sim_event {
@@ -41,6 +41,7 @@ struct sim_box {
   char *id, *slot; /* slot: "app/service/3" */
   struct sim_node *node;
   json_t *assignment;
+  json_t *made, *refused; /* limits.c: the class that its container is of; {"hash", "why"} of one that it could not become; NULL */
   bool known;      /* the agent knows it; false after the agent started anew */
   bool gone;       /* is to go */
   bool restart;    /* a restart was asked for */
@@ -158,6 +159,7 @@ void sim_watchers_free(struct sim *s);
 /* ---- node.c ---- */
 void sim_node_message(struct sim *s, struct sim_node *n, const json_t *m);
 void sim_box_event(struct sim *s, struct sim_box *box);
+void sim_box_limits(struct sim *s, struct sim_box *box);
 void sim_box_kill(struct sim *s, struct sim_box *box);
 void sim_box_free(void *box);
 void sim_link_up(struct sim *s, struct sim_node *n);
@@ -172,6 +174,13 @@ void sim_demon(struct sim *s);
 void sim_mend(struct sim *s); /* the disk's faults are over */
 void sim_calm(struct sim *s);
 void sim_put_right(struct sim *s); /* asks for what calm needs: no quota, no cordon */
+
+/* ---- limits.c: limits that change in place ---- */
+void sim_limits_made(struct sim_box *box); /* its container is of its assignment's class from now on */
+void sim_limits_report(const struct sim_box *box, json_t *m);
+bool sim_limits_assigned(struct sim *s, struct sim_box *box); /* true: its container is to get other limits, later */
+bool sim_limits_change(struct sim *s, struct sim_box *box);   /* true where something is to be told */
+bool sim_limits_ask(struct sim *s, const char *app);          /* false: it is another's turn */
 
 /* ---- client.c, model.c ---- */
 void sim_client(struct sim *s);

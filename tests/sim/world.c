@@ -160,6 +160,12 @@ static void happen(struct sim *s, struct sim_event *event) {
   case SIM_BOX:
     box_event(s, event);
     break;
+  case SIM_LIMITS: {
+    struct sim_box *box = bt_map_get(event->node->boxes, event->box);
+    if (box)
+      sim_box_limits(s, box);
+    break;
+  }
   case SIM_LINK:
     sim_link_up(s, event->node);
     break;
