@@ -46,10 +46,11 @@ struct ro_op {
   void (*drop)(struct ro_op *op);  /* frees what the method keeps in it; may be NULL */
   void (*cancel)(struct ro_op *op); /* the caller gave up; NULL: the operation fails with CANCELLED at once */
   void (*on_timer)(struct ro_op *op);
+  void (*ended)(struct ro_op *op); /* the container that it has its turn at, or follows, has ended; called once */
   struct ro_op *prev, *next;
   struct ro_job *jobs;
   char *container;                 /* id of the container it has, or waits for, a turn at */
-  bool holds;
+  bool holds, follows;
   berth_handle timer;
 };
 
@@ -89,22 +90,96 @@ void ro_child_run(struct ro_op *op, const char *const *argv, const char *input, 
 void ro_log(struct berth_instance *self, enum berth_log_level level, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 int64_t ro_now_ms(struct berth_instance *self); /* wall clock */
 
-/* ---------------------------------------------------------------- life (recover.c, watch.c, events.c) */
+/* ---------------------------------------------------------------- life (recover.c, watch.c, events.c, health.c) */
 
 /* Reads the records and adopts what runs; calls ro_recovered when phase is READY or REFUSED. */
 void ro_recover(struct berth_instance *self);
 void ro_recovered(struct berth_instance *self); /* op.c: lets those go on that wait */
 
-/* A container's monitor is known to live: watches it, and its end is the container's end. pidfd is taken. */
-void ro_watch(struct berth_instance *self, struct ro_container *c, int pidfd);
+/* Finds the monitor of c by its record in RUN/ID, and watches it: its end is the container's end. Where it is gone already, the end comes at
+ * once. Sets pid, monitor and descriptors. */
+void ro_watch(struct berth_instance *self, struct ro_container *c);
 void ro_unwatch(struct berth_instance *self, struct ro_container *c);
+/* Sends a signal to the container's first process: 0, or an errno (ESRCH: it has ended). */
+int ro_signal(const struct ro_container *c, int signal);
+/* "SIGTERM", "term", "15", "SIGRTMIN+3"; 0: none of these. */
+int ro_signal_number(const char *text);
 
-/* Tells all who listen to events. health and exit code only with actions that have them. */
+/* Tells all who listen to events, with exit code and health where the action has them. */
 void ro_event(struct berth_instance *self, const struct ro_container *c, const char *action);
+
+/* Begins and ends the health checks of a container that runs. */
+void ro_health_begin(struct berth_instance *self, struct ro_container *c);
+void ro_health_end(struct berth_instance *self, struct ro_container *c);
+
+/* ---------------------------------------------------------------- programs that stream (process.c) */
+
+struct ro_process;
+struct ro_process_events {
+  void (*data)(void *arg, int stream, const void *data, size_t len); /* 1: its standard output, 2: its standard error */
+  bool (*room)(void *arg);               /* false: read no more for some milliseconds. NULL: always */
+  void (*done)(void *arg, int status);   /* the last call: exit code, negated signal, or RO_NOT_STARTED. The process is gone, and freed */
+};
+/* Starts a program with a socket as its standard input and output; it lets go of it when it is stopped. argv is copied. */
+struct ro_process *ro_process_start(struct berth_instance *self, const char *const *argv, const struct ro_process_events *events, void *arg);
+size_t ro_process_write(struct ro_process *p, const void *data, size_t len); /* bytes that wait */
+void ro_process_end_input(struct ro_process *p);
+void ro_process_stop(struct ro_process *p); /* kills it; no callback comes any more. NULL: nothing */
+
+/* ---------------------------------------------------------------- for methods */
+
+/* Operations on one container by id or name: c is found when the records are read. */
+struct ro_at {
+  struct ro_op op;
+  char *name, *signal; /* as asked for; signal may be NULL */
+  int64_t timeout_ms;
+  bool force, volumes;
+  void (*go)(struct ro_at *at, struct ro_container *c);
+};
+/* Begins one of size bytes (which begin with a struct ro_at). go(at, c) once c is known; where there is none, missing_fine ends it with success,
+ * else it fails with NOT_FOUND. */
+void *ro_at_new(struct berth_instance *self, berth_op id, size_t size, const char *container, void (*drop)(struct ro_op *op));
+void ro_at_begin(struct ro_at *at, bool missing_fine, void (*go)(struct ro_at *at, struct ro_container *c));
+
+char *ro_container_dir(const struct berth_instance *self, const struct ro_container *c); /* ROOT/containers/ID */
+char *ro_run_dir(const struct berth_instance *self, const struct ro_container *c);       /* RUN/ID */
+char *ro_program(const struct berth_instance *self, const char *name);
+char *ro_time_text(int64_t ms); /* RFC 3339 with milliseconds; "" for 0 */
+json_t *ro_text(const char *s); /* "" for NULL */
+/* What ro_prepare is to know of the containers with these names: {name: {"id","pid","dir","shm"}}. Those that are not there are left out. */
+json_t *ro_peers(const struct berth_instance *self, const json_t *names);
 
 /* ---------------------------------------------------------------- methods */
 
 extern const struct berth_runtime ro_methods;
 void ro_info(struct berth_instance *self, berth_op op);
+void ro_image_inspect(struct berth_instance *self, berth_op op, const struct berth_runtime_image *request);
+void ro_image_pull(struct berth_instance *self, berth_op op, const struct berth_runtime_image *request);
+void ro_image_build(struct berth_instance *self, berth_op op, const struct berth_runtime_build *request);
+void ro_image_prune(struct berth_instance *self, berth_op op, const struct berth_runtime_list *request);
+void ro_network_ensure(struct berth_instance *self, berth_op op, const struct berth_runtime_network *request);
+void ro_network_remove(struct berth_instance *self, berth_op op, const char *name);
+void ro_network_list(struct berth_instance *self, berth_op op, const struct berth_runtime_list *request);
+void ro_volume_ensure(struct berth_instance *self, berth_op op, const struct berth_runtime_volume *request);
+void ro_volume_remove(struct berth_instance *self, berth_op op, const char *name);
+void ro_volume_list(struct berth_instance *self, berth_op op, const struct berth_runtime_list *request);
+void ro_create(struct berth_instance *self, berth_op op, const struct berth_runtime_create *request);
+void ro_start(struct berth_instance *self, berth_op op, const struct berth_runtime_container *request);
+void ro_stop(struct berth_instance *self, berth_op op, const struct berth_runtime_container *request);
+void ro_kill(struct berth_instance *self, berth_op op, const struct berth_runtime_container *request);
+void ro_remove(struct berth_instance *self, berth_op op, const struct berth_runtime_container *request);
+void ro_inspect(struct berth_instance *self, berth_op op, const struct berth_runtime_container *request);
+void ro_list(struct berth_instance *self, berth_op op, const struct berth_runtime_list *request);
+void ro_events(struct berth_instance *self, berth_op op, const struct berth_runtime_list *request);
+void ro_logs(struct berth_instance *self, berth_op op, const struct berth_runtime_logs *request);
+void ro_exec(struct berth_instance *self, berth_op op, const struct berth_runtime_exec *request);
+size_t ro_input(struct berth_instance *self, berth_op op, const void *data, size_t len);
+void ro_resize(struct berth_instance *self, berth_op op, int32_t rows, int32_t cols);
+void ro_stats(struct berth_instance *self, berth_op op, const struct berth_runtime_container *request);
+void ro_copy_in(struct berth_instance *self, berth_op op, const struct berth_runtime_copy *request);
+void ro_copy_out(struct berth_instance *self, berth_op op, const struct berth_runtime_copy *request);
+void ro_update(struct berth_instance *self, berth_op op, const struct berth_runtime_update *request);
+void ro_pause(struct berth_instance *self, berth_op op, const struct berth_runtime_container *request);
+void ro_unpause(struct berth_instance *self, berth_op op, const struct berth_runtime_container *request);
 
 #endif

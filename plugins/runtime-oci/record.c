@@ -29,6 +29,7 @@ void ro_container_free(struct ro_container *c) {
   json_decref(c->volumes);
   json_decref(c->anonymous);
   json_decref(c->wants);
+  json_decref(c->peers);
   json_decref(c->networks);
   json_decref(c->ports);
   json_decref(c->healthcheck);
@@ -189,6 +190,7 @@ json_t *ro_container_json(const struct ro_container *c) {
   set(o, "anonymous", c->anonymous);
   set(o, "networks", c->wants);
   set_text(o, "network_mode", c->network_mode);
+  set(o, "peers", c->peers);
   set(o, "healthcheck", c->healthcheck);
   set_text(o, "stop_signal", c->stop_signal);
   json_object_set_new(o, "stop_grace_ms", json_integer(c->stop_grace_ms));
@@ -217,6 +219,7 @@ struct ro_container *ro_container_read(const json_t *r) {
   c->anonymous = take(r, "anonymous");
   c->wants = take(r, "networks");
   c->network_mode = pu_strdup(pu_str(r, "network_mode"));
+  c->peers = take(r, "peers");
   c->healthcheck = take(r, "healthcheck");
   c->stop_signal = pu_strdup(pu_str_or(r, "stop_signal", "SIGTERM"));
   c->stop_grace_ms = pu_int(r, "stop_grace_ms", 10000);

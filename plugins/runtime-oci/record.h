@@ -21,6 +21,7 @@ enum { RO_ID = 64 }; /* hex digits */
 enum ro_state { RO_CREATED, RO_RUNNING, RO_PAUSED, RO_EXITED };
 enum ro_health { RO_NO_HEALTH, RO_STARTING, RO_HEALTHY, RO_UNHEALTHY };
 
+struct ro_op;
 struct ro_check; /* a health check under way (health.c) */
 
 struct ro_container {
@@ -33,6 +34,7 @@ struct ro_container {
   json_t *anonymous;      /* array of those that were made for it */
   json_t *wants;          /* spec's networks: [{"name", "aliases", …}] */
   char *network_mode;     /* NULL: wants */
+  json_t *peers;          /* array of the containers that its spec names, as it names them */
   json_t *networks;       /* of inspect, while it runs: {"name": {"ip","ip6","mac","aliases"}} */
   json_t *ports;          /* of inspect, while it runs; NULL: none */
   json_t *healthcheck;    /* NULL: none. {"test": […], "interval_ms", "timeout_ms", "start_period_ms", "start_interval_ms", "retries"} */
@@ -52,10 +54,11 @@ struct ro_container {
   int pidfd;              /* of the monitor, -1 */
   berth_handle watch;
   bool held;              /* an operation has its turn */
-  bool removing;
+  bool making, removing; /* an operation makes or removes it: nobody else sees it */
   enum ro_health health;
   char *health_output;    /* what the last check printed, at most 1 KiB */
   struct ro_check *check;
+  struct ro_op *watcher;  /* whose the watch is; NULL */
 };
 
 /* Tables by id and by name. Zero-initialise. */

@@ -4,45 +4,42 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include "cgroup.h"
 #include "files.h"
+#include "net.h"
+#include "volumes.h"
 
 enum { max_record = 4 << 20 };
 
-/* A container that was read, and what became of its monitor. */
-struct found {
-  struct ro_container *c;
-  int pidfd;
-};
-
 struct recovery {
-  struct ro_op *op;
-  char *root, *run, *why;
+  char *root, *run, *monitor, *why;
   int lock;
-  struct found *found;
+  struct ro_container **found;
   size_t n, room;
   json_t *volumes;
+  json_t *ids;   /* {id: true} of those that have a record */
   int leftovers; /* what was swept */
 };
 
 static void recovery_free(void *data) {
   struct recovery *r = data;
-  for (size_t i = 0; i < r->n; i++) {
-    ro_container_free(r->found[i].c);
-    if (r->found[i].pidfd >= 0)
-      close(r->found[i].pidfd);
-  }
+  for (size_t i = 0; i < r->n; i++)
+    ro_container_free(r->found[i]);
   if (r->lock >= 0)
     close(r->lock);
   free(r->found);
   json_decref(r->volumes);
+  json_decref(r->ids);
   free(r->root);
   free(r->run);
+  free(r->monitor);
   free(r->why);
   free(r);
 }
@@ -74,42 +71,18 @@ static bool take_lock(struct recovery *r) {
 
 /* ---------------------------------------------------------------- containers */
 
-static int open_process(pid_t pid) { return (int)syscall(SYS_pidfd_open, pid, 0); }
-
-/* Field 22 of /proc/PID/stat: when it began, in ticks since boot. 0: gone. */
-static uint64_t start_time(pid_t pid, pid_t *parent) {
-  char path[64], line[1024];
-  snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-  FILE *f = fopen(path, "re");
-  size_t n = f ? fread(line, 1, sizeof line - 1, f) : 0;
-  if (f)
-    fclose(f);
-  line[n] = 0;
-  char *at = strrchr(line, ')');
-  uint64_t value = 0;
-  for (int field = 3; at && field <= 22; field++) {
-    at = strchr(at + 1, ' ');
-    if (at && field == 4 && parent)
-      *parent = (pid_t)strtol(at, NULL, 10);
-    if (at && field == 22)
-      value = strtoull(at, NULL, 10);
-  }
-  return value;
-}
-
-/* The monitor of a container where it lives: its pidfd, -1 where it is gone. monitor.pid: {"pid","start_time","container_pid"}. */
-static int adopt(const struct recovery *r, struct ro_container *c) {
-  PU_AUTO_FREE path = pu_asprintf("%s/%s/monitor.pid", r->run, c->id);
+/* Did it get as far as a start, and is it frozen? The rest of the way back is ro_watch's. */
+static void look_at_run(const struct recovery *r, struct ro_container *c) {
+  PU_AUTO_FREE dir = pu_asprintf("%s/%s", r->run, c->id);
+  PU_AUTO_FREE path = pu_asprintf("%s/monitor.pid", dir);
   PU_AUTO_JSON o = ro_file_json(path, 4096, NULL);
-  pid_t pid = (pid_t)pu_int(o, "pid", 0);
-  int pidfd = pid > 0 ? open_process(pid) : -1;
-  if (pidfd >= 0 && start_time(pid, NULL) != (uint64_t)pu_int(o, "start_time", 0)) {
-    close(pidfd);
-    return -1;
-  }
-  c->monitor = pidfd >= 0 ? pid : 0;
-  c->pid = pidfd >= 0 ? (pid_t)pu_int(o, "container_pid", pu_int(o, "init", 0)) : 0;
-  return pidfd;
+  PU_AUTO_FREE seen = pu_asprintf("%s/net.json", dir);
+  PU_AUTO_JSON net = ro_file_json(seen, max_record, NULL);
+  if (access(dir, F_OK) != 0)
+    return;
+  c->networks = json_incref(pu_obj(net, "networks"));
+  c->ports = json_incref(pu_arr(net, "ports"));
+  c->state = ro_cgroup_frozen((pid_t)pu_int(o, "init", 0)) ? RO_PAUSED : RO_RUNNING;
 }
 
 static void found_container(void *arg, const char *name) {
@@ -127,13 +100,52 @@ static void found_container(void *arg, const char *name) {
     return;
   }
   ro_stamp_read(dir, c);
+  look_at_run(r, c);
   if (r->n == r->room) {
     r->room = r->room ? r->room * 2 : 64;
     r->found = realloc(r->found, r->room * sizeof *r->found);
     if (!r->found)
       abort();
   }
-  r->found[r->n++] = (struct found){c, adopt(r, c)};
+  r->found[r->n++] = c;
+  json_object_set_new(r->ids, c->id, json_true());
+}
+
+/* ---------------------------------------------------------------- volumes */
+
+static void found_volume(void *arg, const char *name) {
+  struct recovery *r = arg;
+  PU_AUTO_FREE path = pu_asprintf("%s/volumes/%s/volume.json", r->root, name);
+  json_t *record = ro_file_json(path, max_record, NULL);
+  if (json_is_object(record)) {
+    json_object_set_new(r->volumes, name, record);
+    return;
+  }
+  json_decref(record);
+  if (access(path, F_OK) != 0 && errno == ENOENT && ro_volume_name(name)) { /* half made, or half removed */
+    ro_volume_delete(r->root, name, NULL);
+    r->leftovers++;
+  }
+}
+
+/* ---------------------------------------------------------------- what nobody owns */
+
+/* A bundle without a record: the container was being removed, or its folder was taken away by hand. What it left is swept by the program that knows
+ * how. */
+static void found_run(void *arg, const char *name) {
+  struct recovery *r = arg;
+  if (strlen(name) != RO_ID || json_object_get(r->ids, name))
+    return;
+  PU_AUTO_FREE dir = pu_asprintf("%s/%s", r->run, name);
+  char *argv[] = {r->monitor, (char *)(uintptr_t) "sweep", dir, NULL}, *env[] = {NULL};
+  pid_t pid;
+  if (posix_spawn(&pid, r->monitor, NULL, NULL, argv, env) == 0)
+    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR) {
+    }
+  ro_net_down(r->root, r->run, name);
+  ro_net_forget(r->root, name);
+  ro_tree_remove(dir, NULL);
+  r->leftovers++;
 }
 
 static void recover_work(void *data) {
@@ -141,28 +153,32 @@ static void recover_work(void *data) {
   if (!make_folders(r) || (r->lock < 0 && !take_lock(r)))
     return;
   PU_AUTO_FREE containers = pu_asprintf("%s/containers", r->root);
+  PU_AUTO_FREE volumes = pu_asprintf("%s/volumes", r->root);
   ro_dir_each(containers, found_container, r);
+  ro_dir_each(volumes, found_volume, r);
+  ro_dir_each(r->run, found_run, r);
 }
 
 /* ---------------------------------------------------------------- on the loop */
 
 static int by_age(const void *a, const void *b) {
-  int64_t x = ((const struct found *)a)->c->created_ms, y = ((const struct found *)b)->c->created_ms;
+  int64_t x = (*(struct ro_container *const *)a)->created_ms, y = (*(struct ro_container *const *)b)->created_ms;
   return (x > y) - (x < y);
 }
 
-static void take(struct berth_instance *self, struct found *f) {
-  struct ro_container *c = f->c;
+/* A container that ran is watched again; where its monitor is gone meanwhile, that is its end. */
+static bool take(struct berth_instance *self, struct ro_container *c) {
   if (!ro_table_add(&self->table, c)) {
     ro_log(self, BERTH_LOG_ERROR, "container %s has the name %s, which another has: it is left alone", c->id, c->name);
-    return;
+    return false;
   }
-  f->c = NULL;
-  if (f->pidfd >= 0) {
-    c->state = RO_RUNNING;
-    ro_watch(self, c, f->pidfd);
-    f->pidfd = -1;
-  }
+  if (c->state != RO_RUNNING && c->state != RO_PAUSED)
+    return true;
+  c->started_ms = c->started_ms ? c->started_ms : ro_now_ms(self);
+  ro_watch(self, c);
+  if (c->pidfd >= 0)
+    ro_health_begin(self, c);
+  return true;
 }
 
 static void recovery_done(struct ro_op *op, void *data) {
@@ -177,14 +193,16 @@ static void recovery_done(struct ro_op *op, void *data) {
   }
   self->lock = r->lock;
   r->lock = -1;
-  qsort(r->found, r->n, sizeof *r->found, by_age);
+  self->table.volumes = json_incref(r->volumes);
+  if (r->n)
+    qsort(r->found, r->n, sizeof *r->found, by_age);
   size_t kept = 0;
-  for (size_t i = 0; i < r->n; i++) {
-    take(self, &r->found[i]);
-    if (r->found[i].c)
+  for (size_t i = 0; i < r->n; i++)
+    if (!take(self, r->found[i]))
       r->found[kept++] = r->found[i];
-  }
   r->n = kept;
+  if (r->leftovers)
+    ro_log(self, BERTH_LOG_INFO, "%d left-overs of containers and volumes were swept away", r->leftovers);
   self->phase = RO_READY;
   ro_recovered(self);
 }
@@ -193,7 +211,8 @@ void ro_recover(struct berth_instance *self) {
   self->phase = RO_RECOVERING;
   struct ro_op *op = ro_op_new(self, 0, sizeof *op, NULL, "records");
   struct recovery *r = pu_new(struct recovery);
-  *r = (struct recovery){.root = pu_strdup(self->config.root), .run = pu_strdup(self->config.run), .lock = self->lock};
+  *r = (struct recovery){.root = pu_strdup(self->config.root), .run = pu_strdup(self->config.run), .lock = self->lock,
+                          .monitor = ro_program(self, "berth-monitor"), .volumes = json_object(), .ids = json_object()};
   self->lock = -1;
   ro_job_run(op, r, recover_work, recovery_done, recovery_free);
 }

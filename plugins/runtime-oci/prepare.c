@@ -1,0 +1,310 @@
+#include "config.h"
+#include "prepare.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "../common/util.h"
+#include "files.h"
+#include "image/store.h"
+#include "record.h"
+#include "volumes.h"
+
+enum { max_record = 4 << 20, max_users = 1 << 20 };
+
+struct ro_prepare *ro_prepare_new(const struct ro_config *config, const char *id) {
+  struct ro_prepare *p = pu_new(struct ro_prepare);
+  p->root = pu_strdup(config->root);
+  p->run_root = pu_strdup(config->run);
+  p->dir = pu_asprintf("%s/containers/%s", config->root, id);
+  p->run = pu_asprintf("%s/%s", config->run, id);
+  p->id = pu_strdup(id);
+  p->runtime = pu_strdup(config->runtime);
+  p->runtime_args = json_incref(config->runtime_args);
+  p->dns = json_incref(config->dns);
+  p->pools = json_incref(config->pools);
+  p->remap = config->userns_remap;
+  p->log_max_size = config->log_max_size;
+  p->log_max_files = config->log_max_files;
+  p->made = json_object();
+  return p;
+}
+
+void ro_prepare_free(void *data) {
+  struct ro_prepare *p = data;
+  free(p->root);
+  free(p->run_root);
+  free(p->dir);
+  free(p->run);
+  free(p->id);
+  free(p->runtime);
+  json_decref(p->runtime_args);
+  json_decref(p->dns);
+  json_decref(p->pools);
+  json_decref(p->spec);
+  json_decref(p->peers);
+  json_decref(p->volumes);
+  free(p->image);
+  free(p->why);
+  json_decref(p->image_json);
+  ro_spec_free(&p->out);
+  ro_net_plan_free(&p->net);
+  json_decref(p->made);
+  free(p);
+}
+
+static bool fail(struct ro_prepare *p, enum berth_code code, char *why) {
+  p->code = code;
+  pu_set(&p->why, why);
+  return false;
+}
+
+/* ---------------------------------------------------------------- what the machine is */
+
+static struct ro_facts machine; /* read once a process, kept for ever: the same for all entries */
+
+static void read_machine(void) { ro_facts_read(&machine); }
+
+static const struct ro_facts *facts(void) {
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  pthread_once(&once, read_machine);
+  return &machine;
+}
+
+/* Files of /etc and /proc tell no size: read as a stream, at most most bytes. NULL: not there. */
+static char *slurp(int fd, size_t most) {
+  PU_AUTO_BUF text = {0};
+  char piece[8192];
+  ssize_t n;
+  if (fd < 0)
+    return NULL;
+  while (text.len < most && (n = read(fd, piece, sizeof piece)) > 0)
+    pu_buf_add(&text, piece, (size_t)n);
+  close(fd);
+  return pu_buf_steal(&text);
+}
+
+/* ---------------------------------------------------------------- image */
+
+/* A small file of the image as its topmost layer has it. Links in it lead nowhere but into that layer. */
+static char *image_file(const json_t *layers, const char *path) {
+  struct open_how how = {.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK, .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
+  size_t i;
+  json_t *layer;
+  json_array_foreach(layers, i, layer) {
+    int at = open(json_string_value(layer), O_PATH | O_DIRECTORY | O_CLOEXEC);
+    int fd = at < 0 ? -1 : (int)syscall(SYS_openat2, at, path, &how, sizeof how);
+    struct stat st;
+    if (at >= 0)
+      close(at);
+    if (fd >= 0 && (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))) {
+      close(fd); /* a whiteout, or no file: the layers below do not count any more */
+      return NULL;
+    }
+    if (fd >= 0)
+      return slurp(fd, max_users);
+  }
+  return NULL;
+}
+
+static bool find_image(struct ro_prepare *p) {
+  RI_AUTO_WHY why = {0};
+  PU_AUTO_FREE images = pu_asprintf("%s/images", p->root);
+  p->image_json = ri_store_inspect(images, p->image, p->trying ? pu_str(pu_obj(p->spec, "service"), "platform") : NULL, &why);
+  return p->image_json || fail(p, why.code, pu_strdup(why.text));
+}
+
+/* ---------------------------------------------------------------- translation */
+
+json_t *ro_prepare_peers(const json_t *spec) {
+  static const char *const modes[] = {"network_mode", "pid", "ipc"};
+  PU_AUTO_JSON seen = json_object();
+  json_t *out = json_array(), *v;
+  for (size_t i = 0; i < PU_COUNT(modes); i++) {
+    const char *mode = pu_str(spec, modes[i]);
+    if (pu_starts(mode, "container:"))
+      json_object_set_new(seen, mode + strlen("container:"), json_true());
+  }
+  size_t i;
+  json_array_foreach(pu_arr(spec, "volumes_from"), i, v) {
+    const char *from = json_string_value(v);
+    if (!from)
+      continue;
+    from += pu_starts(from, "container:") ? strlen("container:") : 0;
+    PU_AUTO_FREE name = pu_strndup(from, strcspn(from, ":"));
+    json_object_set_new(seen, name, json_true());
+  }
+  const char *name;
+  json_object_foreach(seen, name, v)
+    json_array_append_new(out, json_string(name));
+  return out;
+}
+
+/* Adds to each peer what stands in its record. */
+static void read_peers(struct ro_prepare *p) {
+  const char *name;
+  json_t *peer;
+  json_object_foreach(p->peers, name, peer) {
+    PU_AUTO_FREE path = pu_asprintf("%s/container.json", pu_str_or(peer, "dir", ""));
+    PU_AUTO_JSON record = ro_file_json(path, max_record, NULL);
+    json_t *spec = pu_obj(record, "spec");
+    json_object_set(peer, "spec", spec ? spec : json_object());
+    const char *hostname = pu_str(record, "hostname");
+    if (hostname)
+      json_object_set_new(peer, "hostname", json_string(hostname));
+  }
+}
+
+static bool translate(struct ro_prepare *p) {
+  const json_t *layers = pu_arr(p->image_json, "layers");
+  PU_AUTO_FREE passwd = image_file(layers, "etc/passwd");
+  PU_AUTO_FREE group = image_file(layers, "etc/group");
+  PU_AUTO_FREE hosts = slurp(open("/etc/hosts", O_RDONLY | O_CLOEXEC), 1 << 20);
+  PU_AUTO_FREE resolv = slurp(open("/etc/resolv.conf", O_RDONLY | O_CLOEXEC), 1 << 16);
+  PU_AUTO_JSON needs = ro_spec_needs(p->spec);
+  PU_AUTO_JSON found = ro_needs_read(needs);
+  PU_AUTO_FREE volumes = pu_asprintf("%s/volumes", p->root);
+  PU_AUTO_FREE rootfs = pu_asprintf("%s/rootfs", p->run);
+  struct ro_choices choices = {.log_size = p->log_max_size, .log_files = p->log_max_files, .volumes = volumes};
+  read_peers(p);
+  struct ro_request in = {.facts = facts(), .choices = &choices, .id = p->id, .spec = p->spec, .image = pu_obj(p->image_json, "config"), .passwd = passwd,
+                          .group = group, .found = found, .containers = p->peers, .trying = p->trying, .dir = p->dir, .bundle = p->run,
+                          .rootfs = rootfs, .addresses = p->net.addresses, .gateways = p->net.gateways, .resolvers = p->net.resolvers,
+                          .host_hosts = hosts, .host_resolv = resolv};
+  if (!p->net.resolvers && json_array_size(p->dns))
+    in.resolvers = p->dns;
+  if (ro_spec_translate(&in, &p->out))
+    return true;
+  return fail(p, p->out.code, pu_strdup(p->out.why));
+}
+
+/* ---------------------------------------------------------------- volumes */
+
+static bool make_volumes(struct ro_prepare *p) {
+  size_t i;
+  json_t *v;
+  json_array_foreach(p->out.volumes, i, v) {
+    const char *name = pu_str_or(v, "name", "");
+    if (json_object_get(p->volumes, name))
+      continue;
+    if (!ro_volume_name(name))
+      return fail(p, BERTH_INVALID, pu_asprintf("volume \"%s\": that is no name of a volume", name));
+    json_t *record = json_pack("{s:s, s:{}, s:{}, s:I}", "driver", "local", "driver_opts", "labels", "created_ms", (json_int_t)p->now_ms);
+    char *why = NULL;
+    json_object_set_new(p->made, name, record);
+    if (!ro_volume_make(p->root, name, record, &why))
+      return fail(p, BERTH_IO, why);
+  }
+  return true;
+}
+
+static bool mount_volumes(struct ro_prepare *p) {
+  size_t i;
+  json_t *v;
+  json_array_foreach(p->out.volumes, i, v) {
+    const char *name = pu_str_or(v, "name", "");
+    char *why = NULL;
+    if (!ro_volume_mount(p->root, name, pu_obj(json_object_get(p->volumes, name), "driver_opts"), &why))
+      return fail(p, BERTH_IO, why);
+  }
+  return true;
+}
+
+bool ro_prepare_look(struct ro_prepare *p) { return find_image(p) && translate(p) && make_volumes(p); }
+
+/* ---------------------------------------------------------------- bundle */
+
+static bool write_text(struct ro_prepare *p, const char *name, const char *text) {
+  PU_AUTO_FREE path = pu_asprintf("%s/%s", p->dir, name);
+  char *why = NULL;
+  return !text || ro_file_write(path, text, strlen(text), 0644, false, &why) || fail(p, BERTH_IO, why);
+}
+
+static bool make_folder(struct ro_prepare *p, const char *above, const char *name, mode_t mode) {
+  PU_AUTO_FREE path = pu_asprintf("%s/%s", above, name);
+  char *why = NULL;
+  return ro_dir_make(path, mode, &why) || fail(p, BERTH_IO, why);
+}
+
+/* The runtime as a list of words: a service's own choice goes before the entry's. */
+static json_t *runtime_words(const struct ro_prepare *p) {
+  json_t *own = pu_arr(p->out.monitor, "runtime");
+  if (own)
+    return json_incref(own);
+  json_t *words = json_pack("[s]", p->runtime);
+  json_array_extend(words, p->runtime_args);
+  return words;
+}
+
+static json_t *monitor_json(const struct ro_prepare *p) {
+  json_t *m = json_deep_copy(p->out.monitor);
+  json_object_set_new(m, "id", json_string(p->id));
+  json_object_set_new(m, "bundle", json_string(p->run));
+  json_object_set_new(m, "runtime", runtime_words(p));
+  json_object_set_new(m, "runtime_root", json_sprintf("%s/runtime", p->run_root));
+  json_object_set_new(m, "rootfs", json_pack("{s:O, s:o, s:o, s:o}", "lower", pu_arr(p->image_json, "layers"), "upper",
+                                             json_sprintf("%s/upper", p->dir), "work", json_sprintf("%s/work", p->dir), "target",
+                                             json_sprintf("%s/rootfs", p->run)));
+  json_object_set_new(m, "exit", json_sprintf("%s/exit.json", p->run));
+  json_t *log = pu_obj(m, "log");
+  if (log)
+    json_object_set_new(log, "path", json_sprintf("%s/log", p->dir));
+  json_t *network = pu_obj(m, "network");
+  if (network && p->net.interfaces)
+    json_object_set(network, "interfaces", p->net.interfaces);
+  return m;
+}
+
+static bool write_bundle(struct ro_prepare *p) {
+  PU_AUTO_FREE config = pu_asprintf("%s/config.json", p->run);
+  PU_AUTO_FREE monitor = pu_asprintf("%s/monitor.json", p->run);
+  PU_AUTO_JSON m = NULL;
+  char *why = NULL;
+  if (!ro_tree_remove(p->run, &why) || !ro_dir_make(p->run, 0711, &why))
+    return fail(p, BERTH_IO, why);
+  if (!make_folder(p, p->run, "rootfs", 0755) || !make_folder(p, p->dir, "upper", 0755) || !make_folder(p, p->dir, "work", 0700) ||
+      !write_text(p, "hosts", p->out.hosts) || !write_text(p, "hostname", p->out.hostname) || !write_text(p, "resolv.conf", p->out.resolv))
+    return false;
+  m = monitor_json(p);
+  /* For whoever comes back to a container that runs: nothing else knows which port was chosen for it. */
+  PU_AUTO_FREE seen = pu_asprintf("%s/net.json", p->run);
+  PU_AUTO_JSON net = json_pack("{s:O*, s:O*}", "networks", p->net.networks, "ports", p->net.ports);
+  if (!ro_file_write_json(seen, net, 0600, false, &why))
+    return fail(p, BERTH_IO, why);
+  return (ro_file_write_json(config, p->out.config, 0600, false, &why) && ro_file_write_json(monitor, m, 0600, false, &why)) ||
+         fail(p, BERTH_IO, why);
+}
+
+static bool read_spec(struct ro_prepare *p) {
+  PU_AUTO_FREE path = pu_asprintf("%s/container.json", p->dir);
+  char *why = NULL;
+  PU_AUTO_JSON record = ro_file_json(path, max_record, &why);
+  p->spec = json_incref(pu_obj(record, "spec"));
+  if (p->spec)
+    return true;
+  return fail(p, BERTH_IO, why ? why : pu_asprintf("%s: it has no spec", path));
+}
+
+bool ro_prepare_bundle(struct ro_prepare *p) {
+  if (!read_spec(p) || !find_image(p))
+    return false;
+  char *why = NULL;
+  enum berth_code code = ro_net_up(p->root, p->run_root, p->id, pu_arr(p->spec, "networks"), pu_arr(p->spec, "ports"), &p->net, &why);
+  if (code != BERTH_OK)
+    return fail(p, code, why);
+  if (translate(p) && make_volumes(p) && mount_volumes(p) && write_bundle(p))
+    return true;
+  ro_prepare_undo(p);
+  return false;
+}
+
+void ro_prepare_undo(struct ro_prepare *p) {
+  ro_net_down(p->root, p->run_root, p->id);
+  ro_tree_remove(p->run, NULL);
+}
