@@ -57,7 +57,7 @@ char *ro_program(const struct berth_instance *self, const char *name) { return p
 
 json_t *ro_text(const char *s) { return pu_json_string(s ? s : ""); }
 
-char *ro_time_text(int64_t ms) {
+char *ro_when_text(int64_t ms) {
   time_t seconds = (time_t)(ms / 1000);
   struct tm tm;
   char text[32];

@@ -58,7 +58,7 @@ static void image_drop(struct ro_op *op) {
 static void inspect_ready(struct ro_op *op) {
   struct image *i = (struct image *)op;
   struct looking *l = pu_new(struct looking);
-  *l = (struct looking){.images = pu_asprintf("%s/images", op->self->config.root), .image = pu_strdup(i->image), .platform = pu_strdup(i->platform)};
+  *l = (struct looking){.images = pu_strdup(op->self->config.root), .image = pu_strdup(i->image), .platform = pu_strdup(i->platform)};
   ro_job_run(op, l, looking_work, looked, looking_free);
 }
 

@@ -22,7 +22,7 @@ static json_t *networks_of(const struct ro_container *c) {
 }
 
 static json_t *time_of(int64_t ms) {
-  PU_AUTO_FREE text = ro_time_text(ms);
+  PU_AUTO_FREE text = ro_when_text(ms);
   return json_string(text);
 }
 

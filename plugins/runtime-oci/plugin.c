@@ -90,6 +90,23 @@ static void cancel(struct berth_instance *self, berth_op id) {
 const struct berth_runtime ro_methods = {
     .size = sizeof ro_methods,
     .info = ro_info,
+    .image_inspect = ro_image_inspect,
+    .volume_ensure = ro_volume_ensure,
+    .volume_remove = ro_volume_remove,
+    .volume_list = ro_volume_list,
+    .create = ro_create,
+    .start = ro_start,
+    .stop = ro_stop,
+    .kill = ro_kill,
+    .remove = ro_remove,
+    .inspect = ro_inspect,
+    .list = ro_list,
+    .events = ro_events,
+    .logs = ro_logs,
+    .stats = ro_stats,
+    .update = ro_update,
+    .pause = ro_pause,
+    .unpause = ro_unpause,
 };
 
 static const struct berth_product products[] = {

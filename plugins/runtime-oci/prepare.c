@@ -115,8 +115,7 @@ static char *image_file(const json_t *layers, const char *path) {
 
 static bool find_image(struct ro_prepare *p) {
   RI_AUTO_WHY why = {0};
-  PU_AUTO_FREE images = pu_asprintf("%s/images", p->root);
-  p->image_json = ri_store_inspect(images, p->image, p->trying ? pu_str(pu_obj(p->spec, "service"), "platform") : NULL, &why);
+  p->image_json = ri_store_inspect(p->root, p->image, p->trying ? pu_str(pu_obj(p->spec, "service"), "platform") : NULL, &why);
   return p->image_json || fail(p, why.code, pu_strdup(why.text));
 }
 

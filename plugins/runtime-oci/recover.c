@@ -4,22 +4,21 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "cgroup.h"
 #include "files.h"
+#include "monitor/sweep.h"
 #include "net.h"
 #include "volumes.h"
 
 enum { max_record = 4 << 20 };
 
 struct recovery {
-  char *root, *run, *monitor, *why;
+  char *root, *run, *why;
   int lock;
   struct ro_container **found;
   size_t n, room;
@@ -39,7 +38,6 @@ static void recovery_free(void *data) {
   json_decref(r->ids);
   free(r->root);
   free(r->run);
-  free(r->monitor);
   free(r->why);
   free(r);
 }
@@ -137,11 +135,7 @@ static void found_run(void *arg, const char *name) {
   if (strlen(name) != RO_ID || json_object_get(r->ids, name))
     return;
   PU_AUTO_FREE dir = pu_asprintf("%s/%s", r->run, name);
-  char *argv[] = {r->monitor, (char *)(uintptr_t) "sweep", dir, NULL}, *env[] = {NULL};
-  pid_t pid;
-  if (posix_spawn(&pid, r->monitor, NULL, NULL, argv, env) == 0)
-    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR) {
-    }
+  ro_sweep_run(dir, NULL);
   ro_net_down(r->root, r->run, name);
   ro_net_forget(r->root, name);
   ro_tree_remove(dir, NULL);
@@ -212,7 +206,7 @@ void ro_recover(struct berth_instance *self) {
   struct ro_op *op = ro_op_new(self, 0, sizeof *op, NULL, "records");
   struct recovery *r = pu_new(struct recovery);
   *r = (struct recovery){.root = pu_strdup(self->config.root), .run = pu_strdup(self->config.run), .lock = self->lock,
-                          .monitor = ro_program(self, "berth-monitor"), .volumes = json_object(), .ids = json_object()};
+                          .volumes = json_object(), .ids = json_object()};
   self->lock = -1;
   ro_job_run(op, r, recover_work, recovery_done, recovery_free);
 }

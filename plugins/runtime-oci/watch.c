@@ -10,40 +10,14 @@
 #include <unistd.h>
 
 #include "files.h"
+#include "monitor/proc.h"
+#include "monitor/sweep.h"
 #include "net.h"
-#include "proc.h"
 #include "volumes.h"
 
 static void end_begin(struct berth_instance *self, struct ro_container *c);
 
 /* ---------------------------------------------------------------- processes */
-
-/* "PID (comm) S ppid …": the state, and when it began. */
-static uint64_t start_time(pid_t pid, char *state) {
-  char path[64], line[1024];
-  snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-  FILE *f = fopen(path, "re");
-  size_t n = f ? fread(line, 1, sizeof line - 1, f) : 0;
-  if (f)
-    fclose(f);
-  line[n] = 0;
-  char *at = strrchr(line, ')');
-  unsigned long long started = 0;
-  *state = 'X';
-  if (at && sscanf(at + 1, " %c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %llu", state, &started) != 2)
-    started = 0;
-  return started;
-}
-
-int ro_pidfd(pid_t pid, uint64_t started) {
-  char state = 'X';
-  int fd = pid > 0 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
-  if (fd >= 0 && (start_time(pid, &state) != started || state == 'Z' || state == 'X')) {
-    close(fd);
-    fd = -1;
-  }
-  return fd;
-}
 
 int ro_signal(const struct ro_container *c, int signal) {
   if (c->init < 0)
@@ -88,12 +62,13 @@ static void monitor_ended(void *arg, int fd, int events) {
 
 void ro_watch(struct berth_instance *self, struct ro_container *c) {
   PU_AUTO_FREE run = ro_run_dir(self, c);
-  PU_AUTO_FREE path = pu_asprintf("%s/monitor.pid", run);
-  PU_AUTO_JSON o = ro_file_json(path, 4096, NULL); /* on tmpfs, and small */
-  c->monitor = (pid_t)pu_int(o, "pid", 0);
-  c->pid = (pid_t)pu_int(o, "init", 0);
-  c->pidfd = ro_pidfd(c->monitor, (uint64_t)pu_int(o, "start_time", 0));
-  c->init = ro_pidfd(c->pid, (uint64_t)pu_int(o, "init_start_time", 0));
+  struct ro_monitor m;
+  if (ro_monitor_read(run, &m)) { /* on tmpfs, and small */
+    c->monitor = m.pid;
+    c->pid = m.init;
+    c->pidfd = ro_proc_open(m.pid, m.started);
+    c->init = m.init > 0 ? ro_proc_open(m.init, m.init_started) : -1;
+  }
   if (c->pidfd < 0) {
     end_begin(self, c);
     return;
@@ -119,11 +94,12 @@ void ro_unwatch(struct berth_instance *self, struct ro_container *c) {
 /* ---------------------------------------------------------------- the end */
 
 struct end {
-  char *root, *run_root, *run, *dir, *sweeper;
+  char *root, *run_root, *run, *dir;
   char *id;
   json_t *unmount; /* names of volumes that nobody uses any more */
   struct ro_stamp stamp;
   bool lost; /* the monitor left no exit code: it was killed itself */
+  char trouble[400];
 };
 
 static void end_free(void *data) {
@@ -132,7 +108,6 @@ static void end_free(void *data) {
   free(e->run_root);
   free(e->run);
   free(e->dir);
-  free(e->sweeper);
   free(e->id);
   json_decref(e->unmount);
   free(e);
@@ -147,8 +122,10 @@ static void end_work(void *data) {
   e->stamp.oom = pu_bool(exit, "oom_killed", false);
   const char *error = exit ? pu_str_or(exit, "error", "") : "its monitor was killed, so nobody knows its exit code";
   snprintf(e->stamp.error, sizeof e->stamp.error, "%s", error);
-  if (e->lost)
-    return; /* its processes may still live: they are swept first */
+  struct ro_fail fail = {0};
+  if (e->lost && ro_sweep_run(e->run, &fail) < 0) /* its processes may still live */
+    snprintf(e->trouble, sizeof e->trouble, "%s", fail.text);
+  ro_fail_clear(&fail);
   ro_stamp_write(e->dir, &e->stamp, NULL);
   ro_net_down(e->root, e->run_root, e->id);
   size_t i;
@@ -195,60 +172,11 @@ static void end_take(struct ro_op *op, const struct end *e) {
   tell_waiting(self, id);
 }
 
-static void end_done(struct ro_op *op, void *data);
-
-static struct end *end_copy(const struct end *e) {
-  struct end *n = pu_new(struct end);
-  *n = *e;
-  n->root = pu_strdup(e->root);
-  n->run_root = pu_strdup(e->run_root);
-  n->run = pu_strdup(e->run);
-  n->dir = pu_strdup(e->dir);
-  n->sweeper = pu_strdup(e->sweeper);
-  n->id = pu_strdup(e->id);
-  n->unmount = json_incref(e->unmount);
-  return n;
-}
-
-struct ending {
-  struct ro_op op;
-  struct end *kept; /* while the sweeper runs */
-};
-
-static void ending_drop(struct ro_op *op) {
-  struct ending *g = (struct ending *)op;
-  if (g->kept)
-    end_free(g->kept);
-}
-
-static void finish_work(void *data) {
-  struct end *e = data;
-  ro_stamp_write(e->dir, &e->stamp, NULL);
-  ro_net_down(e->root, e->run_root, e->id);
-  ro_tree_remove(e->run, NULL);
-}
-
-static void finish_done(struct ro_op *op, void *data) { end_take(op, data); }
-
-static void swept(struct ro_op *op, int status, const char *out, size_t out_len, const char *err, size_t err_len) {
-  struct ending *g = (struct ending *)op;
-  (void)out, (void)out_len;
-  if (status != 0)
-    ro_log(op->self, BERTH_LOG_WARN, "what container %.12s left could not be swept away: %.*s", g->kept->id, (int)err_len, err);
-  struct end *e = g->kept;
-  g->kept = NULL;
-  ro_job_run(op, e, finish_work, finish_done, end_free);
-}
-
 static void end_done(struct ro_op *op, void *data) {
-  struct end *e = data;
-  if (!e->lost) {
-    end_take(op, e);
-    return;
-  }
-  ((struct ending *)op)->kept = end_copy(e);
-  const char *argv[] = {e->sweeper, "sweep", e->run, NULL};
-  ro_child_run(op, argv, NULL, 0, 30000, swept);
+  const struct end *e = data;
+  if (*e->trouble)
+    ro_log(op->self, BERTH_LOG_WARN, "what container %.12s left could not be swept away: %s", e->id, e->trouble);
+  end_take(op, e);
 }
 
 /* Volumes with a mount that no other running container uses. */
@@ -275,12 +203,12 @@ static json_t *last_used(struct berth_instance *self, const struct ro_container 
 static void end_begin(struct berth_instance *self, struct ro_container *c) {
   ro_unwatch(self, c);
   ro_health_end(self, c);
-  struct ending *g = ro_op_new(self, 0, sizeof *g, ending_drop, "end of container %.12s", c->id);
+  struct ro_op *op = ro_op_new(self, 0, sizeof *op, NULL, "end of container %.12s", c->id);
   struct end *e = pu_new(struct end);
   *e = (struct end){.root = pu_strdup(self->config.root), .run_root = pu_strdup(self->config.run), .run = ro_run_dir(self, c),
-                    .dir = ro_container_dir(self, c), .sweeper = ro_program(self, "berth-monitor"), .id = pu_strdup(c->id),
+                    .dir = ro_container_dir(self, c), .id = pu_strdup(c->id),
                     .unmount = last_used(self, c), .stamp = ro_stamp_of(c)};
   e->stamp.state = RO_EXITED;
   e->stamp.finished_ms = ro_now_ms(self);
-  ro_job_run(&g->op, e, end_work, end_done, end_free);
+  ro_job_run(op, e, end_work, end_done, end_free);
 }
