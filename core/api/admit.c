@@ -86,12 +86,7 @@ static int apply_scale(json_t *model, const json_t *scale, struct bt_err **err) 
     json_t *service = bt_json_obj(bt_json_obj(model, "services"), name);
     if (!service)
       return bt_err_set(err, BT_NOT_FOUND, "scale: the app has no service %.63s", name);
-    json_t *deploy = bt_json_obj(service, "deploy");
-    if (!deploy)
-      json_object_set_new(service, "deploy", deploy = json_object());
-    json_object_set(deploy, "replicas", n);
-    if (json_object_get(service, "scale"))
-      json_object_set(service, "scale", n);
+    bt_autoscale_replicas(service, n);
   }
   return 0;
 }

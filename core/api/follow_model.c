@@ -163,9 +163,7 @@ static char *repository_of(const char *image) {
 
 /* Not the commit: each one would make another image of the same files. */
 static void set_label(json_t *build, const char *key, const char *value) {
-  json_t *labels = bt_json_obj(build, "labels");
-  if (!labels)
-    json_object_set_new(build, "labels", labels = json_object());
+  json_t *labels = bt_json_obj_in(build, "labels");
   if (value && !json_object_get(labels, key))
     bt_json_set_str(labels, key, value);
 }

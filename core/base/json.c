@@ -116,6 +116,13 @@ json_t *bt_json_arr(const json_t *obj, const char *key) {
   return json_is_array(v) ? v : NULL;
 }
 
+json_t *bt_json_obj_in(json_t *obj, const char *key) {
+  json_t *in = bt_json_obj(obj, key);
+  if (!in)
+    json_object_set_new(obj, key, in = json_object());
+  return in;
+}
+
 /* Length of the valid UTF-8 sequence at s (n bytes left), or 0. RFC 3629: no overlongs, no surrogates. */
 static size_t utf8_len(const unsigned char *s, size_t n) {
   if (s[0] < 0x80)

@@ -26,6 +26,7 @@ double bt_json_num(const json_t *obj, const char *key, double or);
 bool bt_json_bool(const json_t *obj, const char *key, bool or);
 json_t *bt_json_obj(const json_t *obj, const char *key);                        /* borrowed; NULL unless an object */
 json_t *bt_json_arr(const json_t *obj, const char *key);                        /* borrowed; NULL unless an array */
+json_t *bt_json_obj_in(json_t *obj, const char *key); /* the object there, made where there is none (anything else is replaced); borrowed */
 
 /* Setters take text that may be invalid UTF-8 (log lines, engine errors): bad bytes become U+FFFD. NULL sets null. */
 json_t *bt_json_string(const char *s);

@@ -206,14 +206,9 @@ static int set_scale(json_t *model, json_t *services, struct bt_err **err) {
       return bt_err_set(err, BT_NOT_FOUND, "the app has no service %s", name);
     if (!json_is_integer(value) || json_integer_value(value) < 0)
       return bt_err_set(err, BT_INVALID, "service %s: give the number of replicas as a whole number from 0", name);
-    json_t *deploy = bt_json_obj(service, "deploy");
-    if (bt_starts(bt_json_str_or(deploy, "mode", "replicated"), "global"))
+    if (bt_starts(bt_json_str_or(bt_json_obj(service, "deploy"), "mode", "replicated"), "global"))
       return bt_err_set(err, BT_INVALID, "service %s runs once per node (deploy.mode global); it cannot be scaled", name);
-    if (!deploy)
-      json_object_set_new(service, "deploy", deploy = json_object());
-    json_object_set(deploy, "replicas", value);
-    if (json_object_get(service, "scale"))
-      json_object_set(service, "scale", value);
+    bt_autoscale_replicas(service, value);
   }
   return 0;
 }

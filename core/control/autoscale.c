@@ -90,10 +90,6 @@ static const struct bt_tz **zones_of(const struct bt_control *c, const struct bt
   return zones;
 }
 
-static double request_cpus(const struct bt_service *s) { return s->reserved.cpus > 0 ? s->reserved.cpus : s->limits.cpus; }
-
-static double request_memory(const struct bt_service *s) { return (double)(s->reserved.memory > 0 ? s->reserved.memory : s->limits.memory); }
-
 static bool counts(const struct ctl_inst *inst) { return !inst->leaving && !inst->ended && !ctl_run_over(inst); }
 
 static struct bt_scale_in input_of(const struct ctl_service *service, const struct bt_scale_seen *seen, const struct bt_tz *const *zones) {
@@ -101,8 +97,8 @@ static struct bt_scale_in input_of(const struct ctl_service *service, const stru
   const struct bt_service *s = service->spec->service;
   struct bt_scale_in in = {.spec = s->autoscale,
                            .current = scales(service) ? service->scaler->number : ctl_replicas(service),
-                           .request_cpus = request_cpus(s),
-                           .request_memory = request_memory(s),
+                           .request_cpus = bt_service_cpus(s),
+                           .request_memory = (double)bt_service_memory(s),
                            .seen = seen,
                            .zones = zones,
                            .now_ms = c->now_ms,

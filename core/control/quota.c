@@ -54,8 +54,8 @@ static int64_t thousandths(double cpus) { return cpus > 0 ? (int64_t)ceil(BT_MIN
 
 struct bt_quota_amounts ctl_quota_one(const struct bt_service *s) {
   struct bt_quota_amounts one = {{0}};
-  one.n[BT_QUOTA_CPUS] = thousandths(s->reserved.cpus > 0 ? s->reserved.cpus : s->limits.cpus);
-  one.n[BT_QUOTA_MEMORY] = s->reserved.memory > 0 ? s->reserved.memory : BT_MAX(s->limits.memory, 0);
+  one.n[BT_QUOTA_CPUS] = thousandths(bt_service_cpus(s));
+  one.n[BT_QUOTA_MEMORY] = BT_MAX(bt_service_memory(s), 0);
   one.n[BT_QUOTA_INSTANCES] = 1;
   bt_vec_each(&s->devices.requests, r) one.n[BT_QUOTA_DEVICES] += r->count > 0 ? r->count : 1;
   return one;

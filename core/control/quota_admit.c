@@ -19,13 +19,6 @@ static int64_t usual_of(const struct bt_control *c, const char *ns, int size, co
   return 0;
 }
 
-static json_t *member(json_t *o, const char *key) {
-  json_t *value = bt_json_obj(o, key);
-  if (!value)
-    json_object_set_new(o, key, value = json_object());
-  return value;
-}
-
 /* As the Compose loader writes it. */
 static json_t *canonical(int size, int64_t n) {
   if (size == BT_QUOTA_CPUS)
@@ -37,7 +30,7 @@ static json_t *canonical(int size, int64_t n) {
 static void fill(json_t *services, const char *name, int size, int64_t usual, const struct bt_namespace *from, json_t *filled) {
   json_t *service = json_deep_copy(json_object_get(services, name)), *o = json_object();
   bt_json_set(services, name, service);
-  bt_json_set(member(member(member(service, "deploy"), "resources"), "reservations"), bt_quota_name((enum bt_quota_dim)size), canonical(size, usual));
+  bt_json_set(bt_json_obj_in(bt_json_obj_in(bt_json_obj_in(service, "deploy"), "resources"), "reservations"), bt_quota_name((enum bt_quota_dim)size), canonical(size, usual));
   bt_json_set_str(o, "service", name);
   bt_json_set_str(o, "namespace", from->name);
   bt_json_set_str(o, "path", size == BT_QUOTA_CPUS ? "deploy.resources.reservations.cpus" : "deploy.resources.reservations.memory");

@@ -237,13 +237,6 @@ void bt_autoscale_free(struct bt_autoscale **autoscale) {
 
 /* ---- other reservations ---- */
 
-static json_t *object_in(json_t *o, const char *key) {
-  json_t *in = bt_json_obj(o, key);
-  if (!in)
-    json_object_set_new(o, key, in = json_object());
-  return in;
-}
-
 static double number_of(const json_t *o, const char *key, bool bytes) {
   const json_t *value = json_object_get(o, key);
   int64_t size = 0;
@@ -269,7 +262,7 @@ static void move_limit(json_t *at, const char *key, double was, double is, bool 
 }
 
 static void reserve(json_t *service, const char *key, const char *plain_limit, const char *plain_reserve, double v, bool bytes) {
-  json_t *resources = object_in(object_in(service, "deploy"), "resources"), *reservations = object_in(resources, "reservations");
+  json_t *resources = bt_json_obj_in(bt_json_obj_in(service, "deploy"), "resources"), *reservations = bt_json_obj_in(resources, "reservations");
   double was = number_of(reservations, key, bytes);
   if (was <= 0 && plain_reserve)
     was = number_of(service, plain_reserve, bytes);
@@ -279,6 +272,12 @@ static void reserve(json_t *service, const char *key, const char *plain_limit, c
   if (bt_json_obj(resources, "limits"))
     move_limit(bt_json_obj(resources, "limits"), key, was, v, bytes);
   move_limit(service, plain_limit, was, v, bytes);
+}
+
+void bt_autoscale_replicas(json_t *service, json_t *n) {
+  json_object_set(bt_json_obj_in(service, "deploy"), "replicas", n);
+  if (json_object_get(service, "scale"))
+    json_object_set(service, "scale", n);
 }
 
 void bt_autoscale_reserve(json_t *service, double cpus, int64_t memory) {

@@ -78,6 +78,8 @@ int bt_autoscale_parse(const char *service, const json_t *json, struct bt_autosc
 void bt_autoscale_free(struct bt_autoscale **autoscale);
 /* Puts other reservations into a canonical service: cpus and memory 0: as they are. Limits keep their proportion to them, and are never below. Changes the JSON. */
 void bt_autoscale_reserve(json_t *service, double cpus, int64_t memory);
+/* Sets deploy.replicas of a canonical service, and "scale" where it is there; n is borrowed. */
+void bt_autoscale_replicas(json_t *service, json_t *n);
 /* "70%", "12.5%": a share above 0 and up to 1,000 %. */
 bool bt_scale_percent(const char *text, double *share);
 

@@ -28,6 +28,10 @@ int bt_service_least(const struct bt_service *s) {
   return scales ? s->autoscale->min : BT_MAX(s->replicas, 0);
 }
 
+double bt_service_cpus(const struct bt_service *s) { return s->reserved.cpus > 0 ? s->reserved.cpus : s->limits.cpus; }
+
+int64_t bt_service_memory(const struct bt_service *s) { return s->reserved.memory > 0 ? s->reserved.memory : s->limits.memory; }
+
 const struct bt_depend *bt_service_depend(const struct bt_service *s, const char *on) {
   bt_vec_each(&s->depends, dep) if (bt_streq(dep->service, on)) return dep;
   return NULL;

@@ -134,6 +134,9 @@ void bt_service_resources(const json_t *service, struct bt_resources *reserved, 
 bool bt_service_is_job(const struct bt_service *service);
 /* How many instances it is to have at least: the file's number; of one that scales by itself its min. */
 int bt_service_least(const struct bt_service *service);
+/* What an instance counts for: what it reserves, or else its limit; 0 where it says neither. Cores, bytes. */
+double bt_service_cpus(const struct bt_service *service);
+int64_t bt_service_memory(const struct bt_service *service);
 /* Why old and new instances of it cannot run side by side (a fixed container name, a port that the engine publishes, a fixed
  * address), or NULL: then start-first means stop-first. A literal. */
 const char *bt_service_exclusive(const struct bt_service *service);

@@ -35,6 +35,27 @@ YAML
   } >"$it_dir/berthd.yaml"
 }
 
+# it_sim SERVER [FIELD…] : a configuration with the pretended runtime instead, in the test's folder of work: SERVER are lines of the server's own ("" for none),
+# each FIELD is one of the runtime's. No engine is needed then, and none is asked.
+it_sim() {
+  docker() { :; }
+  work=$it_dir/work
+  mkdir -p "$work" "$it_dir/policies" && cd "$work" || exit 1
+  cat >"$it_dir/berthd.yaml" <<YAML
+state: {path: $it_dir/state/state.db}
+run_dir: $it_dir/run
+api: {tcp: {listen: null}}
+policies: {dir: $it_dir/policies}
+$1
+plugins:
+  - plugin: runtime-sim
+    config:
+      state: $it_dir/containers
+YAML
+  shift
+  [ $# -eq 0 ] || printf '      %s\n' "$@" >>"$it_dir/berthd.yaml"
+}
+
 # it_start: starts berthd and waits until it answers. it_stop [SIGNAL]: ends it, waits, and shows its exit code in $it_rc.
 it_start() {
   [ -f "$it_dir/berthd.yaml" ] || it_config

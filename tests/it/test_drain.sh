@@ -4,24 +4,8 @@
 # timeout: 120
 # shellcheck source=tests/it/lib.sh
 . "$(dirname "$0")/lib.sh"
-docker() { :; } # none is needed, none is asked
-
-work=$it_dir/work
-mkdir -p "$work" "$it_dir/policies" && cd "$work" || exit 1
-cat >"$it_dir/berthd.yaml" <<YAML
-state: {path: $it_dir/state/state.db}
-run_dir: $it_dir/run
-api: {tcp: {listen: null}}
-policies: {dir: $it_dir/policies}
-scheduling: {drain: {timeout: 1h, parallel: 5}}
-plugins:
-  - plugin: runtime-sim
-    config:
-      state: $it_dir/containers
-      delays: {image_pull: 1ms, create: 1ms, start: 1ms, stop: 1ms, remove: 1ms}
-      ready_after: 1ms
-      job_time: 1h
-YAML
+it_sim 'scheduling: {drain: {timeout: 1h, parallel: 5}}' 'delays: {image_pull: 1ms, create: 1ms, start: 1ms, stop: 1ms, remove: 1ms}' \
+  'ready_after: 1ms' 'job_time: 1h'
 cat >compose.yaml <<YAML
 name: drained
 services:

@@ -4,27 +4,10 @@
 # timeout: 120
 # shellcheck source=tests/it/lib.sh
 . "$(dirname "$0")/lib.sh"
-docker() { :; } # none is needed, none is asked
-
-work=$it_dir/work
-mkdir -p "$work" "$it_dir/policies" && cd "$work" || exit 1
 # configure [SCHEDULING] : with such a section.
 configure() {
-  cat >"$it_dir/berthd.yaml" <<YAML
-state: {path: $it_dir/state/state.db}
-run_dir: $it_dir/run
-api: {tcp: {listen: null}}
-policies: {dir: $it_dir/policies}
-scheduling: {${1:-}}
-namespaces: {team-a: {priority: 500}}
-plugins:
-  - plugin: runtime-sim
-    config:
-      state: $it_dir/containers
-      cpus: 4
-      delays: {image_pull: 1ms, create: 1ms, start: 1ms, stop: "2s", remove: 1ms}
-      ready_after: 10ms
-YAML
+  it_sim "scheduling: {${1:-}}
+namespaces: {team-a: {priority: 500}}" 'cpus: 4' 'delays: {image_pull: 1ms, create: 1ms, start: 1ms, stop: "2s", remove: 1ms}' 'ready_after: 10ms'
 }
 configure
 it_start

@@ -4,20 +4,8 @@
 # timeout: 90
 # shellcheck source=tests/it/lib.sh
 . "$(dirname "$0")/lib.sh"
-docker() { :; } # none is needed
-
 app=policed
-work=$it_dir/work
-mkdir -p "$work" "$it_dir/policies" && cd "$work" || exit 1
-cat >"$it_dir/berthd.yaml" <<YAML
-state: {path: $it_dir/state/state.db}
-run_dir: $it_dir/run
-api: {tcp: {listen: null}}
-policies: {dir: $it_dir/policies}
-node: {labels: {lifecycle: spot, zone: a}}
-plugins:
-  - {plugin: runtime-sim, config: {state: $it_dir/containers, ready_after: "10ms..20ms"}}
-YAML
+it_sim 'node: {labels: {lifecycle: spot, zone: a}}' 'ready_after: "10ms..20ms"'
 cat >"$it_dir/policies/spot.lua" <<'LUA'
 return {
   filter = function(service, node)

@@ -4,26 +4,9 @@
 # timeout: 120
 # shellcheck source=tests/it/lib.sh
 . "$(dirname "$0")/lib.sh"
-docker() { :; } # none is needed, none is asked
-
-work=$it_dir/work
-mkdir -p "$work" "$it_dir/policies" && cd "$work" || exit 1
 # configure NAMESPACES : the section of berthd.yaml.
 configure() {
-  cat >"$it_dir/berthd.yaml" <<YAML
-state: {path: $it_dir/state/state.db}
-run_dir: $it_dir/run
-api: {tcp: {listen: null}}
-policies: {dir: $it_dir/policies}
-namespaces: $1
-plugins:
-  - plugin: runtime-sim
-    config:
-      state: $it_dir/containers
-      delays: {image_pull: 10ms, create: 1ms, start: 5ms, stop: 5ms, remove: 1ms}
-      ready_after: 20ms
-      job_time: 1s
-YAML
+  it_sim "namespaces: $1" 'delays: {image_pull: 10ms, create: 1ms, start: 5ms, stop: 5ms, remove: 1ms}' 'ready_after: 20ms' 'job_time: 1s'
 }
 reload() {
   local before

@@ -4,31 +4,14 @@
 # timeout: 120
 # shellcheck source=tests/it/lib.sh
 . "$(dirname "$0")/lib.sh"
-docker() { :; } # none is needed, none is asked
 
 # The app's name is fixed: chance depends on it. With this seed some of the 200 fail at their first start, and none twice in a row, which
 # would wait for 20 s more.
 app=rehearsal
-work=$it_dir/work
-mkdir -p "$work" && cd "$work" || exit 1
 # configure [FIELD…] : what the runtime is to do.
 configure() {
-  cat >"$it_dir/berthd.yaml" <<YAML
-state: {path: $it_dir/state/state.db}
-run_dir: $it_dir/run
-api: {tcp: {listen: null}}
-policies: {dir: $it_dir/policies}
-plugins:
-  - plugin: runtime-sim
-    config:
-      state: $it_dir/containers
-      seed: 4
-      delays: {image_pull: 50ms, create: "1ms..5ms", start: "5ms..30ms", stop: "1ms..10ms", remove: 1ms}
-      ready_after: "10ms..100ms"
-      job_time: 50ms
-$(printf '      %s\n' "$@")
-YAML
-  mkdir -p "$it_dir/policies"
+  it_sim "" 'seed: 4' 'delays: {image_pull: 50ms, create: "1ms..5ms", start: "5ms..30ms", stop: "1ms..10ms", remove: 1ms}' 'ready_after: "10ms..100ms"' \
+    'job_time: 50ms' "$@"
 }
 configure 'failures: {start: "5%", create: "5% unavailable"}' 'missing_images: ["*/nowhere:*"]'
 it_start

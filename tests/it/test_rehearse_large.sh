@@ -3,20 +3,7 @@
 # timeout: 120
 # shellcheck source=tests/it/lib.sh
 . "$(dirname "$0")/lib.sh"
-docker() { :; } # none is needed, none is asked
-
-work=$it_dir/work
-mkdir -p "$work" "$it_dir/policies" && cd "$work" || exit 1
-cat >"$it_dir/berthd.yaml" <<YAML
-state: {path: $it_dir/state/state.db}
-run_dir: $it_dir/run
-api: {tcp: {listen: null}}
-policies: {dir: $it_dir/policies}
-node: {concurrency: 64}
-plugins:
-  - plugin: runtime-sim
-    config: {delays: {image_pull: 5ms, create: "0", start: "0", stop: "0", remove: "0"}}
-YAML
+it_sim 'node: {concurrency: 64}' 'delays: {image_pull: 5ms, create: "0", start: "0", stop: "0", remove: "0"}'
 it_start
 cat >compose.yaml <<YAML
 name: large

@@ -4,24 +4,11 @@
 # timeout: 120
 # shellcheck source=tests/it/lib.sh
 . "$(dirname "$0")/lib.sh"
-docker() { :; } # none is needed, none is asked
-
-work=$it_dir/work
-mkdir -p "$work" "$it_dir/policies" && cd "$work" || exit 1
 configure() { # DEVICES
-  cat >"$it_dir/berthd.yaml" <<YAML
-state: {path: $it_dir/state/state.db}
-run_dir: $it_dir/run
-api: {tcp: {listen: null}}
-policies: {dir: $it_dir/policies}
-node:
+  it_sim "node:
   name: n1
   devices: $1
-  resources: {licences: 4}
-plugins:
-  - plugin: runtime-sim
-    config: {state: $it_dir/containers, disk: 10GiB, pids: 1000}
-YAML
+  resources: {licences: 4}" 'disk: 10GiB' 'pids: 1000'
 }
 configure '[{kind: gpu, model: a100, driver: nvidia, ids: [GPU-a, GPU-b]}, {kind: fpga, count: 1}]'
 it_start

@@ -4,18 +4,7 @@
 # timeout: 120
 # shellcheck source=tests/it/lib.sh
 . "$(dirname "$0")/lib.sh"
-docker() { :; } # none is needed
-
-work=$it_dir/work
-mkdir -p "$work" "$it_dir/policies" && cd "$work" || exit 1
-cat >"$it_dir/berthd.yaml" <<YAML
-state: {path: $it_dir/state/state.db}
-run_dir: $it_dir/run
-api: {tcp: {listen: null}}
-policies: {dir: $it_dir/policies}
-plugins:
-  - {plugin: runtime-sim, config: {state: $it_dir/containers, ready_after: "10ms..20ms"}}
-YAML
+it_sim "" 'ready_after: "10ms..20ms"'
 it_start || exit 1
 
 # up VERSION ROLLOUT : deploys, without waiting.
