@@ -143,7 +143,8 @@ static int fetch_once(struct making *m, size_t i, struct ri_job *job, json_t **r
   if (fd < 0)
     return -1;
   int r = unpack(m, i, job, report, why);
-  bool network = r < 0 && (why->code == BERTH_UNAVAILABLE || why->code == BERTH_CANCELLED || why->code == BERTH_DEADLINE);
+  struct stat st;
+  bool network = r < 0 && fstat(fd, &st) == 0 && st.st_size && (why->code == BERTH_UNAVAILABLE || why->code == BERTH_CANCELLED || why->code == BERTH_DEADLINE);
   if (m->source->drop && !network)
     m->source->drop(m->source->arg, job);
   if (r == 0)
