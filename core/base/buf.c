@@ -7,7 +7,7 @@
 
 #include "base/mem.h"
 
-static void buf_reserve(struct bt_buf *b, size_t more) {
+void bt_buf_reserve(struct bt_buf *b, size_t more) {
   size_t need;
   BT_ASSERT(!__builtin_add_overflow(b->len, more + 1, &need));
   if (need <= b->cap)
@@ -17,10 +17,11 @@ static void buf_reserve(struct bt_buf *b, size_t more) {
     cap = need;
   b->data = bt_realloc(b->data, cap, 1);
   b->cap = cap;
+  b->data[b->len] = 0;
 }
 
 void bt_buf_add(struct bt_buf *b, const void *p, size_t n) {
-  buf_reserve(b, n);
+  bt_buf_reserve(b, n);
   if (n)
     memcpy(b->data + b->len, p, n);
   b->len += n;
@@ -36,7 +37,7 @@ void bt_buf_vaddf(struct bt_buf *b, const char *fmt, va_list ap) {
   va_copy(again, ap);
   int n = vsnprintf(NULL, 0, fmt, ap);
   BT_ASSERT(n >= 0);
-  buf_reserve(b, (size_t)n);
+  bt_buf_reserve(b, (size_t)n);
   vsnprintf(b->data + b->len, (size_t)n + 1, fmt, again);
   va_end(again);
   b->len += (size_t)n;

@@ -12,6 +12,7 @@ struct bt_buf {
   size_t cap;
 };
 
+void bt_buf_reserve(struct bt_buf *b, size_t more); /* room for so many more bytes, where about how many come is known */
 void bt_buf_add(struct bt_buf *b, const void *p, size_t n);
 void bt_buf_adds(struct bt_buf *b, const char *s);
 void bt_buf_addc(struct bt_buf *b, char c);

@@ -16,6 +16,13 @@ int64_t bt_clock_mono_us(void) { return now_us(CLOCK_MONOTONIC); }
 int64_t bt_clock_mono_ms(void) { return now_us(CLOCK_MONOTONIC) / 1000; }
 int64_t bt_clock_wall_ms(void) { return now_us(CLOCK_REALTIME) / 1000; }
 
+/* The value's last n digits; returns what is behind them. Many rows have such times, and printf is slow. */
+static char *digits(char *p, int value, int n) {
+  for (int i = n; i-- > 0; value /= 10)
+    p[i] = (char)('0' + value % 10);
+  return p + n;
+}
+
 char *bt_clock_format(int64_t wall_ms, char buf[32]) {
   time_t s = (time_t)(wall_ms / 1000);
   int ms = (int)(wall_ms % 1000);
@@ -24,12 +31,20 @@ char *bt_clock_format(int64_t wall_ms, char buf[32]) {
     s--;
   }
   struct tm tm;
-  if (!gmtime_r(&s, &tm) || tm.tm_year > 8099) {
+  if (!gmtime_r(&s, &tm) || tm.tm_year > 8099 || tm.tm_year < -1899) {
     snprintf(buf, 32, "0001-01-01T00:00:00Z");
     return buf;
   }
-  size_t n = strftime(buf, 24, "%Y-%m-%dT%H:%M:%S", &tm);
-  snprintf(buf + n, 32 - n, ".%03dZ", ms);
+  const struct {
+    int value, digits;
+    char after;
+  } parts[] = {{tm.tm_year + 1900, 4, '-'}, {tm.tm_mon + 1, 2, '-'}, {tm.tm_mday, 2, 'T'}, {tm.tm_hour, 2, ':'}, {tm.tm_min, 2, ':'}, {tm.tm_sec, 2, '.'}, {ms, 3, 'Z'}};
+  char *p = buf;
+  for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+    p = digits(p, parts[i].value, parts[i].digits);
+    *p++ = parts[i].after;
+  }
+  *p = 0;
   return buf;
 }
 

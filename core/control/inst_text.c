@@ -3,16 +3,19 @@
  * whoever reads it takes what is absent for that. */
 #include "config.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
 #include "control/internal.h"
 
+#define USUAL 400 /* bytes of what is stored of one */
+
 struct out {
   struct bt_buf b;
   const struct bt_control *c;
   bool stored;
+  int64_t formatted_ms; /* of its times some are mostly the same */
+  char formatted[32];
 };
 
 static bool plain(const char *text) {
@@ -57,11 +60,17 @@ static void rare(struct out *o, const char *name, const char *value) {
 }
 
 static void number(struct out *o, const char *name, int value) {
-  char digits[16];
+  char digits[16], *p = digits + sizeof digits;
   if (!value && o->stored)
     return;
   key(o, name);
-  bt_buf_add(&o->b, digits, (size_t)snprintf(digits, sizeof digits, "%d", value));
+  unsigned left = value < 0 ? -(unsigned)value : (unsigned)value;
+  do
+    *--p = (char)('0' + left % 10);
+  while (left /= 10);
+  if (value < 0)
+    *--p = '-';
+  bt_buf_add(&o->b, p, (size_t)(digits + sizeof digits - p));
 }
 
 static void rare_number(struct out *o, const char *name, int value) {
@@ -77,8 +86,9 @@ static void flag(struct out *o, const char *name, bool on) {
 }
 
 static void time_at(struct out *o, const char *name, int64_t wall_ms) {
-  char buf[32];
-  text(o, name, wall_ms ? bt_clock_format(wall_ms, buf) : NULL);
+  if (wall_ms && wall_ms != o->formatted_ms)
+    bt_clock_format(o->formatted_ms = wall_ms, o->formatted);
+  text(o, name, wall_ms ? o->formatted : NULL);
 }
 
 /* By control's own clock. */
@@ -173,6 +183,7 @@ static void names(struct out *o, const struct ctl_inst *inst) {
 static char *inst_text(const struct ctl_inst *inst, bool stored) {
   const struct ctl_seen *seen = ctl_seen(inst);
   struct out out = {.c = inst->service->app->control, .stored = stored}, *o = &out;
+  bt_buf_reserve(&o->b, USUAL);
   names(o, inst);
   ports(o, seen->ports);
   given(o, ctl_grant_of(inst));

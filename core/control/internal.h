@@ -182,6 +182,7 @@ void ctl_inst_attach(struct ctl_service *service, struct ctl_spec *spec, struct 
 void ctl_inst_delete(struct ctl_inst *inst);
 void ctl_inst_seat(struct ctl_inst *inst, struct ctl_node *node);   /* gives it a place and takes the node's resources */
 struct ctl_node *ctl_node_get(struct bt_control *c, const char *name);
+void ctl_node_describe(struct ctl_node *node, json_t *info_steal); /* by its own words */
 void ctl_node_free(void *node);
 void ctl_touch_inst(struct ctl_inst *inst);
 void ctl_touch_app(struct ctl_app *app);

@@ -90,8 +90,7 @@ static int load_resource(struct bt_control *c, enum ctl_res_kind kind, const jso
 
 static int load_node(struct bt_control *c, const char *key, const json_t *o) {
   struct ctl_node *node = ctl_node_get(c, key);
-  json_decref(node->info);
-  node->info = json_deep_copy(o);
+  ctl_node_describe(node, json_deep_copy(o));
   static const char *const own[] = {"node", "status", "message", "cordoned", "lost_at", "drain"};
   node->cordoned = bt_json_bool(o, "cordoned", false);
   node->lost_ms = ctl_get_time(o, "lost_at");

@@ -63,12 +63,13 @@ static void give_up(struct bt_control *c, struct ctl_node *node) {
 
 static void look(struct bt_control *c) {
   c->lost_looked_ms = c->now_ms;
-  size_t n = 0;
-  BT_AUTO_FREE struct bt_lost_node *nodes = bt_newn(struct bt_lost_node, bt_map_len(c->nodes) + 1);
+  size_t n = 0, room = bt_map_len(c->nodes) + 1;
+  BT_AUTO_FREE struct bt_lost_node *nodes = bt_newn(struct bt_lost_node, room);
+  BT_AUTO_FREE struct ctl_node **who = (struct ctl_node **)bt_newn(void *, room);
   for (struct bt_map_iter it = bt_map_iter(c->nodes); bt_map_next(&it);) {
-    const struct ctl_node *node = it.value;
+    struct ctl_node *node = who[n] = it.value;
     nodes[n++] = (struct bt_lost_node){.name = node->name,
-                                       .zone = bt_json_str_or(bt_json_obj(node->info, "labels"), "zone", ""),
+                                       .zone = node->zone,
                                        .up = node->connected,
                                        .down_ms = node->down_ms,
                                        .given_ms = ctl_from_wall(c, node->lost_ms)};
@@ -76,10 +77,9 @@ static void look(struct bt_control *c) {
   const struct bt_scheduling_change *s = &c->scheduling.change;
   c->lost_look_ms = bt_lost_step(&(struct bt_lost_in){s->lost_after_ms, s->lost_every_ms, c->now_ms}, nodes, n, &c->lost_pace);
   for (size_t i = 0; i < n; i++) {
-    struct ctl_node *node = bt_map_get(c->nodes, nodes[i].name);
-    node->verdict = nodes[i].verdict;
+    who[i]->verdict = nodes[i].verdict;
     if (nodes[i].verdict == BT_LOST_NOW)
-      give_up(c, node);
+      give_up(c, who[i]);
   }
   c->wake_ms = BT_MIN(c->wake_ms, c->lost_look_ms);
 }

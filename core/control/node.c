@@ -237,9 +237,8 @@ static void hello(struct bt_control *c, const char *name, const json_t *m) {
   struct ctl_node *node = ctl_node_get(c, name);
   bool was = node->connected;
   BT_AUTO_JSON seen = seen_instances(m);
-  json_decref(node->info);
   json_t *info = bt_json_obj(m, "node");
-  node->info = info ? json_deep_copy(info) : json_object();
+  ctl_node_describe(node, info ? json_deep_copy(info) : json_object());
   json_object_del(node->info, "name");
   node->connected = node->ready = true;
   ctl_node_back(c, node);

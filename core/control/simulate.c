@@ -50,8 +50,7 @@ static void add_nodes(struct simulation *s, const struct ctl_node *like, long lo
   for (long long i = 1; i <= n; i++) {
     BT_AUTO_FREE char *name = bt_asprintf("%s+%lld", like->name, i);
     struct ctl_node *node = ctl_node_get(c, name);
-    json_decref(node->info);
-    node->info = json_deep_copy(like->info);
+    ctl_node_describe(node, json_deep_copy(like->info));
     bt_json_set_str(node->info, "name", name);
     node->connected = node->ready = true;
     ctl_fleet_node(c, node);

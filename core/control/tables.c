@@ -243,11 +243,17 @@ struct ctl_node *ctl_node_get(struct bt_control *c, const char *name) {
   if (!node) {
     node = bt_new(struct ctl_node);
     node->name = bt_strdup(name);
-    node->info = json_object();
+    ctl_node_describe(node, json_object());
     bt_map_set(c->nodes, name, node);
     ctl_fleet_node(c, node);
   }
   return node;
+}
+
+void ctl_node_describe(struct ctl_node *node, json_t *info_steal) {
+  json_decref(node->info);
+  node->info = info_steal;
+  node->zone = bt_json_str_or(bt_json_obj(info_steal, "labels"), "zone", "");
 }
 
 void ctl_node_free(void *arg) {

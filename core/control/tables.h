@@ -203,6 +203,7 @@ struct ctl_content {
 struct ctl_node {
   char *name;
   json_t *info; /* of hello */
+  const char *zone; /* of its labels; "": none */
   bool connected, ready, unsaved;
   bool cordoned; /* a person said: no new instances */
   char *message;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "base/vec.h"
 
 struct zone {
   size_t all, gone;
@@ -72,7 +73,7 @@ static void set_paces(struct pass *p) {
 
 static enum bt_lost_verdict judge(struct pass *p, const struct bt_lost_node *node, int64_t *wake_ms) {
   struct zone *z = bt_map_get(p->zones, node->zone);
-  if (node->up || node->given_ms)
+  if (node->given_ms)
     return BT_LOST_NOT;
   if (!is_gone(p, node)) {
     *wake_ms = BT_MIN(*wake_ms, node->down_ms + p->in->after_ms);
@@ -98,15 +99,18 @@ static int longest_first(const void *a, const void *b) {
 int64_t bt_lost_step(const struct bt_lost_in *in, struct bt_lost_node *nodes, size_t n, struct bt_lost_pace *pace) {
   int64_t wake_ms = INT64_MAX;
   struct pass p = {.in = in, .zones = bt_map_new(free)};
-  BT_AUTO_FREE struct bt_lost_node **sorted = bt_calloc(n + 1, sizeof *sorted);
+  BT_VEC(struct bt_lost_node *) down = {0}; /* of very many mostly a few */
   for (size_t i = 0; i < n; i++) {
-    sorted[i] = &nodes[i];
+    nodes[i].verdict = BT_LOST_NOT;
     count(&p, &nodes[i], pace);
+    if (!nodes[i].up)
+      bt_vec_push(&down, &nodes[i]);
   }
-  qsort(sorted, n, sizeof *sorted, longest_first);
+  if (down.len)
+    qsort(down.items, down.len, sizeof *down.items, longest_first);
   set_paces(&p);
-  for (size_t i = 0; i < n; i++)
-    sorted[i]->verdict = judge(&p, sorted[i], &wake_ms);
+  bt_vec_each(&down, node)(*node)->verdict = judge(&p, *node, &wake_ms);
+  bt_vec_free(&down);
   bt_map_free(&p.zones);
   return wake_ms;
 }
