@@ -105,10 +105,11 @@ static void machine_servers(struct ro_spec *s, json_t *servers, char **search, c
     const char *server = line_after(line, "nameserver"), *names = line_after(line, "search"), *opts = line_after(line, "options");
     if (!names)
       names = line_after(line, "domain");
-    PU_AUTO_FREE one = server ? pu_strndup(server, strcspn(server, " \t%\r")) : NULL;
-    bool loopback = one && (pu_starts(one, "127.") || pu_eq(one, "::1"));
-    if (one && is_address(one) && (s->host_network || !loopback))
-      json_array_append_new(servers, json_string(one));
+    PU_AUTO_FREE one = server ? pu_strndup(server, strcspn(server, " \t\r")) : NULL;
+    PU_AUTO_FREE bare = one ? pu_strndup(one, strcspn(one, "%")) : NULL;
+    bool here_only = one && (pu_starts(one, "127.") || pu_eq(one, "::1") || strchr(one, '%')); /* by an interface of the machine's */
+    if (one && is_address(bare) && (s->host_network || !here_only))
+      json_array_append_new(servers, pu_json_string(one));
     if (names)
       pu_set(search, pu_strdup(names));
     if (opts)
