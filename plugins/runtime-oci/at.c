@@ -79,3 +79,16 @@ json_t *ro_peers(const struct berth_instance *self, const json_t *names) {
   }
   return out;
 }
+
+enum berth_code ro_code_named(const char *word) {
+  static const struct {
+    const char *word;
+    enum berth_code code;
+  } codes[] = {{"invalid", BERTH_INVALID},     {"not_found", BERTH_NOT_FOUND}, {"conflict", BERTH_CONFLICT}, {"denied", BERTH_DENIED},
+               {"unsupported", BERTH_UNSUPPORTED}, {"too_large", BERTH_TOO_LARGE}, {"exhausted", BERTH_EXHAUSTED},
+               {"unavailable", BERTH_UNAVAILABLE}, {"io", BERTH_IO}};
+  for (size_t i = 0; i < PU_COUNT(codes); i++)
+    if (pu_eq(word, codes[i].word))
+      return codes[i].code;
+  return BERTH_INTERNAL;
+}

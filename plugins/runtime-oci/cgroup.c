@@ -219,7 +219,7 @@ static int set_memory(pid_t pid, int64_t bytes, char **why) {
   struct ro_usage usage;
   PU_AUTO_FREE dir = ro_cgroup_path(pid, "memory", &unified);
   if (bytes > 0 && ro_cgroup_usage(pid, &usage) && usage.memory > bytes) {
-    *why = pu_asprintf("%lld bytes of memory are in use, more than the new limit of %lld", (long long)usage.memory, (long long)bytes);
+    *why = pu_asprintf("it has %.1f MiB of memory now, more than the new limit of %.1f MiB", (double)usage.memory / (1 << 20), (double)bytes / (1 << 20));
     return EBUSY;
   }
   PU_AUTO_FREE number = pu_asprintf("%lld", bytes > 0 ? (long long)bytes : -1);

@@ -53,6 +53,18 @@ static void making_free(void *data) {
   free(m);
 }
 
+static int64_t at_least_zero(int64_t n) { return n > 0 ? n : 0; }
+
+/* The limits as the runtime is told them. */
+static json_t *resources_of(const json_t *config) {
+  const json_t *r = pu_obj(pu_obj(config, "linux"), "resources");
+  const json_t *memory = pu_obj(r, "memory"), *cpu = pu_obj(r, "cpu"), *pids = pu_obj(r, "pids");
+  int64_t quota = at_least_zero(pu_int(cpu, "quota", 0)), period = at_least_zero(pu_int(cpu, "period", 100000));
+  return json_pack("{s:f, s:I, s:I, s:I}", "cpus", period ? (double)quota / (double)period : 0.0, "memory",
+                   (json_int_t)at_least_zero(pu_int(memory, "limit", 0)), "memory_reservation",
+                   (json_int_t)at_least_zero(pu_int(memory, "reservation", 0)), "pids", (json_int_t)at_least_zero(pu_int(pids, "limit", 0)));
+}
+
 /* What is known of the container once its image is. */
 static void describe(struct making *m) {
   const struct ro_prepare *p = m->p;
@@ -68,6 +80,7 @@ static void describe(struct making *m) {
   c->volumes = names_of(p->out.volumes, false);
   c->anonymous = names_of(p->out.volumes, true);
   c->healthcheck = json_incref(p->out.health);
+  c->resources = resources_of(p->out.config);
   c->stop_signal = pu_strdup(p->out.stop_signal ? p->out.stop_signal : "SIGTERM");
   c->stop_grace_ms = p->out.stop_ms;
   c->tty = pu_bool(p->out.monitor, "tty", false);
@@ -77,8 +90,10 @@ static void create_work(void *data) {
   struct making *m = data;
   struct ro_prepare *p = m->p;
   char *why = NULL;
-  if (!ro_prepare_look(p))
+  if (!ro_prepare_look(p)) {
+    ro_net_forget(p->root, p->id);
     return;
+  }
   describe(m);
   PU_AUTO_JSON record = ro_container_json(m->c);
   json_object_set(record, "spec", p->spec);
@@ -120,6 +135,7 @@ static void create_begin(struct ro_op *op, struct ro_container *c) {
   m->p = ro_prepare_new(&self->config, c->id);
   m->p->trying = true;
   m->p->spec = json_incref(k->spec);
+  m->p->name = pu_strdup(c->name);
   m->p->image = pu_strdup(c->image);
   PU_AUTO_JSON peers = ro_prepare_peers(k->spec);
   m->p->peers = ro_peers(self, peers);

@@ -145,6 +145,7 @@ char *ro_container_dir(const struct berth_instance *self, const struct ro_contai
 char *ro_run_dir(const struct berth_instance *self, const struct ro_container *c);       /* RUN/ID */
 char *ro_program(const struct berth_instance *self, const char *name);
 char *ro_when_text(int64_t ms); /* RFC 3339 with milliseconds; "" for 0 */
+enum berth_code ro_code_named(const char *word); /* "not_found" of our programs; INTERNAL for what is none */
 json_t *ro_text(const char *s); /* "" for NULL */
 /* What ro_prepare is to know of the containers with these names: {name: {"id","pid","dir","shm"}}. Those that are not there are left out. */
 json_t *ro_peers(const struct berth_instance *self, const json_t *names);

@@ -36,7 +36,7 @@ static void looking_work(void *data) {
 static void looked(struct ro_op *op, void *data) {
   struct looking *l = data;
   if (!l->found) {
-    ro_op_fail(op, l->code, "%s: %s", op->subject, l->why);
+    ro_op_fail(op, l->code, "%s", l->why); /* it names the image itself */
     return;
   }
   json_object_del(l->found, "layers");

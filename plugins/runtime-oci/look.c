@@ -46,6 +46,7 @@ static json_t *describe(const struct ro_container *c) {
   json_object_set_new(out, "tty", json_boolean(c->tty));
   json_object_set_new(out, "ports", c->ports ? json_incref(c->ports) : json_array());
   json_object_set_new(out, "networks", networks_of(c));
+  json_object_set_new(out, "resources", c->resources ? json_incref(c->resources) : json_object());
   return out;
 }
 

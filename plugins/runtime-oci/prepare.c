@@ -51,6 +51,8 @@ void ro_prepare_free(void *data) {
   json_decref(p->peers);
   json_decref(p->volumes);
   free(p->image);
+  free(p->name);
+  json_decref(p->labels);
   free(p->why);
   json_decref(p->image_json);
   ro_spec_free(&p->out);
@@ -203,6 +205,19 @@ static bool make_volumes(struct ro_prepare *p) {
   return true;
 }
 
+/* Sources of binds that are to be made where they are absent. */
+static bool make_sources(struct ro_prepare *p) {
+  size_t i;
+  json_t *v;
+  json_array_foreach(pu_arr(p->out.monitor, "make"), i, v) {
+    const char *path = json_string_value(v);
+    char *why = NULL;
+    if (path && access(path, F_OK) != 0 && !ro_dir_make(path, 0755, &why))
+      return fail(p, BERTH_IO, why);
+  }
+  return true;
+}
+
 static bool mount_volumes(struct ro_prepare *p) {
   size_t i;
   json_t *v;
@@ -215,7 +230,30 @@ static bool mount_volumes(struct ro_prepare *p) {
   return true;
 }
 
-bool ro_prepare_look(struct ro_prepare *p) { return find_image(p) && translate(p) && make_volumes(p); }
+static struct ro_net_who who_of(const struct ro_prepare *p) {
+  return (struct ro_net_who){.root = p->root, .id = p->id, .pools = p->pools, .name = p->name, .labels = p->labels ? p->labels : pu_obj(p->spec, "labels"),
+                             .spec = p->spec};
+}
+
+static bool reserve(struct ro_prepare *p) {
+  struct ro_net_who who = who_of(p);
+  char *why = NULL;
+  enum berth_code code = ro_net_reserve(&who, &why);
+  return code == BERTH_OK || fail(p, code, why);
+}
+
+/* What no image could mend is told before that there is none. */
+bool ro_prepare_look(struct ro_prepare *p) {
+  if (find_image(p))
+    return translate(p) && reserve(p) && make_volumes(p);
+  enum berth_code code = p->code;
+  char *why = p->why;
+  p->why = NULL;
+  if (translate(p) || p->code != BERTH_UNSUPPORTED)
+    return fail(p, code, why);
+  free(why);
+  return false;
+}
 
 /* ---------------------------------------------------------------- bundle */
 
@@ -231,12 +269,25 @@ static bool make_folder(struct ro_prepare *p, const char *above, const char *nam
   return ro_dir_make(path, mode, &why) || fail(p, BERTH_IO, why);
 }
 
+/* A name as the path that it has in PATH; the monitor looks nothing up. The caller frees. */
+static char *program_path(const char *name) {
+  PU_AUTO_FREE dirs = pu_strdup(getenv("PATH") ? getenv("PATH") : "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+  char *save = NULL;
+  for (char *dir = strchr(name, '/') ? NULL : strtok_r(dirs, ":", &save); dir; dir = strtok_r(NULL, ":", &save)) {
+    PU_AUTO_FREE path = pu_asprintf("%s/%s", dir, name);
+    if (*dir == '/' && access(path, X_OK) == 0)
+      return pu_strdup(path);
+  }
+  return pu_strdup(name);
+}
+
 /* The runtime as a list of words: a service's own choice goes before the entry's. */
 static json_t *runtime_words(const struct ro_prepare *p) {
   json_t *own = pu_arr(p->out.monitor, "runtime");
   if (own)
     return json_incref(own);
-  json_t *words = json_pack("[s]", p->runtime);
+  PU_AUTO_FREE path = program_path(p->runtime);
+  json_t *words = json_pack("[s]", path);
   json_array_extend(words, p->runtime_args);
   return words;
 }
@@ -294,16 +345,17 @@ bool ro_prepare_bundle(struct ro_prepare *p) {
   if (!read_spec(p) || !find_image(p))
     return false;
   char *why = NULL;
-  enum berth_code code = ro_net_up(p->root, p->run_root, p->id, pu_arr(p->spec, "networks"), pu_arr(p->spec, "ports"), &p->net, &why);
+  struct ro_net_who who = who_of(p);
+  enum berth_code code = ro_net_up(&who, &p->net, &why);
   if (code != BERTH_OK)
     return fail(p, code, why);
-  if (translate(p) && make_volumes(p) && mount_volumes(p) && write_bundle(p))
+  if (translate(p) && make_sources(p) && make_volumes(p) && mount_volumes(p) && write_bundle(p))
     return true;
   ro_prepare_undo(p);
   return false;
 }
 
 void ro_prepare_undo(struct ro_prepare *p) {
-  ro_net_down(p->root, p->run_root, p->id);
+  ro_net_down(p->root, p->id);
   ro_tree_remove(p->run, NULL);
 }

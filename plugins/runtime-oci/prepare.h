@@ -23,6 +23,8 @@ struct ro_prepare {
   json_t *spec;        /* create's; at start it is read from the record */
   json_t *peers;       /* {as the spec names it: {"id","pid","dir","shm"}} */
   json_t *volumes;     /* {name: record} of those that it may mount */
+  char *name;          /* of the container */
+  json_t *labels;      /* at start: the container's */
   char *image;         /* what to look for in the store: spec's image, or the id it was created with */
   bool trying;         /* create: look whether it is right, make nothing but volumes and the record */
   int64_t now_ms;      /* wall clock */

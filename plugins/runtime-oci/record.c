@@ -33,6 +33,7 @@ void ro_container_free(struct ro_container *c) {
   json_decref(c->networks);
   json_decref(c->ports);
   json_decref(c->healthcheck);
+  json_decref(c->resources);
   if (c->init >= 0)
     close(c->init);
   if (c->pidfd >= 0)
@@ -192,6 +193,7 @@ json_t *ro_container_json(const struct ro_container *c) {
   set_text(o, "network_mode", c->network_mode);
   set(o, "peers", c->peers);
   set(o, "healthcheck", c->healthcheck);
+  set(o, "resources", c->resources);
   set_text(o, "stop_signal", c->stop_signal);
   json_object_set_new(o, "stop_grace_ms", json_integer(c->stop_grace_ms));
   json_object_set_new(o, "tty", json_boolean(c->tty));
@@ -221,6 +223,7 @@ struct ro_container *ro_container_read(const json_t *r) {
   c->network_mode = pu_strdup(pu_str(r, "network_mode"));
   c->peers = take(r, "peers");
   c->healthcheck = take(r, "healthcheck");
+  c->resources = take(r, "resources");
   c->stop_signal = pu_strdup(pu_str_or(r, "stop_signal", "SIGTERM"));
   c->stop_grace_ms = pu_int(r, "stop_grace_ms", 10000);
   c->tty = pu_bool(r, "tty", false);

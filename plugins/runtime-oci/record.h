@@ -38,6 +38,7 @@ struct ro_container {
   json_t *networks;       /* of inspect, while it runs: {"name": {"ip","ip6","mac","aliases"}} */
   json_t *ports;          /* of inspect, while it runs; NULL: none */
   json_t *healthcheck;    /* NULL: none. {"test": […], "interval_ms", "timeout_ms", "start_period_ms", "start_interval_ms", "retries"} */
+  json_t *resources;      /* {"cpus","memory","memory_reservation","pids"}, 0: no limit */
   char *stop_signal;      /* "SIGTERM" */
   int64_t stop_grace_ms;
   bool tty;

@@ -23,7 +23,8 @@ struct recovery {
   struct ro_container **found;
   size_t n, room;
   json_t *volumes;
-  json_t *ids;   /* {id: true} of those that have a record */
+  json_t *pools;
+  json_t *ids;   /* {id: does it run} of those that have a record */
   int leftovers; /* what was swept */
 };
 
@@ -36,6 +37,7 @@ static void recovery_free(void *data) {
   free(r->found);
   json_decref(r->volumes);
   json_decref(r->ids);
+  json_decref(r->pools);
   free(r->root);
   free(r->run);
   free(r->why);
@@ -106,7 +108,7 @@ static void found_container(void *arg, const char *name) {
       abort();
   }
   r->found[r->n++] = c;
-  json_object_set_new(r->ids, c->id, json_true());
+  json_object_set_new(r->ids, c->id, json_boolean(c->state == RO_RUNNING || c->state == RO_PAUSED));
 }
 
 /* ---------------------------------------------------------------- volumes */
@@ -136,8 +138,6 @@ static void found_run(void *arg, const char *name) {
     return;
   PU_AUTO_FREE dir = pu_asprintf("%s/%s", r->run, name);
   ro_sweep_run(dir, NULL);
-  ro_net_down(r->root, r->run, name);
-  ro_net_forget(r->root, name);
   ro_tree_remove(dir, NULL);
   r->leftovers++;
 }
@@ -151,6 +151,7 @@ static void recover_work(void *data) {
   ro_dir_each(containers, found_container, r);
   ro_dir_each(volumes, found_volume, r);
   ro_dir_each(r->run, found_run, r);
+  ro_net_settle(r->root, r->pools, r->ids);
 }
 
 /* ---------------------------------------------------------------- on the loop */
@@ -206,7 +207,7 @@ void ro_recover(struct berth_instance *self) {
   struct ro_op *op = ro_op_new(self, 0, sizeof *op, NULL, "records");
   struct recovery *r = pu_new(struct recovery);
   *r = (struct recovery){.root = pu_strdup(self->config.root), .run = pu_strdup(self->config.run), .lock = self->lock,
-                          .volumes = json_object(), .ids = json_object()};
+                          .pools = json_incref(self->config.pools), .volumes = json_object(), .ids = json_object()};
   self->lock = -1;
   ro_job_run(op, r, recover_work, recovery_done, recovery_free);
 }

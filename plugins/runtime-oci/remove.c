@@ -13,14 +13,13 @@
 #include "volumes.h"
 
 struct removal {
-  char *root, *run_root, *run, *dir, *id, *why;
+  char *root, *run, *dir, *id, *why;
   json_t *volumes; /* anonymous ones that go with it */
 };
 
 static void removal_free(void *data) {
   struct removal *r = data;
   free(r->root);
-  free(r->run_root);
   free(r->run);
   free(r->dir);
   free(r->id);
@@ -36,7 +35,6 @@ static void removal_work(void *data) {
     r->why = pu_asprintf("%s: %s", record, strerror(errno));
     return;
   }
-  ro_net_down(r->root, r->run_root, r->id);
   ro_net_forget(r->root, r->id);
   char *why = NULL;
   if (!ro_tree_remove(r->dir, &why) || !ro_tree_remove(r->run, why ? NULL : &why))
@@ -66,7 +64,7 @@ static void removed(struct ro_op *op, void *data) {
 static void remove_now(struct ro_op *op, struct ro_container *c) {
   struct berth_instance *self = op->self;
   struct removal *r = pu_new(struct removal);
-  *r = (struct removal){.root = pu_strdup(self->config.root), .run_root = pu_strdup(self->config.run), .run = ro_run_dir(self, c),
+  *r = (struct removal){.root = pu_strdup(self->config.root), .run = ro_run_dir(self, c),
                         .dir = ro_container_dir(self, c), .id = pu_strdup(c->id),
                         .volumes = ((struct ro_at *)op)->volumes ? json_incref(c->anonymous) : NULL};
   op->cancel = ro_op_detach;

@@ -54,19 +54,6 @@ static void failed(struct start *s, struct ro_container *c, enum berth_code code
   ro_job_run(&s->at.op, u, undo_work, undone, undo_free);
 }
 
-static enum berth_code code_of(const char *word) {
-  static const struct {
-    const char *word;
-    enum berth_code code;
-  } codes[] = {{"invalid", BERTH_INVALID},     {"not_found", BERTH_NOT_FOUND}, {"conflict", BERTH_CONFLICT}, {"denied", BERTH_DENIED},
-               {"unsupported", BERTH_UNSUPPORTED}, {"too_large", BERTH_TOO_LARGE}, {"exhausted", BERTH_EXHAUSTED},
-               {"unavailable", BERTH_UNAVAILABLE}, {"io", BERTH_IO}};
-  for (size_t i = 0; i < PU_COUNT(codes); i++)
-    if (pu_eq(word, codes[i].word))
-      return codes[i].code;
-  return BERTH_INTERNAL;
-}
-
 /* ---------------------------------------------------------------- running */
 
 struct stamping {
@@ -115,7 +102,7 @@ static void runs(struct start *s, struct ro_container *c) {
 
 /* A command that is not there is the service's mistake, as Docker has it; what else is not there may come. */
 static enum berth_code start_code(const json_t *answer) {
-  enum berth_code code = code_of(pu_str(answer, "code"));
+  enum berth_code code = ro_code_named(pu_str(answer, "code"));
   const char *what = pu_str_or(answer, "error", "");
   return code == BERTH_NOT_FOUND && strstr(what, "executable") ? BERTH_INVALID : code;
 }
@@ -167,6 +154,8 @@ static void start_turn(struct ro_op *op, struct ro_container *c) {
     return;
   }
   struct ro_prepare *p = ro_prepare_new(&self->config, c->id);
+  p->name = pu_strdup(c->name);
+  p->labels = json_incref(c->labels);
   p->image = pu_strdup(c->image_id);
   p->volumes = json_copy(self->table.volumes);
   p->now_ms = ro_now_ms(self);

@@ -124,6 +124,8 @@ static void remember(struct limiting *l) {
       json_object_set(service, names[i][1], v);
       json_object_del(limits, pu_eq(names[i][0], "memory_reservation") ? "" : names[i][0]);
     }
+  json_t *kept = pu_obj(record, "resources");
+  json_object_update(kept, l->resources);
   ro_file_write_json(path, record, 0600, false, NULL);
 }
 
@@ -136,9 +138,15 @@ static void limiting_work(void *data) {
 
 static void limited(struct ro_op *op, void *data) {
   const struct limiting *l = data;
-  if (!l->error)
+  struct ro_container *c = ro_table_by_id(&op->self->table, op->container);
+  if (!l->error) {
+    /* A copy: workers may hold the one before. */
+    json_t *now = c->resources ? json_copy(c->resources) : json_object();
+    json_object_update(now, l->resources);
+    json_decref(c->resources);
+    c->resources = now;
     ro_op_done(op, json_pack("{s:[]}", "warnings"));
-  else
+  } else
     ro_op_fail(op, l->error == EBUSY || l->error == EINVAL ? BERTH_INVALID : BERTH_UNSUPPORTED, "%s: %s", op->subject,
                l->why ? l->why : strerror(l->error));
 }

@@ -94,7 +94,7 @@ void ro_unwatch(struct berth_instance *self, struct ro_container *c) {
 /* ---------------------------------------------------------------- the end */
 
 struct end {
-  char *root, *run_root, *run, *dir;
+  char *root, *run, *dir;
   char *id;
   json_t *unmount; /* names of volumes that nobody uses any more */
   struct ro_stamp stamp;
@@ -105,7 +105,6 @@ struct end {
 static void end_free(void *data) {
   struct end *e = data;
   free(e->root);
-  free(e->run_root);
   free(e->run);
   free(e->dir);
   free(e->id);
@@ -127,7 +126,7 @@ static void end_work(void *data) {
     snprintf(e->trouble, sizeof e->trouble, "%s", fail.text);
   ro_fail_clear(&fail);
   ro_stamp_write(e->dir, &e->stamp, NULL);
-  ro_net_down(e->root, e->run_root, e->id);
+  ro_net_down(e->root, e->id);
   size_t i;
   json_t *name;
   json_array_foreach(e->unmount, i, name)
@@ -205,7 +204,7 @@ static void end_begin(struct berth_instance *self, struct ro_container *c) {
   ro_health_end(self, c);
   struct ro_op *op = ro_op_new(self, 0, sizeof *op, NULL, "end of container %.12s", c->id);
   struct end *e = pu_new(struct end);
-  *e = (struct end){.root = pu_strdup(self->config.root), .run_root = pu_strdup(self->config.run), .run = ro_run_dir(self, c),
+  *e = (struct end){.root = pu_strdup(self->config.root), .run = ro_run_dir(self, c),
                     .dir = ro_container_dir(self, c), .id = pu_strdup(c->id),
                     .unmount = last_used(self, c), .stamp = ro_stamp_of(c)};
   e->stamp.state = RO_EXITED;

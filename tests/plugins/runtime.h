@@ -1,12 +1,14 @@
 /* For tests of runtime plug-ins: the real .so in the real host on a real engine. Everything that is made carries the label
  * berth.test=<LABEL>, unique to the process, and is removed at the end.
  *
- * BERTH_TEST_ENGINE names another engine's socket than /var/run/docker.sock (Podman's, say). */
+ * BERTH_TEST_ENGINE names another engine's socket than /var/run/docker.sock (Podman's, say). BERTH_TEST_RUNTIME=oci runs the same tests over
+ * runtime-oci, which needs no engine: its folders are in the scratch folder, its programs those of the build. */
 #ifndef BERTH_TESTS_RUNTIME_H
 #define BERTH_TESTS_RUNTIME_H
 
 #include <berth/runtime.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -24,6 +26,7 @@ static struct {
   char image[96];         /* a busybox that every test may run */
   char dir[96];           /* scratch folder */
   bool podman;
+  bool oci;               /* runtime-oci in place of an engine */
   struct bt_plugin *entry;
 } R;
 
@@ -181,18 +184,39 @@ static bool engine_there(const char *path) {
   return fd >= 0 && connect(fd, (struct sockaddr *)&a, sizeof a) == 0;
 }
 
+/* An archive as docker save writes it, of a folder as the one layer: ARCHIVE is made beside it. */
+static bool image_archive(const char *root, const char *name, const char *archive) {
+  return sh("set -e; umask 022; d=$(mktemp -d %s/save.XXXXXX); tar -C %s --owner=0 --group=0 --numeric-owner -cf $d/layer.tar .; l=$(sha256sum <$d/layer.tar | cut -c1-64); "
+            "printf '{\"architecture\":\"%%s\",\"os\":\"linux\",\"config\":{\"Env\":[\"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\"],"
+            "\"Labels\":{\"berth.test\":\"%s\"}},\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[\"sha256:%%s\"]},\"history\":[{\"created_by\":\"test\"}]}' "
+            "$(dpkg --print-architecture) $l >$d/config.json; c=$(sha256sum <$d/config.json | cut -c1-64); mv $d/config.json $d/$c.json; "
+            "printf '[{\"Config\":\"%%s.json\",\"RepoTags\":[\"%s\"],\"Layers\":[\"layer.tar\"]}]' $c >$d/manifest.json; tar -C $d -cf %s manifest.json $c.json layer.tar; rm -r $d",
+            R.dir, root, R.label, name, archive);
+}
+
+/* The image by the program that fills the store. */
+static bool image_import(const char *archive, const char *name) {
+  return sh("echo '{\"root\":\"%s/oci\",\"path\":\"%s\",\"name\":\"%s\"}' | %s/programs/berth-image import | tee %s/import.log | grep -c result >/dev/null || { sed 's/^/# /' %s/import.log; false; }",
+            R.dir, archive, name, R.dir, R.dir, R.dir);
+}
+
 /* Makes the image out of this machine's busybox. */
 static bool image_make(void) {
-  return sh("set -e; d=%s/root; mkdir -p $d/bin $d/etc $d/tmp $d/data; cp /bin/busybox $d/bin/busybox; "
-            "for a in $(/bin/busybox --list); do [ $a = busybox ] || ln -sf busybox $d/bin/$a; done; "
-            "printf 'root:x:0:0:root:/:/bin/sh\\nnobody:x:65534:65534:nobody:/:/bin/sh\\n' >$d/etc/passwd; "
-            "printf 'root:x:0:\\naudio:x:29:\\n' >$d/etc/group; chmod 1777 $d/tmp; "
-            "tar -C $d -c . | " DOCKER "import -c 'LABEL berth.test=%s' - %s >/dev/null",
-            R.dir, R.socket, R.label, R.image);
+  bool made = sh("set -e; d=%s/root; mkdir -p $d/bin $d/etc $d/tmp $d/data; chmod 755 $d; cp /bin/busybox $d/bin/busybox; "
+                 "for a in $(/bin/busybox --list); do [ $a = busybox ] || ln -sf busybox $d/bin/$a; done; "
+                 "printf 'root:x:0:0:root:/:/bin/sh\\nnobody:x:65534:65534:nobody:/:/bin/sh\\n' >$d/etc/passwd; "
+                 "printf 'root:x:0:\\naudio:x:29:\\n' >$d/etc/group; chmod 1777 $d/tmp",
+                 R.dir);
+  if (R.oci) {
+    BT_AUTO_FREE char *root = bt_asprintf("%s/root", R.dir);
+    BT_AUTO_FREE char *archive = bt_asprintf("%s/image.tar", R.dir);
+    return made && image_archive(root, R.image, archive) && image_import(archive, R.image);
+  }
+  return made && sh("tar -C %s/root -c . | " DOCKER "import -c 'LABEL berth.test=%s' - %s >/dev/null", R.dir, R.socket, R.label, R.image);
 }
 
 static void rt_load(const char *config) {
-  BT_AUTO_FREE char *json = bt_asprintf("[{\"name\":\"engine\",\"plugin\":\"runtime-docker\",\"config\":%s}]", config);
+  BT_AUTO_FREE char *json = bt_asprintf("[{\"name\":\"engine\",\"plugin\":\"%s\",\"config\":%s}]", R.oci ? "runtime-oci" : "runtime-docker", config);
   test_load(json);
   R.entry = bt_plugins_named(T.plugins, "engine");
   BT_ASSERT(R.entry);
@@ -212,8 +236,33 @@ static void rt_open(const char *socket) {
   test_open_server(dirs);
 }
 
+/* The entry's configuration for runtime-oci. The caller frees. */
+static char *oci_config(void) {
+  return bt_asprintf("{\"root\":\"%s/oci\",\"run\":\"%s/run\",\"programs\":\"%s/programs\"}", R.dir, R.dir, R.dir);
+}
+
+static bool oci_setup(void) {
+  const char *top = getenv("top_builddir") ? getenv("top_builddir") : ".";
+  if (geteuid() != 0 || access("/bin/busybox", X_OK) != 0 || !sh("command -v crun >/dev/null"))
+    return false;
+  /* Bridges and rules of a network namespace of our own: nothing of them stays. Before any thread is there. */
+  if (unshare(CLONE_NEWNET) != 0 || !sh("ip link set lo up"))
+    return false;
+  R.oci = true;
+  rt_open("");
+  BT_AUTO_FREE char *config = oci_config();
+  if (!sh("mkdir %s/programs && for p in plugins/runtime-oci/berth-monitor plugins/runtime-oci/image/berth-image plugins/runtime-oci/berth-resolver; do "
+          "[ ! -e %s/$p ] || ln -s $(realpath %s/$p) %s/programs/; done", R.dir, top, top, R.dir))
+    return false;
+  rt_load(config);
+  ok(image_make(), "an image is made for runtime-oci");
+  return true;
+}
+
 /* Loads the plug-in and makes the image. False where there is no engine. */
 __attribute__((unused)) static bool rt_setup(void) {
+  if (bt_streq(getenv("BERTH_TEST_RUNTIME"), "oci"))
+    return oci_setup();
   const char *path = getenv("BERTH_TEST_ENGINE") ? getenv("BERTH_TEST_ENGINE") : "/var/run/docker.sock";
   if (!engine_there(path) || access("/bin/busybox", X_OK) != 0 || !sh("command -v docker >/dev/null"))
     return false;
@@ -234,9 +283,26 @@ static void rt_cleanup_objects(void) {
      DOCKER "rmi -f $i; done >/dev/null 2>&1", R.socket, R.label, R.socket, R.full, R.socket);
 }
 
+/* What tests left, by the plug-in itself. */
+static void oci_cleanup(void) {
+  struct berth_runtime_list list = {.size = sizeof list};
+  RT all = {0};
+  rt(&all, list, &list);
+  size_t i;
+  json_t *c;
+  json_array_foreach(bt_json_arr(all.result, "containers"), i, c) {
+    printf("# left over: container %s\n", bt_json_str(c, "name"));
+    struct berth_runtime_container request = {.size = sizeof request, .id = bt_json_str(c, "id"), .force = true, .volumes = true};
+    RT gone = {0};
+    rt(&gone, remove, &request);
+  }
+}
+
 __attribute__((unused)) static int rt_finish(void) {
+  if (R.oci)
+    oci_cleanup();
   test_free_server();
-  if (engine_there(R.socket))
+  if (!R.oci && engine_there(R.socket))
     rt_cleanup_objects();
   sh("rm -rf %s", R.dir);
   return done_testing();

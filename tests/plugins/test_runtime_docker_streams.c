@@ -241,6 +241,17 @@ static void test_copy(const char *id) {
 
 /* ---------------------------------------------------------------- events */
 
+static void frozen(const char *id, bool freeze) {
+  RT c = {0};
+  if (!R.oci)
+    sh(DOCKER "%s %s >/dev/null", R.socket, freeze ? "pause" : "unpause", id);
+  else if (freeze)
+    container(&c, pause, .id = id);
+  else
+    container(&c, unpause, .id = id);
+  ok(!R.oci || !c.code, "%s %s", freeze ? "pause" : "unpause", c.message ? c.message : "");
+}
+
 static void test_events(void) {
   struct berth_runtime_list request = {.size = sizeof request, .label = R.full};
   RT c = {0};
@@ -258,10 +269,10 @@ static void test_events(void) {
     seen_is(id, "health_output", "\"bad\\n\"");
   }
   RT paused = {0};
-  sh(DOCKER "pause %s >/dev/null", R.socket, id);
+  frozen(id, true);
   ok(rt_wait(&c, rt_want_object, "\"pause\"", 10000), "pause");
   seen_is(id, "state", "\"paused\"");
-  sh(DOCKER "unpause %s >/dev/null", R.socket, id);
+  frozen(id, false);
   ok(rt_wait(&c, rt_want_object, "\"unpause\"", 10000), "unpause");
   container(&paused, stop, .id = id, .timeout_ms = 1000);
   ok(rt_wait(&c, rt_want_object, "\"die\"", 10000), "die");
