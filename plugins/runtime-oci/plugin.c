@@ -21,6 +21,10 @@ static const struct berth_field fields[] = {
     {"dns", BERTH_LIST, "[]", .doc = "Name servers that names of other machines are asked of; none: the machine's own.", .max = 8},
     {"address_pools", BERTH_LIST, "[\"10.89.0.0/16\"]", .immutable = true,
      .doc = "IPv4 networks that networks without a subnet get a /24 of.", .min = 1, .max = 16},
+    {"registries", BERTH_JSON, .doc = "What is known of registries that images are pulled from: {\"docker.io\": {\"mirrors\": [\"mirror.example:5000\"], \"insecure\": false, \"ca_file\": \"/path\"}}."},
+    {"max_layer_size", BERTH_SIZE, "64GiB", .doc = "Images with a layer whose files have more bytes than this are refused.", .min = 1 << 20, .max = (int64_t)1 << 46},
+    {"max_layer_entries", BERTH_INT, "2000000", .doc = "Images with a layer of more files and folders than this are refused.", .min = 1000, .max = 100000000},
+    {"image_devices", BERTH_STRING, "skip", .doc = "Device files in images: skip (left out: containers get their own /dev), refuse, or keep."},
     {NULL}};
 
 static const struct berth_interface interfaces[] = {{BERTH_RUNTIME, &ro_methods}, {NULL}};
@@ -91,6 +95,8 @@ const struct berth_runtime ro_methods = {
     .size = sizeof ro_methods,
     .info = ro_info,
     .image_inspect = ro_image_inspect,
+    .image_pull = ro_image_pull,
+    .image_prune = ro_image_prune,
     .volume_ensure = ro_volume_ensure,
     .volume_remove = ro_volume_remove,
     .volume_list = ro_volume_list,
@@ -110,6 +116,9 @@ const struct berth_runtime ro_methods = {
     .update = ro_update,
     .pause = ro_pause,
     .unpause = ro_unpause,
+    .image_list = ro_image_list,
+    .image_import = ro_image_import,
+    .image_remove = ro_image_remove,
 };
 
 static const struct berth_product products[] = {

@@ -118,6 +118,8 @@ static char *image_file(const json_t *layers, const char *path) {
 static bool find_image(struct ro_prepare *p) {
   RI_AUTO_WHY why = {0};
   p->image_json = ri_store_inspect(p->root, p->image, p->trying ? pu_str(pu_obj(p->spec, "service"), "platform") : NULL, &why);
+  if (p->image_json)
+    ri_store_touch(p->root, pu_str_or(p->image_json, "id", "")); /* what a prune that began before this must not take */
   return p->image_json || fail(p, why.code, pu_strdup(why.text));
 }
 

@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <limits.h>
 
+#include "../common/reference.h"
 #include "../common/util.h"
 
 static char *copy(const json_t *o, const char *key, const char *fallback) { return pu_strdup(pu_str_or(o, key, fallback)); }
@@ -56,6 +57,36 @@ static char *check_userns(const char *mode, bool *remap) {
   return *remap || pu_eq(mode, "host") ? NULL : pu_asprintf("userns: \"%s\" is neither host nor remap", mode);
 }
 
+static char *check_registry(const char *host, const json_t *o) {
+  const char *key;
+  json_t *v;
+  size_t i;
+  if (!pu_is_host(host) || !json_is_object(o))
+    return pu_asprintf("registries: \"%.64s\" must be a host as \"registry.example:5000\", with a mapping (mirrors, insecure, ca_file)", host);
+  json_object_foreach((json_t *)(uintptr_t)o, key, v) {
+    bool good = pu_eq(key, "insecure") ? json_is_boolean(v) : pu_eq(key, "ca_file") ? json_is_string(v) && json_string_value(v)[0] == '/' : pu_eq(key, "mirrors") && json_is_array(v);
+    if (!good)
+      return pu_asprintf("registries: %s: \"%.64s\" is not known there, or is of another kind (mirrors: list of hosts, insecure: true or false, ca_file: absolute path)", host, key);
+  }
+  json_array_foreach(pu_arr(o, "mirrors"), i, v)
+    if (!json_is_string(v) || !pu_is_host(json_string_value(v)))
+      return pu_asprintf("registries: %s: a mirror must be a host as \"mirror.example:5000\", without a scheme", host);
+  return json_array_size(pu_arr(o, "mirrors")) > 16 ? pu_asprintf("registries: %s: at most 16 mirrors", host) : NULL;
+}
+
+static char *check_registries(const json_t *registries) {
+  const char *host;
+  json_t *o;
+  if (registries && !json_is_object(registries))
+    return pu_strdup("registries must be a mapping of hosts to what is known of them");
+  json_object_foreach((json_t *)(uintptr_t)registries, host, o) {
+    char *error = check_registry(host, o);
+    if (error)
+      return error;
+  }
+  return NULL;
+}
+
 bool ro_config_read(const char *config_json, struct ro_config *out, char **why) {
   PU_AUTO_JSON o = config_json ? pu_json_parse(config_json, strlen(config_json)) : NULL;
   *out = (struct ro_config){.root = copy(o, "root", "/var/lib/berth/oci"),
@@ -65,6 +96,10 @@ bool ro_config_read(const char *config_json, struct ro_config *out, char **why) 
                             .runtime_args = list(o, "runtime_args"),
                             .dns = list(o, "dns"),
                             .pools = list(o, "address_pools"),
+                            .registries = json_incref(json_object_get(o, "registries")),
+                            .max_layer_size = pu_int(o, "max_layer_size", (int64_t)64 << 30),
+                            .max_layer_entries = pu_int(o, "max_layer_entries", 2000000),
+                            .devices = copy(o, "image_devices", "skip"),
                             .log_max_size = pu_int(o, "log_max_size", 16 << 20),
                             .log_max_files = (int)pu_int(o, "log_max_files", 3)};
   char *error = check_folder("root", out->root, PATH_MAX / 4);
@@ -81,6 +116,10 @@ bool ro_config_read(const char *config_json, struct ro_config *out, char **why) 
   if (!error)
     error = check_userns(pu_str_or(o, "userns", "host"), &out->userns_remap);
   if (!error)
+    error = check_registries(out->registries);
+  if (!error && !pu_eq(out->devices, "skip") && !pu_eq(out->devices, "refuse") && !pu_eq(out->devices, "keep"))
+    error = pu_asprintf("image_devices: \"%s\" is neither skip, refuse nor keep", out->devices);
+  if (!error)
     return true;
   ro_config_free(out);
   *why = error;
@@ -92,6 +131,8 @@ void ro_config_free(struct ro_config *c) {
   free(c->run);
   free(c->programs);
   free(c->runtime);
+  free(c->devices);
+  json_decref(c->registries);
   json_decref(c->runtime_args);
   json_decref(c->dns);
   json_decref(c->pools);

@@ -14,6 +14,9 @@ struct ro_config {
   json_t *dns;           /* array of addresses; empty: the machine's own */
   json_t *pools;         /* array of networks ("10.89.0.0/16") that networks without a subnet are cut from */
   bool userns_remap;     /* containers get a user namespace unless they ask for the host's */
+  json_t *registries;    /* {host: {"mirrors": [host], "insecure": bool, "ca_file"}}; NULL: none */
+  int64_t max_layer_size, max_layer_entries;
+  char *devices;         /* of images: "skip", "refuse", "keep" */
   int64_t log_max_size;  /* bytes of one file */
   int log_max_files;
 };
