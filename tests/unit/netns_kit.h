@@ -81,9 +81,9 @@ __attribute__((unused)) static int kit_connect(int ns, int type, const char *add
   return fd;
 }
 
-/* Can ns reach what listens at address:port over TCP? peer (may be NULL): the address that the listener saw. */
-__attribute__((unused)) static bool kit_reaches(int ns, const char *address, int port, int listener, char peer[INET6_ADDRSTRLEN]) {
-  int fd = kit_connect(ns, SOCK_STREAM, address, port, 700);
+/* Can ns reach what listens at address:port over TCP, with one SYN sent anew? peer (may be NULL): the address that the listener saw. */
+__attribute__((unused)) static bool kit_reaches_in(int ms, int ns, const char *address, int port, int listener, char peer[INET6_ADDRSTRLEN]) {
+  int fd = kit_connect(ns, SOCK_STREAM, address, port, ms);
   if (fd < 0)
     return false;
   struct sockaddr_storage from = {0};
@@ -97,6 +97,15 @@ __attribute__((unused)) static bool kit_reaches(int ns, const char *address, int
     close(got);
   close(fd);
   return got >= 0;
+}
+
+__attribute__((unused)) static bool kit_reaches(int ns, const char *address, int port, int listener, char peer[INET6_ADDRSTRLEN]) {
+  return kit_reaches_in(2500, ns, address, port, listener, peer);
+}
+
+/* Nothing comes through, not even at once. */
+__attribute__((unused)) static bool kit_blocked(int ns, const char *address, int port, int listener) {
+  return !kit_reaches_in(400, ns, address, port, listener, NULL);
 }
 
 /* Does a datagram of ns come through to the bound listener, and its answer back? */

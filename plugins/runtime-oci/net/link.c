@@ -165,6 +165,22 @@ static void add_port(struct ro_nl_batch *b, const struct ro_link *l, unsigned br
     ro_nl_attr_u32(b, IFLA_MASTER, bridge);
 }
 
+/* A port gives back what came from it: where a container calls itself by a published port of the host and br_netfilter is on, the
+ * packet is turned round within the bridge. */
+static void add_hairpin(struct ro_nl_batch *b, const struct ro_link *l) {
+  struct ifinfomsg head = {.ifi_family = AF_UNSPEC};
+  char what[96];
+  snprintf(what, sizeof what, "%s cannot be a port that gives back", l->host);
+  ro_nl_begin(b, what, 0, RTM_NEWLINK, 0, &head, sizeof head);
+  ro_nl_attr_str(b, IFLA_IFNAME, l->host);
+  size_t info = ro_nl_nest(b, IFLA_LINKINFO);
+  ro_nl_attr_str(b, IFLA_INFO_SLAVE_KIND, "bridge");
+  size_t data = ro_nl_nest(b, IFLA_INFO_SLAVE_DATA);
+  ro_nl_attr_u8(b, IFLA_BRPORT_MODE, 1);
+  ro_nl_nest_end(b, data);
+  ro_nl_nest_end(b, info);
+}
+
 static void add_child(struct ro_nl_batch *b, const struct ro_link *l, unsigned parent, int netns) {
   struct ifinfomsg head = {.ifi_family = AF_UNSPEC};
   char what[96];
@@ -192,6 +208,8 @@ static int add_host_side(struct ro_nl_batch *b, int host, const struct ro_link *
   if (is_veth(l)) {
     add_veth(b, l, l->mtu > 0 || !under ? l->mtu : mtu_of(host, under), netns);
     add_port(b, l, index);
+    if (index)
+      add_hairpin(b, l);
   } else {
     add_child(b, l, index, netns);
   }

@@ -15,8 +15,10 @@
 #define NETLINK_EXT_ACK 11
 #endif
 
-int ro_nl_open(struct ro_why *why) {
-  int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE), on = 1;
+int ro_nl_open(struct ro_why *why) { return ro_nl_open_of(NETLINK_ROUTE, why); }
+
+int ro_nl_open_of(int family, struct ro_why *why) {
+  int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, family), on = 1;
   if (fd < 0)
     return ro_why_set(why, ro_why_code(errno), "the kernel gives no netlink socket: %s", strerror(errno));
   struct sockaddr_nl address = {.nl_family = AF_NETLINK};
@@ -190,6 +192,50 @@ int ro_nl_send(int fd, struct ro_nl_batch *b, int *errnum, struct ro_why *why) {
   return result;
 }
 
+struct question {
+  struct nlmsghdr h;
+  char head[64];
+};
+
+static int put_question(int fd, struct question *q, uint16_t type, uint16_t flags, const void *head, size_t head_len, struct ro_why *why) {
+  static _Thread_local uint32_t seq = 1000;
+  struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
+  if (head_len > sizeof q->head)
+    return ro_why_set(why, BERTH_INTERNAL, "a netlink request with a head of %zu bytes", head_len);
+  q->h = (struct nlmsghdr){.nlmsg_len = (uint32_t)NLMSG_LENGTH(head_len), .nlmsg_type = type, .nlmsg_flags = (uint16_t)(NLM_F_REQUEST | flags), .nlmsg_seq = ++seq};
+  memcpy(q->head, head, head_len);
+  if (sendto(fd, q, q->h.nlmsg_len, 0, (struct sockaddr *)&kernel, sizeof kernel) < 0)
+    return ro_why_set(why, ro_why_code(errno), "netlink takes nothing: %s", strerror(errno));
+  return 0;
+}
+
+static int refused(const struct nlmsghdr *h, struct ro_why *why) {
+  int error = -((const struct nlmsgerr *)NLMSG_DATA(h))->error;
+  return error ? ro_why_set(why, ro_why_code(error), "the kernel does not tell of its network: %s", strerror(error)) : 0;
+}
+
+int ro_nl_get(int fd, uint16_t type, const void *head, size_t head_len, void (*each)(const struct nlmsghdr *h, void *context), void *context,
+              struct ro_why *why) {
+  _Alignas(struct nlmsghdr) char answer[8192];
+  struct question q = {0};
+  if (put_question(fd, &q, type, 0, head, head_len, why))
+    return -1;
+  for (;;) {
+    ssize_t n = receive(fd, answer, sizeof answer, why);
+    if (n < 0)
+      return -1;
+    unsigned left = (unsigned)n;
+    for (struct nlmsghdr *h = (void *)answer; NLMSG_OK(h, left); h = NLMSG_NEXT(h, left)) {
+      if (h->nlmsg_seq != q.h.nlmsg_seq)
+        continue;
+      if (h->nlmsg_type == NLMSG_ERROR)
+        return refused(h, why);
+      each(h, context);
+      return 0;
+    }
+  }
+}
+
 /* One pass. 1: it has to be done anew. */
 static int dump_once(int fd, uint32_t seq, void (*each)(const struct nlmsghdr *h, void *context), void *context, struct ro_why *why) {
   _Alignas(struct nlmsghdr) char answer[32768];
@@ -205,10 +251,8 @@ static int dump_once(int fd, uint32_t seq, void (*each)(const struct nlmsghdr *h
       torn = torn || (h->nlmsg_flags & NLM_F_DUMP_INTR);
       if (h->nlmsg_type == NLMSG_DONE)
         return torn;
-      if (h->nlmsg_type == NLMSG_ERROR) {
-        int error = -((const struct nlmsgerr *)NLMSG_DATA(h))->error;
-        return ro_why_set(why, ro_why_code(error), "the kernel does not list its network: %s", strerror(error));
-      }
+      if (h->nlmsg_type == NLMSG_ERROR)
+        return refused(h, why);
       each(h, context);
     }
   }
@@ -216,21 +260,12 @@ static int dump_once(int fd, uint32_t seq, void (*each)(const struct nlmsghdr *h
 
 int ro_nl_dump(int fd, uint16_t type, const void *head, size_t head_len, void (*each)(const struct nlmsghdr *h, void *context), void *context,
                struct ro_why *why) {
-  static _Thread_local uint32_t seq = 1000;
-  struct {
-    struct nlmsghdr h;
-    char head[64];
-  } ask = {.h = {.nlmsg_len = (uint32_t)NLMSG_LENGTH(head_len), .nlmsg_type = type, .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP}};
-  struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
-  if (head_len > sizeof ask.head)
-    return ro_why_set(why, BERTH_INTERNAL, "a netlink request with a head of %zu bytes", head_len);
-  memcpy(ask.head, head, head_len);
+  struct question q = {0};
   int again = 1;
   for (int tries = 0; again > 0 && tries < 3; tries++) {
-    ask.h.nlmsg_seq = ++seq;
-    if (sendto(fd, &ask, ask.h.nlmsg_len, 0, (struct sockaddr *)&kernel, sizeof kernel) < 0)
-      return ro_why_set(why, ro_why_code(errno), "netlink takes nothing: %s", strerror(errno));
-    again = dump_once(fd, ask.h.nlmsg_seq, each, context, why);
+    if (put_question(fd, &q, type, NLM_F_DUMP, head, head_len, why))
+      return -1;
+    again = dump_once(fd, q.h.nlmsg_seq, each, context, why);
   }
   return again < 0 ? -1 : 0;
 }

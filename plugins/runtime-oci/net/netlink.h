@@ -26,6 +26,7 @@ struct ro_nl_batch {
 /* A socket to the caller's network namespace, close-on-exec, with 10 s of patience; it keeps to that namespace when the thread leaves it.
  * -1 with why. */
 int ro_nl_open(struct ro_why *why);
+int ro_nl_open_of(int family, struct ro_why *why); /* of another family than NETLINK_ROUTE */
 
 /* Begins a message whose fixed part is head; flags are added to NLM_F_REQUEST | NLM_F_ACK. what is copied (cut to 71 bytes). */
 void ro_nl_begin(struct ro_nl_batch *b, const char *what, int forgiven, uint16_t type, uint16_t flags, const void *head, size_t head_len);
@@ -48,6 +49,10 @@ int ro_nl_send(int fd, struct ro_nl_batch *b, int *errnum, struct ro_why *why);
  * kernel says that what was listed changed meanwhile: each may then see one twice. */
 int ro_nl_dump(int fd, uint16_t type, const void *head, size_t head_len, void (*each)(const struct nlmsghdr *h, void *context), void *context,
                struct ro_why *why);
+
+/* Asks one question and calls each for its one answer. */
+int ro_nl_get(int fd, uint16_t type, const void *head, size_t head_len, void (*each)(const struct nlmsghdr *h, void *context), void *context,
+              struct ro_why *why);
 
 /* The attribute of that type in a message whose fixed part has head_len bytes; NULL where it has none. */
 const struct nlattr *ro_nl_find(const struct nlmsghdr *h, size_t head_len, uint16_t type);
