@@ -45,8 +45,9 @@ struct store {
   size_t changed; /* objects since the cache was given back; the writer's own */
   int frames; /* the log's length after the last commit; the writer's own */
   int64_t next_probe_ms;
+  struct jobs taken; /* from those that are queued; the writer's own */
 
-  /* Under lock. */
+  /* Under lock, which nobody holds for long: the loop takes it. */
   bool stop;
   struct jobs queued, ended;
   enum bt_store_health health, shown; /* the writer's view, and what the loop has been told */
@@ -222,15 +223,24 @@ static size_t job_bytes(const struct job *job) {
   return n;
 }
 
-/* Under the lock. A batch larger than the cap goes alone. */
+/* Under the lock. */
+static void take_queued(struct store *s) {
+  if (!s->queued.head)
+    return;
+  *(s->taken.head ? s->taken.tail : &s->taken.head) = s->queued.head;
+  s->taken.tail = s->queued.tail;
+  s->queued.head = NULL;
+}
+
+/* A batch larger than the cap goes alone. */
 static void gather(struct store *s, struct jobs *run) {
   size_t changes = 0, bytes = 0;
-  while (s->queued.head) {
-    changes += s->queued.head->batch.len;
-    bytes += job_bytes(s->queued.head);
+  while (s->taken.head) {
+    changes += s->taken.head->batch.len;
+    bytes += job_bytes(s->taken.head);
     if (run->head && (changes > max_changes || bytes > max_bytes))
       return;
-    jobs_add(run, jobs_take(&s->queued));
+    jobs_add(run, jobs_take(&s->taken));
   }
 }
 
@@ -240,7 +250,7 @@ static bool full_and_told(const struct store *s) { return s->health == BT_STORE_
 /* Under the lock. True where a probe is due. */
 static bool wait_for_work(struct store *s) {
   bool due = false;
-  while (!s->queued.head && !s->stop && !due) {
+  while (!s->queued.head && !s->taken.head && !s->stop && !due) {
     if (!full_and_told(s)) {
       pthread_cond_wait(&s->wake, &s->lock);
       continue;
@@ -259,7 +269,7 @@ static bool wait_for_work(struct store *s) {
 /* After much was written and nothing more waits, the pages of it are of no use. */
 static void shrink(struct store *s) {
   pthread_mutex_lock(&s->lock);
-  bool more = s->queued.head;
+  bool more = s->queued.head || s->taken.head;
   pthread_mutex_unlock(&s->lock);
   if (more || s->changed < shrink_after)
     return;
@@ -273,9 +283,10 @@ static void shrink(struct store *s) {
 static bool work(struct store *s, bool wait) {
   struct jobs run = {0};
   pthread_mutex_lock(&s->lock);
-  bool due = wait ? wait_for_work(s) : !s->queued.head && full_and_told(s);
-  gather(s, &run);
+  bool due = wait ? wait_for_work(s) : !s->queued.head && !s->taken.head && full_and_told(s);
+  take_queued(s);
   pthread_mutex_unlock(&s->lock);
+  gather(s, &run);
   bool run_any = run.head, any = due || run_any;
   if (due)
     probe(s);

@@ -3,11 +3,13 @@
  * the process's resident memory per instance, SQLite and nodes included), plan-c1m-restart (from opening the store to the first answer, in a
  * new process), plan-c1m-replace (processor time from the end of a connection to a node until its 100 instances are placed anew, durably). A verifier that knows
  * nothing of the planner adds up what the nodes were sent; the new process counts again what the disk has.
+ * The floor is SQLite alone: one thread that writes the rows that are there at the end, sorted, in transactions as large as the store's.
  * usage: bench_c1m [INSTANCES NODES]: one run of that size instead. */
 #include "config.h"
 
 #include <malloc.h>
 #include <math.h>
+#include <sqlite3.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -34,6 +36,7 @@ struct size {
 /* What a process of the bench tells the one that prints. */
 struct figures {
   double apply_s, cpu_s, own_s, bytes, loop_ms, disk_mb; /* of the deployment */
+  double raw_s, raw_cpu_s; /* of SQLite alone */
   double serve_s, serve_cpu_s, hello_s, hello_cpu_s, replace_ms, restart_bytes; /* after the restart */
   long placed, wrong, moved;
   char loop_name[64];
@@ -253,6 +256,47 @@ static void deploy(const char *path) {
   end();
 }
 
+/* ---- the floor: SQLite alone ---- */
+
+#define ROWS 4096 /* of a transaction, as the store has it at the most */
+
+static void raw_copy(sqlite3_stmt *from, sqlite3 *to, sqlite3_stmt *put) {
+  int rows = 0;
+  for (; sqlite3_step(from) == SQLITE_ROW; rows++) {
+    if (rows % ROWS == 0)
+      b.f->wrong += sqlite3_exec(to, rows ? "COMMIT; BEGIN" : "BEGIN", NULL, NULL, NULL) != SQLITE_OK;
+    for (int i = 0; i < 4; i++)
+      sqlite3_bind_value(put, i + 1, sqlite3_column_value(from, i));
+    b.f->wrong += sqlite3_step(put) != SQLITE_DONE;
+    sqlite3_reset(put);
+  }
+  b.f->wrong += sqlite3_exec(to, "COMMIT", NULL, NULL, NULL) != SQLITE_OK;
+}
+
+/* What the deployment left, into another file, in the order of its keys, which is the best there is: one thread that does nothing else. */
+static void raw(const char *path) {
+  BT_AUTO_FREE char *other = bt_asprintf("%s.raw", path);
+  sqlite3 *from = NULL, *to = NULL;
+  sqlite3_stmt *rows = NULL, *put = NULL;
+  BT_ASSERT(sqlite3_open_v2(path, &from, SQLITE_OPEN_READONLY, NULL) == SQLITE_OK && sqlite3_open(other, &to) == SQLITE_OK);
+  BT_ASSERT(sqlite3_prepare_v2(from, "SELECT kind, key, revision, value FROM object ORDER BY kind, key", -1, &rows, NULL) == SQLITE_OK);
+  double wall = wall_s(), cpu = cpu_s();
+  int rc = sqlite3_exec(to,
+                        "PRAGMA cache_size=-4096; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=4096;"
+                        "CREATE TABLE object (kind TEXT NOT NULL, key TEXT NOT NULL, revision INTEGER NOT NULL, value TEXT NOT NULL,"
+                        "  PRIMARY KEY (kind, key)) WITHOUT ROWID",
+                        NULL, NULL, NULL);
+  BT_ASSERT(rc == SQLITE_OK && sqlite3_prepare_v2(to, "INSERT INTO object VALUES (?1, ?2, ?3, ?4)", -1, &put, NULL) == SQLITE_OK);
+  raw_copy(rows, to, put);
+  sqlite3_finalize(put);
+  sqlite3_finalize(rows);
+  sqlite3_close(to);
+  b.f->raw_s = wall_s() - wall;
+  b.f->raw_cpu_s = cpu_s() - cpu;
+  sqlite3_close(from);
+  _exit(0);
+}
+
 /* ---- the restart ---- */
 
 /* The disk's count of what is placed where, against what was sent. */
@@ -328,13 +372,13 @@ static void in_child(void (*run)(const char *path), const char *path, const stru
     f->wrong++;
 }
 
-static int row(const char *name, const char *unit, double value, double reach, char *more_steal) {
+static int row(const char *name, const char *unit, double value, double floor, double reach, char *more_steal) {
   BT_AUTO_FREE char *more = more_steal;
-  return bench_print(&(struct bench_result){.name = name, .unit = unit, .value = value, .floor = NAN, .peer = NAN, .ratio = NAN, .reach = reach, .more = more});
+  return bench_print(&(struct bench_result){.name = name, .unit = unit, .value = value, .floor = floor, .peer = NAN, .ratio = NAN, .reach = reach, .more = more});
 }
 
 static void forget(const char *path) {
-  static const char *const ends[] = {"", "-wal", "-shm", ".lock"};
+  static const char *const ends[] = {"", "-wal", "-shm", ".lock", ".raw", ".raw-wal", ".raw-shm"};
   for (size_t i = 0; i < BT_COUNT(ends); i++) {
     BT_AUTO_FREE char *file = bt_asprintf("%s%s", path, ends[i]);
     unlink(file);
@@ -346,18 +390,19 @@ static int measure(const struct size *size, bool all) {
   struct figures *f = mmap(NULL, sizeof *f, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   BT_ASSERT(f != MAP_FAILED);
   in_child(deploy, path, size, f);
+  in_child(raw, path, size, f);
   bool good = f->placed == size->instances && f->wrong == 0;
-  int rc = row(size->name, "s", good ? f->apply_s : 1e9, size->reach_s,
-               bt_asprintf(", \"instances\": %ld, \"nodes\": %ld, \"placed\": %ld, \"wrong\": %ld, \"cpu_s\": %.1f, \"loop_cpu_s\": %.1f, \"longest_step_ms\": %.0f, \"step\": \"%s\", "
-                           "\"disk_mb\": %.0f", size->instances, size->nodes, f->placed, f->wrong, f->cpu_s, f->own_s, f->loop_ms, f->loop_name, f->disk_mb));
+  int rc = row(size->name, "s", good ? f->apply_s : 1e9, f->raw_s, size->reach_s,
+               bt_asprintf(", \"instances\": %ld, \"nodes\": %ld, \"placed\": %ld, \"wrong\": %ld, \"cpu_s\": %.1f, \"loop_cpu_s\": %.1f, \"floor_cpu_s\": %.1f, \"longest_step_ms\": %.0f, \"step\": \"%s\", "
+                           "\"disk_mb\": %.0f", size->instances, size->nodes, f->placed, f->wrong, f->cpu_s, f->own_s, f->raw_cpu_s, f->loop_ms, f->loop_name, f->disk_mb));
   BT_AUTO_FREE char *memory = bt_asprintf("%s-memory", size->name), *again = bt_asprintf("%s-restart", size->name), *dead = bt_asprintf("%s-replace", size->name);
-  rc |= row(memory, "bytes per instance", f->bytes, 400, NULL);
+  rc |= row(memory, "bytes per instance", f->bytes, NAN, 400, NULL);
   if (all) {
     in_child(restart, path, size, f);
     good = f->placed == size->instances && f->wrong == 0;
-    rc |= row(again, "s", good ? f->serve_s : 1e9, 5,
+    rc |= row(again, "s", good ? f->serve_s : 1e9, NAN, 5,
               bt_asprintf(", \"found\": %ld, \"wrong\": %ld, \"cpu_s\": %.1f, \"bytes\": %.0f, \"hellos_s\": %.1f, \"hellos_cpu_s\": %.1f", f->placed, f->wrong, f->serve_cpu_s, f->restart_bytes, f->hello_s, f->hello_cpu_s));
-    rc |= row(dead, "ms", f->moved >= size->instances / size->nodes / 2 ? f->replace_ms : 1e9, 50, bt_asprintf(", \"instances\": %ld", f->moved));
+    rc |= row(dead, "ms", f->moved >= size->instances / size->nodes / 2 ? f->replace_ms : 1e9, NAN, 50, bt_asprintf(", \"instances\": %ld", f->moved));
   }
   forget(path);
   munmap(f, sizeof *f);
