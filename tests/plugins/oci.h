@@ -108,7 +108,7 @@ __attribute__((unused)) static void oci_setup(void) {
   }
   char *to = oci_text("%s/bin/busybox", layer);
   free(oci_run(NULL, (const char *[]){"cp", "/bin/busybox", to, NULL}));
-  const char *const names[] = {"sh", "true", "sleep", "echo", "cat", "ls", "yes", "dd", "head", "stty", "id", "env", "pwd", "kill", "test", "mkdir", "ln", "readlink", "seq", "printf", "ip", "rm", "touch", "od", "tail", "tr", "false", "grep"};
+  const char *const names[] = {"sh", "true", "sleep", "echo", "cat", "ls", "yes", "dd", "head", "stty", "id", "env", "pwd", "kill", "test", "mkdir", "ln", "readlink", "seq", "printf", "ip", "rm", "touch", "od", "tail", "tr", "false", "grep", "mkfifo"};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
     char *l = oci_text("%s/bin/%s", layer, names[i]);
     if (symlink("busybox", l) < 0)

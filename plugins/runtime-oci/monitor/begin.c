@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "../../common/util.h"
+#include "../spec/path.h"
 #include "console.h"
 #include "files.h"
 #include "monitor.h"
@@ -138,8 +139,15 @@ static int run_on_pipes(struct ro_watch *w, struct ro_fail *why) {
   return rc;
 }
 
+/* What the translation asks for of paths and volumes: see spec/path.h. */
+static int prepare(struct ro_watch *w, struct ro_fail *why) {
+  const char *code = "unavailable";
+  PU_AUTO_FREE text = NULL;
+  return ro_path_prepare(w->spec.json, w->spec.target, &code, &text) < 0 ? ro_fail(why, code, "%s", text) : 0;
+}
+
 static int build(struct ro_watch *w, struct ro_fail *why) {
-  if (ro_netns_config(&w->spec, w->dir, why) < 0 || ro_netns_make(&w->spec, w->dir, why) < 0 || ro_root_mount(&w->spec, why) < 0)
+  if (ro_netns_config(&w->spec, w->dir, why) < 0 || ro_netns_make(&w->spec, w->dir, why) < 0 || ro_root_mount(&w->spec, why) < 0 || prepare(w, why) < 0)
     return -1;
   ro_root_hide_unified();
   if ((w->spec.tty ? run_on_terminal(w, why) : run_on_pipes(w, why)) < 0)

@@ -112,11 +112,34 @@ static int join(const struct ro_monspec *s, const struct sides *f, struct ro_fai
   return 0;
 }
 
+/* Those of the new namespace that a container of mapped users may not write itself: {"net.ipv4.ip_forward": "1"}. */
+static int parameters(const struct ro_monspec *s, struct ro_fail *why) {
+  const char *key;
+  json_t *v;
+  json_object_foreach(pu_obj(s->json, "sysctls"), key, v) {
+    PU_AUTO_FREE path = pu_asprintf("/proc/sys/%s", key);
+    for (char *p = path + strlen("/proc/sys/"); *p; p++)
+      *p = *p == '.' ? '/' : *p;
+    const char *value = json_string_value(v);
+    int fd = pu_starts(key, "net.") && value ? open(path, O_WRONLY | O_CLOEXEC) : -1;
+    bool written = fd >= 0 && write(fd, value, strlen(value)) == (ssize_t)strlen(value);
+    if (!written)
+      ro_fail_errno(why, "sysctls: %s cannot be set to %s for container %s", key, value ? value : "nothing", s->id);
+    if (fd >= 0)
+      close(fd);
+    if (!written)
+      return -1;
+  }
+  return 0;
+}
+
 /* In the new namespace. */
 static int furnish(const struct ro_monspec *s, const char *dir, int host, struct ro_fail *why) {
   struct ro_why net = {0};
   struct sides f = {host, ro_nl_open(&net), open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC)};
   int rc = f.own < 0 || f.netns < 0 ? ro_fail(why, "exhausted", "container %s: cannot talk to its network: %s", s->id, net.text) : join(s, &f, why);
+  if (rc == 0)
+    rc = parameters(s, why);
   if (rc == 0)
     rc = bind_at("/proc/self/ns/net", dir, why);
   if (f.own >= 0)

@@ -12,7 +12,9 @@
  *   "tty": bool, "stdin_open": bool,
  *   "cgroup": absolute path below the cgroup roots, as in config.json's linux.cgroupsPath; its last part is the id,
  *   "exit": path of exit.json,
- *   "propagation": "shared": mounts made in the container in a shared bind shall be seen by the host (see root.h)}
+ *   "propagation": "shared": mounts made in the container in a shared bind shall be seen by the host (see root.h),
+ *  "sysctls": {"net.ipv4.ip_forward": "1"}: of a new network namespace,
+ *  "make", "binds", "copy_up": see struct ro_spec of ../spec/spec.h and ro_path_prepare of ../spec/path.h}
  *
  * exit.json: {"exit_code": 0-255 (128 + signal), "oom_killed": bool, "finished_at": RFC 3339, "error": "" or why it never ran,
  *   "code": of that error, "log_lost": lines that found no room on the disk (left out where 0)}. */
