@@ -25,7 +25,7 @@ _berth() {
     route) COMPREPLY=($(compgen -W " ls" -- "$cur")) ;;
     volume) COMPREPLY=($(compgen -W " ls rm" -- "$cur")) ;;
     network) COMPREPLY=($(compgen -W " ls rm" -- "$cur")) ;;
-    image) COMPREPLY=($(compgen -W " prune" -- "$cur")) ;;
+    image) COMPREPLY=($(compgen -W " ls pull import load rm prune" -- "$cur")) ;;
     source) COMPREPLY=($(compgen -W " ls inspect" -- "$cur")) ;;
     node) COMPREPLY=($(compgen -W " cordon uncordon drain ls" -- "$cur")) ;;
     pool) COMPREPLY=($(compgen -W " ls" -- "$cur")) ;;
@@ -504,6 +504,62 @@ _berth() {
         COMPREPLY=($(compgen -W " --format --host -H --namespace -n --help -h --version -V" -- "$cur"))
       else
         COMPREPLY=($(compgen -W "$({ berth network ls -q; } 2>/dev/null)" -- "$cur"))
+      fi ;;
+    "image ls")
+      case $prev in
+        --format) COMPREPLY=($(compgen -W "table json" -- "$cur")); return ;;
+        --host|-H) :; return ;;
+        --namespace|-n) :; return ;;
+      esac
+      if [[ $cur == -* ]]; then
+        COMPREPLY=($(compgen -W " --format --quiet -q --host -H --namespace -n --help -h --version -V" -- "$cur"))
+      else
+        :
+      fi ;;
+    "image pull")
+      case $prev in
+        --format) COMPREPLY=($(compgen -W "table json" -- "$cur")); return ;;
+        --platform) :; return ;;
+        --host|-H) :; return ;;
+        --namespace|-n) :; return ;;
+      esac
+      if [[ $cur == -* ]]; then
+        COMPREPLY=($(compgen -W " --format --platform --host -H --namespace -n --help -h --version -V" -- "$cur"))
+      else
+        :
+      fi ;;
+    "image import")
+      case $prev in
+        --format) COMPREPLY=($(compgen -W "table json" -- "$cur")); return ;;
+        --host|-H) :; return ;;
+        --namespace|-n) :; return ;;
+      esac
+      if [[ $cur == -* ]]; then
+        COMPREPLY=($(compgen -W " --format --host -H --namespace -n --help -h --version -V" -- "$cur"))
+      else
+        compopt -o filenames; COMPREPLY=($(compgen -f -- "$cur"))
+      fi ;;
+    "image load")
+      case $prev in
+        --format) COMPREPLY=($(compgen -W "table json" -- "$cur")); return ;;
+        --host|-H) :; return ;;
+        --namespace|-n) :; return ;;
+      esac
+      if [[ $cur == -* ]]; then
+        COMPREPLY=($(compgen -W " --format --host -H --namespace -n --help -h --version -V" -- "$cur"))
+      else
+        :
+      fi ;;
+    "image rm")
+      case $prev in
+        --format) COMPREPLY=($(compgen -W "table json" -- "$cur")); return ;;
+        --host|-H) :; return ;;
+        --namespace|-n) :; return ;;
+      esac
+      if [[ $cur == -* ]]; then
+        COMPREPLY=($(compgen -W " --format --host -H --namespace -n --help -h --version -V" -- "$cur"))
+      else
+        :
       fi ;;
     "image prune")
       case $prev in

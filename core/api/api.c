@@ -241,7 +241,7 @@ static int open_all(struct bt_api *api, const struct bt_api_options *o, struct b
 
 int bt_api_new(const struct bt_api_server *server, const struct bt_api_options *options, struct bt_api **out, struct bt_err **err) {
   static const struct bt_route_table *const tables[] = {&bt_routes_server,  &bt_routes_apps,  &bt_routes_instances,
-                                                        &bt_routes_objects, &bt_routes_watch, &bt_routes_streams,
+                                                        &bt_routes_objects, &bt_routes_watch, &bt_routes_streams, &bt_routes_images,
                                                         &bt_routes_sources, &bt_routes_routes};
   *out = NULL;
   json_object_seed(0); /* before two threads make objects at once */

@@ -29,7 +29,7 @@
  *        Last-Event-ID; event "gap" where the past is gone; progress of pulls as event "progress" without id
  *   POST /v1/namespaces/{ns}/simulate?nodes=&like=   body: an apply document or nothing; what more nodes would place
  *   POST /v1/compose/config  an apply document -> {"model","diagnostics"}
- *   POST /v1/images/prune
+ *   GET /v1/images, POST /v1/images/pull, import, remove, prune
  *
  * An apply document: {"bundle": {"files": {"/abs/compose.yaml": text or {"base64": …}, …}, "compose_files": ["/abs/…"], "env_files": [..],
  * "env": {NAME: value used by interpolation}, "profiles": [], "project_dir", "project_name"}, "compat": "refuse"|"warn",
@@ -76,7 +76,8 @@ struct bt_api_server {
   void (*write)(void *arg, const char *op, json_t *args, const char *actor, bool dry_run,
                 void (*done)(void *done_arg, enum bt_code code, const char *message, const json_t *result), void *done_arg);
   /* Streams: op "logs" {follow, tail, since_ms, timestamps}, "exec" {command, tty, stdin, user, workdir, rows, cols, env}, "stats" {}.
-   * instance "" with op "stats": all of args.app (or all): result {"items": […]}. "image.prune". Returns a handle > 0. */
+   * instance "" with op "stats": all of args.app (or all): result {"items": […]}. "image.list" {label},
+   * "image.pull" {image, platform}, "image.import" {path, name}, "image.remove" {image}, "image.prune". Returns a handle > 0. */
   uint64_t (*stream)(void *arg, const char *op, const char *namespace_, const char *instance, json_t *args_steal,
                      const struct bt_api_stream *stream);
   size_t (*stream_input)(void *arg, uint64_t handle, const void *data, size_t len); /* len 0: end; returns bytes waiting */

@@ -27,7 +27,7 @@ struct bt_route_table {
   size_t n;
 };
 extern const struct bt_route_table bt_routes_server, bt_routes_apps, bt_routes_instances, bt_routes_objects, bt_routes_watch,
-    bt_routes_routes, bt_routes_sources, bt_routes_streams;
+    bt_routes_images, bt_routes_routes, bt_routes_sources, bt_routes_streams;
 
 /* ---- helpers.c ---- */
 

@@ -1,4 +1,4 @@
-/* The server itself: version, health, status, doctor, plug-ins, policies, nodes, namespaces, image clean-up. */
+/* The server itself: version, health, status, doctor, plug-ins, policies, nodes, namespaces. */
 #include "config.h"
 
 #include "api/internal.h"
@@ -157,21 +157,6 @@ static void get_quotas(struct bt_api *api, struct bt_exchange *x) {
   bt_reply_list(api, x, "quotas", namespace_, NULL);
 }
 
-/* ---------------------------------------------------------------- images */
-
-static void prune_done(void *arg, enum bt_code code, const char *message, const json_t *result) {
-  struct bt_exchange *x = arg;
-  if (code == BT_OK)
-    bt_reply_json(x, 200, result ? json_copy((json_t *)(uintptr_t)result) : json_object());
-  else
-    bt_problem(x, code, message);
-}
-
-static void post_prune(struct bt_api *api, struct bt_exchange *x) {
-  struct bt_api_stream stream = {.done = prune_done, .arg = x};
-  api->s.stream(api->s.arg, "image.prune", "", "", json_object(), &stream);
-}
-
 static const struct bt_route_param paging[] = {{"limit", "integer", "items of a page, at most 1000; 0: 500"},
                                                {"cursor", "string", "\"next\" of the page before"},
                                                {NULL, NULL, NULL}};
@@ -210,7 +195,5 @@ static const struct bt_route routes[] = {
      .handle = get_quotas},
     {.method = "GET", .pattern = "/v1/namespaces", .summary = "Namespaces", .query = paging, .response = "[Namespace]",
      .handle = get_namespaces},
-    {.method = "POST", .pattern = "/v1/images/prune", .summary = "Remove images that no container uses", .response = "Any",
-     .handle = post_prune},
 };
 const struct bt_route_table bt_routes_server = {routes, BT_COUNT(routes)};

@@ -299,14 +299,15 @@ struct bt_http_call *bt_conn_stream(struct bt_conn *conn, const struct bt_conn_s
   *s = (struct stream){.conn = conn, .data = stream->data, .end = stream->end, .arg = stream->arg};
   BT_AUTO_FREE char *url = bt_asprintf("%s%s", conn->base, stream->path);
   struct bt_http_pair pairs[max_headers];
-  size_t n = headers(conn, false, pairs);
+  BT_AUTO_FREE char *body = stream->body ? bt_json_text(stream->body) : NULL;
+  size_t n = headers(conn, body != NULL, pairs);
   if (stream->accept)
     pairs[n++] = (struct bt_http_pair){"Accept", stream->accept};
   if (stream->last_id && *stream->last_id)
     pairs[n++] = (struct bt_http_pair){"Last-Event-ID", stream->last_id};
   struct bt_http_request request = {
-      .method = "GET", .url = url, .unix_socket = conn->unix_socket, .headers = pairs, .nheaders = n, .timeout_ms = -1,
-      .tls_ca_file = conn->ca_file, .on_head = stream_head, .on_data = stream_data, .done = stream_done, .arg = s,
+      .method = stream->method ? stream->method : "GET", .url = url, .unix_socket = conn->unix_socket, .headers = pairs, .nheaders = n, .timeout_ms = -1,
+      .body = body, .body_len = body ? strlen(body) : 0, .tls_ca_file = conn->ca_file, .on_head = stream_head, .on_data = stream_data, .done = stream_done, .arg = s,
   };
   return bt_http_request(conn->http, &request);
 }

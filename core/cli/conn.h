@@ -45,6 +45,8 @@ int bt_conn_list(struct bt_conn *conn, const char *path, json_t **out, struct bt
 
 /* An answer that keeps coming. end comes once, in the loop: err is NULL where the server ended it well; it may be read only. */
 struct bt_conn_stream {
+  const char *method; /* NULL: GET */
+  const json_t *body; /* may be NULL; borrowed */
   const char *path, *accept, *last_id; /* accept, last_id may be NULL */
   bool (*data)(void *arg, const void *data, size_t len); /* false: pause until bt_http_resume */
   void (*end)(void *arg, const struct bt_err *err);

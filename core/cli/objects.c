@@ -1,4 +1,4 @@
-/* The verbs about single objects: inspect, why, secrets, volumes, networks, images. */
+/* The verbs about single objects: inspect, why, secrets, volumes, networks. */
 #include "config.h"
 
 #include <sodium.h>
@@ -13,7 +13,7 @@
 #include "cli/project.h"
 #include "cli/target.h"
 
-enum { max_secret = 512 << 10, prune_timeout_ms = 600000 };
+enum { max_secret = 512 << 10 };
 
 /* ---------------------------------------------------------------- inspect */
 
@@ -228,21 +228,3 @@ static int cordon_each(struct bt_cli *cli, const char *what, const char *said, s
 
 int bt_verb_node_cordon(struct bt_cli *cli, struct bt_err **err) { return cordon_each(cli, "cordon", "takes no new instances; it runs on", err); }
 int bt_verb_node_uncordon(struct bt_cli *cli, struct bt_err **err) { return cordon_each(cli, "uncordon", "takes new instances", err); }
-
-int bt_verb_image_prune(struct bt_cli *cli, struct bt_err **err) {
-  BT_AUTO_JSON result = NULL;
-  char freed[32];
-  if (bt_cli_connect(cli, err) || bt_conn_call(cli->conn, "POST", "/v1/images/prune", NULL, prune_timeout_ms, &result, err))
-    return -1;
-  if (cli->json) {
-    bt_out_json(result);
-    return 0;
-  }
-  const json_t *removed = bt_json_arr(result, "removed");
-  size_t i;
-  json_t *image;
-  json_array_foreach(removed, i, image) if (json_is_string(image)) bt_cli_say("%s\n", json_string_value(image));
-  bt_cli_say("%zu image%s removed, %s freed\n", json_array_size(removed), json_array_size(removed) == 1 ? "" : "s",
-             bt_out_bytes(bt_json_int(result, "freed", 0), freed));
-  return 0;
-}

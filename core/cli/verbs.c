@@ -132,6 +132,8 @@ static const struct bt_option drain_options[] = {
     {"timeout", 0, BT_OPT_TEXT, "TIME", "how long jobs may run on there (the server's: 10m)", BT_COMPLETE_NONE},
     {"wait", 0, BT_OPT_FLAG, NULL, "until nothing is there any more", BT_COMPLETE_NONE}, WAIT, FORMAT, {NULL}};
 static const struct bt_option format_options[] = {FORMAT, {NULL}};
+static const struct bt_option image_pull_options[] = {
+    FORMAT, {"platform", 0, BT_OPT_TEXT, "OS/ARCH", "for another platform than the machine's", BT_COMPLETE_NONE}, {NULL}};
 static const struct bt_option no_options[] = {{NULL}};
 static const struct bt_option everywhere_options[] = {EVERYWHERE, {NULL}};
 
@@ -231,6 +233,16 @@ const struct bt_verb bt_verbs[] = {
      .run = bt_verb_network_ls},
     {"network rm", THINGS, "NAME...", "Remove networks that no instance uses", NULL, format_options, 1, -1, BT_COMPLETE_NETWORK,
      .run = bt_verb_network_rm},
+    {"image ls", THINGS, "", "List the images that the node has", NULL, no_options, 0, 0, BT_COMPLETE_NONE, .lists = true, .run = bt_verb_image_ls},
+    {"image pull", THINGS, "IMAGE", "Pull an image to the node",
+     "The login is the one that the server's configuration has for the registry.", image_pull_options, 1, 1, BT_COMPLETE_NONE, .run = bt_verb_image_pull},
+    {"image import", THINGS, "PATH [NAME]", "Import images from a file or folder",
+     "PATH is an archive of docker save or of an OCI layout, compressed or not, or the folder of an OCI layout, on the server's machine. NAME is for its only image; without "
+     "it images bear the names that the archive has.", format_options, 1, 2, BT_COMPLETE_FILE, .run = bt_verb_image_import},
+    {"image load", THINGS, "", "Import images from standard input", "docker save IMAGE | berth image load. The server must be of this machine.", format_options, 0, 0,
+     BT_COMPLETE_NONE, .run = bt_verb_image_load},
+    {"image rm", THINGS, "IMAGE...", "Remove names of images, and images with their last name",
+     "An id removes the image with all its names. What a container was made from stays.", format_options, 1, -1, BT_COMPLETE_NONE, .run = bt_verb_image_rm},
     {"image prune", THINGS, "", "Remove images that no container uses", NULL, format_options, 0, 0, BT_COMPLETE_NONE,
      .run = bt_verb_image_prune},
     {"source ls", THINGS, "", "List the repositories that apps follow, and how the apps stand to them", NULL, source_options, 0, 0,

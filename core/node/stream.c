@@ -2,11 +2,14 @@
 
 #include "node/stream.h"
 
+#include <berth/registry.h>
 #include <stdio.h>
 
+#include "model/image.h"
+#include "node/images.h"
 #include "node/internal.h"
 
-enum { stats_deadline_ms = 10000, prune_deadline_ms = 300000 };
+enum { stats_deadline_ms = 10000, prune_deadline_ms = 300000, login_deadline_ms = 15000, fetch_deadline_ms = 60 * 60 * 1000 };
 
 struct bt_stream {
   struct bt_agent *agent; /* NULL once freed */
@@ -17,6 +20,7 @@ struct bt_stream {
   /* statistics of many: */
   json_t *items;
   int waiting;
+  json_t *args; /* of a pull */
   /* an end that is due without a call: */
   enum bt_code code;
   char *message;
@@ -38,6 +42,7 @@ static void stream_end(struct bt_stream *s, enum bt_code code, const char *messa
   if (s->cb.done)
     s->cb.done(s->cb.arg, code, message, result);
   json_decref(s->items);
+  json_decref(s->args);
   free(s->message);
   free(s);
 }
@@ -178,6 +183,79 @@ static void open_prune(struct bt_stream *s) {
   s->op = bt_agent_call(s->agent, image_prune, &call, &req);
 }
 
+static void open_list(struct bt_stream *s, const json_t *args) {
+  struct berth_runtime_list req = {sizeof req, .label = bt_json_str(args, "label")};
+  struct bt_plugin_call call = {.method = "runtime.image_list", .deadline_ms = prune_deadline_ms, .done = on_done, .arg = s};
+  s->op = bt_agent_call(s->agent, image_list, &call, &req);
+}
+
+static void open_import(struct bt_stream *s, const json_t *args) {
+  struct berth_runtime_import req = {sizeof req, .path = bt_json_str_or(args, "path", ""), .name = bt_json_str(args, "name")};
+  struct bt_plugin_call call = {.method = "runtime.image_import", .deadline_ms = fetch_deadline_ms, .emit = on_emit, .done = on_done, .arg = s};
+  s->op = bt_agent_call(s->agent, image_import, &call, &req);
+}
+
+static void open_remove(struct bt_stream *s, const json_t *args) {
+  struct berth_runtime_image req = {sizeof req, .image = bt_json_str_or(args, "image", "")};
+  struct bt_plugin_call call = {.method = "runtime.image_remove", .deadline_ms = prune_deadline_ms, .done = on_done, .arg = s};
+  s->op = bt_agent_call(s->agent, image_remove, &call, &req);
+}
+
+static void pull_with(struct bt_stream *s, const json_t *auth) {
+  BT_AUTO_FREE char *auth_json = bt_json_str(auth, "server") ? bt_json_text(auth) : NULL;
+  struct berth_runtime_image req = {sizeof req, .image = bt_json_str_or(s->args, "image", ""), .platform = bt_json_str(s->args, "platform"),
+                                    .auth_json = auth_json};
+  struct bt_plugin_call call = {.method = "runtime.image_pull", .deadline_ms = fetch_deadline_ms, .emit = on_emit, .done = on_done, .arg = s};
+  s->op = bt_agent_call(s->agent, image_pull, &call, &req);
+  if (auth_json)
+    bt_wipe(auth_json, strlen(auth_json));
+}
+
+static void pull_credentials(void *arg, enum bt_code code, const char *message, json_t *result) {
+  struct bt_stream *s = arg;
+  if (code != BT_OK || !s->agent)
+    stream_end(s, code, message, NULL);
+  else
+    pull_with(s, result);
+}
+
+/* With the login that the plug-in of its registry has for it. */
+static void open_pull(struct bt_stream *s, const json_t *args) {
+  BT_AUTO_IMAGE ref = {0};
+  BT_AUTO_ERR err = NULL;
+  s->args = json_deep_copy(args);
+  if (bt_image_parse(bt_json_str_or(args, "image", ""), &ref, &err) < 0) {
+    end_soon(s, bt_err_code(err), bt_strdup(bt_err_message(err)));
+    return;
+  }
+  BT_AUTO_FREE char *canonical = bt_image_canonical(&ref);
+  struct bt_plugin *registry = bt_registry_for(s->agent->o.plugins, canonical);
+  if (!registry) {
+    pull_with(s, NULL);
+    return;
+  }
+  const struct berth_registry *table = bt_plugin_methods(registry, BERTH_REGISTRY);
+  struct berth_registry_credentials req = {sizeof req, .image = canonical};
+  struct bt_plugin_call call = {.method = "registry.credentials", .deadline_ms = login_deadline_ms, .done = pull_credentials, .arg = s, .owner = s->agent};
+  bt_plugin_invoke(registry, table, credentials, &call, &req);
+}
+
+static bool open_image(struct bt_stream *s, const char *op, const json_t *args) {
+  if (bt_streq(op, "image.prune"))
+    open_prune(s);
+  else if (bt_streq(op, "image.list"))
+    open_list(s, args);
+  else if (bt_streq(op, "image.pull"))
+    open_pull(s, args);
+  else if (bt_streq(op, "image.import"))
+    open_import(s, args);
+  else if (bt_streq(op, "image.remove"))
+    open_remove(s, args);
+  else
+    return false;
+  return true;
+}
+
 static void open_on_instance(struct bt_stream *s, const char *op, const char *namespace_, const char *instance,
                              const json_t *args) {
   struct bt_inst *in = instance ? bt_map_get(s->agent->instances, instance) : NULL;
@@ -210,8 +288,8 @@ uint64_t bt_stream_open(struct bt_agent *agent, const char *op, const char *name
     end_soon(s, BT_UNAVAILABLE, bt_strdup("no runtime plug-in runs: see berth plugin ls"));
   else if (bt_streq(op, "stats"))
     open_stats(s, namespace_, instance, args);
-  else if (bt_streq(op, "image.prune"))
-    open_prune(s);
+  else if (open_image(s, op, args))
+    return handle;
   else if (bt_streq(op, "logs") || bt_streq(op, "exec"))
     open_on_instance(s, op, namespace_, instance, args);
   else

@@ -17,7 +17,8 @@ struct bt_stream_callbacks {
 };
 
 /* op "logs" {follow, tail, since_ms, until_ms, timestamps}; "exec" {command, tty, stdin, user, workdir, env, rows, cols}; "stats" {app, service,
- * namespace} (instance "" for all: {"items": [{"instance","app","service","namespace", …}]}); "image.prune" {}. */
+ * namespace} (instance "" for all: {"items": [{"instance","app","service","namespace", …}]}); "image.list" {label}; "image.pull" {image,
+ * platform} and "image.import" {path, name} with progress; "image.remove" {image}; "image.prune" {}. */
 uint64_t bt_stream_open(struct bt_agent *agent, const char *op, const char *namespace_, const char *instance,
                         const json_t *args, const struct bt_stream_callbacks *callbacks);
 size_t bt_stream_input(struct bt_agent *agent, uint64_t handle, const void *data, size_t len);

@@ -1,0 +1,70 @@
+#!/usr/bin/env bash
+# Images of a node without a container daemon, from the command line to the store: import, pull, list, remove, prune.
+# shellcheck source=tests/it/lib.sh
+. "$(dirname "$0")/lib.sh"
+docker() { :; } # none is asked
+it_images=()
+if [ "$(id -u)" != 0 ] || ! command -v docker-registry >/dev/null || ! command -v skopeo >/dev/null; then
+  echo "1..0 # SKIP it takes root, docker-registry and skopeo"
+  exit 0
+fi
+mkdir -p "$it_dir/programs" "$it_dir/policies"
+ln -s "$(realpath "$build")"/plugins/runtime-oci/image/berth-image "$it_dir/programs/"
+cat >"$it_dir/berthd.yaml" <<YAML
+state: {path: $it_dir/state/state.db}
+run_dir: $it_dir/run
+api: {tcp: {listen: null}}
+policies: {dir: $it_dir/policies}
+plugins:
+  - plugin: registry-oci
+  - plugin: runtime-oci
+    config: {root: $it_dir/oci, run: $it_dir/ocirun, programs: $it_dir/programs}
+YAML
+it_start
+
+# archive NAME TAG: as docker save makes it, NAME.tar
+archive() {
+  local d=$it_dir/$1 id
+  mkdir -p "$d/l" "$d/root/bin"
+  cp /bin/busybox "$d/root/bin/" && echo "$1" >"$d/root/name"
+  tar -C "$d/root" -cf "$d/l/layer.tar" . && rm -r "$d/root"
+  id=$(sha256sum "$d/l/layer.tar" | cut -c1-64)
+  printf '{"os":"linux","architecture":"amd64","rootfs":{"type":"layers","diff_ids":["sha256:%s"]}}' "$id" >"$d/c.json"
+  printf '[{"Config":"c.json","RepoTags":["%s"],"Layers":["l/layer.tar"]}]' "$2" >"$d/manifest.json"
+  tar -C "$d" -cf "$it_dir/$1.tar" .
+}
+archive one shop/one:1
+archive two shop/two:1
+succeeds "an archive is imported" berth image import "$it_dir/one.tar"
+like "$out" 'shop/one:1 .*sha256:' "under the name that it brings"
+succeeds "another under a name of one's own" berth image import "$it_dir/two.tar" mine:7
+berth image load <"$it_dir/two.tar" >"$it_dir/load.out"
+like "$(cat "$it_dir/load.out")" 'shop/two:1' "the same through standard input"
+is "$(berth image ls -q | wc -l)" 2 "two images are here"
+is "$(berth image ls --format json | jq -r '[.[].tags[]] | sort | join(" ")')" "mine:7 shop/one:1 shop/two:1" "with three names"
+fails "what is no archive is refused" 2 berth image import /etc/passwd
+like "$out" '/etc/passwd: ' "in words that name it"
+
+port=$((20000 + $$ % 20000))
+printf 'version: 0.1\nlog: {level: error}\nstorage: {filesystem: {rootdirectory: %s/registry}}\nhttp: {addr: "127.0.0.1:%s"}\n' "$it_dir" $port >"$it_dir/registry.yml"
+docker-registry serve "$it_dir/registry.yml" >/dev/null 2>&1 &
+registry=$!
+for _ in $(seq 100); do
+  (exec 3<>/dev/tcp/127.0.0.1/$port) 2>/dev/null && break
+  sleep 0.1
+done
+skopeo copy -q --dest-tls-verify=false "docker-archive:$it_dir/one.tar" "docker://127.0.0.1:$port/one:1"
+succeeds "an image is pulled" berth image pull 127.0.0.1:$port/one:1
+like "$out" 'Already exists|Pull complete' "layer by layer"
+fails "one that is not there is told" 3 berth image pull 127.0.0.1:$port/none:1
+kill $registry
+wait $registry 2>/dev/null
+fails "a registry that is away as well" 8 berth image pull 127.0.0.1:$port/one:2
+
+succeeds "a name is removed" berth image rm mine:7
+like "$(berth image ls -q | wc -l)" 2 "the image stays with its other one"
+fails "it cannot go twice" 3 berth image rm mine:7
+succeeds "what nobody uses is pruned" berth image prune
+is "$(berth image ls --format json)" "[]" "nothing is left"
+is "$(find "$it_dir/oci/images/layers/sha256" "$it_dir/oci/images/tmp" -mindepth 1 | wc -l)" 0 "nor in the store"
+done_testing
