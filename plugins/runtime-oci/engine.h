@@ -105,6 +105,9 @@ int ro_signal(const struct ro_container *c, int signal);
 /* "SIGTERM", "term", "15", "SIGRTMIN+3"; 0: none of these. */
 int ro_signal_number(const char *text);
 
+/* From now on: sees every few seconds that the packet filter is as it was left (networks.c). */
+void ro_networks_watch(struct berth_instance *self);
+
 /* Tells all who listen to events, with exit code and health where the action has them. */
 void ro_event(struct berth_instance *self, const struct ro_container *c, const char *action);
 
@@ -164,6 +167,7 @@ void ro_image_prune(struct berth_instance *self, berth_op op, const struct berth
 void ro_network_ensure(struct berth_instance *self, berth_op op, const struct berth_runtime_network *request);
 void ro_network_remove(struct berth_instance *self, berth_op op, const char *name);
 void ro_network_list(struct berth_instance *self, berth_op op, const struct berth_runtime_list *request);
+void ro_ready(struct berth_instance *self, berth_op op, const struct berth_runtime_ready *request);
 void ro_volume_ensure(struct berth_instance *self, berth_op op, const struct berth_runtime_volume *request);
 void ro_volume_remove(struct berth_instance *self, berth_op op, const char *name);
 void ro_volume_list(struct berth_instance *self, berth_op op, const struct berth_runtime_list *request);

@@ -34,12 +34,12 @@ static json_t *wants_of(const json_t *spec) {
   return json_pack("[{s:s}]", "name", default_network);
 }
 
-/* The default network is made with its first container. */
+/* The default network is made with its first container, and goes with its last. */
 static bool default_ready(struct ro_networks *n, const json_t *wants, struct ro_why *why) {
   if (!pu_eq(pu_str(json_array_get(wants, 0), "name"), default_network))
     return true;
   PU_AUTO_JSON spec = json_object();
-  PU_AUTO_JSON labels = json_object();
+  PU_AUTO_JSON labels = json_pack("{s:s}", RO_NETWORK_PASSING, "1");
   json_t *out = NULL;
   bool good = ro_networks_ensure(n, default_network, spec, labels, &out, why) == 0;
   json_decref(out);
@@ -48,7 +48,7 @@ static bool default_ready(struct ro_networks *n, const json_t *wants, struct ro_
 
 static struct ro_member member_of(const struct ro_net_who *who, const json_t *wants) {
   return (struct ro_member){.id = who->id, .name = who->name, .labels = who->labels, .wants = wants, .ports = pu_arr(who->spec, "ports"),
-                            .service = pu_obj(who->spec, "service"), .ready = true};
+                            .service = pu_obj(who->spec, "service")};
 }
 
 enum berth_code ro_net_reserve(const struct ro_net_who *who, char **why) {

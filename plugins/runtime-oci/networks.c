@@ -1,79 +1,25 @@
-/* network_ensure, network_remove, network_list: net/network.h in a worker. */
+/* network_ensure, network_remove, network_list and ready: net/network.h in workers; and the look every few seconds whether another program
+ * took the packet filter away. */
 #include "config.h"
 #include "engine.h"
+
 #include "net/network.h"
 
-enum verb { ENSURE, REMOVE, LIST };
-
-struct work {
-  enum verb verb;
-  char *root, *name;
-  json_t *pools, *spec, *labels, *out;
-  enum berth_code code;
-  char *why;
-};
+enum { mend_ms = 3000 };
 
 struct network {
   struct ro_op op;
-  struct work *work; /* until it is under way */
+  char *name, *label;
+  json_t *spec, *labels;
+  bool ready;
 };
 
-static void work_free(void *data) {
-  struct work *w = data;
-  free(w->root);
-  free(w->name);
-  json_decref(w->pools);
-  json_decref(w->spec);
-  json_decref(w->labels);
-  json_decref(w->out);
-  free(w->why);
-  free(w);
-}
-
 static void network_drop(struct ro_op *op) {
-  struct network *n = (struct network *)op;
-  if (n->work)
-    work_free(n->work);
-}
-
-static void work_run(void *data) {
-  struct work *w = data;
-  struct ro_why why = {0};
-  struct ro_networks *n = ro_networks_at(w->root, w->pools, &why);
-  int rc = n ? 0 : -1;
-  if (n && w->verb == ENSURE)
-    rc = ro_networks_ensure(n, w->name, w->spec, w->labels, &w->out, &why);
-  else if (n && w->verb == REMOVE)
-    rc = ro_networks_remove(n, w->name, &why);
-  else if (n)
-    w->out = ro_networks_list(n, w->name);
-  if (rc == 0)
-    return;
-  w->code = why.code ? why.code : BERTH_INTERNAL;
-  w->why = pu_strdup(why.text);
-}
-
-static void worked(struct ro_op *op, void *data) {
-  struct work *w = data;
-  if (w->code)
-    ro_op_fail(op, w->code, "%s: %s", op->subject, w->why);
-  else
-    ro_op_done(op, json_incref(w->out));
-}
-
-static void ready(struct ro_op *op) {
-  struct network *n = (struct network *)op;
-  struct work *w = n->work;
-  n->work = NULL;
-  op->cancel = ro_op_detach;
-  ro_job_run(op, w, work_run, worked, work_free);
-}
-
-static struct network *network_new(struct berth_instance *self, berth_op id, enum verb verb, const char *name) {
-  struct network *n = ro_op_new(self, id, sizeof *n, network_drop, "network%s%.256s", verb == LIST ? "s" : " ", verb == LIST ? "" : name);
-  n->work = pu_new(struct work);
-  *n->work = (struct work){.verb = verb, .root = pu_strdup(self->config.root), .name = pu_strdup(name), .pools = json_incref(self->config.pools)};
-  return n;
+  struct network *t = (struct network *)op;
+  free(t->name);
+  free(t->label);
+  json_decref(t->spec);
+  json_decref(t->labels);
 }
 
 static json_t *object_of(const char *text) {
@@ -84,17 +30,127 @@ static json_t *object_of(const char *text) {
   return json_object();
 }
 
+static struct network *network_new(struct berth_instance *self, berth_op id, const char *what, const char *name) {
+  struct network *t = ro_op_new(self, id, sizeof *t, network_drop, "%s %.256s", what, name ? name : "");
+  t->name = pu_strdup(name ? name : "");
+  t->op.cancel = ro_op_detach; /* half a network helps nobody */
+  return t;
+}
+
+/* ---------------------------------------------------------------- in a worker */
+
+struct work {
+  char *root, *name, *label;
+  json_t *pools, *spec, *labels, *result;
+  bool ready;
+  int (*run)(struct work *w, struct ro_networks *n);
+  int code; /* what run returned */
+  struct ro_why why;
+};
+
+static void work_free(void *data) {
+  struct work *w = data;
+  free(w->root);
+  free(w->name);
+  free(w->label);
+  json_decref(w->pools);
+  json_decref(w->spec);
+  json_decref(w->labels);
+  json_decref(w->result);
+  free(w);
+}
+
+static void work(void *data) {
+  struct work *w = data;
+  struct ro_networks *n = ro_networks_at(w->root, w->pools, &w->why);
+  w->code = n ? w->run(w, n) : -1;
+}
+
+static int run_ensure(struct work *w, struct ro_networks *n) { return ro_networks_ensure(n, w->name, w->spec, w->labels, &w->result, &w->why); }
+static int run_remove(struct work *w, struct ro_networks *n) { return ro_networks_remove(n, w->name, &w->why); }
+static int run_mend(struct work *w, struct ro_networks *n) { return ro_networks_mend(n, &w->why); }
+
+static int run_list(struct work *w, struct ro_networks *n) {
+  w->result = ro_networks_list(n, w->label);
+  return 0;
+}
+
+static int run_ready(struct work *w, struct ro_networks *n) {
+  ro_networks_ready(n, w->name, w->ready);
+  return 0;
+}
+
+static void done(struct ro_op *op, void *data) {
+  struct work *w = data;
+  if (w->code < 0)
+    ro_op_fail(op, w->why.code ? w->why.code : BERTH_INTERNAL, "%s", w->why.text);
+  else
+    ro_op_done(op, json_incref(w->result));
+}
+
+static void run(struct ro_op *op, int (*fn)(struct work *w, struct ro_networks *n), void (*then)(struct ro_op *op, void *data)) {
+  const struct network *t = (const struct network *)op;
+  struct work *w = pu_new(struct work);
+  *w = (struct work){.root = pu_strdup(op->self->config.root), .name = pu_strdup(t->name), .label = pu_strdup(t->label), .ready = t->ready,
+                     .pools = json_deep_copy(op->self->config.pools), .spec = json_deep_copy(t->spec), .labels = json_deep_copy(t->labels), .run = fn};
+  ro_job_run(op, w, work, then, work_free); /* copies: a worker shares no reference count with the loop */
+}
+
+/* ---------------------------------------------------------------- methods */
+
+static void ensure_ready(struct ro_op *op) { run(op, run_ensure, done); }
+static void remove_ready(struct ro_op *op) { run(op, run_remove, done); }
+static void list_ready(struct ro_op *op) { run(op, run_list, done); }
+static void ready_ready(struct ro_op *op) {
+  struct network *t = (struct network *)op;
+  struct ro_container *c = ro_table_find(&op->self->table, t->name);
+  if (!c) {
+    ro_op_fail(op, BERTH_NOT_FOUND, "container %.256s: there is none of that name", t->name);
+    return;
+  }
+  pu_set(&t->name, pu_strdup(c->id));
+  run(op, run_ready, done);
+}
+
 void ro_network_ensure(struct berth_instance *self, berth_op id, const struct berth_runtime_network *r) {
-  struct network *n = network_new(self, id, ENSURE, r->name ? r->name : "");
-  n->work->spec = object_of(r->spec_json);
-  n->work->labels = object_of(r->labels_json);
-  ro_op_ready(&n->op, ready);
+  struct network *t = network_new(self, id, "network", r->name);
+  t->spec = object_of(r->spec_json);
+  t->labels = object_of(r->labels_json);
+  ro_op_ready(&t->op, ensure_ready);
 }
 
 void ro_network_remove(struct berth_instance *self, berth_op id, const char *name) {
-  ro_op_ready(&network_new(self, id, REMOVE, name ? name : "")->op, ready);
+  struct network *t = network_new(self, id, "network", name);
+  ro_op_ready(&t->op, remove_ready);
 }
 
 void ro_network_list(struct berth_instance *self, berth_op id, const struct berth_runtime_list *r) {
-  ro_op_ready(&network_new(self, id, LIST, r->label)->op, ready);
+  struct network *t = network_new(self, id, "list of", "networks");
+  t->label = pu_strdup(r->label);
+  ro_op_ready(&t->op, list_ready);
+}
+
+void ro_ready(struct berth_instance *self, berth_op id, const struct berth_runtime_ready *r) {
+  struct network *t = network_new(self, id, "container", r->id);
+  t->ready = r->ready;
+  ro_op_ready(&t->op, ready_ready);
+}
+
+/* ---------------------------------------------------------------- the look */
+
+static void mended(struct ro_op *op, void *data);
+static void mend_due(struct ro_op *op) { run(op, run_mend, mended); }
+
+static void mended(struct ro_op *op, void *data) {
+  const struct work *w = data;
+  if (w->code > 0)
+    ro_log(op->self, BERTH_LOG_WARN, "networks: another program had taken away bridges or rules of Berth's; they are there again");
+  else if (w->code < 0)
+    ro_log(op->self, BERTH_LOG_ERROR, "networks: %s", w->why.text);
+  ro_op_after(op, mend_ms, mend_due);
+}
+
+void ro_networks_watch(struct berth_instance *self) {
+  struct network *t = network_new(self, 0, "look at", "networks");
+  ro_op_after(&t->op, mend_ms, mend_due);
 }

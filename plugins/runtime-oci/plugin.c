@@ -124,6 +124,7 @@ const struct berth_runtime ro_methods = {
     .image_list = ro_image_list,
     .image_import = ro_image_import,
     .image_remove = ro_image_remove,
+    .ready = ro_ready,
 };
 
 static const struct berth_product products[] = {

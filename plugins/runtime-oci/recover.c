@@ -199,6 +199,7 @@ static void recovery_done(struct ro_op *op, void *data) {
   if (r->leftovers)
     ro_log(self, BERTH_LOG_INFO, "%d left-overs of containers and volumes were swept away", r->leftovers);
   self->phase = RO_READY;
+  ro_networks_watch(self);
   ro_recovered(self);
 }
 

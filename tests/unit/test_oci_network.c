@@ -59,7 +59,7 @@ static int up(struct guest *g, const char *id, const char *wants, const char *po
   PU_AUTO_JSON w = json(wants);
   PU_AUTO_JSON p = ports ? json(ports) : NULL;
   PU_AUTO_JSON labels = json("{\"berth.service\": \"web\", \"berth.app\": \"shop\", \"berth.namespace\": \"prod\"}");
-  struct ro_member m = {.id = g->id, .name = id, .labels = labels, .wants = w, .ports = p, .ready = true};
+  struct ro_member m = {.id = g->id, .name = id, .labels = labels, .wants = w, .ports = p};
   *g = (struct guest){.ns = -1};
   memset(g->id, 'a', 64);
   memcpy(g->id, id, strlen(id));

@@ -31,6 +31,7 @@ struct ro_networks {
   struct ro_network **items;
   size_t len;
   json_t *members;       /* {container id: lease record, see member.c} */
+  json_t *unready;       /* {container id: true} */
   struct held *held;     /* sockets that keep published ports from others (ports.c) */
   struct ro_networks *next;
 };
@@ -48,6 +49,11 @@ char *ro_record_differs(const json_t *record, const json_t *spec);
 int ro_record_write(const struct ro_networks *n, const char *folder, const char *name, const json_t *record, bool sync, struct ro_why *why);
 void ro_record_unlink(const struct ro_networks *n, const char *folder, const char *name);
 struct ro_network *ro_network_find(const struct ro_networks *n, const char *name);
+
+/* ---- network.c ---- */
+
+/* Takes the network away. CONFLICT where somebody runs in it. */
+int ro_network_drop(struct ro_networks *n, struct ro_network *net, struct ro_why *why);
 
 /* ---- filter.c: the packet filter ---- */
 
@@ -69,6 +75,8 @@ void ro_member_adopt(struct ro_networks *n, const char *id, const json_t *member
 void ro_member_ports(const struct ro_networks *n, const json_t *member, void (*each)(const struct ro_rules_port *p, void *context), void *context);
 /* A running member that is in the network; NULL: none. Borrowed: the name of its container. */
 const char *ro_member_in(const struct ro_networks *n, const char *network);
+/* Is nobody in it, running or not? */
+bool ro_member_none(const struct ro_networks *n, const char *network);
 /* Nobody is in the network any more: leases that are left of it go. */
 void ro_member_leave(struct ro_networks *n, const char *network);
 

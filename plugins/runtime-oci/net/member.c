@@ -100,8 +100,8 @@ void ro_member_adopt(struct ro_networks *n, const char *id, const json_t *member
 
 /* ---------------------------------------------------------------- a member's record */
 
-static json_t *fresh(const struct ro_member *m) {
-  json_t *member = json_pack("{s:s, s:b, s:b, s:{}, s:[]}", "name", m->name ? m->name : "", "running", 0, "ready", m->ready, "networks", "ports");
+static json_t *fresh(const struct ro_networks *n, const struct ro_member *m) {
+  json_t *member = json_pack("{s:s, s:b, s:b, s:{}, s:[]}", "name", m->name ? m->name : "", "running", 0, "ready", !json_object_get(n->unready, m->id), "networks", "ports");
   static const char *const labels[][2] = {{"berth.service", "service"}, {"berth.app", "app"}, {"berth.namespace", "namespace"}};
   for (size_t i = 0; i < PU_COUNT(labels); i++)
     if (pu_str(m->labels, labels[i][0]))
@@ -189,7 +189,7 @@ static void give_new(struct ro_networks *n, const json_t *now, const json_t *bef
 
 /* A member's record with its leases; new reference, not yet among the members. NULL: nothing is held that was not. */
 static json_t *lease(struct ro_networks *n, const struct ro_member *m, bool all, struct ro_why *why) {
-  json_t *before = json_object_get(n->members, m->id), *member = fresh(m), *want;
+  json_t *before = json_object_get(n->members, m->id), *member = fresh(n, m), *want;
   size_t i;
   if (json_array_size(m->wants) > ro_link_max_links) {
     ro_why_set(why, BERTH_TOO_LARGE, "a container may be in %d networks", ro_link_max_links);
@@ -422,14 +422,28 @@ void ro_networks_down(struct ro_networks *n, const char *id) {
   pthread_mutex_unlock(&n->lock);
 }
 
+/* Networks that are there for their members alone go with the last one. */
+static void drop_passing(struct ro_networks *n, const json_t *member) {
+  const char *name;
+  json_t *entry;
+  json_object_foreach(pu_obj(member, "networks"), name, entry) {
+    struct ro_network *net = ro_network_find(n, name);
+    (void)entry;
+    if (net && pu_str(pu_obj(net->record, "labels"), RO_NETWORK_PASSING) && ro_member_none(n, name))
+      ro_network_drop(n, net, NULL);
+  }
+}
+
 static void release(struct ro_networks *n, const char *id) {
   json_t *member = json_incref(json_object_get(n->members, id));
   if (!member)
     return;
   down(n, id, member);
   json_object_del(n->members, id);
+  json_object_del(n->unready, id);
   ro_record_unlink(n, "leases", id);
   give_all(n, member);
+  drop_passing(n, member);
   json_decref(member);
 }
 
@@ -460,7 +474,11 @@ void ro_networks_settle(struct ro_networks *n, const json_t *live) {
 void ro_networks_ready(struct ro_networks *n, const char *id, bool ready) {
   pthread_mutex_lock(&n->lock);
   json_t *member = json_object_get(n->members, id);
-  if (member && pu_bool(member, "ready", false) != ready) {
+  if (ready)
+    json_object_del(n->unready, id);
+  else
+    json_object_set_new(n->unready, id, json_true());
+  if (member && pu_bool(member, "ready", true) != ready) {
     json_object_set_new(member, "ready", json_boolean(ready));
     ro_record_write(n, "leases", id, member, false, NULL);
   }
@@ -476,6 +494,15 @@ const char *ro_member_in(const struct ro_networks *n, const char *network) {
     if (pu_bool(member, "running", false) && pu_obj(pu_obj(member, "networks"), network))
       return pu_str_or(member, "name", id);
   return NULL;
+}
+
+bool ro_member_none(const struct ro_networks *n, const char *network) {
+  const char *id;
+  json_t *member;
+  json_object_foreach(n->members, id, member)
+    if (pu_obj(pu_obj(member, "networks"), network))
+      return false;
+  return true;
 }
 
 void ro_member_leave(struct ro_networks *n, const char *network) {

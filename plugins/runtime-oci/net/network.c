@@ -68,6 +68,8 @@ static void member_found(void *arg, const char *file) {
     return;
   }
   ro_member_adopt(r->n, id, member);
+  if (!pu_bool(member, "ready", true))
+    json_object_set_new(r->n->unready, id, json_true());
   json_object_set_new(r->n->members, id, member);
 }
 
@@ -79,6 +81,7 @@ static void networks_free(struct ro_networks *n) {
   if (n->nl >= 0)
     close(n->nl);
   json_decref(n->members);
+  json_decref(n->unready);
   json_decref(n->pools);
   free(n->items);
   free(n->root);
@@ -114,6 +117,7 @@ static struct ro_networks *open_at(const char *root, struct ro_why *why) {
   pthread_mutex_init(&n->lock, NULL);
   n->root = pu_strdup(root);
   n->members = json_object();
+  n->unready = json_object();
   n->nl = ro_nl_open(why);
   struct reading r = {.n = n, .folder = "networks", .why = why};
   PU_AUTO_FREE networks = pu_asprintf("%s/networks", root);
@@ -238,7 +242,7 @@ static bool is_ours(const struct ro_network *net) {
   return false;
 }
 
-static int drop(struct ro_networks *n, struct ro_network *net, struct ro_why *why) {
+int ro_network_drop(struct ro_networks *n, struct ro_network *net, struct ro_why *why) {
   const char *user = ro_member_in(n, net->name);
   if (user)
     return ro_why_set(why, BERTH_CONFLICT, "network %s: containers still use it, %s for one", net->name, user);
@@ -256,7 +260,7 @@ int ro_networks_remove(struct ro_networks *n, const char *name_or_id, struct ro_
   for (size_t i = 0; i < n->len && !found; i++)
     if (pu_eq(n->items[i]->id, name_or_id) || (pu_eq(n->items[i]->name, name_or_id) && is_ours(n->items[i])))
       found = n->items[i];
-  int result = found ? drop(n, found, why) : 0;
+  int result = found ? ro_network_drop(n, found, why) : 0;
   pthread_mutex_unlock(&n->lock);
   return result;
 }

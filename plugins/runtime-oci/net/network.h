@@ -13,6 +13,9 @@
 
 #include "why.h"
 
+/* A network with this label goes with the last container that is in it. */
+#define RO_NETWORK_PASSING "berth.passing"
+
 struct ro_networks;
 
 /* The networks below root, opened once per process and root: reads the records, and makes what they say where the kernel does not have it.
@@ -39,8 +42,7 @@ struct ro_member {
   const json_t *labels;    /* berth.service, berth.app, berth.namespace: names that the resolver answers for */
   const json_t *wants;     /* [{"name", "aliases", "ipv4_address", "ipv6_address", "mac_address"}] */
   const json_t *ports;     /* [{"target","published","host_ip","protocol"}]; NULL: none */
-  const json_t *service;   /* Compose's: dns, dns_search, dns_opt, ports' and expose's names; NULL: none */
-  bool ready;              /* from the start: it has no probes */
+  const json_t *service;   /* Compose's: dns, and the names of its ports; NULL: none */
 };
 
 /* Holds the static addresses that a container asks for, from its creation on. NOT_FOUND, INVALID, CONFLICT. */
@@ -58,7 +60,7 @@ void ro_networks_release(struct ro_networks *n, const char *id);
 /* After a restart: live is {id: true where it runs, false where it only is there}; whoever is not in it is released, whoever does not
  * run goes down, and the rest is as it was. */
 void ro_networks_settle(struct ro_networks *n, const json_t *live);
-/* Whether the resolver tells of it. */
+/* Whether the resolver tells of it by the names that it shares with others. Every container is ready until it is said otherwise. */
 void ro_networks_ready(struct ro_networks *n, const char *id, bool ready);
 
 /* Every few seconds: sees whether the packet filter is as it was left and makes it anew where not. 1: it was made anew, 0: nothing
