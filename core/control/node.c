@@ -108,7 +108,8 @@ static void take_report(struct ctl_inst *inst, const json_t *m) {
   if (!inst->restarting)
     changed |= set_value(ctl_see(inst)->started_ms, bt_json_int(m, "started_ms", 0));
   changed |= ctl_inplace_report(inst, m);
-  changed |= set_value(inst->ended, (state == BT_ST_EXITED || state == BT_ST_FAILED) && bt_json_bool(m, "final", false));
+  bool final = (state == BT_ST_EXITED || state == BT_ST_FAILED) && bt_json_bool(m, "final", false);
+  changed |= set_value(inst->ended, final || (inst->ended && inst->leaving)); /* what has ended is stopped and removed: it never runs again */
   if (!changed)
     return;
   ctl_fleet_hold(inst);

@@ -49,6 +49,8 @@ bool ctl_gate_open(struct ctl_service *service, bool updates, char *why, size_t 
       continue;
     if (bt_deps_hopeless(dep, &facts))
       bt_str_set(&service->blocked, why);
+    else if (on && on->blocked && !service->blocked) /* it was looked at before: a file's services are in order of their dependencies */
+      service->blocked = bt_asprintf("%s: %s %s", why, on->name, on->blocked);
     return false;
   }
   return true;

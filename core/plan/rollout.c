@@ -223,7 +223,8 @@ static bool has_place(const struct ro_pass *p, size_t seat) { return seat && p->
 /* Who makes way goes when a successor stands; who is lost as soon as one has a place: a slot is never two instances' that may both run. */
 static void make_way(struct ro_pass *p, int number) {
   const struct ro_slot *s = &p->slots[number - 1];
-  if (s->away && (takes_over(p, s->current) || takes_over(p, s->old)))
+  bool wanted = s->away && p->in->insts[s->away - 1].current; /* then one of the spec before is nothing to go for */
+  if (s->away && (takes_over(p, s->current) || (!wanted && takes_over(p, s->old))))
     ro_act(p, BT_ROLL_RELEASE, number, s->away - 1, "its replacement is ready");
   if (s->lost && (has_place(p, s->current) || has_place(p, s->old)))
     ro_act(p, BT_ROLL_RELEASE, number, s->lost - 1, "its node was lost, and it is replaced");

@@ -22,7 +22,7 @@ bool ro_only_restarts(const struct ro_pass *p) {
 
 bool ro_keeps_old(const struct ro_pass *p) {
   enum bt_rollout_state state = p->progress->state;
-  return kind_of(p) == BT_WAY_BLUE_GREEN && (state == BT_RO_START || state == BT_RO_UPDATING || state == BT_RO_PAUSED || state == BT_RO_ROLLBACK);
+  return kind_of(p) == BT_WAY_BLUE_GREEN && !p->restarts && (state == BT_RO_START || state == BT_RO_UPDATING || state == BT_RO_PAUSED || state == BT_RO_ROLLBACK);
 }
 
 bool ro_has_way(const struct ro_pass *p) {

@@ -100,6 +100,25 @@ static void test_back_restarting(void) {
   kit_end(&k);
 }
 
+/* Who waits for a service that stood, and has no place any more, waits in vain: the app says so. */
+static void test_waits_in_vain(void) {
+  struct kit k = fresh_nodes(2);
+  ok(cordon(&k, "n2", true), "there is one node to be had");
+  ok(apply(&k, APP("'db':{'image':'db:1','networks':{'default':null}},'once':{'image':'task:1','restart':'no','networks':{'default':null},"
+                   "'depends_on':{'db':{'condition':'service_healthy','required':true}},'deploy':{'resources':{'reservations':{'cpus':100}}}}")),
+     "a task that is too large, after a service");
+  nodes_settle(&k, NULL);
+  kit_tick(&k, 20000);
+  kit_is_state(&k, "shop", "failed");
+  node_down(&k, 1);
+  kit_tick(&k, 60000);
+  kit_tick(&k, 20000);
+  kit_tick(&k, 20000);
+  kit_is_state(&k, "shop", "failed");
+  ok(why_says(&k, "shop", "once waits for db to be healthy: db cannot be placed"), "and why says for what it waits");
+  kit_end(&k);
+}
+
 /* More apps than one step looks at: nobody is given a place by the queue that his app has not been asked about. */
 static void test_back_crowd(void) {
   struct kit k = fresh_nodes(2);
@@ -305,6 +324,7 @@ int main(void) {
   test_lost();
   test_back_in_time();
   test_back_restarting();
+  test_waits_in_vain();
   test_back_crowd();
   test_bound();
   test_partition();

@@ -254,6 +254,21 @@ static void test_jobs(void) {
   kit_end(&k);
 }
 
+/* An attempt that has ended gave its place back: it does not take it again while it is stopped and removed. */
+static void test_removed(void) {
+  struct kit k = with(SET("'default':" Q("'instances':3")));
+  ok(apply(&k, "{'app':'batch','model':{'name':'batch','services':{" JOBS("3") "}}}"), "a job of three");
+  BT_AUTO_JSON list = kit_list(&k, "instances", "batch");
+  size_t i;
+  json_t *o;
+  json_array_foreach(list, i, o) kit_report(&k, bt_json_str(o, "instance"), "exited", false, 0);
+  is_int(held(&k, "default", "instances"), 0, "it has ended");
+  kit_request(&k, "app.remove", "{'app':'batch'}", false);
+  json_array_foreach(list, i, o) kit_report(&k, bt_json_str(o, "instance"), "stopping", false, 0);
+  is_int(held(&k, "default", "instances"), 0, "and holds nothing while it is removed");
+  kit_end(&k);
+}
+
 /* A job that its own app waits for has its room, though the app claims all there is. */
 static void test_gate(void) {
   struct kit k = with(SET("'default':" Q("'instances':2")));
@@ -406,6 +421,7 @@ int main(void) {
   test_blue_green();
   test_lowered();
   test_jobs();
+  test_removed();
   test_gate();
   for (uint32_t s = 1; s <= 4; s++)
     test_walk(s);

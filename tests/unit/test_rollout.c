@@ -1,7 +1,6 @@
-/* Rollouts and jobs, step by step: plan/rollout, plan/jobs. */
+/* Rollouts, step by step: plan/rollout. */
 #include "config.h"
 
-#include "plan/jobs.h"
 #include "plan/rollout.h"
 #include "plan/scale_in.h"
 #include "tap.h"
@@ -9,8 +8,6 @@
 /* A small world: instances that do what the rollout says. */
 struct world {
   struct bt_rollout_inst insts[32];
-  int attempts[32];
-  int64_t finished[32];
   size_t n;
   struct bt_update update;
   struct bt_rollout roll;
@@ -362,6 +359,20 @@ static void test_away_update(void) {
   bt_rollout_out_free(&w.out);
 }
 
+/* It is of the wanted spec, and what stands beside it in its slot is not: that one is no replacement for it. */
+static void test_away_beside_old(void) {
+  struct world w = settled_world(1);
+  w.insts[0].away = true;
+  add(&w, 1, false, true);
+  add(&w, 1, true, false);
+  w.insts[2].assigned_ms = 0;
+  w.order = BT_START_FIRST;
+  w.now += 10000;
+  step(&w);
+  ok(!releases(&w, 0), "it stays until its replacement serves");
+  bt_rollout_out_free(&w.out);
+}
+
 static void test_lost(void) {
   struct world w = settled_world(2);
   w.insts[0].lost = true;
@@ -487,85 +498,6 @@ static void test_fewer_random(void) {
   ok(fine, "as many slots stay as can, each of one");
 }
 
-/* ---- jobs ---- */
-
-static void job(struct world *w, struct bt_job_out *out, int concurrent, int attempts) {
-  bt_jobs_step(
-      &(struct bt_job_in){
-          .completions = w->replicas,
-          .max_concurrent = concurrent,
-          .max_attempts = attempts,
-          .insts = w->insts,
-          .attempts = w->attempts,
-          .finished_ms = w->finished,
-          .ninsts = w->n,
-          .now_ms = w->now,
-      },
-      out);
-}
-
-static void add_attempt(struct world *w, int slot, int attempt, bool done, bool final) {
-  w->attempts[w->n] = attempt;
-  w->finished[w->n] = w->now;
-  w->insts[w->n++] = (struct bt_rollout_inst){.slot = slot, .current = true, .done = done, .final = final};
-}
-
-static void test_jobs(void) {
-  struct world w = world_of(3);
-  struct bt_job_out out;
-  job(&w, &out, 2, 1);
-  ok(out.actions.len == 2 && out.actions.items[0].slot == 1 && out.actions.items[0].index == 1, "two of three begin");
-  bt_job_out_free(&out);
-  add_attempt(&w, 1, 1, true, false);
-  add_attempt(&w, 2, 1, false, true);
-  job(&w, &out, 2, 1);
-  ok(out.completed == 1 && out.failed == 1, "one is through, one failed for good");
-  ok(out.actions.len == 1 && out.actions.items[0].slot == 3, "the third begins");
-  bt_job_out_free(&out);
-  job(&w, &out, 2, 3);
-  ok(out.failed == 0 && out.actions.len == 2 && out.actions.items[0].slot == 2 && out.actions.items[0].index == 2, "with attempts left it is tried again");
-  bt_job_out_free(&out);
-  w.n = 0;
-  w.replicas = 1;
-  add_attempt(&w, 1, 1, false, true);
-  add_attempt(&w, 1, 2, false, true);
-  job(&w, &out, 1, 3);
-  ok(out.actions.len == 1 && out.actions.items[0].kind == BT_ROLL_RELEASE && out.actions.items[0].index == 0, "the older attempt is cleared away");
-  ok(out.wake_ms == w.now + 10000, "the third attempt waits 10 s");
-  bt_job_out_free(&out);
-  w.insts[1].current = false;
-  job(&w, &out, 1, 3);
-  ok(out.actions.len == 1 && out.actions.items[0].index == 1, "a new spec: what is old goes first");
-  bt_job_out_free(&out);
-}
-
-/* An attempt on a node that is given up is made again, and does not count as failed. */
-static void test_job_lost(void) {
-  struct world w = world_of(1);
-  struct bt_job_out out;
-  add_attempt(&w, 1, 1, false, false);
-  w.insts[0].lost = true;
-  job(&w, &out, 1, 1);
-  ok(out.failed == 0 && out.actions.len == 1 && out.actions.items[0].kind == BT_ROLL_CREATE && out.actions.items[0].index == 1, "the attempt is made again");
-  bt_job_out_free(&out);
-  add_attempt(&w, 1, 1, false, false);
-  job(&w, &out, 1, 1);
-  is_int(out.actions.len, 0, "once");
-  bt_job_out_free(&out);
-  w.insts[0].lost = false;
-  job(&w, &out, 1, 1);
-  ok(out.actions.len == 1 && out.actions.items[0].kind == BT_ROLL_RELEASE && out.actions.items[0].index == 1, "it comes back and runs on: the other one goes");
-  bt_job_out_free(&out);
-  w.insts[0].done = true;
-  job(&w, &out, 1, 1);
-  ok(out.completed == 1 && out.actions.len == 1 && out.actions.items[0].index == 1, "it comes back and was through: so does it");
-  bt_job_out_free(&out);
-  w.insts[0].lost = true;
-  job(&w, &out, 1, 1);
-  is_int(out.completed, 1, "what was through before stays so");
-  bt_job_out_free(&out);
-}
-
 /* Who goes may be gone at once: nothing else may be asked of it. */
 static void test_gone_at_once(void) {
   struct world w = world_of(1);
@@ -580,11 +512,11 @@ int main(void) {
   test_gone_at_once();
   test_away();
   test_away_update();
+  test_away_beside_old();
   test_lost();
   test_back_old();
   test_fewer();
   test_fewer_random();
-  test_job_lost();
   test_fresh();
   test_fresh_fails();
   test_stop_first();
@@ -595,6 +527,5 @@ int main(void) {
   test_failure_from_before();
   test_gate();
   test_restart();
-  test_jobs();
   return done_testing();
 }

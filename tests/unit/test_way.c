@@ -225,6 +225,20 @@ static void test_restart(void) {
   bt_rollout_out_free(&w.out);
 }
 
+/* A restart in the middle: the new ones were made anew beside those that are only to be restarted, and nothing else is left of the update. */
+static void test_restart_meanwhile(void) {
+  struct world w = old_world(2, BT_WAY_BLUE_GREEN);
+  for (int slot = 1; slot <= 2; slot++) {
+    add(&w, slot, true);
+    w.insts[slot - 1].restartable = true;
+  }
+  ready(&w);
+  w.roll = (struct bt_rollout){.state = BT_RO_UPDATING, .started_ms = 1000};
+  settle(&w);
+  ok(w.n == 2 && count(&w, true) == 2, "nobody waits with them for a switch: they go");
+  bt_rollout_out_free(&w.out);
+}
+
 static struct bt_way_step step_of(int percent, int weight, int64_t pause_ms) {
   return (struct bt_way_step){{percent, true}, weight, pause_ms};
 }
@@ -343,6 +357,7 @@ int main(void) {
   test_blue_green_fails();
   test_blue_green_wishes();
   test_restart();
+  test_restart_meanwhile();
   test_canary();
   test_canary_stops();
   test_parse();
