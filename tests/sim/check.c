@@ -63,7 +63,7 @@ static void check_runs(struct sim *s, const struct ctl_service *service) {
 
 static bool condition_holds(const struct ctl_app *app, const struct bt_depend *dep) {
   const struct ctl_service *on = ctl_service_find(app, dep->service);
-  if (!on || !on->spec || !dep->required || dep->condition == BT_DEP_STARTED || on->spec->service->replicas == 0)
+  if (!on || !on->spec || !dep->required || dep->condition == BT_DEP_STARTED || ctl_wanted(on) == 0)
     return true;
   bt_vec_each(&on->insts, inst) if ((dep->condition == BT_DEP_HEALTHY && (*inst)->ready) || ctl_inst_done(*inst)) return true;
   return false;
@@ -127,23 +127,65 @@ static void check_rooms(struct sim *s, const struct sums *sums) {
   }
 }
 
+/* What a namespace uses, and what is within it. */
+struct used {
+  int instances, devices;
+  double cpus;
+};
+
+static void use(struct sim *s, struct used *used, const struct ctl_inst *inst) {
+  const struct bt_service *service = inst->spec->service;
+  for (const struct sim_space *at = sim_space(s, inst->service->app->ns); at; at = at->parent ? sim_space(s, at->parent) : NULL) {
+    struct used *u = &used[at - s->spaces];
+    u->instances++;
+    u->cpus += service->reserved.cpus;
+    bt_vec_each(&service->devices.requests, r) u->devices += r->count > 0 ? r->count : 1;
+  }
+}
+
+/* A node that was given up, and is back, brings what was not replaced: whether there is room for it or not. */
+static bool any_back(struct sim *s) {
+  int lost = 0, before = s->lost;
+  for (struct bt_map_iter it = bt_map_iter(s->c->nodes); bt_map_next(&it);)
+    lost += ((struct ctl_node *)it.value)->lost_ms != 0;
+  s->lost = lost;
+  return lost < before;
+}
+
+static void check_quotas(struct sim *s, const struct used *used) {
+  bool back = any_back(s);
+  for (size_t i = 0; i < BT_COUNT(s->spaces) && !s->calm; i++) {
+    struct sim_space *q = &s->spaces[i];
+    bool within = (!q->instances || used[i].instances <= q->instances) && (q->cpus <= 0 || used[i].cpus <= q->cpus + 1e-6) && (!q->devices || used[i].devices <= q->devices);
+    q->excused = !within && (q->excused || back);
+    if (q->excused)
+      continue;
+    if (q->instances && used[i].instances > q->instances)
+      sim_bad(s, "the quota of %s is %d instances, and there are %d", q->name, q->instances, used[i].instances);
+    if (q->cpus > 0 && used[i].cpus > q->cpus + 1e-6)
+      sim_bad(s, "the quota of %s is %g cpus, and %g are reserved", q->name, q->cpus, used[i].cpus);
+    if (q->devices && used[i].devices > q->devices)
+      sim_bad(s, "the quota of %s is %d devices, and there are %d", q->name, q->devices, used[i].devices);
+  }
+}
+
 static void check_places(struct sim *s) {
   struct sums sums[SIM_NODES] = {0};
-  int all = 0;
+  struct used used[BT_COUNT(s->spaces)] = {0};
   for (struct ctl_insts it = ctl_insts(s->c); ctl_insts_next(&it);) {
     const struct ctl_inst *inst = it.inst;
     check_assigned(s, inst);
     if (!holds(s, inst))
       continue;
-    all += !inst->leaving;
+    if (!inst->leaving && !ctl_inst_lost(inst))
+      use(s, used, inst);
     size_t n = (size_t)(inst->node->name[1] - '1');
     BT_ASSERT(n < s->nnodes);
     sums[n].cpus += inst->spec->service->reserved.cpus;
     sums[n].memory += inst->spec->service->reserved.memory;
   }
   check_rooms(s, sums);
-  if (s->most_instances && all > s->most_instances)
-    sim_bad(s, "the quota is %d instances, and there are %d", s->most_instances, all);
+  check_quotas(s, used);
 }
 
 void sim_check(struct sim *s) {
@@ -162,13 +204,15 @@ void sim_check(struct sim *s) {
   if (instances != ctl_inst_count(s->c))
     sim_bad(s, "the index of instances has %zu, the services have %zu", ctl_inst_count(s->c), instances);
   check_places(s);
+  sim_check_purposes(s);
+  sim_check_devices(s);
 }
 
 /* ---- after a crash ---- */
 
 void sim_check_acked(struct sim *s) {
   for (struct bt_map_iter it = bt_map_iter(s->acked); bt_map_next(&it);) {
-    const struct ctl_app *app = ctl_app_find(s->c, "default", it.key);
+    const struct ctl_app *app = ctl_app_find(s->c, sim_ns(s, it.key), it.key);
     long long want = 0;
     BT_ASSERT(bt_parse_i64(it.value, 1, INT32_MAX, &want));
     if (!app || !ctl_rev_latest(app) || ctl_rev_latest(app)->number < want)
@@ -203,18 +247,18 @@ static void check_running(struct sim *s, const struct ctl_service *service) {
       sim_bad(s, "%s is %s here and %s on the node", inst->id, bt_state_name((enum bt_state)inst->state), bt_state_name(box->state));
     well += inst->ready || ctl_inst_done(inst);
   }
-  if (well != service->spec->service->replicas)
-    sim_bad(s, "%s has %d instances that are well, not %d", service->name, well, service->spec->service->replicas);
+  if (well != ctl_wanted(service))
+    sim_bad(s, "%s has %d instances that are well, not %d", service->name, well, ctl_wanted(service));
 }
 
-/* For the reader of a failure. */
-static void tell_app(struct sim *s, const struct ctl_app *app) {
+void sim_tell_app(struct sim *s, const struct ctl_app *app) {
   bt_vec_each(&app->services, service) {
     printf("# %s: %s, gen %d\n", (*service)->name, bt_rollout_name((*service)->roll.state), (*service)->gen);
     bt_vec_each(&(*service)->insts, i) {
       const struct ctl_inst *inst = *i;
-      printf("#   %s %s%s%s%s%s gen %d: %s\n", inst->id, bt_state_name((enum bt_state)inst->state), inst->ready ? " ready" : "", inst->struck ? " struck" : "",
-             inst->restarting ? " restarting" : "", inst->ended ? " ended" : "", inst->gen, inst->reason ? inst->reason : "");
+      printf("#   %s slot %d %s%s%s%s%s%s%s%s gen %d: %s\n", inst->id, inst->slot, bt_state_name((enum bt_state)inst->state), inst->ready ? " ready" : "",
+             inst->struck ? " struck" : "", inst->restarting ? " restarting" : "", inst->ended ? " ended" : "", ctl_inst_current(inst) ? "" : " old",
+             inst->leaving ? " leaving" : "", ctl_move_of(inst) ? " moving" : "", inst->gen, inst->reason ? inst->reason : "");
     }
   }
   printf("# wakes in %lld ms\n", (long long)(app->wake_ms - s->c->now_ms));
@@ -222,7 +266,7 @@ static void tell_app(struct sim *s, const struct ctl_app *app) {
 
 static void check_app(struct sim *s, const struct ctl_app *app, bool all_well) {
   if (!s->failed && app->state != CTL_APP_RUNNING && (all_well || (app->state != CTL_APP_FAILED && app->state != CTL_APP_DEGRADED)))
-    tell_app(s, app);
+    sim_tell_app(s, app);
   if (all_well && app->state != CTL_APP_RUNNING)
     sim_bad(s, "%s is %s: %s", app->name, ctl_app_state_name(app->state), app->message);
   if (app->state == CTL_APP_RUNNING)

@@ -20,6 +20,7 @@ static void instance_restart(struct sim *s) {
     if (skip-- == 0) {
       json_t *args = json_object();
       bt_json_set_str(args, "instance", it.inst->id);
+      bt_json_set_str(args, "namespace", it.inst->service->app->ns);
       sim_request(s, "instance.restart", args);
       return;
     }
@@ -130,7 +131,7 @@ void sim_client(struct sim *s) {
     void (*fn)(struct sim *s, const char *app);
   } works[] = {{48, apply}, {14, scale}, {10, restart}, {7, rollback}, {6, one_restart}, {6, remove_app}, {3, cordon}, {3, run_job}, {3, keep}};
   const char *app = pick(s, sim_apps, 3);
-  if (sim_limits_ask(s, app))
+  if (sim_limits_ask(s, app) || sim_wishes(s, app))
     return;
   unsigned dice = (unsigned)sim_rand(s, 100);
   for (size_t i = 0; i < BT_COUNT(works); i++) {
@@ -155,7 +156,7 @@ void sim_reply(struct sim *s, uint64_t request, enum bt_code code, const char *m
     kept_for_sure(s, request);
   if (code != BT_OK || !app || !revision)
     return;
-  const struct ctl_app *known = ctl_app_find(bt_executor_control(s->executor), "default", app);
+  const struct ctl_app *known = ctl_app_find(bt_executor_control(s->executor), sim_ns(s, app), app);
   /* A later removal may be under way already. */
   if (known && known->state != CTL_APP_REMOVING)
     bt_map_set(s->acked, app, bt_asprintf("%lld", revision));

@@ -83,27 +83,20 @@ static void depend(struct sim *s, json_t *services, const char *from, const char
   bt_json_set(deps, on, dep);
 }
 
-/* Dice of their own, so that what was found before there were schedules is found by the same seeds. */
-static uint64_t job_rand(const struct sim *s, uint64_t salt, uint64_t n) {
-  uint64_t x = (s->seed * 0x9E3779B97F4A7C15u) ^ (s->requests * 0xBF58476D1CE4E5B9u) ^ (salt * 0x94D049BB133111EBu);
-  x ^= x >> 29;
-  return (x * 0xD6E8FEB86659FD93u >> 33) % n;
-}
-
 /* A schedule for some, where what it comes to need not be known in the end. */
 static void make_schedule(struct sim *s, json_t *job) {
   static const char *const schedules[] = {"@every 45s", "*/2 * * * *", "@every 100s"}, *const ways[] = {"allow", "forbid", "replace"};
-  if (job_rand(s, 1, 100) < 70)
+  if (sim_dice(s, 1, 100) < 70)
     return;
-  bt_json_set_str(job, "schedule", s->calm ? "@hourly" : schedules[job_rand(s, 2, 3)]);
-  bt_json_set_str(job, "concurrency", ways[job_rand(s, 3, 3)]);
-  if (job_rand(s, 4, 2))
+  bt_json_set_str(job, "schedule", s->calm ? "@hourly" : schedules[sim_dice(s, 2, 3)]);
+  bt_json_set_str(job, "concurrency", ways[sim_dice(s, 3, 3)]);
+  if (sim_dice(s, 4, 2))
     bt_json_set_str(job, "active_deadline", "40s");
-  if (job_rand(s, 5, 2))
+  if (sim_dice(s, 5, 2))
     bt_json_set_str(job, "starting_deadline", "20s");
-  bt_json_set_bool(job, "suspend", job_rand(s, 6, 10) == 0);
-  bt_json_set_int(job, "successful_history_limit", (long long)job_rand(s, 7, 4));
-  bt_json_set_int(job, "failed_history_limit", (long long)job_rand(s, 8, 4));
+  bt_json_set_bool(job, "suspend", sim_dice(s, 6, 10) == 0);
+  bt_json_set_int(job, "successful_history_limit", (long long)sim_dice(s, 7, 4));
+  bt_json_set_int(job, "failed_history_limit", (long long)sim_dice(s, 8, 4));
 }
 
 static void make_job(struct sim *s, json_t *job) {
@@ -130,6 +123,7 @@ json_t *sim_model(struct sim *s, const char *app, bool well) {
     json_t *o = service(s, well, task);
     if (i == 4)
       make_job(s, o);
+    sim_wish(s, app, o, (unsigned)i, task);
     bt_json_set(services, names[i], o);
   }
   if (json_object_size(services) == 0)
@@ -137,6 +131,7 @@ json_t *sim_model(struct sim *s, const char *app, bool well) {
   json_t *side = bt_json_obj(services, "web") && bt_json_obj(services, "api") && sim_chance(s, 30) ? bt_json_obj(services, "web") : NULL;
   if (side && !json_object_get(side, "ports")) { /* web lives in api's network */
     json_object_del(side, "networks");
+    json_object_del(bt_json_obj(side, "x-berth"), "autoscale"); /* it has as many as it has partners */
     bt_json_set_int(bt_json_obj(bt_json_obj(services, "api"), "deploy"), "replicas", 1 + (long long)sim_rand(s, 3));
     bt_json_set_str(side, "network_mode", "service:api");
   }
@@ -159,15 +154,10 @@ json_t *sim_model(struct sim *s, const char *app, bool well) {
 
 /* Some worlds have a quota, until there is calm. */
 json_t *sim_settings(struct sim *s) {
-  json_t *settings = json_object(), *namespaces = json_object(), *one = json_object(), *quota = json_object();
+  json_t *settings = json_object();
   bool limited = !s->calm && sim_chance(s, 40);
-  s->most_instances = limited ? 4 + (int)sim_rand(s, 12) : 0;
+  int most = limited ? 4 + (int)sim_rand(s, 12) : 0;
   bt_json_set(settings, "pools", json_array());
-  bt_json_set(settings, "scheduling", json_object());
-  if (limited)
-    bt_json_set_int(quota, "instances", s->most_instances);
-  bt_json_set(one, "quota", quota);
-  bt_json_set(namespaces, "default", one);
-  bt_json_set(settings, "namespaces", namespaces);
+  sim_spaces(s, settings, most);
   return settings;
 }

@@ -123,7 +123,15 @@ static bool same_slot(const struct sim *s, const struct sim_box *a, const struct
   return bt_streq(a->slot, b->slot) && x && y && x->service == y->service && x->slot == y->slot;
 }
 
-/* What control must never bring about: two running containers in a slot that is updated stop-first, or on one port. */
+static bool shares_device(const struct sim_box *a, const struct sim_box *b) {
+  size_t i, k, m, n;
+  json_t *x, *y, *mine, *theirs;
+  json_array_foreach(bt_json_arr(a->assignment, "devices"), i, x) json_array_foreach(bt_json_arr(x, "device_ids"), k, mine)
+      json_array_foreach(bt_json_arr(b->assignment, "devices"), m, y) json_array_foreach(bt_json_arr(y, "device_ids"), n, theirs) if (json_equal(mine, theirs)) return true;
+  return false;
+}
+
+/* What control must never bring about: two running containers in a slot that is updated stop-first, on one port, or with one device. */
 static void check_start(struct sim *s, const struct sim_box *box) {
   const json_t *ports = bt_json_arr(class_of(box), "ports");
   for (struct bt_map_iter it = bt_map_iter(box->node->boxes); bt_map_next(&it);) {
@@ -134,6 +142,8 @@ static void check_start(struct sim *s, const struct sim_box *box) {
     const json_t *labels = bt_json_obj(class_of(newer), "labels");
     if (same_slot(s, other, box) && bt_streq(bt_json_str(labels, "order"), "stop-first") && !may_overlap(newer, newer == box ? other : box))
       sim_bad(s, "%s starts while %s runs in its slot, stop-first", box->id, other->id);
+    if (shares_device(box, other))
+      sim_bad(s, "%s starts while %s has its device", box->id, other->id);
     if (json_array_size(ports) && json_array_size(bt_json_arr(class_of(other), "ports")) &&
         bt_json_int(json_array_get(ports, 0), "published", 0) ==
             bt_json_int(json_array_get(bt_json_arr(class_of(other), "ports"), 0), "published", 0))
@@ -227,9 +237,6 @@ static void take_assignment(struct sim *s, struct sim_node *n, const json_t *a) 
   const char *id = bt_json_str_or(a, "instance", "");
   struct sim_box *box = bt_map_get(n->boxes, id);
   check_owner(s, n, id);
-  BT_AUTO_FREE char *key = bt_asprintf("%s/%s", bt_json_str_or(a, "namespace", "default"), id);
-  if (!sim_store_has(s->store, "instance", key))
-    sim_bad(s, "%s is given %s, which is not on the disk", n->name, id);
   bool fresh = !box;
   if (fresh) {
     box = bt_new(struct sim_box);
@@ -397,6 +404,8 @@ void sim_hello(struct sim *s, struct sim_node *n) {
   bt_json_set(node, "labels", labels);
   if (n - s->nodes != 2) /* one has an engine that changes nothing of what runs */
     bt_json_set(node, "features", json_pack("[s]", "update"));
+  if (sim_has(s, SIM_DEVICES))
+    bt_json_set(node, "devices", sim_devices(n));
   bt_json_set_str(m, "type", "hello");
   bt_json_set(m, "node", node);
   for (struct bt_map_iter it = bt_map_iter(n->boxes); bt_map_next(&it);)

@@ -34,11 +34,28 @@ static struct sim_node *node_by_name(struct sim *s, const char *name) {
   return NULL;
 }
 
+/* Nobody is told to act upon what is not on the disk. It may be gone when the message arrives. */
+static void check_given(struct sim *s, const char *node, const json_t *a) {
+  BT_AUTO_FREE char *key = bt_asprintf("%s/%s", bt_json_str_or(a, "namespace", "default"), bt_json_str_or(a, "instance", ""));
+  if (!sim_store_has(s->store, "instance", key))
+    sim_bad(s, "%s is given %s, which is not on the disk", node, key);
+}
+
+static void check_sent(struct sim *s, const char *node, const json_t *message) {
+  size_t i;
+  json_t *a;
+  if (bt_streq(bt_json_str(message, "type"), "assign"))
+    check_given(s, node, bt_json_obj(message, "instance"));
+  else if (bt_streq(bt_json_str(message, "type"), "sync"))
+    json_array_foreach(bt_json_arr(message, "instances"), i, a) check_given(s, node, a);
+}
+
 static void send(void *arg, const char *node, const json_t *message) {
   struct sim *s = arg;
   struct sim_node *n = node_by_name(s, node);
   if (!seen(s) || !n || !n->linked)
     return;
+  check_sent(s, node, message);
   struct sim_event *event = sim_at(s, transit(s, n, &n->last_out_ms), SIM_TO_NODE);
   event->node = n;
   event->epoch = n->epoch;
@@ -85,6 +102,12 @@ static void rebuilt(void *arg) {
 void sim_calls(struct sim *s, const struct sim_event *event) {
   const char *image = bt_json_str_or(event->message, "image", "built");
   BT_AUTO_JSON result = json_object();
+  if (json_object_get(event->message, "services")) { /* a monitor's, then */
+    json_t *seen_ = sim_metrics(s, event->message);
+    bt_executor_call_done(s->executor, event->id, BT_OK, NULL, seen_);
+    json_decref(seen_);
+    return;
+  }
   if (bt_starts(image, "missing") || (!s->calm && sim_chance(s, 3))) {
     bt_executor_call_done(s->executor, event->id, BT_UNAVAILABLE, "the registry is away", NULL);
     return;
@@ -118,7 +141,7 @@ static void answered(void *arg, enum bt_code code, const char *message, const js
 
 /* Counts what requests make of an app: revisions and restarts. -1 where those are not all that may have changed it. */
 static long asked_of(struct sim *s, const char *name) {
-  const struct ctl_app *app = ctl_app_find(bt_executor_control(s->executor), "default", name);
+  const struct ctl_app *app = ctl_app_find(bt_executor_control(s->executor), sim_ns(s, name), name);
   long least = -1;
   if (!app)
     return 0;
@@ -131,7 +154,7 @@ static void request(struct sim *s, const char *op, json_t *args, bool dry_run) {
   struct ask *ask = bt_new(struct ask);
   *ask = (struct ask){s, ++s->requests, s->now_ms, dry_run};
   if (!json_object_get(args, "namespace"))
-    bt_json_set_str(args, "namespace", "default");
+    bt_json_set_str(args, "namespace", sim_ns(s, bt_json_str_or(args, "app", "")));
   sim_say(s, "REQUEST %llu %s %s%s", (unsigned long long)s->requests, op, bt_json_str_or(args, "app", ""), dry_run ? " (dry run)" : "");
   sim_trace_text(s, op);
   s->asks++;
@@ -236,6 +259,7 @@ void sim_server_boot(struct sim *s) {
   for (struct ctl_insts it = ctl_insts(s->c); ctl_insts_next(&it);)
     if (it.inst->node)
       bt_map_set(s->assigned, it.inst->id, s);
+  sim_purposes_forget(s);
   sim_watchers_start(s);
   bt_executor_start(s->executor);
   sim_check_acked(s);

@@ -51,7 +51,11 @@ struct totals {
 
 /* What lies in the tables is compared with the store: with nothing on its way there. */
 static void settle(struct sim *s) {
-  sim_run_until(s, s->now_ms + SETTLE);
+  for (int i = 0; i < 10; i++) { /* what waits for somebody to promote it goes on */
+    for (size_t a = 0; a < BT_COUNT(sim_apps) && sim_has(s, SIM_WAYS); a++)
+      sim_wish_rollout(s, sim_apps[a], "promote");
+    sim_run_until(s, s->now_ms + SETTLE / 10);
+  }
   for (int i = 0; i < 1000 && sim_store_under_way(s->store) > 0; i++)
     sim_run_until(s, s->now_ms + 1);
 }

@@ -36,6 +36,17 @@ struct sim_event {
   void *arg;
 };
 
+/* What a world may have beside the rest: wishes.c. */
+enum sim_trait { SIM_PRIORITIES = 1, SIM_DEVICES = 2, SIM_WAYS = 4, SIM_SCALES = 8, SIM_SPACES = 16, SIM_REBALANCES = 32 };
+
+/* A namespace; 0: no limit. */
+struct sim_space {
+  const char *name, *parent;
+  int instances, devices, priority;
+  double cpus;
+  bool excused; /* over it since a node came back */
+};
+
 /* An instance on a node: what the agent knows of it, and its container. */
 struct sim_box {
   char *id, *slot; /* slot: "app/service/3" */
@@ -64,6 +75,7 @@ struct sim_node {
   int64_t last_in_ms, last_out_ms; /* messages keep their order */
   double cpus;
   int64_t memory;
+  int devices;
 };
 
 struct sim_store;
@@ -91,7 +103,11 @@ struct sim {
   uint64_t seen_steps, step_checked;
   char *dir;
   json_t *settings;
-  int most_instances; /* by the quota; 0: none */
+  unsigned traits; /* sim_trait */
+  struct sim_space spaces[3];
+  int lost;      /* nodes that were given up, as of the last step */
+  bool preempts; /* the settings let higher priorities push others out */
+  struct bt_map *stood, *ways, *promoted; /* purpose.c; apps for whose updates somebody asked to go on */
   struct bt_map *assigned; /* instances that were looked at when they were given to a node */
   int asks;                /* requests without an answer */
   struct sim_node nodes[SIM_NODES];
@@ -181,6 +197,27 @@ void sim_limits_report(const struct sim_box *box, json_t *m);
 bool sim_limits_assigned(struct sim *s, struct sim_box *box); /* true: its container is to get other limits, later */
 bool sim_limits_change(struct sim *s, struct sim_box *box);   /* true where something is to be told */
 bool sim_limits_ask(struct sim *s, const char *app);          /* false: it is another's turn */
+
+/* ---- wishes.c ---- */
+uint64_t sim_dice(const struct sim *s, uint64_t salt, uint64_t n); /* of their own: 0 … n-1, the same until the next request */
+bool sim_has(const struct sim *s, enum sim_trait trait);
+void sim_traits(struct sim *s); /* of the seed; the nodes are there */
+json_t *sim_devices(const struct sim_node *n);
+const char *sim_ns(const struct sim *s, const char *app);
+struct sim_space *sim_space(struct sim *s, const char *name);
+void sim_spaces(struct sim *s, json_t *settings, int instances);
+void sim_wish(struct sim *s, const char *app, json_t *service, unsigned number, bool task);
+json_t *sim_metrics(struct sim *s, const json_t *args);
+void sim_wish_rollout(struct sim *s, const char *app, const char *action);
+bool sim_wishes(struct sim *s, const char *app); /* false: it is another's turn */
+
+/* ---- check.c ---- */
+void sim_tell_app(struct sim *s, const struct ctl_app *app); /* for the reader of a failure */
+
+/* ---- purpose.c ---- */
+void sim_check_purposes(struct sim *s); /* after each step */
+void sim_check_devices(struct sim *s);
+void sim_purposes_forget(struct sim *s);
 
 /* ---- client.c, model.c ---- */
 void sim_client(struct sim *s);

@@ -255,6 +255,8 @@ void sim_start(struct sim *s, uint64_t seed, bool verbose, const char *dir) {
   s->assigned = bt_map_new(NULL);
   s->store = sim_store_new(s);
   make_nodes(s);
+  sim_traits(s);
+  s->promoted = bt_map_new(free);
   s->settings = sim_settings(s);
   sim_server_boot(s);
   sim_at(s, 20, SIM_CLIENT);
@@ -279,6 +281,9 @@ void sim_end(struct sim *s) {
   bt_map_free(&s->acked);
   bt_map_free(&s->kept);
   bt_map_free(&s->assigned);
+  bt_map_free(&s->stood);
+  bt_map_free(&s->ways);
+  bt_map_free(&s->promoted);
   json_decref(s->settings);
   free(s->dir);
   bt_buf_free(&s->log);
