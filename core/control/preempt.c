@@ -303,10 +303,19 @@ static char *words(const struct bt_control *c, const struct pick *place) {
   return bt_asprintf("has its place on %s as soon as %s of priority %d has left", node, who->id, ctl_rank(who->spec).priority);
 }
 
-bool ctl_preempt(struct ctl_wait *w, struct ctl_spec *spec, size_t n, int *tries) {
+/* What a service depends on, and what that does: pushed out for it, it would be waited for again. */
+static void add_needed(const struct ctl_app *app, const struct bt_service *s, struct bt_strs *names) {
+  bt_vec_each(&s->depends, dep) {
+    const struct ctl_service *on = ctl_service_find(app, dep->service);
+    if (!on || !on->spec || bt_strs_has(names, on->name))
+      continue;
+    bt_strs_add(names, on->name);
+    add_needed(app, on->spec->service, names);
+  }
+}
+
+static bool preempt(struct ctl_wait *w, struct ctl_spec *spec, size_t n, int *tries) {
   struct picks p = {.c = w->service->app->control};
-  if (ctl_group_follows(spec) || !ctl_quota_room_for(w->service->app, spec->service, n)) /* where it must be is said already */
-    return false;
   BT_AUTO_FREE uint32_t *seats = bt_newn(uint32_t, n);
   uint32_t shape = ctl_fleet_shape(spec);
   size_t found = n > 1 ? bt_fleet_place(p.c->fleet, shape, n, seats) : 0; /* what is free first */
@@ -325,6 +334,18 @@ bool ctl_preempt(struct ctl_wait *w, struct ctl_spec *spec, size_t n, int *tries
     p.c->queue->changed = p.c->queue->changed || place->n == 0;
   }
   bt_vec_free(&p.places);
+  return all;
+}
+
+bool ctl_preempt(struct ctl_wait *w, struct ctl_spec *spec, size_t n, int *tries) {
+  const struct ctl_app *app = w->service->app;
+  BT_AUTO_STRS needs = {0};
+  if (ctl_group_follows(spec) || !ctl_quota_room_for(w->service->app, spec->service, n)) /* where it must be is said already */
+    return false;
+  add_needed(app, spec->service, &needs);
+  bt_vec_each(&needs, name) bt_fleet_budget(app->control->fleet, app->ns, app->name, *name, 0); /* for this search */
+  bool all = preempt(w, spec, n, tries);
+  bt_vec_each(&needs, name) ctl_budget_tell(ctl_service_find(app, *name));
   return all;
 }
 

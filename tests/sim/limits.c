@@ -80,7 +80,7 @@ static void other_limits(struct sim *s, json_t *service, uint64_t salt) {
 }
 
 bool sim_limits_ask(struct sim *s, const char *app) {
-  const struct ctl_app *known = s->c ? ctl_app_find(s->c, "default", app) : NULL;
+  const struct ctl_app *known = s->c ? ctl_app_find(s->c, sim_ns(s, app), app) : NULL;
   if (!known || !ctl_rev_latest(known) || dice(s, 1, 100) >= 15)
     return false;
   json_t *args = json_object(), *model = ctl_rev_model(ctl_rev_latest(known)), *service;

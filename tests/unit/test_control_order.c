@@ -30,6 +30,27 @@ static void test_priority(void) {
   kit_end(&k);
 }
 
+/* Nobody pushes out what it waits for: it would wait for it again. */
+static void test_own_dependency(void) {
+  struct kit k = nodes(1, 4);
+#define THREE(more) "'deploy':{'resources':{'reservations':{'cpus':'2'}}}" more
+  kit_request(&k, "app.apply", "{'app':'shop','model':{'name':'shop','services':{'db':{'image':'i:1'," THREE("") "},"
+                               "'mid':{'image':'i:1','depends_on':{'db':{'condition':'service_healthy','required':true}}},"
+                               "'api':{'image':'i:1','depends_on':{'mid':{'condition':'service_healthy','required':true}}," THREE(",'x-berth':{'placement':{'priority':5}}") "}}}}", false);
+  kit_resolve(&k, "aa");
+  ok(app(&k, "other", 1, "1", PRIORITY("9")), "there is room for some of them");
+  for (int i = 0; i < 5; i++) {
+    all_run(&k);
+    all_leave(&k);
+    kit_tick(&k, 20000);
+  }
+  ok(!event(&k, "instance.preempted"), "what an app's service depends on is not pushed out for it");
+  is_int(placed(&k, "shop"), 2, "it goes on");
+  says(&k, "shop", "lacks cpu");
+  kit_is_state(&k, "shop", "failed");
+  kit_end(&k);
+}
+
 static void test_ageing(void) {
   struct kit k = nodes(1, 1);
   settings(&k, "{'scheduling':{'preemption':false}}");
@@ -102,7 +123,10 @@ static void test_update(void) {
   kit_tick(&k, 10000);
   app(&k, "waits", 1, "4", "");
   kit_tick(&k, 100000);
-  ok(app_in(&k, "default", "web", 1, "3.5", "", ""), "it is updated");
+  kit_request(&k, "app.apply", "{'app':'web','model':{'name':'web','services':{'s':{'image':'i:2','restart':'no','networks':{'default':null},'deploy':{'replicas':1,"
+                               "'resources':{'reservations':{'cpus':'3.5'}}}}},'networks':{'default':{'name':'default_web'}}}}", false);
+  kit_resolve(&k, "bb");
+  kit_tick(&k, 1);
   is_int(leaving(&k, "web"), 1, "the old one leaves");
   all_leave(&k);
   is_int(placed(&k, "web"), 1, "and its successor has its place");
@@ -380,6 +404,7 @@ static void test_gang_crowd(void) {
 int main(void) {
   test_priority();
   test_ageing();
+  test_own_dependency();
   test_shares();
   test_reservation();
   test_no_reservation();
