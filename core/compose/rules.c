@@ -109,6 +109,9 @@ static void check_job(struct bt_load *load, const char *name, const struct bt_ya
     if (n)
       bt_diag_error(load->diags, n->loc, "services.%s.x-berth.job.%s is for jobs; set \"deploy: {mode: replicated-job}\"", name, keys[i]);
   }
+  const struct bt_yaml *completions = bt_streq(mode, "global-job") && job && job->kind == BT_YAML_MAP ? bt_yaml_get(job, "completions") : NULL;
+  if (completions)
+    bt_diag_error(load->diags, completions->loc, "services.%s runs once on each node (\"mode: global-job\"); remove x-berth.job.completions", name);
 }
 
 /* What the engine fetches itself. */

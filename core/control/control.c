@@ -65,6 +65,7 @@ void bt_control_free(struct bt_control **control) {
   ctl_index_free(&c->instances);
   bt_vec_free(&c->scaled);
   ctl_queue_free(c);
+  ctl_once_free(c);
   bt_fleet_free(&c->fleet);
   ctl_judge_forget(c, NULL);
   ctl_dims_free(&c->dims);

@@ -112,6 +112,17 @@ static int check_sharing(const struct ctl_rev *rev, struct bt_err **err) {
   return 0;
 }
 
+/* How often it is to complete is said by the nodes. */
+static int check_once(const struct ctl_rev *rev, struct bt_err **err) {
+  bt_vec_each(&rev->specs, spec) {
+    const json_t *job = bt_json_obj(bt_json_obj((*spec)->service->json, "x-berth"), "job");
+    if (ctl_once(*spec) && json_object_get(job, "completions"))
+      return bt_err_set(err, BT_INVALID, "service %s runs once on each node (deploy.mode global-job); leave x-berth.job.completions out, or make it a replicated-job",
+                        (*spec)->service->name);
+  }
+  return 0;
+}
+
 struct uses {
   BT_VEC(struct bt_port_use) v;
 };
@@ -174,7 +185,7 @@ int ctl_draft_model(struct ctl_draft *d, json_t *model_steal, const char *text, 
   if (check_size(d->app->name, bt_json_obj(model, "services"), err))
     return -1;
   d->rev->model_text = text ? bt_strdup(text) : bt_json_text(model);
-  if ((text ? ctl_rev_load_model(d->rev, json_incref(model), err) : ctl_rev_load(d->rev, err)) || check_constraints(d->rev, err) || check_sharing(d->rev, err) || check_ports(d->rev, err) ||
+  if ((text ? ctl_rev_load_model(d->rev, json_incref(model), err) : ctl_rev_load(d->rev, err)) || check_constraints(d->rev, err) || check_sharing(d->rev, err) || check_once(d->rev, err) || check_ports(d->rev, err) ||
       ctl_routes_check(d->rev, err) || ctl_res_check(d->rev, err) || ctl_zones_check(d->rev, err) || ctl_quota_check(d->rev, err))
     return -1;
   json_t *refs = ctl_content_refs(d->rev, d->contents, err);

@@ -296,6 +296,10 @@ int ctl_fleet_shape_of_all(struct ctl_spec *const *specs, const int *times, size
 
 size_t ctl_fleet_hosts(struct ctl_spec *spec) { return shape_of(spec, NULL) ? 0 : bt_fleet_hosts(spec->rev->app->control->fleet, spec->shape); }
 
+size_t ctl_fleet_hosts_of(struct ctl_spec *spec, uint32_t *out) {
+  return shape_of(spec, NULL) ? 0 : bt_fleet_hosts_of(spec->rev->app->control->fleet, spec->shape, out);
+}
+
 uint32_t ctl_fleet_shape(struct ctl_spec *spec) {
   if (shape_of(spec, NULL))
     return BT_FLEET_NONE;
@@ -380,21 +384,35 @@ static bool seat(struct ctl_inst *inst) {
   return true;
 }
 
-struct ctl_node *ctl_fleet_place(struct ctl_inst *inst) {
+/* It has its seat: with the devices and ports that it asks for there, else it has none. */
+static struct ctl_node *settle_in(struct ctl_inst *inst) {
   struct bt_control *c = inst->service->app->control;
-  struct ctl_node *node = NULL;
-  if (shape_of(inst->spec, NULL) == 0 && seat(inst)) {
-    node = ctl_seat_node(c, inst->seat);
-    if (ctl_grant_take(c, inst->spec, node, inst->slot, inst->id)) {
-      ctl_quota_held(inst);
-      ctl_near_settle(inst, node);
-      return node;
-    }
-    ctl_group_release(inst);
-    bt_fleet_remove(c->fleet, inst->seat);
+  struct ctl_node *node = ctl_seat_node(c, inst->seat);
+  if (ctl_grant_take(c, inst->spec, node, inst->slot, inst->id)) {
+    ctl_quota_held(inst);
+    ctl_near_settle(inst, node);
+    return node;
   }
+  ctl_group_release(inst);
+  bt_fleet_remove(c->fleet, inst->seat);
   inst->seat = BT_FLEET_NONE;
   return NULL;
+}
+
+struct ctl_node *ctl_fleet_place(struct ctl_inst *inst) {
+  inst->seat = BT_FLEET_NONE;
+  if (shape_of(inst->spec, NULL) == 0 && seat(inst))
+    return settle_in(inst);
+  inst->seat = BT_FLEET_NONE;
+  return NULL;
+}
+
+struct ctl_node *ctl_fleet_place_at(struct ctl_inst *inst, uint32_t node) {
+  struct bt_control *c = inst->service->app->control;
+  if (shape_of(inst->spec, NULL) || !bt_fleet_may(c->fleet, inst->spec->shape, node))
+    return NULL;
+  inst->seat = bt_fleet_seat(c->fleet, inst->spec->shape, node);
+  return settle_in(inst);
 }
 
 void ctl_fleet_unplace(struct ctl_inst *inst, struct ctl_node *node) {

@@ -54,7 +54,8 @@ static int wanted_in_place(struct ctl_trial *t, struct ctl_service *service, str
 static int wanted(struct ctl_trial *t, const struct ctl_draft *d, struct ctl_spec *spec, const json_t *step) {
   const char *action = bt_json_str_or(step, "action", "");
   struct ctl_service *service = ctl_service_find(d->app, spec->service->name);
-  int replicas = spec->service->mode == BT_MODE_GLOBAL                        ? (int)ctl_fleet_hosts(spec)
+  bool each = spec->service->mode == BT_MODE_GLOBAL || ctl_once(spec);
+  int replicas = each                        ? (int)ctl_fleet_hosts(spec)
                  : service && service->spec && ctl_scales(service) ? ctl_replicas(service)
                                                                   : spec->service->replicas;
   if (!service || bt_streq(action, "create"))

@@ -65,9 +65,12 @@ void ctl_fleet_renew(struct bt_control *c);
 void ctl_fleet_node(struct bt_control *c, struct ctl_node *node);    /* tells the planner what the node is and has now */
 bool ctl_node_open(const struct ctl_node *node); /* it takes new instances */
 size_t ctl_fleet_hosts(struct ctl_spec *spec);   /* nodes that take the spec by its rules, whatever is free there */
+size_t ctl_fleet_hosts_of(struct ctl_spec *spec, uint32_t *out); /* the same; writes their numbers: room for all nodes */
 const struct bt_pool *ctl_fleet_pool(const struct bt_control *c, const struct ctl_node *node); /* NULL: of none */
 /* Finds a node for an instance that has none, and takes the place; NULL: there is none. */
 struct ctl_node *ctl_fleet_place(struct ctl_inst *inst);
+/* The same on that node, where it may be there. */
+struct ctl_node *ctl_fleet_place_at(struct ctl_inst *inst, uint32_t node);
 /* Holds its place, or gives it back, as it is: it holds one while it has a node, and until a job's attempt has ended. */
 void ctl_fleet_hold(struct ctl_inst *inst);
 void ctl_fleet_release(struct ctl_inst *inst);
@@ -443,6 +446,19 @@ json_t *ctl_job_env(const struct ctl_inst *inst);         /* of an assignment; N
 /* ---- reconcile.c ---- */
 struct bt_rollout_inst ctl_inst_view(const struct ctl_inst *inst);
 void ctl_roll_noted(struct ctl_service *service, const struct bt_rollout *before); /* tells and stores where it went on */
+
+/* ---- once.c: jobs that run once on each node ---- */
+bool ctl_once(const struct ctl_spec *spec);
+struct ctl_once_slots {
+  int n, wanted; /* slots are numbered up to n; so many of them there are */
+  bool *absent;  /* by slot - 1: there is no such one; the caller frees */
+};
+/* Which slots a round has (run: 0: of a job that does not recur) as nodes and instances are now. Linear in both. */
+void ctl_once_slots(const struct ctl_service *service, struct ctl_spec *spec, int run, struct ctl_once_slots *out);
+int ctl_once_wanted(const struct ctl_service *service); /* of the round of a job that does not recur */
+/* The number of the node where it is to go now; false: nowhere yet, and why. */
+bool ctl_once_node(const struct ctl_inst *inst, uint32_t *node, char *why, size_t size);
+void ctl_once_free(struct bt_control *c);
 
 /* ---- wanted.c ---- */
 /* How many instances the service is to have now: its replicas; of mode "global" one for each node that takes it. */

@@ -130,6 +130,23 @@ static void stay_for_quota(struct ctl_inst *inst, const char *why) {
     stay_unplaced(inst, why);
 }
 
+enum { ONCE_AGAIN_MS = 5000 };
+
+/* What goes to each node stands in no queue: it looks again by itself. */
+static void place_once(struct ctl_inst *inst) {
+  struct ctl_app *app = inst->service->app;
+  uint32_t at;
+  char why[240];
+  bool found = ctl_fleet_shape(inst->spec) != BT_FLEET_NONE && ctl_once_node(inst, &at, why, sizeof why);
+  struct ctl_node *node = found ? ctl_fleet_place_at(inst, at) : NULL;
+  if (node) {
+    ctl_assign(inst, node);
+    return;
+  }
+  stay_unplaced(inst, found ? "waits for ports or devices on its node" : ctl_fleet_shape(inst->spec) == BT_FLEET_NONE ? "its rules cannot be read" : why);
+  ctl_wake(app, app->control->now_ms + ONCE_AGAIN_MS);
+}
+
 /* The gate is asked once for all: what a service waits for, all of its instances wait for. */
 void ctl_place_pending(struct ctl_service *service) {
   char why[240];
@@ -157,6 +174,11 @@ void ctl_place_pending(struct ctl_service *service) {
       continue;
     }
     bool ready = ctl_partners_placed(inst, why, sizeof why);
+    if (ready && ctl_once(inst->spec) && !ctl_group_follows(inst->spec)) {
+      if (may_begin(inst))
+        place_once(inst);
+      continue;
+    }
     struct ctl_node *node = ready && passes ? ctl_fleet_place(inst) : NULL;
     if (node) {
       ctl_assign(inst, node);

@@ -480,7 +480,7 @@ void ctl_reconcile(struct ctl_app *app) {
     if (!ctl_has_room(app)) /* those that are through cost little when it is their turn again */
       return;
     reconcile_service(ctl_service_get(app, (*spec)->service->name));
-    app->wants_nodes = app->wants_nodes || (*spec)->service->mode == BT_MODE_GLOBAL;
+    app->wants_nodes = app->wants_nodes || (*spec)->service->mode == BT_MODE_GLOBAL || ctl_once(*spec);
   }
   if (app->stepped)
     ctl_touch_app(app);

@@ -77,6 +77,7 @@ struct round {
   struct ctl_service *service;
   struct ctl_spec *spec;
   int run;
+  int completions; /* of which it is made up: step_round tells */
 };
 
 /* Default: no second attempt, as with a container that has no restart policy. */
@@ -104,7 +105,7 @@ static void carry_out(const struct round *r, const struct bt_job_out *out, struc
 }
 
 /* Takes the round's next steps. out: what it came to; its actions are done. */
-static void step_round(const struct round *r, struct bt_job_out *out) {
+static void step_round(struct round *r, struct bt_job_out *out) {
   struct ctl_service *service = r->service;
   const struct bt_service *s = r->spec->service;
   size_t n = 0, all = service->insts.len;
@@ -122,9 +123,14 @@ static void step_round(const struct round *r, struct bt_job_out *out) {
     attempts[n] = inst->attempt;
     finished[n++] = ctl_seen(inst)->finished_ms ? inst->seen->finished_ms : inst->begun_ms;
   }
+  struct ctl_once_slots slots = {.n = s->replicas, .wanted = s->replicas};
+  if (ctl_once(r->spec))
+    ctl_once_slots(service, r->spec, r->run, &slots);
+  r->completions = slots.wanted;
   bt_jobs_step(
       &(struct bt_job_in){
-          .completions = s->replicas,
+          .completions = slots.n,
+          .absent = slots.absent,
           .max_concurrent = ctl_concurrency(service, s->max_concurrent),
           .max_attempts = max_attempts(s),
           .policy_delay_ms = s->restart.delay_ms,
@@ -135,6 +141,7 @@ static void step_round(const struct round *r, struct bt_job_out *out) {
           .now_ms = service->app->control->now_ms,
       },
       out);
+  free(slots.absent);
   carry_out(r, out, insts);
   ctl_wake(service->app, out->wake_ms);
 }
@@ -192,12 +199,13 @@ static void step_single(struct ctl_service *service) {
     return;
   }
   struct bt_job_out out;
-  step_round(&(struct round){service, service->spec, 0}, &out);
-  service->roll.state = out.completed == s->replicas ? BT_RO_DONE : BT_RO_FRESH;
+  struct round round = {service, service->spec, 0, 0};
+  step_round(&round, &out);
+  service->roll.state = out.completed == round.completions ? BT_RO_DONE : BT_RO_FRESH;
   service->roll.failed = out.failed;
-  service->roll.total = s->replicas;
+  service->roll.total = round.completions;
   if (service->roll.state != BT_RO_DONE && out.failed > 0) {
-    BT_AUTO_FREE char *note = bt_asprintf("%d of %d completions failed and have no attempt left", out.failed, s->replicas);
+    BT_AUTO_FREE char *note = bt_asprintf("%d of %d completions failed and have no attempt left", out.failed, round.completions);
     if (before.state == BT_RO_FAILED)
       service->roll.state = BT_RO_FAILED;
     else
@@ -271,11 +279,12 @@ static void step_run(struct ctl_service *service, struct ctl_run *run) {
   }
   struct bt_job_out out;
   ctl_wake(service->app, until);
-  step_round(&(struct round){service, spec, run->number}, &out);
-  if (out.completed >= s->replicas) {
+  struct round round = {service, spec, run->number, 0};
+  step_round(&round, &out);
+  if (out.completed >= round.completions) {
     end_run(service, run, CTL_RUN_SUCCEEDED, NULL);
-  } else if (out.failed > 0 && out.completed + out.failed >= s->replicas) {
-    BT_AUTO_FREE char *why = failure_words(service, run->number, &out, s->replicas);
+  } else if (out.failed > 0 && out.completed + out.failed >= round.completions) {
+    BT_AUTO_FREE char *why = failure_words(service, run->number, &out, round.completions);
     end_run(service, run, CTL_RUN_FAILED, why);
   }
   bt_job_out_free(&out);

@@ -328,6 +328,7 @@ struct bt_control {
   struct ctl_dims *dims;    /* what is counted beside cpu and memory (dims.h) */
   struct ctl_queue *queue;  /* who waits for places: queue.c; NULL: nobody has yet */
   struct bt_map *moves;     /* instance id -> ctl_move */
+  struct ctl_once_left *once; /* of once.c; NULL */
   BT_VEC(struct ctl_node *) vacating; /* being drained */
   int lost;                 /* nodes that are given up */
   int64_t lost_looked_ms;   /* the last look at all nodes */

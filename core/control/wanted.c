@@ -18,6 +18,8 @@ static int held(const struct ctl_service *service) {
 int ctl_wanted(const struct ctl_service *service) {
   if (!service->spec)
     return 0;
+  if (ctl_once(service->spec))
+    return ctl_once_wanted(service);
   if (service->spec->service->mode != BT_MODE_GLOBAL)
     return ctl_replicas(service);
   return (int)ctl_fleet_hosts(service->spec) + held(service);

@@ -64,7 +64,7 @@ static int read_replicas(struct bt_service *s, const json_t *deploy, struct bt_e
   if (s->mode == BT_MODE_GLOBAL || s->mode == BT_MODE_GLOBAL_JOB)
     replicas = 1;
   long long completions = bt_json_int(job, "completions", replicas);
-  if (bt_service_is_job(s))
+  if (s->mode == BT_MODE_REPLICATED_JOB)
     replicas = completions;
   if (replicas < 0 || replicas > BT_REPLICAS_MOST)
     return bt_err_set(err, BT_INVALID, "service %s: replicas must be between 0 and %d", s->name, BT_REPLICAS_MOST);
@@ -72,7 +72,8 @@ static int read_replicas(struct bt_service *s, const json_t *deploy, struct bt_e
     return bt_err_set(err, BT_INVALID, "service %s: container_name \"%s\" allows one replica only; remove it or scale to 1", s->name,
                       s->container_name);
   s->replicas = (int)replicas;
-  long long concurrent = bt_json_int(job, "max_concurrent", bt_json_int(deploy, "replicas", replicas));
+  bool each = s->mode == BT_MODE_GLOBAL_JOB; /* once on each node: on all of them at once, unless the file says otherwise */
+  long long concurrent = bt_json_int(job, "max_concurrent", each ? BT_REPLICAS_MOST : bt_json_int(deploy, "replicas", replicas));
   s->max_concurrent = concurrent < 1 ? 1 : (int)BT_MIN(concurrent, BT_REPLICAS_MOST);
   s->backoff_limit = (int)BT_MAX(0, BT_MIN(bt_json_int(job, "backoff_limit", DEFAULT_BACKOFF_LIMIT), 1000));
   return 0;

@@ -168,6 +168,8 @@ bool bt_fleet_place_gang(struct bt_fleet *fleet, uint32_t shape, size_t n, uint3
 size_t bt_fleet_place_global(struct bt_fleet *fleet, uint32_t shape, uint32_t *out);
 /* How many open nodes the shape may be on by rules, tolerations and names, whatever is free there. Linear in nodes. */
 size_t bt_fleet_hosts(struct bt_fleet *fleet, uint32_t shape);
+/* The same; writes their numbers, as many as there are nodes at the most. */
+size_t bt_fleet_hosts_of(struct bt_fleet *fleet, uint32_t shape, uint32_t *out);
 /* Whether one of the shape may be on this node now. */
 bool bt_fleet_may(struct bt_fleet *fleet, uint32_t shape, uint32_t node);
 /* Takes a place that is known already (after a restart, or where somebody else decided), whether it fits or not. */

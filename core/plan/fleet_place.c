@@ -358,14 +358,20 @@ size_t bt_fleet_place_global(struct bt_fleet *f, uint32_t shape, uint32_t *out) 
   return done;
 }
 
-size_t bt_fleet_hosts(struct bt_fleet *f, uint32_t shape) {
+size_t bt_fleet_hosts(struct bt_fleet *f, uint32_t shape) { return bt_fleet_hosts_of(f, shape, NULL); }
+
+size_t bt_fleet_hosts_of(struct bt_fleet *f, uint32_t shape, uint32_t *out) {
   struct fl_shape *s = f->shapes.items[shape];
   size_t n = 0;
   fl_ensure(f);
   fl_shape_groups(f, s);
   bt_vec_each(&s->groups, group) bt_vec_each(&group->ranges, range) for (uint32_t pos = range->lo; pos < range->hi; pos++) {
     bool named = (!s->has_only || bt_fit_set_has(&s->only, pos)) && (!s->has_never || !bt_fit_set_has(&s->never, pos));
-    n += named && f->nodes.items[f->at.items[pos]].open;
+    if (!named || !f->nodes.items[f->at.items[pos]].open)
+      continue;
+    if (out)
+      out[n] = f->at.items[pos];
+    n++;
   }
   return n;
 }

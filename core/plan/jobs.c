@@ -38,9 +38,13 @@ static void take_failed(struct pass *p, struct slot *s, size_t index) {
   s->last = index + 1;
 }
 
+static bool is_absent(const struct pass *p, int slot) { return slot < 1 || slot > p->in->completions || (p->in->absent && p->in->absent[slot - 1]); }
+
 static void place(struct pass *p, size_t index) {
   const struct bt_rollout_inst *i = &p->in->insts[index];
-  if (i->slot < 1 || i->slot > p->in->completions) {
+  if (is_absent(p, i->slot) && p->in->absent && i->lost)
+    return; /* it comes back with its node */
+  if (is_absent(p, i->slot)) {
     release(p, index, "the job has fewer completions now");
     return;
   }
@@ -83,6 +87,8 @@ void bt_jobs_step(const struct bt_job_in *in, struct bt_job_out *out) {
     place(&p, i);
   for (int n = 0; n < in->completions; n++) {
     const struct slot *s = &p.slots[n];
+    if (is_absent(&p, n + 1))
+      continue;
     if (s->done && s->active) /* an attempt that was given up came back, and was through */
       release(&p, s->active - 1, "its completion was made by another attempt");
     out->completed += s->done != 0;
@@ -92,7 +98,7 @@ void bt_jobs_step(const struct bt_job_in *in, struct bt_job_out *out) {
   int free_places = in->max_concurrent - out->running;
   for (int n = 0; n < in->completions && free_places > 0; n++) {
     const struct slot *s = &p.slots[n];
-    if (s->done || s->active || s->busy || attempts_made(&p, s) >= in->max_attempts || !may_begin(&p, s))
+    if (is_absent(&p, n + 1) || s->done || s->active || s->busy || attempts_made(&p, s) >= in->max_attempts || !may_begin(&p, s))
       continue;
     act(&p, BT_ROLL_CREATE, n + 1, (size_t)attempts_made(&p, s) + 1, "the job goes on");
     free_places--;

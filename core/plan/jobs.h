@@ -7,6 +7,7 @@
 
 struct bt_job_in {
   int completions, max_concurrent;
+  const bool *absent;  /* by slot - 1: there is no such slot; NULL: there are all */
   int max_attempts;    /* of one slot, the first included; 1: no retry */
   int64_t policy_delay_ms;
   const struct bt_rollout_inst *insts; /* done: ended with 0; final: ended badly; current: of the wanted spec */

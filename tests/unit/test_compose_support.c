@@ -184,6 +184,8 @@ static void test_xberth(void) {
        "/p/c.yaml:5:58: error: services.a.x-berth.job.active_deadline must be a duration from 1s to 8784h, such as 10m, not \"0s\"\n", "a deadline");
   says(A "    deploy: {mode: replicated-job}\n    x-berth: {job: {time_zone: UTC}}\n",
        "/p/c.yaml:5:32: error: services.a.x-berth.job.time_zone says something of a schedule, and there is none; add \"schedule\" or leave it out\n", "no schedule");
+  says(A "    deploy: {mode: global-job}\n    x-berth: {job: {completions: 3}}\n",
+       "/p/c.yaml:5:34: error: services.a runs once on each node (\"mode: global-job\"); remove x-berth.job.completions\n", "how often a job of each node completes");
   says(A "    x-berth: {job: {schedule: \"@daily\"}}\n",
        "/p/c.yaml:4:31: error: services.a.x-berth.job.schedule is for jobs; set \"deploy: {mode: replicated-job}\"\n", "no job");
   is_int(load(A "    deploy: {mode: replicated-job}\n    x-berth: {job: {schedule: \"*/5 * * * *\", time_zone: Europe/Berlin, active_deadline: 90m, suspend: yes}}\n", BT_COMPAT_REFUSE, NULL,
