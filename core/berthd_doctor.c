@@ -177,9 +177,23 @@ static void check_registries(json_t *report, const json_t *result) {
   }
 }
 
+/* What a runtime says of the machine it runs containers on; of the engine itself there is a row already. */
+static void check_machine(json_t *report, const char *entry, const json_t *result) {
+  size_t i;
+  json_t *c;
+  json_array_foreach(bt_json_arr(result, "checks"), i, c) {
+    BT_AUTO_FREE char *name = bt_asprintf("%s %s", entry, bt_json_str_or(c, "element", "?"));
+    bt_finding_add(report, name, bt_json_str(c, "declared"), bt_json_str(c, "found"), bt_json_str_or(c, "verdict", "unknown"), bt_json_str(c, "mend"));
+  }
+}
+
 /* What a plug-in found when it looked at its product. */
 static void check_probe(json_t *report, const json_t *probe) {
   const json_t *result = bt_json_obj(probe, "result");
+  if (result && bt_streq(bt_json_str(probe, "interface"), BERTH_RUNTIME)) {
+    check_machine(report, bt_json_str_or(probe, "name", "?"), result);
+    return;
+  }
   BT_AUTO_FREE char *name = bt_asprintf("%s (%s)", bt_json_str_or(probe, "name", "?"), bt_json_str_or(probe, "interface", "?"));
   if (!result) {
     bt_finding_add(report, name, "answers", bt_json_str(probe, "message"), "warning", mend_product);
@@ -201,6 +215,8 @@ static json_t *products_of(struct bt_daemon *d, const json_t *probes) {
     const json_t *result = bt_json_obj(probe, "result");
     json_t *named = bt_json_obj(result, "products");
     const char *version = bt_json_str(result, "version");
+    if (bt_streq(bt_json_str(probe, "interface"), BERTH_RUNTIME))
+      continue; /* below */
     if (named)
       bt_json_set(all, bt_json_str_or(probe, "name", ""), json_incref(named));
     else if (version)

@@ -157,7 +157,7 @@ json_t *bt_plugins_json(const struct bt_plugins *plugins);
  * "config" (its schema). New reference, or NULL with a sentence. */
 json_t *bt_plugin_inspect(const char *plugin, const char *const *dirs, struct bt_err **err);
 
-/* Calls probe of every running entry that implements berth.registry, .chat, .monitor or .scm; for berth doctor. done gets an array of
+/* Calls probe of every running entry that implements berth.registry, .chat, .lb, .monitor or .scm, and info of a berth.runtime; for berth doctor. done gets an array of
  * {"name","interface","code","message","result"} (result as the interface has it, absent where code is not "ok"); from inside
  * where there is none to ask. */
 void bt_plugins_probe(struct bt_plugins *plugins, int64_t deadline_ms, void (*done)(void *arg, json_t *report_steal), void *arg);

@@ -5,6 +5,7 @@
 #include <berth/lb.h>
 #include <berth/monitor.h>
 #include <berth/registry.h>
+#include <berth/runtime.h>
 #include <berth/scm.h>
 
 #include "base/json.h"
@@ -58,6 +59,11 @@ static void probe_entry(struct round *r, struct bt_plugin *entry, int64_t deadli
   const struct berth_monitor *monitor = bt_plugin_methods(entry, BERTH_MONITOR);
   const struct berth_scm *scm = bt_plugin_methods(entry, BERTH_SCM);
   const struct berth_lb *lb = bt_plugin_methods(entry, BERTH_LB);
+  const struct berth_runtime *runtime = bt_plugin_methods(entry, BERTH_RUNTIME);
+  if (runtime) {
+    struct bt_plugin_call call = call_of(r, entry, BERTH_RUNTIME, "runtime.info", deadline_ms);
+    bt_plugin_invoke(entry, runtime, info, &call);
+  }
   if (lb) {
     struct bt_plugin_call call = call_of(r, entry, BERTH_LB, "lb.probe", deadline_ms);
     bt_plugin_invoke(entry, lb, probe, &call);

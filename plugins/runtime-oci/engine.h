@@ -31,7 +31,6 @@ struct berth_instance {
   char *refusal;                 /* why the machine or the folders cannot be used; the next operation tries again */
   int lock;                      /* ROOT/lock: one server at a time; -1 */
   struct ro_table table;         /* containers and volumes */
-  json_t *info;                  /* what info answers, once it was asked for */
   struct ro_op *first, *last;    /* open operations in their order */
 };
 

@@ -1,5 +1,6 @@
 /* info: the machine, and the OCI runtime that is to run containers. */
 #include "config.h"
+#include "doctor.h"
 #include "engine.h"
 
 #include <stdio.h>
@@ -21,10 +22,13 @@ struct facts {
   uint64_t disk;
   bool unified;
   int64_t pids;
+  bool remap;
+  struct ro_look look;
 };
 
 static void facts_free(void *data) {
   struct facts *f = data;
+  ro_look_free(&f->look);
   free(f->root);
   free(f);
 }
@@ -49,6 +53,7 @@ static void facts_work(void *data) {
     f->disk = (uint64_t)vfs.f_frsize * vfs.f_blocks;
   f->unified = access("/sys/fs/cgroup/cgroup.controllers", F_OK) == 0;
   f->pids = proc_number("/proc/sys/kernel/pid_max");
+  ro_doctor_look(&f->look, f->remap);
 }
 
 static const char *arch_word(const char *machine) {
@@ -81,11 +86,10 @@ static char *word_after(const char *text, const char *key) {
 
 static void version_ran(struct ro_op *op, int status, const char *out, size_t out_len, const char *err, size_t err_len) {
   struct info *i = (struct info *)op;
-  struct berth_instance *self = op->self;
   PU_AUTO_FREE text = pu_strndup(out, out_len);
   (void)err, (void)err_len;
   if (status != 0) {
-    ro_op_fail(op, BERTH_UNAVAILABLE, "the OCI runtime %s does not run: install it (apt install crun), or set runtime", self->config.runtime);
+    ro_op_fail(op, BERTH_UNAVAILABLE, "the OCI runtime %s does not run: install it (apt install crun), or set runtime", op->self->config.runtime);
     return;
   }
   json_t *info = describe(i->facts);
@@ -93,9 +97,8 @@ static void version_ran(struct ro_op *op, int status, const char *out, size_t ou
   PU_AUTO_FREE spec = word_after(text, "spec:");
   json_object_set_new(info, "version", pu_json_string(version));
   json_object_set_new(info, "api_version", pu_json_string(*spec ? spec : "1.0.0"));
-  json_decref(self->info);
-  self->info = info;
-  ro_op_done(op, json_incref(info));
+  json_object_set_new(info, "checks", ro_doctor_judge(&i->facts->look, text));
+  ro_op_done(op, info);
 }
 
 static void facts_done(struct ro_op *op, void *data) {
@@ -103,17 +106,15 @@ static void facts_done(struct ro_op *op, void *data) {
   i->facts = pu_new(struct facts);
   *i->facts = *(struct facts *)data;
   i->facts->root = pu_strdup(i->facts->root);
+  ((struct facts *)data)->look = (struct ro_look){0}; /* taken over */
   const char *argv[] = {op->self->config.runtime, "--version", NULL};
   ro_child_run(op, argv, NULL, 0, 10000, version_ran);
 }
 
 static void info_ready(struct ro_op *op) {
-  if (op->self->info) {
-    ro_op_done(op, json_incref(op->self->info));
-    return;
-  }
   struct facts *f = pu_new(struct facts);
   f->root = pu_strdup(op->self->config.root);
+  f->remap = op->self->config.userns_remap;
   ro_job_run(op, f, facts_work, facts_done, facts_free);
 }
 

@@ -63,8 +63,6 @@ static enum berth_code reload(struct berth_instance *self, const char *config_js
     return code;
   ro_config_free(&self->config);
   self->config = fresh;
-  json_decref(self->info);
-  self->info = NULL;
   return BERTH_OK;
 }
 
@@ -77,7 +75,6 @@ static void stop(struct berth_instance *self) {
   ro_table_free(&self->table);
   if (self->lock >= 0)
     close(self->lock);
-  json_decref(self->info);
   free(self->refusal);
   ro_config_free(&self->config);
   free(self);

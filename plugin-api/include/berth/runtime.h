@@ -154,7 +154,9 @@ struct berth_runtime {
   /* {"name": "docker", "version", "api_version", "os", "arch", "platform": "linux/amd64", "kernel", "cpus": 2 (double),
    *  "memory": bytes, "cgroup": "1"|"2", "root_dir", "rootless": bool, "local": bool (root_dir is of this machine),
    *  "disk": bytes, "pids" (how much instances may have; left out where not known), "features": ["healthcheck.start_interval", "annotations",
-   *  "volume.subpath", "gpus", "rehearsal" (it only pretends: nothing really runs), …]} */
+   *  "volume.subpath", "gpus", "rehearsal" (it only pretends: nothing really runs), …],
+   *  "checks": [{"element", "declared", "found", "verdict": "ok"|"warning"|"error", "mend"}] (what this machine has of what the runtime needs, looked
+   *  at anew each time, for berth doctor; left out where that is another's to say)} */
   void (*info)(struct berth_instance *self, berth_op op);
 
   /* {"id": "sha256:…", "digests": ["repo@sha256:…"], "tags": [], "size", "platform", "created"}; NOT_FOUND */
