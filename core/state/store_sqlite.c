@@ -61,6 +61,15 @@ struct store {
   void *arg;
 };
 
+/* All of "from" to the end; whatever there are. */
+static void jobs_move(struct jobs *jobs, struct jobs *from) {
+  if (!from->head)
+    return;
+  *(jobs->head ? jobs->tail : &jobs->head) = from->head;
+  jobs->tail = from->tail;
+  from->head = NULL;
+}
+
 static void jobs_add(struct jobs *jobs, struct job *job) {
   job->next = NULL;
   *(jobs->head ? jobs->tail : &jobs->head) = job;
@@ -161,16 +170,18 @@ static enum bt_db_outcome write_or_reclaim(struct store *s, const struct jobs *r
 }
 
 static void end_jobs(struct store *s, struct jobs *run, enum bt_code code, bool tried) {
-  int64_t now = bt_clock_mono_us();
+  int64_t now = bt_clock_mono_us(), worst_us = 0;
+  uint64_t n = 0;
+  for (struct job *job = run->head; job; job = job->next, n++) {
+    job->code = code;
+    worst_us = BT_MAX(worst_us, now - job->queued_us);
+  }
   pthread_mutex_lock(&s->lock);
   s->stats.transactions += tried && code == BT_OK;
-  for (struct job *job; (job = jobs_take(run));) {
-    job->code = code;
-    *(code == BT_OK ? &s->stats.commits : &s->stats.failed) += 1;
-    if (code == BT_OK)
-      s->stats.worst_commit_us = BT_MAX(s->stats.worst_commit_us, now - job->queued_us);
-    jobs_add(&s->ended, job);
-  }
+  *(code == BT_OK ? &s->stats.commits : &s->stats.failed) += n;
+  if (code == BT_OK)
+    s->stats.worst_commit_us = BT_MAX(s->stats.worst_commit_us, worst_us);
+  jobs_move(&s->ended, run);
   pthread_mutex_unlock(&s->lock);
   ring(s);
 }
@@ -221,15 +232,6 @@ static size_t job_bytes(const struct job *job) {
   for (size_t i = 0; i < job->batch.len; i++)
     n += job->batch.items[i].value ? strlen(job->batch.items[i].value) : 0;
   return n;
-}
-
-/* Under the lock. */
-static void take_queued(struct store *s) {
-  if (!s->queued.head)
-    return;
-  *(s->taken.head ? s->taken.tail : &s->taken.head) = s->queued.head;
-  s->taken.tail = s->queued.tail;
-  s->queued.head = NULL;
 }
 
 /* A batch larger than the cap goes alone. */
@@ -284,7 +286,7 @@ static bool work(struct store *s, bool wait) {
   struct jobs run = {0};
   pthread_mutex_lock(&s->lock);
   bool due = wait ? wait_for_work(s) : !s->queued.head && !s->taken.head && full_and_told(s);
-  take_queued(s);
+  jobs_move(&s->taken, &s->queued);
   pthread_mutex_unlock(&s->lock);
   gather(s, &run);
   bool run_any = run.head, any = due || run_any;
