@@ -91,7 +91,7 @@ bool ro_config_read(const char *config_json, struct ro_config *out, char **why) 
   PU_AUTO_JSON o = config_json ? pu_json_parse(config_json, strlen(config_json)) : NULL;
   *out = (struct ro_config){.root = copy(o, "root", "/var/lib/berth/oci"),
                             .run = copy(o, "run", "/run/berth/oci"),
-                            .programs = copy(o, "programs", BERTH_LIBEXECDIR),
+                            .programs = pu_str(o, "programs") ? copy(o, "programs", NULL) : ro_programs(),
                             .runtime = copy(o, "runtime", "crun"),
                             .runtime_args = list(o, "runtime_args"),
                             .dns = list(o, "dns"),

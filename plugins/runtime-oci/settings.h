@@ -21,6 +21,8 @@ struct ro_config {
   int log_max_files;
 };
 
+/* Folder of the programs where the configuration names none: beside the module in a build tree, else where they are installed. The caller frees. */
+char *ro_programs(void);
 /* Reads and checks a configuration. False with a sentence, and nothing in *out. */
 bool ro_config_read(const char *config_json, struct ro_config *out, char **why);
 void ro_config_free(struct ro_config *c);

@@ -8,8 +8,7 @@ if [ "$(id -u)" != 0 ] || ! command -v docker-registry >/dev/null || ! command -
   echo "1..0 # SKIP it takes root, docker-registry and skopeo"
   exit 0
 fi
-mkdir -p "$it_dir/programs" "$it_dir/policies"
-ln -s "$(realpath "$build")"/plugins/runtime-oci/image/berth-image "$it_dir/programs/"
+mkdir -p "$it_dir/policies"
 cat >"$it_dir/berthd.yaml" <<YAML
 state: {path: $it_dir/state/state.db}
 run_dir: $it_dir/run
@@ -18,7 +17,7 @@ policies: {dir: $it_dir/policies}
 plugins:
   - plugin: registry-oci
   - plugin: runtime-oci
-    config: {root: $it_dir/oci, run: $it_dir/ocirun, programs: $it_dir/programs}
+    config: {root: $it_dir/oci, run: $it_dir/ocirun}
 YAML
 it_start
 

@@ -484,7 +484,7 @@ KIT int count_in(const char *store, const char *folder) {
 
 KIT void kit_start(void) {
   const char *build = getenv("top_builddir");
-  snprintf(kit_program, sizeof kit_program, "%s/plugins/runtime-oci/image/berth-image", build ? build : ".");
+  snprintf(kit_program, sizeof kit_program, "%s/plugins/runtime-oci/berth-image", build ? build : ".");
   signal(SIGPIPE, SIG_IGN);
   if (!mkdtemp(kit_dir))
     abort();

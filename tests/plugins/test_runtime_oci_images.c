@@ -66,7 +66,7 @@ static void load(void) {
   /* The programs of the build lie in folders of their own. */
   const char *build = getenv("top_builddir");
   BT_AUTO_FREE char *here = realpath(build ? build : ".", NULL);
-  BT_ASSERT(sh("mkdir -p %s/programs && ln -s %s/plugins/runtime-oci/image/berth-image %s/programs/", R.dir, here, R.dir));
+  BT_ASSERT(sh("mkdir -p %s/programs && ln -s %s/plugins/runtime-oci/berth-image %s/programs/", R.dir, here, R.dir));
   BT_AUTO_FREE char *json = bt_asprintf("[{\"name\":\"engine\",\"plugin\":\"runtime-oci\",\"config\":{\"root\":\"%s/store\",\"run\":\"%s/run\",\"programs\":\"%s/programs\"}}]",
                                         R.dir, R.dir, R.dir);
   test_load(json);

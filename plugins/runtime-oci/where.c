@@ -1,0 +1,25 @@
+/* Where the plug-in's programs are: in the tree that it was built in beside the module, else where they are installed. */
+#include "config.h"
+#include "settings.h"
+
+#include <dlfcn.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../common/util.h"
+
+/* dladdr: dlfcn.h of glibc and musl. */
+char *ro_programs(void) {
+  static const char built[] = "/.libs/runtime-oci.so";
+  Dl_info info;
+  if (dladdr((const void *)(uintptr_t)ro_programs, &info) && info.dli_fname && *info.dli_fname == '/') {
+    size_t n = strlen(info.dli_fname), tail = sizeof built - 1;
+    if (n > tail && strcmp(info.dli_fname + n - tail, built) == 0) {
+      PU_AUTO_FREE folder = pu_asprintf("%.*s", (int)(n - tail), info.dli_fname);
+      PU_AUTO_FREE monitor = pu_asprintf("%s/berth-monitor", folder);
+      if (access(monitor, X_OK) == 0)
+        return pu_strdup(folder);
+    }
+  }
+  return pu_strdup(BERTH_LIBEXECDIR);
+}
