@@ -2,6 +2,7 @@
 #include "config.h"
 #include "engine.h"
 
+#include "../common/base64.h"
 #include "image/store.h"
 #include "run.h"
 
@@ -164,6 +165,32 @@ void ro_image_pull(struct berth_instance *self, berth_op id, const struct berth_
 void ro_image_import(struct berth_instance *self, berth_op id, const struct berth_runtime_import *r) {
   struct image *i = ro_op_new(self, id, sizeof *i, image_drop, "import of %.256s", r->path ? r->path : "");
   run_begin(i, "import", json_pack("{s:s, s:s*}", "path", r->path ? r->path : "", "name", r->name), done_images);
+}
+
+static void done_built(struct image *i, const json_t *result) { ro_op_done(&i->op, json_pack("{s:s}", "id", pu_str_or(result, "id", ""))); }
+
+/* Values of secrets as text that the spec can hold: it goes to the process by a socket, and nowhere else. */
+static json_t *secrets_json(const struct berth_runtime_build *r) {
+  json_t *list = json_array();
+  for (size_t n = 0; n < r->nsecrets; n++) {
+    char *data = pu_base64(r->secrets[n].data, r->secrets[n].len);
+    json_array_append_new(list, json_pack("{s:s, s:s}", "id", r->secrets[n].id ? r->secrets[n].id : "", "data", data));
+    pu_wipe_free(data);
+  }
+  return list;
+}
+
+void ro_image_build(struct berth_instance *self, berth_op id, const struct berth_runtime_build *r) {
+  PU_AUTO_JSON tags = r->tags_json ? pu_json_parse(r->tags_json, strlen(r->tags_json)) : NULL;
+  PU_AUTO_JSON build = r->build_json ? pu_json_parse(r->build_json, strlen(r->build_json)) : NULL;
+  struct image *i = ro_op_new(self, id, sizeof *i, image_drop, "build of %.200s", json_is_string(json_array_get(tags, 0)) ? json_string_value(json_array_get(tags, 0)) : "an image");
+  i->auth = pu_strdup(r->auth_json);
+  if (!json_is_object(build)) {
+    ro_op_fail(&i->op, BERTH_INVALID, "%s: what is to be built is not said", i->op.subject);
+    return;
+  }
+  run_begin(i, "build", json_pack("{s:s, s:O, s:O?, s:o, s:s, s:s}", "context", r->context ? r->context : "", "build", build, "tags", tags, "secrets", secrets_json(r),
+                                  "isolation", self->config.build_isolation, "runtime", self->config.runtime), done_built);
 }
 
 void ro_image_remove(struct berth_instance *self, berth_op id, const struct berth_runtime_image *r) {

@@ -25,6 +25,7 @@ static const struct berth_field fields[] = {
     {"max_layer_size", BERTH_SIZE, "64GiB", .doc = "Images with a layer whose files have more bytes than this are refused.", .min = 1 << 20, .max = (int64_t)1 << 46},
     {"max_layer_entries", BERTH_INT, "2000000", .doc = "Images with a layer of more files and folders than this are refused.", .min = 1000, .max = 100000000},
     {"image_devices", BERTH_STRING, "skip", .doc = "Device files in images: skip (left out: containers get their own /dev), refuse, or keep."},
+    {"build_isolation", BERTH_STRING, "oci", .doc = "How steps of builds run: oci (containers of the runtime, on the host's network), or chroot where that is not possible."},
     {NULL}};
 
 static const struct berth_interface interfaces[] = {{BERTH_RUNTIME, &ro_methods}, {NULL}};
@@ -93,6 +94,7 @@ const struct berth_runtime ro_methods = {
     .info = ro_info,
     .image_inspect = ro_image_inspect,
     .image_pull = ro_image_pull,
+    .image_build = ro_image_build,
     .image_prune = ro_image_prune,
     .network_ensure = ro_network_ensure,
     .network_remove = ro_network_remove,

@@ -100,6 +100,7 @@ bool ro_config_read(const char *config_json, struct ro_config *out, char **why) 
                             .max_layer_size = pu_int(o, "max_layer_size", (int64_t)64 << 30),
                             .max_layer_entries = pu_int(o, "max_layer_entries", 2000000),
                             .devices = copy(o, "image_devices", "skip"),
+                            .build_isolation = copy(o, "build_isolation", "oci"),
                             .log_max_size = pu_int(o, "log_max_size", 16 << 20),
                             .log_max_files = (int)pu_int(o, "log_max_files", 3)};
   char *error = check_folder("root", out->root, PATH_MAX / 4);
@@ -119,6 +120,8 @@ bool ro_config_read(const char *config_json, struct ro_config *out, char **why) 
     error = check_registries(out->registries);
   if (!error && !pu_eq(out->devices, "skip") && !pu_eq(out->devices, "refuse") && !pu_eq(out->devices, "keep"))
     error = pu_asprintf("image_devices: \"%s\" is neither skip, refuse nor keep", out->devices);
+  if (!error && !pu_eq(out->build_isolation, "oci") && !pu_eq(out->build_isolation, "chroot"))
+    error = pu_asprintf("build_isolation: \"%s\" is neither oci nor chroot", out->build_isolation);
   if (!error)
     return true;
   ro_config_free(out);
@@ -132,6 +135,7 @@ void ro_config_free(struct ro_config *c) {
   free(c->programs);
   free(c->runtime);
   free(c->devices);
+  free(c->build_isolation);
   json_decref(c->registries);
   json_decref(c->runtime_args);
   json_decref(c->dns);

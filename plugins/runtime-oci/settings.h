@@ -17,6 +17,7 @@ struct ro_config {
   json_t *registries;    /* {host: {"mirrors": [host], "insecure": bool, "ca_file"}}; NULL: none */
   int64_t max_layer_size, max_layer_entries;
   char *devices;         /* of images: "skip", "refuse", "keep" */
+  char *build_isolation; /* "oci", "chroot" */
   int64_t log_max_size;  /* bytes of one file */
   int log_max_files;
 };

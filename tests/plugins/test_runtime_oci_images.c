@@ -157,6 +157,42 @@ static void removes(void) {
   list_is(0, NULL, "nothing is left");
 }
 
+/* Through buildah, where it is there; in a container of crun's, with a secret that is used and not kept. */
+static void builds(void) {
+  RT c = {0};
+  BT_AUTO_FREE char *context = bt_asprintf("%s/context", R.dir);
+  BT_ASSERT(sh("mkdir -p %s && cp /bin/busybox %s/", context, context));
+  BT_AUTO_FREE char *file = bt_asprintf("%s/Dockerfile", context);
+  write_file(file, "FROM scratch AS first\nCOPY busybox /bin/sh\nARG WORD=none\nRUN --mount=type=secret,id=tok sh -c 'echo said $WORD; sh /dev/null; read a </run/secrets/tok; echo ${#a} >/long'\n"
+                   "FROM first AS other\nRUN exit 9\n");
+  struct berth_runtime_secret secret = {.id = "tok", .data = "hunter2\n", .len = 8};
+  struct berth_runtime_build request = {.size = sizeof request, .context = context, .tags_json = "[\"built:1\",\"built:2\"]", .secrets = &secret, .nsecrets = 1,
+                                        .build_json = "{\"target\":\"first\",\"args\":{\"WORD\":\"hello\"},\"labels\":{\"berth.test\":\"built\"}}"};
+  rt(&c, image_build, &request);
+  if (c.code == BT_UNSUPPORTED && strstr(c.message, "not installed")) {
+    ok(true, "# SKIP %s", c.message);
+    return;
+  }
+  rt_is(&c, BT_OK, "a build");
+  BT_AUTO_FREE char *told = json_dumps(c.objects, JSON_COMPACT);
+  ok(told && strstr(told, "said hello"), "its output is told, and its arguments count");
+  ok(told && !strstr(told, "hunter2"), "its secret is not");
+  ok(bt_starts(rt_str(&c, "id"), "sha256:"), "it has an id");
+  list_is(1, "berth.test=built", "and its labels");
+  BT_AUTO_FREE char *length = sh_line("cat %s/store/images/l/*/long 2>/dev/null | head -n 1", R.dir);
+  is_str(length, "7", "the secret was there to be read");
+  ok(!sh("grep -rqs hunter2 %s/store", R.dir), "and is nowhere now");
+  RT failed = {0};
+  request.build_json = "{\"target\":\"other\"}";
+  rt(&failed, image_build, &request);
+  rt_is(&failed, BT_INVALID, "a step that fails");
+  RT refused = {0};
+  request.build_json = "{\"cache_from\":[\"x\"]}";
+  rt(&refused, image_build, &request);
+  rt_is(&refused, BT_UNSUPPORTED, "what is not done is refused by name");
+  ok(strstr(refused.message, "build.cache_from"), "%s", refused.message);
+}
+
 /* A caller who gives up: the process ends with the call, and nothing half stays. */
 static void cancels(const char *image) {
   struct berth_runtime_image request = {.size = sizeof request, .image = image, .auth_json = "{\"username\":\"ann\",\"password\":\"secret\"}"};
@@ -186,6 +222,7 @@ int main(void) {
     imports();
     removes();
     cancels(image);
+    builds();
   }
   registry_stop();
   test_free_server();

@@ -13,6 +13,14 @@ json_t *ri_action_pull(struct ri_change *c, const json_t *spec, struct ri_why *w
 /* {"path", "name", "platform"}: {"images": [as inspect]}. */
 json_t *ri_action_import(struct ri_change *c, const json_t *spec, struct ri_why *why);
 
+/* {"context": folder, "build": the canonical Compose build object, "tags": [name], "auth": {host: {"username","password"}}, "secrets": [{"id","data": base64}],
+ * "registries", "isolation": "oci"|"chroot", "runtime"}: as inspect. */
+/* Before the store is opened: descriptors belong to the mount namespace that they were opened in. */
+int ri_build_apart(struct ri_why *why);
+json_t *ri_action_build(struct ri_change *c, const json_t *spec, struct ri_why *why);
+/* The only image of an OCI layout, under names (an array; empty or NULL: those that it brings). As inspect. */
+json_t *ri_import_folder(struct ri_change *c, const char *path, const json_t *names, const json_t *spec, struct ri_why *why);
+
 /* ---- what both have alike (lay.c) ---- */
 void ri_limits_read(const json_t *spec, struct ri_tar_limits *out);
 /* Lays an image whose documents are known: its layers from source, then it into the index under names and digests (arrays of canonical

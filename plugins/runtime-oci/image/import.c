@@ -19,7 +19,8 @@ struct origin {
   struct ri_change *c;
   int dir;
   const json_t *files; /* docker save: {digest of a layer: path}; NULL: blobs/sha256/… */
-  const char *name, *platform;
+  const json_t *names; /* given instead of those that it brings; NULL: none */
+  const char *platform;
   struct ri_tar_limits limits;
   json_t *images; /* what came of it */
 };
@@ -111,14 +112,18 @@ static void name_add(json_t *names, const char *name) {
 }
 
 static int name_given(const struct origin *o, json_t *names, struct ri_why *why) {
-  bool by_digest = false;
-  if (!o->name)
-    return 0;
-  PU_AUTO_FREE canonical = ri_index_canonical(o->name, &by_digest);
-  if (!canonical || by_digest)
-    return ri_why_set(why, BERTH_INVALID, "\"%.200s\" is no name for an image: name:tag, or registry/name:tag", o->name);
-  json_array_clear(names);
-  ri_index_add(names, canonical);
+  size_t i;
+  json_t *name;
+  if (json_array_size(o->names))
+    json_array_clear(names);
+  json_array_foreach(o->names, i, name) {
+    bool by_digest = false;
+    const char *text = json_is_string(name) ? json_string_value(name) : "";
+    PU_AUTO_FREE canonical = ri_index_canonical(text, &by_digest);
+    if (!canonical || by_digest)
+      return ri_why_set(why, BERTH_INVALID, "\"%.200s\" is no name for an image: name:tag, or registry/name:tag", text);
+    ri_index_add(names, canonical);
+  }
   return 0;
 }
 
@@ -161,7 +166,7 @@ static int layout_import(struct origin *o, const char *text, size_t len, struct 
   size_t i, n = json_array_size(list), used = 0;
   if (!n || n > max_images)
     return ri_why_set(why, BERTH_INVALID, "index.json names no image, or more than %d", max_images);
-  if (o->name && n > 1)
+  if (json_array_size(o->names) && n > 1)
     return ri_why_set(why, BERTH_INVALID, "there are %zu images in it, and one name is given for them: import them under their own names", n);
   json_array_foreach(list, i, entry) {
     if (of_no_machine(entry))
@@ -248,7 +253,7 @@ static int saved_import(struct origin *o, const char *text, size_t len, struct r
   json_t *entry;
   if (!n || n > max_images)
     return ri_why_set(why, BERTH_INVALID, "manifest.json names no image, or more than %d", max_images);
-  if (o->name && n > 1)
+  if (json_array_size(o->names) && n > 1)
     return ri_why_set(why, BERTH_INVALID, "there are %zu images in it, and one name is given for them: import them under their own names", n);
   json_array_foreach(list, i, entry) if (saved_entry(o, entry, why) < 0) return n > 1 ? ri_why_wrap(why, "image %zu of %zu", i + 1, n) : -1;
   return 0;
@@ -304,22 +309,31 @@ static int origin_import(struct origin *o, struct ri_why *why) {
   return ri_why_set(why, BERTH_INVALID, "it is no image archive: there is neither index.json (OCI) nor manifest.json (docker save) in it");
 }
 
-json_t *ri_action_import(struct ri_change *c, const json_t *spec, struct ri_why *why) {
-  const char *path = pu_str(spec, "path");
-  struct origin o = {.c = c, .dir = -1, .name = pu_str(spec, "name"), .platform = pu_str_or(spec, "platform", ri_platform_here())};
+static json_t *import_from(struct ri_change *c, const char *path, const json_t *names, const json_t *spec, struct ri_why *why) {
+  struct origin o = {.c = c, .dir = -1, .names = names, .platform = pu_str_or(spec, "platform", ri_platform_here())};
   ri_limits_read(spec, &o.limits);
-  if (!path || path[0] != '/') {
-    ri_why_set(why, BERTH_INVALID, "what is to be imported is named by an absolute path");
-    return NULL;
-  }
   PU_AUTO_JSON images = o.images = json_array();
   int r = origin_open(&o, path, why);
   if (r == 0)
     r = origin_import(&o, why);
   ri_fd_close(&o.dir);
-  if (r < 0) {
-    ri_why_wrap(why, "%s", path);
+  return r == 0 ? json_incref(images) : NULL;
+}
+
+json_t *ri_import_folder(struct ri_change *c, const char *path, const json_t *names, const json_t *spec, struct ri_why *why) {
+  PU_AUTO_JSON images = import_from(c, path, names, spec, why);
+  return images ? json_incref(json_array_get(images, 0)) : NULL;
+}
+
+json_t *ri_action_import(struct ri_change *c, const json_t *spec, struct ri_why *why) {
+  const char *path = pu_str(spec, "path"), *name = pu_str(spec, "name");
+  if (!path || path[0] != '/') {
+    ri_why_set(why, BERTH_INVALID, "what is to be imported is named by an absolute path");
     return NULL;
   }
-  return json_pack("{s:O}", "images", images);
+  PU_AUTO_JSON names = name && *name ? json_pack("[s]", name) : NULL;
+  json_t *images = import_from(c, path, names, spec, why);
+  if (!images)
+    ri_why_wrap(why, "%s", path);
+  return images ? json_pack("{s:o}", "images", images) : NULL;
 }

@@ -51,7 +51,7 @@ static json_t *gc(struct ri_change *c, const json_t *spec, struct ri_why *why) {
 static const struct {
   const char *name;
   json_t *(*run)(struct ri_change *c, const json_t *spec, struct ri_why *why);
-} actions[] = {{"pull", ri_action_pull}, {"import", ri_action_import}, {"remove", remove_image}, {"prune", prune}, {"gc", gc}};
+} actions[] = {{"pull", ri_action_pull}, {"import", ri_action_import}, {"build", ri_action_build}, {"remove", remove_image}, {"prune", prune}, {"gc", gc}};
 
 /* Reads without a lock. */
 static json_t *read_only(const char *action, const json_t *spec, struct ri_why *why) {
@@ -66,14 +66,18 @@ static json_t *read_only(const char *action, const json_t *spec, struct ri_why *
 static int change(const char *action, const json_t *spec, struct ri_why *why) {
   struct ri_change c;
   json_t *result = NULL;
-  if (ri_change_open(&c, pu_str(spec, "root"), why) == 0)
+  bool apart = !pu_eq(action, "build") || ri_build_apart(why) == 0;
+  if (apart && ri_change_open(&c, pu_str(spec, "root"), why) == 0)
     for (size_t i = 0; i < PU_COUNT(actions); i++)
       if (pu_eq(actions[i].name, action))
         result = actions[i].run(&c, spec, why);
   int code = ri_result(result, why);
+  close(STDIN_FILENO); /* it may be the same socket */
   close(STDOUT_FILENO);
-  ri_change_sync(&c);
-  ri_change_close(&c);
+  if (apart) {
+    ri_change_sync(&c);
+    ri_change_close(&c);
+  }
   return code;
 }
 
@@ -88,7 +92,7 @@ int main(int argc, char **argv) {
   if (argc == 3 && pu_eq(argv[1], "unpack"))
     return ri_unpack_main(argv[2]);
   if (argc != 2 || !known(argv[1])) {
-    fprintf(stderr, "berth-image is started by berthd's plug-in runtime-oci: berth-image pull|import|inspect|list|remove|prune|gc <SPEC\n");
+    fprintf(stderr, "berth-image is started by berthd's plug-in runtime-oci: berth-image pull|import|build|inspect|list|remove|prune|gc <SPEC\n");
     return 2;
   }
   signal(SIGPIPE, SIG_IGN);

@@ -6,6 +6,7 @@
 #include <strings.h>
 #include <unistd.h>
 
+#include "../../common/base64.h"
 #include "../../common/challenge.h"
 #include "../../common/reference.h"
 #include "../../common/util.h"
@@ -352,19 +353,12 @@ static char *bearer(struct ri_registry *r, struct ri_line *line, const struct pu
 }
 
 static char *basic_header(const struct ri_registry *r) {
-  static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  char *plain = credentials(r);
-  size_t n = strlen(plain);
+  char *plain = credentials(r), *text = pu_base64(plain, strlen(plain));
   struct pu_buf b = {.secret = true};
   pu_buf_adds(&b, "Basic ");
-  for (size_t i = 0; i < n; i += 3) {
-    unsigned v = (unsigned)(unsigned char)plain[i] << 16u | (i + 1 < n ? (unsigned)(unsigned char)plain[i + 1] << 8u : 0u) | (i + 2 < n ? (unsigned)(unsigned char)plain[i + 2] : 0u);
-    pu_buf_addc(&b, digits[v >> 18]);
-    pu_buf_addc(&b, digits[v >> 12 & 63]);
-    pu_buf_addc(&b, i + 1 < n ? digits[v >> 6 & 63] : '=');
-    pu_buf_addc(&b, i + 2 < n ? digits[v & 63] : '=');
-  }
+  pu_buf_adds(&b, text);
   pu_wipe_free(plain);
+  pu_wipe_free(text);
   return pu_buf_steal(&b);
 }
 
