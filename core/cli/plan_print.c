@@ -144,6 +144,20 @@ static void add_unplaced(const json_t *service, bool fancy, struct bt_buf *out) 
   }
 }
 
+void bt_plan_victims(const json_t *service, bool fancy, struct bt_buf *out) {
+  size_t i;
+  json_t *v;
+  json_array_foreach(bt_json_arr(service, "preempts"), i, v) {
+    BT_AUTO_BUF line = {0};
+    const char *who = bt_json_str(v, "instance");
+    bt_buf_addf(&line, "  ! %s pushes out %s%s of %s: it has priority %lld, and %s %lld", bt_json_str_or(service, "service", ""),
+                who ? who : "an instance of namespace ", who ? "" : bt_json_str_or(v, "namespace", "?"), bt_json_str_or(v, "node", "?"), bt_json_int(v, "priority", 0),
+                bt_json_str_or(service, "service", ""), bt_json_int(v, "by_priority", 0));
+    bt_out_color(out, fancy, BT_YELLOW, line.data);
+    bt_buf_addc(out, '\n');
+  }
+}
+
 /* What else is counted, where it changes: ", device gpu 0 -> 2 of 4". */
 static void add_room(const json_t *before, const json_t *after, struct bt_buf *out) {
   const char *name;
@@ -196,6 +210,7 @@ void bt_plan_forecast(const json_t *forecast, bool fancy, struct bt_buf *out) {
     json_array_foreach(services, i, item) add_place(item, fancy, out);
   json_array_foreach(nodes, i, item) add_node(item, fancy, out);
   json_array_foreach(bt_json_arr(forecast, "quota"), i, item) add_quota(item, fancy, out);
+  json_array_foreach(services, i, item) bt_plan_victims(item, fancy, out);
   json_array_foreach(services, i, item) add_unplaced(item, fancy, out);
 }
 

@@ -15,8 +15,10 @@ void bt_plan_policies(const json_t *changes, bool fancy, struct bt_buf *out);
 /* What the defaults of namespaces fill in (defaults of a result). */
 void bt_plan_defaults(const json_t *defaults, bool fancy, struct bt_buf *out);
 
-/* Where the steps would go, and what would be reserved where (forecast of a dry run's result). Of one node only what does not fit and what is
- * reserved is said. NULL: nothing. */
+/* A line for each instance that a service of a forecast would push out. */
+void bt_plan_victims(const json_t *service, bool fancy, struct bt_buf *out);
+/* Where the steps would go, who would be pushed out, and what would be reserved where (forecast of a dry run's result). Of one node only what does not fit and
+ * what is reserved is said. NULL: nothing. */
 void bt_plan_forecast(const json_t *forecast, bool fancy, struct bt_buf *out);
 /* How many instances have no place in it. */
 long long bt_plan_unplaced(const json_t *forecast);

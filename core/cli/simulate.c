@@ -58,6 +58,7 @@ static void add_service(const json_t *s, bool fancy, struct bt_buf *out) {
   json_object_foreach(bt_json_obj(s, "nodes"), node, count) bt_buf_addf(&line, "%s %lld on %s", i++ ? "," : ":", (long long)json_integer_value(count), node);
   bt_out_color(out, fancy, unplaced ? BT_RED : BT_GREEN, line.data);
   bt_buf_addc(out, '\n');
+  bt_plan_victims(s, fancy, out);
   if (!unplaced)
     return;
   bt_buf_adds(out, "    ");

@@ -452,11 +452,24 @@ bool ctl_fleet_fits(const struct ctl_inst *inst, struct ctl_spec *to, struct bt_
 
 #define TRIAL "trial of place %u"
 
+/* One on each node. */
+static size_t try_once(struct ctl_spec *spec, size_t n, uint32_t *out) {
+  struct bt_fleet *fleet = spec->rev->app->control->fleet;
+  BT_AUTO_FREE uint32_t *hosts = bt_newn(uint32_t, bt_fleet_nodes(fleet) + 1);
+  size_t got = 0, all = bt_fleet_hosts_of(fleet, spec->shape, hosts);
+  for (size_t i = 0; i < all && got < n; i++)
+    if (bt_fleet_may(fleet, spec->shape, hosts[i]))
+      out[got++] = bt_fleet_seat(fleet, spec->shape, hosts[i]);
+  return got;
+}
+
 size_t ctl_fleet_try(struct ctl_spec *spec, size_t n, uint32_t *out) {
   struct bt_control *c = spec->rev->app->control;
   size_t got = 0;
   if (shape_of(spec, NULL))
     return 0;
+  if (ctl_once(spec))
+    return try_once(spec, n, out);
   if (!ctl_grant_wanted(spec))
     return bt_fleet_place(c->fleet, spec->shape, n, out);
   for (; got < n && bt_fleet_place(c->fleet, spec->shape, 1, &out[got]) == 1; got++) { /* what one takes the next one has not */

@@ -1,6 +1,7 @@
 /* Where what a draft wants would go, tried on the planner's own fleet within the step and taken back at once. */
 #include "config.h"
 
+#include "control/queue.h"
 #include "control/trial.h"
 
 static void lift(struct ctl_trial *t, struct ctl_service *service) {
@@ -88,12 +89,56 @@ bool ctl_trial_gang(const struct ctl_spec *spec) {
   return !stands;
 }
 
+/* Of another namespace no names are told. */
+static json_t *victim_json(const struct ctl_inst *who, const struct ctl_spec *by) {
+  const struct ctl_app *app = who->service->app;
+  json_t *o = json_object();
+  bool own = bt_streq(app->ns, by->rev->app->ns);
+  bt_json_set_str(o, "namespace", app->ns);
+  if (own) {
+    bt_json_set_str(o, "instance", who->id);
+    bt_json_set_str(o, "app", app->name);
+    bt_json_set_str(o, "service", who->service->name);
+  }
+  bt_json_set_str(o, "node", who->node->name);
+  bt_json_set_int(o, "priority", ctl_rank(who->spec).priority);
+  bt_json_set_int(o, "by_priority", ctl_rank(by).priority);
+  return o;
+}
+
+/* Up to n places that others would leave; all or none where they are a gang's. */
+static size_t push_out(struct ctl_trial *t, struct ctl_spec *spec, size_t n, bool gang, json_t *victims) {
+  size_t got = 0, from = t->placed.len, lifted = t->lifted.len, m;
+  uint32_t seat;
+  struct ctl_inst *const *who;
+  for (; got < n && ctl_picks_next(t->picks, spec, &seat, &who, &m); got++) {
+    bt_vec_push(&t->placed, seat);
+    for (size_t i = 0; i < m; i++) {
+      json_array_append_new(victims, victim_json(who[i], spec));
+      ctl_fleet_release(who[i]);
+      bt_vec_push(&t->lifted, who[i]);
+    }
+  }
+  if (!gang || got == n)
+    return got;
+  while (t->placed.len > from)
+    ctl_fleet_untry(t->c, t->placed.items[--t->placed.len]);
+  while (t->lifted.len > lifted)
+    ctl_fleet_hold(t->lifted.items[--t->lifted.len]);
+  json_array_clear(victims);
+  return 0;
+}
+
 json_t *ctl_trial_service(struct ctl_trial *t, struct ctl_spec *spec, int n) {
-  size_t from = t->placed.len;
+  size_t from = t->placed.len, pushed = 0;
+  BT_AUTO_JSON victims = json_array();
   BT_AUTO_FREE uint32_t *out = bt_newn(uint32_t, (size_t)n + 1);
   BT_AUTO_BUF why = {0}, mend = {0};
   size_t got = ctl_fleet_try(spec, (size_t)n, out);
-  if ((int)got < n && ctl_trial_gang(spec)) {
+  bool gang = (int)got < n && ctl_trial_gang(spec);
+  if ((int)got < n && t->picks)
+    pushed = push_out(t, spec, (size_t)n - got, gang, victims);
+  if (gang && pushed == 0) {
     bt_buf_addf(&why, "%zu of %d have a place, and it is a gang: all of them or none. ", got, n);
     ctl_fleet_why(spec, &why, &mend); /* what the rest lacks, while these have theirs */
     while (got > 0)
@@ -101,12 +146,15 @@ json_t *ctl_trial_service(struct ctl_trial *t, struct ctl_spec *spec, int n) {
   }
   for (size_t i = 0; i < got; i++)
     bt_vec_push(&t->placed, out[i]);
+  got += pushed;
   json_t *o = json_object();
   bt_json_set_str(o, "service", spec->service->name);
   bt_json_set_int(o, "instances", n);
   bt_json_set_int(o, "unplaced", n - (int)got);
   bt_json_set_str(o, "rule", ctl_fleet_rule(spec));
   bt_json_set(o, "nodes", by_node(t, from));
+  if (json_array_size(victims))
+    json_object_set(o, "preempts", victims);
   if ((int)got < n) {
     if (!why.len)
       ctl_fleet_why(spec, &why, &mend);
@@ -149,6 +197,7 @@ void ctl_trial_begin(struct ctl_trial *t, struct bt_control *c) {
 json_t *ctl_trial_plan(struct ctl_trial *t, const struct ctl_draft *d, const json_t *plan) {
   json_t *services = json_array(), *step;
   size_t i;
+  t->picks = ctl_picks_new(t->c);
   json_array_foreach(plan, i, step) { /* room is made by what goes before it is asked for */
     struct ctl_service *gone = bt_streq(bt_json_str(step, "action"), "remove") && bt_streq(bt_json_str(step, "kind"), "service")
                                    ? ctl_service_find(d->app, bt_json_str_or(step, "name", ""))
@@ -169,6 +218,7 @@ json_t *ctl_trial_plan(struct ctl_trial *t, const struct ctl_draft *d, const jso
 void ctl_trial_end(struct ctl_trial *t) {
   bt_vec_each(&t->placed, inst) ctl_fleet_untry(t->c, *inst);
   bt_vec_each(&t->lifted, inst) ctl_fleet_hold(*inst);
+  ctl_picks_free(&t->picks);
   bt_vec_free(&t->placed);
   bt_vec_free(&t->lifted);
   t->c->judged.trial = false;

@@ -195,9 +195,10 @@ struct pick {
   struct ctl_inst *who[VICTIMS];
   size_t n;
 };
-struct picks {
+struct ctl_picks {
   struct bt_control *c;
   BT_VEC(struct pick) places;
+  int tries; /* of a trial */
 };
 
 /* NULL: the place is kept for one that is still to come. */
@@ -209,14 +210,14 @@ static struct ctl_inst *at_seat(const struct bt_control *c, uint32_t seat) {
   return NULL;
 }
 
-static int picked(const struct picks *p, const struct ctl_service *service) {
+static int picked(const struct ctl_picks *p, const struct ctl_service *service) {
   int n = 0;
   bt_vec_each(&p->places, place) for (size_t i = 0; i < place->n; i++) n += place->who[i]->service == service && place->who[i]->ready;
   return n;
 }
 
 /* Tells the fleet what the victims' services can spare by now; false: some of them less than is asked of them. */
-static bool in_budgets(const struct picks *p, struct ctl_inst *const *who, size_t n) {
+static bool in_budgets(const struct ctl_picks *p, struct ctl_inst *const *who, size_t n) {
   bool fine = true;
   for (size_t i = 0; i < n; i++) {
     const struct ctl_service *service = who[i]->service;
@@ -231,7 +232,7 @@ static bool in_budgets(const struct picks *p, struct ctl_inst *const *who, size_
 }
 
 /* One place more; false: there is none. */
-static bool pick_one(struct picks *p, uint32_t shape, int *tries) {
+static bool pick_one(struct ctl_picks *p, uint32_t shape, int *tries) {
   uint32_t node, seats[VICTIMS];
   struct pick place = {0};
   for (int again = 0; again < AGAIN && *tries > 0; again++) {
@@ -255,7 +256,7 @@ static bool pick_one(struct picks *p, uint32_t shape, int *tries) {
   return false;
 }
 
-static void give_back(struct picks *p) {
+static void give_back(struct ctl_picks *p) {
   bt_vec_each(&p->places, place) {
     bt_fleet_remove(p->c->fleet, place->seat);
     for (size_t i = 0; i < place->n; i++) {
@@ -315,7 +316,7 @@ static void add_needed(const struct ctl_app *app, const struct bt_service *s, st
 }
 
 static bool preempt(struct ctl_wait *w, struct ctl_spec *spec, size_t n, int *tries) {
-  struct picks p = {.c = w->service->app->control};
+  struct ctl_picks p = {.c = w->service->app->control};
   BT_AUTO_FREE uint32_t *seats = bt_newn(uint32_t, n);
   uint32_t shape = ctl_fleet_shape(spec);
   size_t found = n > 1 ? bt_fleet_place(p.c->fleet, shape, n, seats) : 0; /* what is free first */
@@ -337,16 +338,62 @@ static bool preempt(struct ctl_wait *w, struct ctl_spec *spec, size_t n, int *tr
   return all;
 }
 
+/* For one search: nobody of those leaves. The caller gives the names to spare_no_more. */
+static void spare(const struct ctl_spec *spec, struct bt_strs *needs) {
+  const struct ctl_app *app = spec->rev->app;
+  add_needed(app, spec->service, needs);
+  bt_vec_each(needs, name) bt_fleet_budget(app->control->fleet, app->ns, app->name, *name, 0);
+}
+
+static void spare_no_more(const struct ctl_spec *spec, const struct bt_strs *needs) {
+  bt_vec_each(needs, name) ctl_budget_tell(ctl_service_find(spec->rev->app, *name));
+}
+
 bool ctl_preempt(struct ctl_wait *w, struct ctl_spec *spec, size_t n, int *tries) {
-  const struct ctl_app *app = w->service->app;
   BT_AUTO_STRS needs = {0};
   if (ctl_group_follows(spec) || !ctl_quota_room_for(w->service->app, spec->service, n)) /* where it must be is said already */
     return false;
-  add_needed(app, spec->service, &needs);
-  bt_vec_each(&needs, name) bt_fleet_budget(app->control->fleet, app->ns, app->name, *name, 0); /* for this search */
+  spare(spec, &needs);
   bool all = preempt(w, spec, n, tries);
-  bt_vec_each(&needs, name) ctl_budget_tell(ctl_service_find(app, *name));
+  spare_no_more(spec, &needs);
   return all;
+}
+
+/* ---- trials: the same search, of which nobody is told ---- */
+
+enum { TRIES = 2000 /* searches of a trial */ };
+
+struct ctl_picks *ctl_picks_new(struct bt_control *c) {
+  struct ctl_picks *p = bt_new(struct ctl_picks);
+  p->c = c;
+  p->tries = TRIES;
+  return p;
+}
+
+bool ctl_picks_next(struct ctl_picks *p, struct ctl_spec *spec, uint32_t *seat, struct ctl_inst *const **who, size_t *n) {
+  BT_AUTO_STRS needs = {0};
+  uint32_t shape = ctl_fleet_shape(spec);
+  if (!p->c->scheduling.preemption || ctl_group_follows(spec) || ctl_once(spec) || shape == BT_FLEET_NONE)
+    return false;
+  spare(spec, &needs);
+  bool found = pick_one(p, shape, &p->tries);
+  spare_no_more(spec, &needs);
+  if (!found)
+    return false;
+  const struct pick *place = &p->places.items[p->places.len - 1];
+  *seat = place->seat;
+  *who = place->who;
+  *n = place->n;
+  return true;
+}
+
+void ctl_picks_free(struct ctl_picks **picks) {
+  struct ctl_picks *p = bt_steal(*picks);
+  if (!p)
+    return;
+  bt_vec_each(&p->places, place) for (size_t i = 0; i < place->n; i++) ctl_budget_tell(place->who[i]->service);
+  bt_vec_free(&p->places);
+  free(p);
 }
 
 /* ---- reservations ---- */

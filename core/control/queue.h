@@ -57,6 +57,13 @@ size_t ctl_holds_of(const struct bt_control *c, const struct ctl_service *servic
 /* Finds places for n instances of the service that others of lower priority give up, all or none, and tells those to leave. True: there are
  * n holds more. tries: searches that this look may still make. */
 bool ctl_preempt(struct ctl_wait *wait, struct ctl_spec *spec, size_t n, int *tries);
+/* A trial: the places that ctl_preempt would find, one after the other; nobody is told to leave. */
+struct ctl_picks;
+struct ctl_picks *ctl_picks_new(struct bt_control *c);
+/* One more for an instance of the spec: its seat, which is taken in the fleet, and who leaves it: n of them (0: who leaves already), borrowed until the next
+ * call. The caller gives the seat back, and takes the places of those who leave (ctl_fleet_release), which it gives back, too. False: there is none. */
+bool ctl_picks_next(struct ctl_picks *picks, struct ctl_spec *spec, uint32_t *seat, struct ctl_inst *const **who, size_t *n);
+void ctl_picks_free(struct ctl_picks **picks); /* when all of that is given back */
 /* Keeps places for n instances where jobs will end; all or none. */
 bool ctl_reserve(struct ctl_wait *wait, struct ctl_spec *spec, size_t n);
 /* The place number i is kept no longer: the fleet and the quota have it back. Those after it move up. */

@@ -9,12 +9,14 @@ struct ctl_trial {
   struct bt_control *c;
   BT_VEC(uint32_t) placed;          /* in the fleet, by the trial */
   BT_VEC(struct ctl_inst *) lifted; /* that would go, and hold nothing while it lasts */
+  struct ctl_picks *picks;          /* who would be pushed out by a draft's services; NULL: nobody is */
 };
 
 void ctl_trial_begin(struct ctl_trial *t, struct bt_control *c);
 /* Whether instances of a spec get places together or not at all, since none of them has one. */
 bool ctl_trial_gang(const struct ctl_spec *spec);
-/* Takes places for n instances of a spec: {"service","instances","unplaced","rule","nodes","reason","mend"}. New reference. */
+/* Takes places for n instances of a spec: {"service","instances","unplaced","rule","nodes","preempts","reason","mend"}. preempts: left out where nobody is pushed
+ * out. New reference. */
 json_t *ctl_trial_service(struct ctl_trial *t, struct ctl_spec *spec, int n);
 /* Changes instances of a service in place, as far as they can be: how many of *all cannot, and in why (a bt_buf) why the first of them. */
 int ctl_trial_inplace(struct ctl_trial *t, const struct ctl_service *service, struct ctl_spec *to, struct bt_buf *why, int *all);

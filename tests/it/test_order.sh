@@ -29,10 +29,16 @@ is_ready() { [ "$(ready ps "$1")" = "$2" ]; }
 app low 4 1 "" ", disruption: {max_unavailable: 50%}"
 succeeds "four that fill the machine" timeout 30 berth up -f low.yaml
 app high 1 1 "priority: 100"
+plan=$(berth plan -f high.yaml)
+like "$plan" "web pushes out low-web-[0-9]-[a-z0-9]* of [^ ]*: it has priority 0, and web 100" "a plan foretells whom it pushes out"
+is "$(berth events -A --type instance.preempted --format json | jq -s length)" 0 "and pushes nobody out"
+victim=$(berth plan -f high.yaml --format json | jq -r '.forecast.services[0].preempts[0].instance')
 succeeds "one of higher priority is asked for" berth up -f high.yaml --detach
 ok "$(wait_for 10 eval 'berth events -A --type instance.preempted | grep -q preempted'; echo $?)" "one of the others has to leave"
 like "$(berth why high)" "has its place on .* as soon as low-web-.* of priority 0 has left" "why tells what it waits for"
 like "$(berth why low)" "preempted by high/web of priority 100" "and why the other one leaves"
+
+like "$(berth events -A --type instance.preempted)" "$victim" "it is the one that was foretold"
 
 it_stop KILL
 it_start

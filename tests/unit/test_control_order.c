@@ -136,6 +136,57 @@ static void test_update(void) {
 
 /* ---- preemption ---- */
 
+static const struct bt_reply *plan_of(struct kit *k, const char *ns, const char *name, int replicas, const char *berth) {
+  BT_AUTO_FREE char *args = bt_asprintf("{'namespace':'%s','app':'%s','model':{'name':'%s','services':{'s':{'image':'i:1','networks':{'default':null},"
+                                        "'deploy':{'replicas':%d,'resources':{'reservations':{'cpus':'1'}}},'x-berth':{%s}}},'networks':{'default':{'name':'%s_%s'}}}}",
+                                        ns, name, name, replicas, berth, ns, name);
+  return kit_request(k, "app.apply", args, true);
+}
+
+static const json_t *foreseen(const struct bt_reply *reply) {
+  return json_array_get(bt_json_arr(bt_json_obj(reply->result, "forecast"), "services"), 0);
+}
+
+/* A plan says whom it would push out, pushes nobody out, and is right. */
+static void test_foreseen(void) {
+  struct kit k = nodes(1, 3);
+  app(&k, "low", 3, "1", "'disruption':{'max_unavailable':2}");
+  settle(&k);
+  const json_t *s = foreseen(plan_of(&k, "default", "high", 3, PRIORITY("500")));
+  is_int(json_array_size(bt_json_arr(s, "preempts")), 2, "two would go, as their budget has it");
+  is_int(bt_json_int(s, "unplaced", -1), 1, "and one has no place all the same");
+  const json_t *v = json_array_get(bt_json_arr(s, "preempts"), 0);
+  BT_AUTO_FREE char *first = bt_strdup(bt_json_str(v, "instance"));
+  ok(first && bt_streq(bt_json_str(v, "node"), "n1") && bt_json_int(v, "priority", -1) == 0 && bt_json_int(v, "by_priority", -1) == 500, "who, where from, and why");
+  is_int(bt_json_int(bt_json_obj(s, "nodes"), "n1", 0), 2, "their places are its own");
+  const json_t *node = json_array_get(bt_json_arr(bt_json_obj(k.fx.replies.items[0].result, "forecast"), "nodes"), 0);
+  ok(bt_json_num(bt_json_obj(node, "before"), "cpus", 0) == 3 && bt_json_num(bt_json_obj(node, "after"), "cpus", 0) == 3, "no node has more than it has");
+  is_int(leaving(&k, "low"), 0, "nobody leaves for a plan");
+  ok(!event(&k, "instance.preempted"), "nor is anybody told to");
+  s = foreseen(plan_of(&k, "b", "theirs", 1, PRIORITY("500")));
+  is_int(json_array_size(bt_json_arr(s, "preempts")), 0, "another namespace, which has no priority, pushes nobody out");
+  settings(&k, "{'namespaces':{'b':{'priority':900}}}");
+  s = foreseen(plan_of(&k, "b", "theirs", 1, ""));
+  v = json_array_get(bt_json_arr(s, "preempts"), 0);
+  ok(v && bt_streq(bt_json_str(v, "namespace"), "default") && !json_object_get(v, "instance"), "one that has does, and learns no names");
+  s = foreseen(plan_of(&k, "default", "gang", 3, "'placement':{'priority':500,'gang':true}"));
+  is_int(json_array_size(bt_json_arr(s, "preempts")), 0, "a gang that has not all of its places pushes nobody out");
+  is_int(bt_json_int(s, "unplaced", -1), 3, "and has none");
+  s = foreseen(plan_of(&k, "default", "gang", 2, "'placement':{'priority':500,'gang':true}"));
+  is_int(json_array_size(bt_json_arr(s, "preempts")), 2, "one that has all of them does");
+  settings(&k, "{'scheduling':{'preemption':false}}");
+  s = foreseen(plan_of(&k, "default", "high", 1, PRIORITY("500")));
+  ok(!bt_json_arr(s, "preempts") && bt_json_int(s, "unplaced", -1) == 1, "where the operator turned it off nobody goes");
+  settings(&k, "{}");
+  ok(app(&k, "high", 1, "1", PRIORITY("500")), "it comes");
+  BT_AUTO_JSON l = list(&k, "default", "low");
+  size_t i;
+  json_t *o;
+  json_array_foreach(l, i, o) if (bt_streq(bt_json_str(o, "instance"), first)) ok(bt_json_bool(o, "leaving", false), "who was foretold to leave does");
+  is_int(leaving(&k, "low"), 1, "and nobody else");
+  kit_end(&k);
+}
+
 static void test_preempt(void) {
   struct kit k = nodes(1, 2);
   app(&k, "low", 2, "1", "'disruption':{'max_unavailable':2}");
@@ -409,6 +460,7 @@ int main(void) {
   test_reservation();
   test_no_reservation();
   test_update();
+  test_foreseen();
   test_preempt();
   test_why();
   test_equals();
