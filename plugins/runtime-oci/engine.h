@@ -28,6 +28,7 @@ struct berth_instance {
   const struct berth_host_child *child;
   struct ro_config config;
   enum { RO_NEW, RO_RECOVERING, RO_READY, RO_REFUSED } phase;
+  int ends;                      /* of containers, that are under way */
   char *refusal;                 /* why the machine or the folders cannot be used; the next operation tries again */
   int lock;                      /* ROOT/lock: one server at a time; -1 */
   struct ro_table table;         /* containers and volumes */
@@ -94,6 +95,7 @@ int64_t ro_now_ms(struct berth_instance *self); /* wall clock */
 /* Reads the records and adopts what runs; calls ro_recovered when phase is READY or REFUSED. */
 void ro_recover(struct berth_instance *self);
 void ro_recovered(struct berth_instance *self); /* op.c: lets those go on that wait */
+void ro_recover_settled(struct berth_instance *self); /* the ends that were found on return are told: READY where nothing else is missing */
 
 /* Finds the monitor of c by its record in RUN/ID, and watches it: its end is the container's end. Where it is gone already, the end comes at
  * once. Sets pid, monitor and descriptors. */

@@ -104,8 +104,11 @@ bool ro_file_write_json(const char *path, const json_t *v, mode_t mode, bool syn
   return ro_file_write(path, text, strlen(text), mode, sync, why);
 }
 
+/* The mode is the one asked for, whatever the umask of the server is: a container's root folder must be open to its users. */
+static bool make_exactly(const char *path, mode_t mode) { return mkdir(path, mode) == 0 && chmod(path, mode) == 0; }
+
 bool ro_dir_make(const char *path, mode_t mode, char **why) {
-  if (mkdir(path, mode) == 0)
+  if (make_exactly(path, mode))
     return true;
   if (errno == ENOENT) {
     PU_AUTO_FREE above = pu_strdup(path);
@@ -114,7 +117,7 @@ bool ro_dir_make(const char *path, mode_t mode, char **why) {
       *slash = 0;
       if (!ro_dir_make(above, 0755, why))
         return false;
-      if (mkdir(path, mode) == 0)
+      if (make_exactly(path, mode))
         return true;
     }
   }

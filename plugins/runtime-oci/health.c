@@ -115,7 +115,11 @@ void ro_health_begin(struct berth_instance *self, struct ro_container *c) {
   k->begun_ms = mono(k);
   c->check = k;
   c->health = RO_STARTING;
-  plan(k);
+  /* One that was adopted has been running for long: what it is like is asked at once. */
+  if (ro_now_ms(self) - c->started_ms > number(k, "interval_ms", 30000) + number(k, "start_period_ms", 0))
+    ro_op_after(&k->op, 0, next_check);
+  else
+    plan(k);
 }
 
 void ro_health_end(struct berth_instance *self, struct ro_container *c) {

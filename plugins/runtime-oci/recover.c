@@ -198,6 +198,13 @@ static void recovery_done(struct ro_op *op, void *data) {
   r->n = kept;
   if (r->leftovers)
     ro_log(self, BERTH_LOG_INFO, "%d left-overs of containers and volumes were swept away", r->leftovers);
+  ro_recover_settled(self);
+}
+
+/* Whoever asks then hears of the end of what ended, and not that it runs. */
+void ro_recover_settled(struct berth_instance *self) {
+  if (self->phase != RO_RECOVERING || self->lock < 0 || self->ends)
+    return;
   self->phase = RO_READY;
   ro_networks_watch(self);
   ro_recovered(self);

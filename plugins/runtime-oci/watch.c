@@ -3,6 +3,7 @@
 #include "engine.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -69,7 +70,8 @@ void ro_watch(struct berth_instance *self, struct ro_container *c) {
     c->pidfd = ro_proc_open(m.pid, m.started);
     c->init = m.init > 0 ? ro_proc_open(m.init, m.init_started) : -1;
   }
-  if (c->pidfd < 0) {
+  struct pollfd dead = {.fd = c->pidfd, .events = POLLIN}; /* it may have ended and wait for init to take note */
+  if (c->pidfd < 0 || poll(&dead, 1, 0) > 0) {
     end_begin(self, c);
     return;
   }
@@ -152,8 +154,11 @@ static void end_take(struct ro_op *op, const struct end *e) {
   struct berth_instance *self = op->self;
   struct ro_container *c = ro_table_by_id(&self->table, e->id);
   ro_op_drop(op);
-  if (!c)
+  self->ends--;
+  if (!c) {
+    ro_recover_settled(self);
     return;
+  }
   c->state = RO_EXITED;
   c->exit_code = e->stamp.exit_code;
   c->oom = e->stamp.oom;
@@ -169,6 +174,7 @@ static void end_take(struct ro_op *op, const struct end *e) {
   ro_event(self, c, "die");
   PU_AUTO_FREE id = pu_strdup(c->id); /* whoever hears of it may remove it */
   tell_waiting(self, id);
+  ro_recover_settled(self);
 }
 
 static void end_done(struct ro_op *op, void *data) {
@@ -202,6 +208,7 @@ static json_t *last_used(struct berth_instance *self, const struct ro_container 
 static void end_begin(struct berth_instance *self, struct ro_container *c) {
   ro_unwatch(self, c);
   ro_health_end(self, c);
+  self->ends++;
   struct ro_op *op = ro_op_new(self, 0, sizeof *op, NULL, "end of container %.12s", c->id);
   struct end *e = pu_new(struct end);
   *e = (struct end){.root = pu_strdup(self->config.root), .run = ro_run_dir(self, c),
