@@ -32,7 +32,7 @@ enum berth_code ro_net_up(const struct ro_net_who *who, struct ro_net_plan *out,
 void ro_net_down(const char *root, const char *id);
 /* Gives its addresses back. */
 void ro_net_forget(const char *root, const char *id);
-/* After a restart of this process: live is {id: true where it runs, false where it only is there}. */
-void ro_net_settle(const char *root, const json_t *pools, const json_t *live);
+/* After a restart of this process: names are answered by PROGRAMS/berth-resolver; live is {id: true where it runs, false where it only is there}. */
+void ro_net_settle(const char *root, const char *run, const char *programs, const json_t *pools, const json_t *live);
 
 #endif

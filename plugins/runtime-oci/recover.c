@@ -18,7 +18,7 @@
 enum { max_record = 4 << 20 };
 
 struct recovery {
-  char *root, *run, *why;
+  char *root, *run, *programs, *why;
   int lock;
   struct ro_container **found;
   size_t n, room;
@@ -40,6 +40,7 @@ static void recovery_free(void *data) {
   json_decref(r->pools);
   free(r->root);
   free(r->run);
+  free(r->programs);
   free(r->why);
   free(r);
 }
@@ -151,7 +152,7 @@ static void recover_work(void *data) {
   ro_dir_each(containers, found_container, r);
   ro_dir_each(volumes, found_volume, r);
   ro_dir_each(r->run, found_run, r);
-  ro_net_settle(r->root, r->pools, r->ids);
+  ro_net_settle(r->root, r->run, r->programs, r->pools, r->ids);
 }
 
 /* ---------------------------------------------------------------- on the loop */
@@ -214,7 +215,7 @@ void ro_recover(struct berth_instance *self) {
   self->phase = RO_RECOVERING;
   struct ro_op *op = ro_op_new(self, 0, sizeof *op, NULL, "records");
   struct recovery *r = pu_new(struct recovery);
-  *r = (struct recovery){.root = pu_strdup(self->config.root), .run = pu_strdup(self->config.run), .lock = self->lock,
+  *r = (struct recovery){.root = pu_strdup(self->config.root), .run = pu_strdup(self->config.run), .programs = pu_strdup(self->config.programs), .lock = self->lock,
                           .pools = json_incref(self->config.pools), .volumes = json_object(), .ids = json_object()};
   self->lock = -1;
   ro_job_run(op, r, recover_work, recovery_done, recovery_free);

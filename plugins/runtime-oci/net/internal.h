@@ -15,7 +15,7 @@ enum { ro_max_subnets = 8, ro_held_ports = 64 };
 struct ro_network {
   json_t *record;  /* see record.c */
   const char *name, *id, *driver, *bridge; /* in record */
-  bool internal, masquerade;
+  bool internal, masquerade, answers; /* answers: the resolver has sockets at its gateways */
   int mtu;
   struct ro_lease leases[ro_max_subnets];
   struct ro_ip subnets[ro_max_subnets], gateways[ro_max_subnets]; /* as many; a gateway has family 0 where there is none */
@@ -32,6 +32,8 @@ struct ro_networks {
   size_t len;
   json_t *members;       /* {container id: lease record, see member.c} */
   json_t *unready;       /* {container id: true} */
+  char *resolver, *resolver_socket; /* program and path; NULL: there is none */
+  int resolver_fd;       /* connection; -1: none */
   struct held *held;     /* sockets that keep published ports from others (ports.c) */
   struct ro_networks *next;
 };
@@ -79,6 +81,14 @@ const char *ro_member_in(const struct ro_networks *n, const char *network);
 bool ro_member_none(const struct ro_networks *n, const char *network);
 /* Nobody is in the network any more: leases that are left of it go. */
 void ro_member_leave(struct ro_networks *n, const char *network);
+
+/* ---- names.c: what the resolver is told; nothing where it is not there ---- */
+
+/* Finds or starts it and tells it everything, unless it is there. False: it cannot be. */
+bool ro_names_mend(struct ro_networks *n);
+void ro_names_network(struct ro_networks *n, struct ro_network *net);
+void ro_names_network_drop(struct ro_networks *n, const char *name); /* it is no more among the items */
+void ro_names_member(struct ro_networks *n, const char *id);         /* as it is now, running or not */
 
 /* ---- ports.c ---- */
 

@@ -329,7 +329,7 @@ static json_t *interface_of(const struct ro_network *net, const char *id, size_t
 /* The resolver's address for a network: its gateway. */
 static void add_resolver(json_t *list, const struct ro_network *net) {
   char text[ro_ip_text];
-  for (size_t i = 0; i < net->nsubnets && net->bridge && !json_array_size(list); i++)
+  for (size_t i = 0; i < net->nsubnets && net->answers && !json_array_size(list); i++)
     if (net->gateways[i].family)
       json_array_append_new(list, json_string(ro_ip_format(&net->gateways[i], false, text)));
 }
@@ -368,7 +368,10 @@ static int up(struct ro_networks *n, const struct ro_member *m, json_t *member, 
     return -1;
   }
   json_object_set(n->members, m->id, member);
-  return ro_filter_ports(n, true, member, why);
+  if (ro_filter_ports(n, true, member, why))
+    return -1;
+  ro_names_member(n, m->id);
+  return 0;
 }
 
 int ro_networks_up(struct ro_networks *n, const struct ro_member *m, json_t **out, struct ro_why *why) {
@@ -411,6 +414,7 @@ static void down(struct ro_networks *n, const char *id, json_t *member) {
   PU_AUTO_JSON was = json_copy(member);
   json_object_set_new(member, "running", json_false());
   ro_record_write(n, "leases", id, member, false, NULL); /* before the kernel: a rebuild meanwhile leaves it out */
+  ro_names_member(n, id);
   ro_filter_ports(n, false, was, NULL);
 }
 
@@ -481,6 +485,8 @@ void ro_networks_ready(struct ro_networks *n, const char *id, bool ready) {
   if (member && pu_bool(member, "ready", true) != ready) {
     json_object_set_new(member, "ready", json_boolean(ready));
     ro_record_write(n, "leases", id, member, false, NULL);
+    if (pu_bool(member, "running", false))
+      ro_names_member(n, id);
   }
   pthread_mutex_unlock(&n->lock);
 }

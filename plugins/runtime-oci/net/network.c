@@ -83,6 +83,10 @@ static void networks_free(struct ro_networks *n) {
   json_decref(n->members);
   json_decref(n->unready);
   json_decref(n->pools);
+  if (n->resolver_fd >= 0)
+    close(n->resolver_fd);
+  free(n->resolver);
+  free(n->resolver_socket);
   free(n->items);
   free(n->root);
   pthread_mutex_destroy(&n->lock);
@@ -118,6 +122,7 @@ static struct ro_networks *open_at(const char *root, struct ro_why *why) {
   n->root = pu_strdup(root);
   n->members = json_object();
   n->unready = json_object();
+  n->resolver_fd = -1;
   n->nl = ro_nl_open(why);
   struct reading r = {.n = n, .folder = "networks", .why = why};
   PU_AUTO_FREE networks = pu_asprintf("%s/networks", root);
@@ -170,7 +175,7 @@ void ro_networks_forget(const char *root) {
 
 static json_t *made(const struct ro_network *net, bool created) { return json_pack("{s:s, s:b}", "id", net->id, "created", created); }
 
-static int use(struct ro_networks *n, const struct ro_network *net, const json_t *spec, const json_t *labels, json_t **out, struct ro_why *why) {
+static int use(struct ro_networks *n, struct ro_network *net, const json_t *spec, const json_t *labels, json_t **out, struct ro_why *why) {
   bool external = pu_bool(spec, "external", false);
   const char *mine = pu_str(labels, "berth.server"), *theirs = pu_str(pu_obj(net->record, "labels"), "berth.server");
   PU_AUTO_FREE differs = external ? NULL : ro_record_differs(net->record, spec);
@@ -181,6 +186,7 @@ static int use(struct ro_networks *n, const struct ro_network *net, const json_t
     return ro_why_set(why, BERTH_CONFLICT, "network %s: one of that name is there, but %s: remove it, or choose another name", net->name, differs);
   if (ro_filter_network(n, net, why)) /* somebody may have taken its bridge away */
     return -1;
+  ro_names_network(n, net);
   *out = made(net, false);
   return 0;
 }
@@ -211,13 +217,14 @@ static int make(struct ro_networks *n, const char *name, const json_t *spec, con
     ro_network_free(net);
     return -1;
   }
+  ro_names_network(n, net);
   *out = made(net, true);
   return 0;
 }
 
 int ro_networks_ensure(struct ro_networks *n, const char *name, const json_t *spec, const json_t *labels, json_t **out, struct ro_why *why) {
   pthread_mutex_lock(&n->lock);
-  const struct ro_network *net = ro_network_find(n, name);
+  struct ro_network *net = ro_network_find(n, name);
   int result;
   if (net)
     result = use(n, net, spec, labels, out, why);
@@ -250,6 +257,7 @@ int ro_network_drop(struct ro_networks *n, struct ro_network *net, struct ro_why
   ro_record_unlink(n, "networks", net->name);
   drop_item(n, net);
   int result = ro_filter_drop(n, net, why);
+  ro_names_network_drop(n, net->name);
   ro_network_free(net);
   return result;
 }
@@ -301,6 +309,8 @@ int ro_networks_mend(struct ro_networks *n, struct ro_why *why) {
   int result = 0;
   if (!ro_filter_intact(n) || !bridges_there(n))
     result = restore(n, why) ? -1 : 1;
+  if (!ro_names_mend(n) && !result)
+    result = ro_why_set(why, BERTH_UNAVAILABLE, "%s does not start: names of containers are not answered", n->resolver);
   pthread_mutex_unlock(&n->lock);
   return result;
 }
