@@ -431,6 +431,48 @@ static void test_build_large(void) {
   rt_is(&cancelled, BT_CANCELLED, "a build is cancelled while its context is sent");
 }
 
+/* ---------------------------------------------------------------- list, import, remove */
+
+static void test_store(void) {
+  BT_AUTO_FREE char *tag = bt_asprintf("localhost/berth-test-%s-saved:1", R.label), *other = bt_asprintf("localhost/berth-test-%s-other:2", R.label);
+  BT_AUTO_FREE char *file = bt_asprintf("%s/saved.tar", R.dir), *label = bt_asprintf("berth.saved=%s", R.label);
+  /* An image of its own, so that it goes with its last name. */
+  ok(sh("tar -C %s/root -c etc | " DOCKER "import -c 'LABEL %s' - %s >/dev/null && " DOCKER "save %s -o %s && " DOCKER "rmi %s >/dev/null", R.dir, R.socket, label, tag,
+        R.socket, tag, file, R.socket, tag), "an archive of docker save");
+  struct berth_runtime_import import = {.size = sizeof import, .path = file, .name = other};
+  RT c = {0};
+  rt(&c, image_import, &import);
+  rt_is(&c, BT_OK, "image_import");
+  is_int(json_array_size(bt_json_arr(c.result, "images")), 1, "of one image");
+  struct berth_runtime_list list = {.size = sizeof list, .label = label};
+  RT l = {0};
+  rt(&l, image_list, &list);
+  rt_is(&l, BT_OK, "image_list");
+  BT_AUTO_FREE char *text = l.result ? json_dumps(l.result, JSON_COMPACT) : NULL;
+  ok(text && strstr(text, tag) && strstr(text, other), "under the name that it brings and the one that was given");
+  struct berth_runtime_image image = {.size = sizeof image, .image = tag};
+  RT first = {0};
+  rt(&first, image_remove, &image);
+  rt_is(&first, BT_OK, "image_remove takes a name");
+  is_int(bt_json_int(first.result, "freed", -1), 0, "which frees nothing");
+  image.image = other;
+  RT last = {0};
+  rt(&last, image_remove, &image);
+  rt_is(&last, BT_OK, "and the image with its last one");
+  ok(bt_json_int(last.result, "freed", 0) > 0, "which does");
+  RT gone = {0};
+  rt(&gone, image_remove, &image);
+  rt_is(&gone, BT_NOT_FOUND, "what is not there");
+  RT bad = {0};
+  import.path = "/etc/passwd";
+  rt(&bad, image_import, &import);
+  ok(bad.code != BT_OK, "what is no archive: %s", bad.message);
+  RT folder = {0};
+  import.path = "/etc";
+  rt(&folder, image_import, &import);
+  rt_is(&folder, BT_UNSUPPORTED, "a folder");
+}
+
 /* ---------------------------------------------------------------- prune */
 
 /* Only what carries a label of its own: the engine is shared. */
@@ -468,6 +510,7 @@ int main(void) {
   test_build_large();
   test_buildkit_context();
   cache_clean();
+  test_store();
   test_prune();
   return rt_finish();
 }
