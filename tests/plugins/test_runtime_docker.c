@@ -220,7 +220,10 @@ static void test_two_networks(void) {
   if (!R.podman) { /* Podman 4.3 has no DNS plug-in on every machine */
     char *other = make("asker", "{\"command\":[\"sleep\",\"600\"]}", one);
     start(other);
-    inside(other, "nslookup web 127.0.0.11 | grep -c 10.213.8.5", "1");
+    if (R.oci && !sh("[ -e %s/programs/berth-resolver ]", R.dir))
+      ok(true, "names of containers # SKIP there is no berth-resolver in this build");
+    else
+      inside(other, R.oci ? "nslookup web | grep -c 10.213.8.5" : "nslookup web 127.0.0.11 | grep -c 10.213.8.5", "1");
     discard(other);
   }
   discard(id);
