@@ -100,7 +100,7 @@ static void test_mounts(struct run *r) {
   mkdir(data, 0755);
   PU_AUTO_FREE spec = pu_asprintf("{\"mounts\":[{\"type\":\"volume\",\"source\":\"kept\",\"target\":\"/data\"},{\"type\":\"bind\",\"source\":\"%s\",\"target\":\"/data/bound\",\"read_only\":true},"
                                   "{\"type\":\"tmpfs\",\"target\":\"/ram\",\"tmpfs_size\":1048576,\"tmpfs_mode\":\"1700\"}],"
-                                  "\"service\":{\"command\":[\"sh\",\"-c\",\"cat /data/bound/file; touch /data/mine; touch /data/bound/x; stat -c %%a /ram; stat -f -c %%b /ram\"]}}",
+                                  "\"service\":{\"command\":[\"sh\",\"-c\",\"cat /data/bound/file; touch /data/mine; touch /data/bound/x 2>&1; stat -c %%a /ram; stat -f -c %%b /ram\"]}}",
                                   folder);
   RAN ran = run_spec(r, spec);
   snprintf(want, sizeof want, "bound\ntouch: /data/bound/x: Read-only file system\n1700\n256\n");
