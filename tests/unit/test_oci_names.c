@@ -270,7 +270,7 @@ static void test_life(const struct guest *g) {
   ok(reopen(), "the server is killed and comes back %s", why.text);
   PU_AUTO_JSON live = json_pack("{s:b}", g->id, 1);
   ok(resolver_pid() == pid, "it is the same");
-  ok(strlen(ask(g, "web")) == 23, "and answers");
+  ok(strlen(ask(g, "web")) == 21, "and answers");
   kill(pid, SIGKILL);
   ok(gone(pid), "it is killed");
   is_int(ro_networks_mend(nets, &why), 0, "that is seen");

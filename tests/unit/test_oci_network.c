@@ -128,7 +128,7 @@ static void test_reach(void) {
     return;
   is_str(addr(&a, "front", "ip"), "10.89.0.2", "the first address");
   is_str(addr(&a, "front", "mac"), "02:42:0a:59:00:02", "its MAC");
-  is_str(json_string_value(json_array_get(pu_arr(a.net, "resolvers"), 0)), "10.89.0.1", "the resolver is at the gateway");
+  is_int(json_array_size(pu_arr(a.net, "resolvers")), 0, "without a resolver it has the host's name servers");
   is_str(json_string_value(json_array_get(pu_arr(a.net, "search"), 0)), "shop.prod.berth", "where names are looked for");
   int on_b = kit_listen(b.ns, SOCK_STREAM, "0.0.0.0", 80), on_c = kit_listen(c.ns, SOCK_STREAM, "0.0.0.0", 80), six = kit_listen(c.ns, SOCK_STREAM, "::", 81);
   ok(kit_reaches(a.ns, addr(&b, "front", "ip"), 80, on_b, peer), "neighbours reach each other");
