@@ -283,6 +283,19 @@ static char *program_path(const char *name) {
   return pu_strdup(name);
 }
 
+/* The writable layer, whose own owner and mode are those that the container sees of its "/": the image's. */
+static bool make_upper(struct ro_prepare *p) {
+  PU_AUTO_FREE path = pu_asprintf("%s/upper", p->dir);
+  const char *top = json_string_value(json_array_get(pu_arr(p->image_json, "layers"), 0));
+  struct stat st;
+  if (access(path, F_OK) == 0)
+    return true;
+  if (!make_folder(p, p->dir, "upper", 0755))
+    return false;
+  return !top || stat(top, &st) != 0 || (chown(path, st.st_uid, st.st_gid) == 0 && chmod(path, st.st_mode & 07777) == 0) ||
+         fail(p, BERTH_IO, pu_asprintf("%s: %s", path, strerror(errno)));
+}
+
 /* The runtime as a list of words: a service's own choice goes before the entry's. */
 static json_t *runtime_words(const struct ro_prepare *p) {
   json_t *own = pu_arr(p->out.monitor, "runtime");
@@ -320,7 +333,7 @@ static bool write_bundle(struct ro_prepare *p) {
   char *why = NULL;
   if (!ro_tree_remove(p->run, &why) || !ro_dir_make(p->run, 0711, &why))
     return fail(p, BERTH_IO, why);
-  if (!make_folder(p, p->run, "rootfs", 0755) || !make_folder(p, p->dir, "upper", 0755) || !make_folder(p, p->dir, "work", 0700) ||
+  if (!make_folder(p, p->run, "rootfs", 0755) || !make_upper(p) || !make_folder(p, p->dir, "work", 0700) ||
       !write_text(p, "hosts", p->out.hosts) || !write_text(p, "hostname", p->out.hostname) || !write_text(p, "resolv.conf", p->out.resolv))
     return false;
   m = monitor_json(p);
