@@ -109,6 +109,7 @@ void bt_inst_set_container(struct bt_inst *in, const char *container_id) {
   if (in->container_id)
     bt_map_del(in->agent->by_container, in->container_id);
   bt_str_set(&in->container_id, container_id);
+  in->names = BT_NAMES_UNKNOWN;
   if (container_id)
     bt_map_set(in->agent->by_container, container_id, in);
 }
@@ -258,6 +259,7 @@ void bt_inst_refresh_ready(struct bt_inst *in) {
   bool ready = in->running && !in->want_gone && in->state == BT_INST_RUNNING && healthy && in->startup_ok && in->readiness_ok;
   if (ready != in->ready) {
     in->ready = ready;
+    bt_inst_names(in, ready);
     watch_for_good(in, ready && (in->failures || in->error));
   }
   bt_inst_tell(in);

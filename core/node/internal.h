@@ -28,6 +28,9 @@ enum bt_inst_state {
 
 enum bt_health { BT_HEALTH_NONE, BT_HEALTH_STARTING, BT_HEALTH_HEALTHY, BT_HEALTH_UNHEALTHY };
 
+/* What the runtime was told last of an instance's container; a fresh one is on. */
+enum bt_names { BT_NAMES_UNKNOWN, BT_NAMES_ON, BT_NAMES_OFF };
+
 struct bt_probes;
 
 /* One instance on this node. Cost while it runs: about 800 bytes, its timers and what it needs of its assignment as compact text included; the
@@ -62,6 +65,7 @@ struct bt_inst {
   unsigned ready : 1;
   unsigned lasting : 1;       /* what failed last fails again until a person does something */
   unsigned startup_ok : 1, readiness_ok : 1; /* probes */
+  unsigned names : 2;         /* enum bt_names */
   int exit_code;
   int restarts;               /* starts after the first, for the report */
   int failures;               /* consecutive, for the backoff */
@@ -171,6 +175,8 @@ void bt_inst_gone(struct bt_inst *in); /* its container was removed by somebody;
 void bt_inst_restart(struct bt_inst *in);
 void bt_inst_fail(struct bt_inst *in, const char *sentence, bool retry); /* a step failed */
 void bt_inst_refresh_ready(struct bt_inst *in);
+void bt_inst_names(struct bt_inst *in, bool ready); /* names that it shares with others lead to it, or no more (names.c) */
+void bt_inst_names_at_start(struct bt_inst *in);    /* as it is at first: off where something is to be checked */
 void bt_inst_retry_in(struct bt_inst *in, int64_t ms);
 void bt_inst_plan_start(struct bt_inst *in, int64_t wait_ms); /* the next start, not before so long from now */
 void bt_inst_unplan_start(struct bt_inst *in);                /* there is none to wait for */

@@ -87,6 +87,7 @@ static void begin_stop(struct bt_inst *in) {
   bool first = in->state != BT_INST_STOPPING;
   in->state = BT_INST_STOPPING;
   in->ready = false;
+  bt_inst_names(in, false);
   bt_probes_stop(in);
   bt_inst_tell(in);
   if (first) {

@@ -116,6 +116,7 @@ static void start(struct bt_inst *in) {
   in->oom = false;
   in->lasting = false;
   bt_inst_tell(in);
+  bt_inst_names_at_start(in);
   struct berth_runtime_container req = {sizeof req, .id = in->container_id};
   struct bt_plugin_call call = {.method = "runtime.start", .deadline_ms = start_deadline_ms, .done = started, .arg = in};
   in->op = bt_agent_call(in->agent, start, &call, &req);
@@ -184,6 +185,7 @@ static void created(void *arg, enum bt_code code, const char *message, json_t *r
   in->busy = false;
   if (code == BT_OK) {
     bt_inst_set_container(in, bt_json_str(result, "id"));
+    in->names = BT_NAMES_ON;
     tell_warnings(in, result);
     if (in->want_gone || in->agent->stopping) {
       bt_slot_release(in);

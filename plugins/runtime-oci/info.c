@@ -67,11 +67,11 @@ static const char *arch_word(const char *machine) {
 static json_t *describe(const struct facts *f) {
   const char *arch = arch_word(f->uts.machine);
   PU_AUTO_FREE platform = pu_asprintf("linux/%s", arch);
-  return json_pack("{s:s, s:s, s:s, s:s, s:s, s:f, s:I, s:s, s:s, s:b, s:b, s:I, s:I, s:[s, s, s, s]}", "name", "oci", "os", "linux", "arch", arch,
+  return json_pack("{s:s, s:s, s:s, s:s, s:s, s:f, s:I, s:s, s:s, s:b, s:b, s:I, s:I, s:[s, s, s, s, s]}", "name", "oci", "os", "linux", "arch", arch,
                    "platform", platform, "kernel", f->uts.release, "cpus", (double)sysconf(_SC_NPROCESSORS_ONLN), "memory",
                    (json_int_t)(f->mem.totalram * (uint64_t)f->mem.mem_unit), "cgroup", f->unified ? "2" : "1", "root_dir", f->root,
                    "rootless", 0, "local", 1, "disk", (json_int_t)f->disk, "pids", (json_int_t)f->pids, "features", "healthcheck.start_interval",
-                   "annotations", "volume.subpath", "update");
+                   "annotations", "volume.subpath", "update", "ready");
 }
 
 /* "crun version 1.8.1\ncommit: …\nspec: 1.0.0" and "runc version 1.1.5+ds1\n…spec: 1.0.2-dev" alike: the word behind a key. */

@@ -290,7 +290,10 @@ static void test_noise(const struct guest *g) {
     send(fd, d, cut < n ? cut : n, MSG_DONTWAIT);
   }
   close(fd);
-  ok(strcmp(ask(g, "db"), "silence") != 0, "after 3,000 broken packets it answers");
+  const char *said = ask(g, "shopfront");
+  for (int i = 0; i < 2 && strcmp(said, "silence") == 0; i++) /* one that comes while the queue is full is lost */
+    said = ask(g, "shopfront");
+  is_str(said, "0 10.89.0.2", "after 3,000 broken packets it answers");
 }
 
 int main(void) {
