@@ -44,6 +44,8 @@ struct write {
 enum { room_least = 250, room_most = 4000, step_short_us = 8000, step_long_us = 20000 };
 /* Changes on their way to the disk from which on work that control does by itself waits, until there are half as many: they take memory. */
 enum { ahead_most = 8192 };
+/* Effects that are delivered before the loop gets its turn: some 10 ms. */
+enum { turn_most = 4000 };
 
 struct bt_executor {
   struct bt_executor_options o;
@@ -57,6 +59,7 @@ struct bt_executor {
   int room;
   bool tick_waits; /* for fewer of them */
   bool delivering;
+  size_t delivered; /* effects, since its own last turn */
   bool broken;           /* a commit was refused: no step until the store takes changes again */
   bool ahead;            /* and control holds what was refused */
   bool freeing;
@@ -64,7 +67,7 @@ struct bt_executor {
   struct bt_timer *tick, *turn, *forget;
 };
 
-static void deliver(void *arg);
+static void deliver(struct bt_executor *ex);
 
 /* ---------------------------------------------------------------- loading */
 
@@ -178,14 +181,18 @@ static void pump_feed(struct bt_executor *ex) {
     bt_timer_set(ex->turn, 0);
 }
 
-static void deliver(void *arg) {
-  struct bt_executor *ex = arg;
+static size_t effects_of(const struct pending *p) {
+  return 1 + p->changes.len + p->effects.replies.len + p->effects.sends.len + p->effects.calls.len;
+}
+
+/* The store acknowledges many steps in one turn of the loop: what is delivered in it is counted over all of them. */
+static void deliver(struct bt_executor *ex) {
   if (ex->delivering || ex->freeing)
     return;
   ex->delivering = true;
-  int budget = 64; /* then the loop gets its turn */
-  while (ex->head && ex->head->settled && budget-- > 0) {
+  while (ex->head && ex->head->settled && ex->delivered < turn_most) {
     struct pending *p = ex->head;
+    ex->delivered += effects_of(p);
     ex->head = p->next;
     if (!ex->head)
       ex->tail = &ex->head;
@@ -201,6 +208,12 @@ static void deliver(void *arg) {
   if (ex->head && ex->head->settled)
     bt_timer_set(ex->turn, 0);
   pump_feed(ex);
+}
+
+static void on_turn(void *arg) {
+  struct bt_executor *ex = arg;
+  ex->delivered = 0;
+  deliver(ex);
 }
 
 /* ---------------------------------------------------------------- steps */
@@ -484,7 +497,7 @@ int bt_executor_new(const struct bt_executor_options *options, struct bt_executo
   ex->writes = bt_map_new(free);
   ex->server_id = bt_strdup(options->control.server_id);
   ex->tick = bt_timer_new(options->loop, "control: tick", on_tick, ex);
-  ex->turn = bt_timer_new(options->loop, "control: deliver", deliver, ex);
+  ex->turn = bt_timer_new(options->loop, "control: deliver", on_turn, ex);
   ex->forget = bt_timer_new(options->loop, "control: forget what was refused", forget_refused, ex);
   if (load_control(ex, err) < 0) {
     bt_executor_free(&ex);

@@ -249,6 +249,28 @@ static void test_clock_set(void) {
   ok(made_at("forward") == wall, "set forward as well");
 }
 
+/* The disk acknowledges very much at once: the loop has its turns all the same, and everybody gets an answer, in order. */
+enum { crowd = 5000 };
+static int answered, out_of_order;
+
+static void count_answer(void *arg, enum bt_code code, const char *message, const json_t *result) {
+  (void)message, (void)result;
+  out_of_order += code != BT_OK || (intptr_t)arg != answered;
+  answered++;
+}
+
+static void test_crowd(void) {
+  for (intptr_t i = 0; i < crowd; i++)
+    bt_executor_write(ex, "event.add", json_pack("{ss,ss,ss}", "type", "test", "severity", "info", "message", "one of many"), "tester", false, count_answer, (void *)i);
+  disk_settle(BT_OK);
+  int at_once = answered;
+  ok(at_once > 0 && at_once < crowd / 2, "of %d acknowledged in one turn some are answered in it: %d", crowd, at_once);
+  for (int i = 0; i < 100 && answered < crowd; i++)
+    spin();
+  is_int(answered, crowd, "the others after it");
+  is_int(out_of_order, 0, "in order");
+}
+
 int main(void) {
   loop = bt_loop_new();
   disk.base.ops = &disk_ops;
@@ -266,6 +288,7 @@ int main(void) {
   test_same_again();
   test_waiting_request();
   test_clock_set();
+  test_crowd();
   bt_executor_stop(ex);
   disk_settle(BT_CANCELLED);
   bt_executor_free(&ex);
