@@ -41,6 +41,9 @@ void ctl_quota_app_gone(struct ctl_app *app); /* it is about to be freed */
 void ctl_quota_held(const struct ctl_inst *inst); /* it took its place, gives it back */
 void ctl_quota_gone(const struct ctl_inst *inst);
 void ctl_quota_keep(struct ctl_app *app, const struct ctl_spec *spec, bool kept); /* the same for a place that is kept for one that is to come */
+/* The place is kept no longer, for now: nobody is told, or each look at the queue would be the reason for the next. ctl_quota_look tells all who wait. */
+void ctl_quota_lent_back(struct ctl_app *app, const struct ctl_spec *spec);
+void ctl_quota_look(struct bt_control *c);
 void ctl_quota_volume(struct bt_control *c, const struct ctl_res *res, bool there); /* a volume of an app came, is about to go */
 /* Whether an instance may take a place now; else why it waits (always the same words for the same limit), and its app is looked at again when
  * something came free. */

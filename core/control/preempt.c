@@ -24,7 +24,11 @@ size_t ctl_holds_of(const struct bt_control *c, const struct ctl_service *servic
 void ctl_hold_drop(struct bt_control *c, size_t i) {
   struct ctl_hold *h = &c->queue->holds.items[i];
   bt_fleet_remove(c->fleet, h->seat);
-  ctl_quota_keep(h->service->app, h->spec, false);
+  if (h->reserved)
+    ctl_quota_lent_back(h->service->app, h->spec);
+  else
+    ctl_quota_keep(h->service->app, h->spec, false);
+  c->queue->lent_back += h->reserved;
   free(h->why);
   bt_vec_remove(&c->queue->holds, i);
   c->queue->changed = true;

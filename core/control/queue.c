@@ -421,6 +421,11 @@ static void look_at_all(struct bt_control *c) {
     try_one(&l, e->tag);
   spaces_free(&l.spaces);
   drop_served(q);
+  size_t reserved = 0;
+  bt_vec_each(&q->holds, h) reserved += h->reserved;
+  if (reserved < q->lent_back) /* some came free for good */
+    ctl_quota_look(c);
+  q->lent_back = 0;
   q->epoch = bt_fleet_epoch(c->fleet);
   q->budgets = bt_fleet_budgets(c->fleet);
   q->changed = q->changed || l.cut;

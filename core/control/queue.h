@@ -38,6 +38,7 @@ struct ctl_queue {
   uint64_t generation;     /* grows when anything came free or may be spared */
   int64_t looked_ms, again_ms;
   int64_t nobody_ms; /* when somebody waited last while no node was ready */
+  size_t lent_back;  /* reservations that were let go since the end of the last look, most of which are made again */
   bool changed; /* somebody is new, or not all were tried */
 };
 

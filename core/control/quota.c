@@ -189,6 +189,20 @@ void ctl_quota_keep(struct ctl_app *app, const struct ctl_spec *spec, bool kept)
   came_free(app->control, app->quota->space);
 }
 
+void ctl_quota_lent_back(struct ctl_app *app, const struct ctl_spec *spec) {
+  struct bt_quota_amounts one = ctl_quota_one(spec->service);
+  bt_quota_release(app->quota, &one);
+}
+
+void ctl_quota_look(struct bt_control *c) {
+  bt_vec_each(&c->quota_waiting, app) {
+    (*app)->quota_waits = NULL;
+    ctl_dirty(*app);
+    ctl_wake(*app, c->now_ms);
+  }
+  c->quota_waiting.len = 0;
+}
+
 void ctl_quota_held(const struct ctl_inst *inst) { ctl_quota_keep(inst->service->app, inst->spec, true); }
 
 void ctl_quota_gone(const struct ctl_inst *inst) { ctl_quota_keep(inst->service->app, inst->spec, false); }

@@ -37,6 +37,8 @@ static void check_service(struct sim *s, const struct ctl_service *service) {
 
 /* Two that are both at work, or have both ended well, in one slot of one run. */
 static void check_run_pair(struct sim *s, const struct ctl_inst *a, const struct ctl_inst *b) {
+  if (ctl_inst_lost(a) || ctl_inst_lost(b))
+    return; /* nothing is known of it: its work is done anew */
   if (a->run && a->run == b->run && a->slot == b->slot && !a->leaving && !b->leaving && a->ended == b->ended && (!a->ended || (ctl_inst_done(a) && ctl_inst_done(b))))
     sim_bad(s, "%s and %s do the same work of run %d", a->id, b->id, a->run);
 }

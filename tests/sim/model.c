@@ -107,6 +107,11 @@ static void make_job(struct sim *s, json_t *job) {
   bt_json_set_int(policy, "max_attempts", (long long)sim_rand(s, 3));
   bt_json_set(deploy, "restart_policy", policy);
   bt_json_set_int(o, "completions", 1 + (long long)sim_rand(s, 5));
+  if (sim_dice(s, 40, 4) == 0) { /* once on each node */
+    bt_json_set_str(deploy, "mode", "global-job");
+    json_object_del(deploy, "replicas");
+    json_object_del(o, "completions");
+  }
   make_schedule(s, o);
   bt_json_set(berth, "job", o);
   bt_json_set(job, "x-berth", berth);

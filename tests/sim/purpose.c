@@ -89,10 +89,10 @@ static bool all_stand(const struct ctl_service *service) {
   return n == wanted;
 }
 
-/* Not long ago; the request may have waited for the disk. */
+/* Not long ago; the request may have waited for the disk, and the step for its instances. */
 static bool promoted(struct sim *s, const struct ctl_service *service) {
   const int64_t *at_ms = bt_map_get(s->promoted, service->app->name);
-  return at_ms && s->now_ms - *at_ms < 100000;
+  return at_ms && s->now_ms - *at_ms < 300000;
 }
 
 static void check_blue_gone(struct sim *s, const struct ctl_inst *inst, const struct went *before) {
