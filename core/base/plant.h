@@ -26,6 +26,14 @@
   X(CORDON_IGNORED, "a cordoned node takes new instances")                                            \
   X(DEAD_NODE_OPEN, "a node without a connection takes new instances")                                \
   X(QUOTA_IGNORED, "a namespace holds more than its quota")                                           \
+  X(QUOTA_ALONE, "the quotas of the namespaces above are not asked")                                  \
+  X(DEVICE_SHARED, "a device that somebody has is given to others")                                   \
+  X(DEVICES_FORGOTTEN, "after a start nobody is thought to have devices")                             \
+  X(BUDGET_IGNORED, "more of a service is taken down for others than it can spare")                   \
+  X(PREEMPT_EQUAL, "who is of the same priority is pushed out")                                       \
+  X(PRIORITY_UNCAPPED, "other namespaces see a priority as it is written")                            \
+  X(NEEDED_PUSHED, "once: a service pushes out what it depends on")                                   \
+  X(MOVE_EARLY, "who makes way goes before its replacement serves")                                   \
   /* instances */                                                                                      \
   X(RELEASE_LOST, "a release is not sent again after a connection ended")                             \
   X(LEAVING_MADE, "once: an agent that starts anew makes again what leaves")                          \
@@ -37,6 +45,11 @@
   X(NETWORK_GONE, "a network is dropped while instances use it")                                      \
   /* apps and jobs */                                                                                  \
   X(NO_WAY_BACK, "once: an update with nothing to go back to is deploying for ever")                  \
+  X(GREEN_EARLY, "requests are switched before all new instances stand")                              \
+  X(KEEP_SHORT, "the old instances go at the switch")                                                 \
+  X(CANARY_HURRIES, "a canary's steps do not pause")                                                  \
+  X(ABORT_UNHEARD, "an update that is aborted goes on")                                               \
+  X(SCALE_UNBOUND, "a number that follows a metric leaves its bounds")                                \
   X(DELAY_LOST, "nobody wakes up when an update's delay is over")                                     \
   X(RESOLVE_LOST, "a revision that was being resolved is forgotten at a start")                       \
   X(RUN_TWICE, "a job does again what is done")                                                       \

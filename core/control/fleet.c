@@ -223,7 +223,7 @@ static struct bt_need need_of(struct ctl_spec *spec, const struct shape_parts *p
   ctl_dims_need(spec, &need);
   struct ctl_rank rank = ctl_rank(spec);
   need.priority = rank.priority;
-  need.discount = rank.priority - rank.outward;
+  need.discount = BT_PLANT(PRIORITY_UNCAPPED) ? 0 : rank.priority - rank.outward;
   need.confined = !rank.given;
   return need;
 }

@@ -4,6 +4,7 @@
 
 #include <strings.h>
 
+#include "base/plant.h"
 #include "control/internal.h"
 #include "plan/devices.h"
 
@@ -155,6 +156,8 @@ static void set_holder(struct ctl_devices *has, const char *kind, const char *id
   for (size_t i = 0; i < has->n; i++) {
     if (!bt_streq(has->items[i].id, id) || (kind && !bt_streq(has->items[i].kind, kind)))
       continue;
+    if (BT_PLANT(DEVICE_SHARED))
+      return;
     if (take ? has->holders[i] != NULL : !bt_streq(has->holders[i], key))
       continue;
     bt_str_set(&has->holders[i], take ? key : NULL);
@@ -321,7 +324,7 @@ void ctl_grant_json(const struct ctl_inst *inst, json_t *o) {
 
 void ctl_grant_load(struct bt_control *c, const char *id, const json_t *o) {
   json_t *devices = bt_json_arr(o, "devices"), *ports = bt_json_arr(o, "published");
-  if (!json_array_size(devices) && !json_array_size(ports))
+  if ((!json_array_size(devices) && !json_array_size(ports)) || BT_PLANT(DEVICES_FORGOTTEN))
     return;
   struct ctl_grant *g = bt_new(struct ctl_grant);
   *g = (struct ctl_grant){.devices = json_array_size(devices) ? json_deep_copy(devices) : NULL,

@@ -4,6 +4,7 @@
 #include "config.h"
 
 #include "base/clock.h"
+#include "base/plant.h"
 #include "control/dims.h"
 #include "control/internal.h"
 #include "control/queue.h"
@@ -345,7 +346,8 @@ static bool preempt(struct ctl_wait *w, struct ctl_spec *spec, size_t n, int *tr
 /* For one search: nobody of those leaves. The caller gives the names to spare_no_more. */
 static void spare(const struct ctl_spec *spec, struct bt_strs *needs) {
   const struct ctl_app *app = spec->rev->app;
-  add_needed(app, spec->service, needs);
+  if (!BT_PLANT(NEEDED_PUSHED))
+    add_needed(app, spec->service, needs);
   bt_vec_each(needs, name) bt_fleet_budget(app->control->fleet, app->ns, app->name, *name, 0);
 }
 

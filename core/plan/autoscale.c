@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/plant.h"
 
 static const char *const why_names[] = {"steady", "changed", "waiting", "limited", "bound", "missing"};
 
@@ -261,7 +262,7 @@ static void by_metrics(const struct bt_scale_in *in, struct bt_scale_past *past,
   remember_asked(past, in->spec, out->wanted, in->now_ms);
   int within_bounds = BT_MIN(BT_MAX(out->wanted, out->min), out->max);
   int n = steady(in, past, out->wanted);
-  int clamped = BT_MIN(BT_MAX(n, out->min), out->max);
+  int clamped = BT_PLANT(SCALE_UNBOUND) ? n : BT_MIN(BT_MAX(n, out->min), out->max);
   out->replicas = clamped == in->current ? clamped : limited(in, past, clamped);
   if (out->wanted == in->current)
     say(out, BT_SCALE_STEADY, "%s", words);

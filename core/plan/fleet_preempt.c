@@ -1,5 +1,6 @@
 #include "config.h"
 
+#include "base/plant.h"
 #include "plan/fleet_int.h"
 
 #define LAYERS_MAX 8    /* priorities whose layer is kept */
@@ -16,7 +17,7 @@ static int seen(const struct fl_shape *s, const struct fl_asker *a) { return is_
 
 static bool lower(const struct fl_shape *s, const struct fl_asker *a) {
   if (is_own(s, a))
-    return s->priority < a->priority;
+    return s->priority < a->priority + BT_PLANT(PREEMPT_EQUAL);
   return !a->confined && s->priority - s->discount < a->outward;
 }
 

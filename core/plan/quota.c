@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/mem.h"
+#include "base/plant.h"
 
 struct bt_quota {
   struct bt_map *spaces, *users;
@@ -219,7 +220,7 @@ void bt_quota_claim(struct bt_quota_user *user, const struct bt_quota_amounts *c
 /* Both what is held and what is used stay within the limits; the second is the first in the ordinary case, and more where others
  * claim what they do not hold yet. */
 bool bt_quota_may_hold(const struct bt_quota_user *user, const struct bt_quota_amounts *more, struct bt_quota_no *no) {
-  for (const struct bt_quota_space *s = user->space; s; s = s->parent)
+  for (const struct bt_quota_space *s = user->space; s; s = BT_PLANT(QUOTA_ALONE) ? NULL : s->parent)
     for (int d = 0; d < BT_QUOTA_DIMS; d++) {
       if (s->limit[d] < 0 || more->n[d] <= 0)
         continue;

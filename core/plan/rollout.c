@@ -142,11 +142,11 @@ static void seat_alone(struct ro_pass *p) {
 }
 
 /* Where one must go before the next begins, one that waits for a place has no business beside one that has it, and is no more lost or about to
- * make way: a place could be found at any time, also while the first one is restarted. */
+ * make way: a place could be found at any time, also while the first one is restarted or stopped. */
 static void seat_returned(struct ro_pass *p) {
   for (int n = 0; n < p->in->replicas && p->in->order == BT_STOP_FIRST && !ro_keeps_old(p); n++) {
     struct ro_slot *s = &p->slots[n];
-    if (!s->current || !s->old || p->in->insts[s->current - 1].assigned_ms)
+    if (!s->current || (!s->old && !s->leaving) || p->in->insts[s->current - 1].assigned_ms)
       continue;
     ro_act(p, BT_ROLL_RELEASE, p->in->insts[s->current - 1].slot, s->current - 1, "its slot is taken");
     s->current = 0;
@@ -210,6 +210,8 @@ static void look_at_current(struct ro_pass *p, const struct ro_slot *s) {
 /* Whether it serves, and did so for long enough that what it takes over from may go. */
 static bool takes_over(struct ro_pass *p, size_t seat) {
   const struct bt_rollout_inst *i = seat ? &p->in->insts[seat - 1] : NULL;
+  if (i && BT_PLANT(MOVE_EARLY))
+    return i->assigned_ms;
   if (!i || !i->ready)
     return i && i->done;
   int64_t at = i->ready_ms + (p->in->checked ? 0 : UNCHECKED_MS);
@@ -301,7 +303,7 @@ void ro_next_batch(struct ro_pass *p, int most) {
 
 static void step_update(struct ro_pass *p) {
   struct bt_rollout *r = p->progress;
-  if (r->abort || over_ratio(p)) {
+  if ((r->abort && !BT_PLANT(ABORT_UNHEARD)) || over_ratio(p)) {
     r->state = r->abort || p->in->update->on_failure == BT_FAIL_ROLLBACK ? BT_RO_ROLLBACK : BT_RO_PAUSED;
     ro_go_back(p);
     return;

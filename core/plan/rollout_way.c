@@ -5,6 +5,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/plant.h"
 #include "plan/rollout_int.h"
 
 static enum bt_way_kind kind_of(const struct ro_pass *p) { return p->in->way ? p->in->way->kind : BT_WAY_ROLLING; }
@@ -59,7 +60,7 @@ static void blue_green(struct ro_pass *p) {
   }
   if (p->out->outdated > 0 && p->in->gate_open && !r->held)
     make_green(p);
-  if (p->out->outdated > 0 || p->out->waiting > 0)
+  if (p->out->outdated > 0 || (p->out->waiting > 0 && !BT_PLANT(GREEN_EARLY)))
     return;
   if (r->step == 0) {
     if (r->held)
@@ -69,7 +70,7 @@ static void blue_green(struct ro_pass *p) {
     r->weight = 100;
     r->go = false;
   }
-  int64_t until_ms = r->step_ms + p->in->way->keep_ms;
+  int64_t until_ms = r->step_ms + (BT_PLANT(KEEP_SHORT) ? 0 : p->in->way->keep_ms);
   if (p->paired > 0 && !r->go && (r->held || p->in->now_ms < until_ms)) {
     if (!r->held)
       ro_wake(p, until_ms);
@@ -112,7 +113,7 @@ static bool at_step(struct ro_pass *p) {
     }
     if (r->held)
       return true;
-    if (!r->go && (step->pause_ms < 0 || p->in->now_ms < r->step_ms + step->pause_ms)) {
+    if (!r->go && !BT_PLANT(CANARY_HURRIES) && (step->pause_ms < 0 || p->in->now_ms < r->step_ms + step->pause_ms)) {
       if (step->pause_ms >= 0)
         ro_wake(p, r->step_ms + step->pause_ms);
       return true;

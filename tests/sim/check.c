@@ -190,6 +190,14 @@ static void check_places(struct sim *s) {
   check_quotas(s, used);
 }
 
+/* What an app says of itself is what its services have come to. */
+static void check_said(struct sim *s, const struct ctl_app *app) {
+  if (!app->target || app->dirty || app->state == CTL_APP_REMOVING || app->state == CTL_APP_FAILED || app->looked_ms != s->c->now_ms || app->target->created_ms == s->c->now_ms)
+    return;
+  bt_vec_each(&app->services, service) if ((*service)->spec && (*service)->roll.state == BT_RO_PAUSED)
+      sim_bad(s, "the update of %s stopped, and %s is %s", (*service)->name, app->name, ctl_app_state_name(app->state));
+}
+
 void sim_check(struct sim *s) {
   size_t instances = 0;
   for (struct bt_map_iter it = bt_map_iter(s->c->apps); bt_map_next(&it);) {
@@ -200,6 +208,7 @@ void sim_check(struct sim *s) {
         check_runs(s, *service);
       instances += (*service)->insts.len;
     }
+    check_said(s, app);
     if (app->target && !app->target->model)
       sim_bad(s, "%s rolls out a revision that is not loaded", app->name);
   }
@@ -208,6 +217,7 @@ void sim_check(struct sim *s) {
   check_places(s);
   sim_check_purposes(s);
   sim_check_devices(s);
+  sim_check_answers(s);
 }
 
 /* ---- after a crash ---- */

@@ -4,6 +4,7 @@
 #include "disk.h"
 #include "sim.h"
 
+#define SOON_MS 20000
 #define ANSWER_MS 100000 /* a request is answered by then, or refused; longer than any fault of the disk */
 
 /* ---- effects: what the world outside sees of it, one after the other ---- */
@@ -128,10 +129,25 @@ struct ask {
   bool dry_run;
 };
 
+/* Where the store is well, and has been for a while, nobody waits for long. */
+void sim_check_answers(struct sim *s) {
+  bt_vec_each(&s->open, at_ms) if (s->now_ms > *at_ms + SOON_MS && s->now_ms > s->well_ms + SOON_MS)
+      sim_bad(s, "a request has no answer after %lld s, and the store is well", (long long)(s->now_ms - *at_ms) / 1000);
+}
+
+static void close_ask(struct sim *s, int64_t asked_ms) {
+  for (size_t i = 0; i < s->open.len; i++)
+    if (s->open.items[i] == asked_ms) {
+      bt_vec_remove(&s->open, i);
+      return;
+    }
+}
+
 static void answered(void *arg, enum bt_code code, const char *message, const json_t *result) {
   struct ask *ask = arg;
   struct sim *s = ask->s;
   s->asks--;
+  close_ask(s, ask->asked_ms);
   if (code == BT_CANCELLED && !s->failed && s->now_ms > ask->asked_ms + ANSWER_MS)
     sim_bad(s, "request %llu had no answer for %lld s", (unsigned long long)ask->id, (long long)(s->now_ms - ask->asked_ms) / 1000);
   if (seen(s))
@@ -158,6 +174,7 @@ static void request(struct sim *s, const char *op, json_t *args, bool dry_run) {
   sim_say(s, "REQUEST %llu %s %s%s", (unsigned long long)s->requests, op, bt_json_str_or(args, "app", ""), dry_run ? " (dry run)" : "");
   sim_trace_text(s, op);
   s->asks++;
+  bt_vec_push(&s->open, s->now_ms);
   BT_AUTO_FREE char *app = bt_strdup(bt_json_str_or(args, "app", ""));
   long before = dry_run ? asked_of(s, app) : 0;
   bt_executor_write(s->executor, op, args, "sim", dry_run, answered, ask);
@@ -256,6 +273,7 @@ void sim_server_boot(struct sim *s) {
   sim_say(s, "THE SERVER IS UP at revision %llu", (unsigned long long)bt_control_revision(bt_executor_control(s->executor)));
   s->c = bt_executor_control(s->executor);
   s->seen_steps = 0;
+  s->well_ms = s->now_ms;
   for (struct ctl_insts it = ctl_insts(s->c); ctl_insts_next(&it);)
     if (it.inst->node)
       bt_map_set(s->assigned, it.inst->id, s);

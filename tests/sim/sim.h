@@ -110,6 +110,8 @@ struct sim {
   struct bt_map *stood, *ways, *promoted; /* purpose.c; apps for whose updates somebody asked to go on */
   struct bt_map *assigned; /* instances that were looked at when they were given to a node */
   int asks;                /* requests without an answer */
+  BT_VEC(int64_t) open;    /* when each of them was asked */
+  int64_t well_ms;         /* since when the store is well */
   struct sim_node nodes[SIM_NODES];
   size_t nnodes;
   BT_VEC(struct sim_watcher *) watchers;
@@ -148,6 +150,7 @@ void sim_server_turn(struct sim *s);
 void sim_node_says(struct sim *s, struct sim_node *n, json_t *message_steal);
 void sim_request(struct sim *s, const char *op, json_t *args_steal);
 void sim_request_dry(struct sim *s, const char *op, json_t *args_steal);
+void sim_check_answers(struct sim *s); /* after each step */
 void sim_kept(struct sim *s); /* after a start: what was acknowledged is there */
 void sim_calls(struct sim *s, const struct sim_event *event);
 

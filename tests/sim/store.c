@@ -202,6 +202,7 @@ static void on_health(void *arg, enum bt_store_health health_now) {
   if (s->dead)
     return;
   sim_say(s, "STORE %s", health_now == BT_STORE_OK ? "ok" : health_now == BT_STORE_FULL ? "full" : "in doubt");
+  s->well_ms = health_now == BT_STORE_OK ? s->now_ms : INT64_MAX / 2;
   if (health_now == BT_STORE_DOUBT) /* somebody looks at the disk and starts the server again */
     sim_at(s, 1000 + (int64_t)sim_rand(s, 20000), SIM_MEND)->life = s->life;
   else if (health_now == BT_STORE_FULL)

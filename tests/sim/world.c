@@ -278,6 +278,7 @@ void sim_end(struct sim *s) {
     bt_map_free(&s->nodes[i].networks);
     bt_map_free(&s->nodes[i].volumes);
   }
+  bt_vec_free(&s->open);
   bt_map_free(&s->acked);
   bt_map_free(&s->kept);
   bt_map_free(&s->assigned);

@@ -420,6 +420,10 @@ static void test_back_old(void) {
   w.insts[1].assigned_ms = w.now;
   step(&w);
   ok(!releases(&w, 1), "who has a place is not taken for one that waits");
+  w.insts[0].leaving = true;
+  w.insts[1].assigned_ms = 0;
+  step(&w);
+  ok(releases(&w, 1), "nor does one wait beside one that comes back and is being stopped");
   bt_rollout_out_free(&w.out);
 }
 
