@@ -23,7 +23,7 @@ bool ctl_volume_stays(const struct ctl_rev *rev, const char *key) {
   const json_t *volume = bt_json_obj(bt_json_obj(rev->model, "volumes"), key);
   const char *driver = bt_json_str(volume, "driver");
   bool external;
-  BT_AUTO_FREE char *name = ctl_volume_name(rev, key, &external);
+  free(ctl_volume_name(rev, key, &external));
   return !external && (!driver || !*driver || bt_streq(driver, "local")) && !is_remote(bt_json_str(bt_json_obj(volume, "driver_opts"), "type"));
 }
 
