@@ -89,6 +89,7 @@ struct item {
   int major, minor;
   int64_t hole; /* size of a file without content */
   const char *xattr, *value;
+  size_t value_len; /* 0: a string */
 };
 
 KIT void ball_add(struct ball *b, struct item i) {
@@ -108,7 +109,7 @@ KIT void ball_add(struct ball *b, struct item i) {
   if (type == AE_IFCHR || type == AE_IFBLK)
     archive_entry_set_rdev(e, makedev((unsigned)i.major, (unsigned)i.minor));
   if (i.xattr)
-    archive_entry_xattr_add_entry(e, i.xattr, i.value, strlen(i.value));
+    archive_entry_xattr_add_entry(e, i.xattr, i.value, i.value_len ? i.value_len : strlen(i.value));
   if (i.hole) {
     archive_entry_set_size(e, i.hole);
     archive_entry_sparse_add_entry(e, 0, 1);
@@ -216,7 +217,7 @@ KIT const struct blob *image_of(const struct layer *layers, size_t n, const char
 
 /* ---------------------------------------------------------------- a registry */
 
-enum lie { HONEST, WRONG_BLOB, ENDLESS, TOO_LONG, CUT, CUT_WHOLE, TO_METADATA, TO_FILE, IN_CIRCLES, WRONG_MANIFEST, HUGE_MANIFEST, NO_MANIFEST, PASSWORD, TOKEN, SLOW, GONE_MIRROR };
+enum lie { HONEST, WRONG_BLOB, ENDLESS, TOO_LONG, CUT, CUT_WHOLE, TO_METADATA, TO_FILE, IN_CIRCLES, WRONG_MANIFEST, HUGE_MANIFEST, NO_MANIFEST, PASSWORD, TOKEN };
 
 static struct registry {
   int fd, port;

@@ -7,6 +7,8 @@
 #include "oci_image.h"
 #include "../unit/tap.h"
 
+/* cap_net_raw, as setcap writes it. */
+static const char net_raw[] = "\1\0\0\2\0\40\0\0\0\0\0\0\0\0\0\0\0\0\0";
 static struct layer base, upper;
 static const struct blob *image;
 
@@ -18,6 +20,7 @@ static void layers_make(void) {
   ball_add(b, (struct item){.path = "etc/b", .hard = "etc/a"});
   ball_add(b, (struct item){.path = "bin/su", .text = "#!", .mode = 04755});
   ball_add(b, (struct item){.path = "bin/ping", .text = "#!", .mode = 0755, .xattr = "user.note", .value = "kept"});
+  ball_add(b, (struct item){.path = "bin/raw", .text = "#!", .mode = 0755, .uid = 5, .xattr = "security.capability", .value = net_raw, .value_len = sizeof net_raw});
   ball_add(b, (struct item){.path = "bin/evil", .text = "#!", .mode = 0755, .xattr = "trusted.overlay.opaque", .value = "y"});
   ball_add(b, (struct item){.path = "lib", .type = AE_IFLNK, .link = "usr/lib"});
   ball_add(b, (struct item){.path = "run/pipe", .type = AE_IFIFO});
@@ -43,7 +46,7 @@ static void layers_make(void) {
 
 static void laid(void) {
   struct stat st, other;
-  char value[16] = "";
+  char value[32] = "";
   json_t *got = pull("good", ":1");
   is_str(error_of(got), "", "an image of two layers is pulled");
   is_int(json_array_size(pu_arr(pu_obj(got, "result"), "layers")), 2, "two layers");
@@ -57,6 +60,8 @@ static void laid(void) {
   ok(layer_stat(got, 1, "sparse", &st) && st.st_size == 64 << 20 && st.st_blocks < 2048, "holes stay holes");
   PU_AUTO_FREE note = layer_path(got, 1, "bin/ping");
   ok(getxattr(note, "user.note", value, sizeof value) == 4 && !memcmp(value, "kept", 4), "a user's attribute is kept");
+  PU_AUTO_FREE raw = layer_path(got, 1, "bin/raw");
+  ok(getxattr(raw, "security.capability", value, sizeof value) == (ssize_t)sizeof net_raw && !memcmp(value, net_raw, sizeof net_raw), "a program's capability is kept");
   PU_AUTO_FREE evil = layer_path(got, 1, "bin/evil");
   ok(getxattr(evil, "trusted.overlay.opaque", value, sizeof value) < 0, "one of overlayfs' is not");
   ok(layer_stat(got, 0, "etc/a", &st) && S_ISCHR(st.st_mode) && st.st_rdev == 0, "a whiteout is overlayfs' own");

@@ -42,7 +42,6 @@ static int within_open(const struct origin *o, const char *path, struct ri_why *
 /* A whole document; *absent (may be NULL): it is not there, which is no failure then. */
 static char *within_read(const struct origin *o, const char *path, size_t *len, bool *absent, struct ri_why *why) {
   RI_AUTO_FD fd = ri_open_inside(o->dir, path, O_RDONLY | O_NONBLOCK);
-  PU_AUTO_FREE self = pu_asprintf("/proc/self/fd/%d", fd);
   struct stat st;
   if (absent)
     *absent = fd < 0 && errno == ENOENT;
