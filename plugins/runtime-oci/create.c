@@ -98,7 +98,7 @@ static void create_work(void *data) {
   PU_AUTO_JSON record = ro_container_json(m->c);
   json_object_set(record, "spec", p->spec);
   PU_AUTO_FREE path = pu_asprintf("%s/container.json", p->dir);
-  if (ro_dir_make(p->dir, 0710, &why) && ro_file_write_json(path, record, 0600, false, &why))
+  if (ro_dir_make(p->dir, 0711, &why) && ro_file_write_json(path, record, 0600, false, &why))
     return;
   p->code = BERTH_IO;
   pu_set(&p->why, why);

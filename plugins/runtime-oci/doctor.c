@@ -163,8 +163,8 @@ static void judge_extras(json_t *out, const struct ro_look *l) {
   PU_AUTO_FREE kernel = pu_asprintf("%d.%d", l->facts.kernel[0], l->facts.kernel[1]);
   bool recent = l->facts.kernel[0] > 5 || (l->facts.kernel[0] == 5 && l->facts.kernel[1] >= 6), users = l->facts.has & RO_HAS_USERNS;
   row(out, "kernel", "5.6 or newer", kernel, recent ? "ok" : "error", "subpaths and copies need openat2 of Linux 5.6: run a newer kernel");
-  row(out, "user namespaces", l->remap ? "the kernel has them: userns_remap is set" : "the kernel has them", users ? "it has" : "it has none, or max_user_namespaces is 0",
-      users ? "ok" : l->remap ? "error" : "warning", "sysctl -w user.max_user_namespaces=65536, or leave userns_remap out");
+  row(out, "user namespaces", l->remap ? "the kernel has them: userns: remap is set" : "the kernel has them", users ? "it has" : "it has none, or max_user_namespaces is 0",
+      users ? "ok" : l->remap ? "error" : "warning", "sysctl -w user.max_user_namespaces=65536, or leave userns: remap out");
   row(out, "ulimits", "limits can be raised", l->facts.raise ? "they can" : limit, l->facts.raise ? "ok" : "warning",
       "a service's ulimits over that are cut with a warning: give berthd CAP_SYS_RESOURCE, or start it with higher limits");
   row(out, "init", "tini, docker-init or catatonit for services with init: true", l->facts.init ? l->facts.init : "none is installed", l->facts.init ? "ok" : "warning",

@@ -16,7 +16,7 @@
 #include "record.h"
 #include "volumes.h"
 
-enum { max_record = 4 << 20, max_users = 1 << 20 };
+enum { map_first = 524288, map_users = 65536, max_record = 4 << 20, max_users = 1 << 20 };
 
 struct ro_prepare *ro_prepare_new(const struct ro_config *config, const char *id) {
   struct ro_prepare *p = pu_new(struct ro_prepare);
@@ -164,6 +164,19 @@ static void read_peers(struct ro_prepare *p) {
   }
 }
 
+/* "NAME:FIRST:COUNT": the line of user berth, of at least 65536. */
+static uint32_t first_of(const char *path) {
+  FILE *f = fopen(path, "re");
+  char line[256];
+  unsigned first = 0, count = 0, found = 0;
+  while (f && !found && fgets(line, sizeof line, f))
+    if (sscanf(line, "berth:%10u:%10u", &first, &count) == 2 && count >= map_users)
+      found = first;
+  if (f)
+    fclose(f);
+  return found ? found : map_first;
+}
+
 static bool translate(struct ro_prepare *p) {
   const json_t *layers = pu_arr(p->image_json, "layers");
   PU_AUTO_FREE passwd = image_file(layers, "etc/passwd");
@@ -175,6 +188,11 @@ static bool translate(struct ro_prepare *p) {
   PU_AUTO_FREE volumes = pu_asprintf("%s/volumes", p->root);
   PU_AUTO_FREE rootfs = pu_asprintf("%s/rootfs", p->run);
   struct ro_choices choices = {.log_size = p->log_max_size, .log_files = p->log_max_files, .volumes = volumes};
+  if (p->remap) {
+    choices.map_uid = first_of("/etc/subuid");
+    choices.map_gid = first_of("/etc/subgid");
+    choices.map_count = map_users;
+  }
   read_peers(p);
   struct ro_request in = {.facts = facts(), .choices = &choices, .id = p->id, .spec = p->spec, .image = pu_obj(p->image_json, "config"), .passwd = passwd,
                           .group = group, .found = found, .containers = p->peers, .trying = p->trying, .dir = p->dir, .bundle = p->run,
@@ -316,6 +334,10 @@ static json_t *monitor_json(const struct ro_prepare *p) {
   json_object_set_new(m, "rootfs", json_pack("{s:O, s:o, s:o, s:o}", "lower", pu_arr(p->image_json, "layers"), "upper",
                                              json_sprintf("%s/upper", p->dir), "work", json_sprintf("%s/work", p->dir), "target",
                                              json_sprintf("%s/rootfs", p->run)));
+  const json_t *uids = json_array_get(json_object_get(p->out.linux_part, "uidMappings"), 0), *gids = json_array_get(json_object_get(p->out.linux_part, "gidMappings"), 0);
+  if (uids)
+    json_object_set_new(pu_obj(m, "rootfs"), "idmap", json_pack("{s:I, s:I, s:I}", "uid", (json_int_t)pu_int(uids, "hostID", 0), "gid", (json_int_t)pu_int(gids, "hostID", 0),
+                                                               "count", (json_int_t)pu_int(uids, "size", 0)));
   json_object_set_new(m, "exit", json_sprintf("%s/exit.json", p->run));
   json_t *log = pu_obj(m, "log");
   if (log)

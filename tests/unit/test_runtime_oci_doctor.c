@@ -51,7 +51,7 @@ static void test_judge(void) {
   row_is(&l, CRUN, "seccomp", "warning", "SECCOMP");
   row_is(&l, CRUN, "user namespaces", "warning", "max_user_namespaces");
   l.remap = true;
-  row_is(&l, CRUN, "user namespaces", "error", "leave userns_remap out");
+  row_is(&l, CRUN, "user namespaces", "error", "leave userns: remap out");
   l.bridge_error = EPERM;
   row_is(&l, CRUN, "bridges", "error", "CAP_NET_ADMIN");
   l.bridge_error = EOPNOTSUPP;

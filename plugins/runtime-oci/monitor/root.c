@@ -4,16 +4,20 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <linux/securebits.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/fsuid.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
 #include "../../common/util.h"
+#include "../spec/idmap.h"
 #include "files.h"
 
 enum { max_options = 4000 };
@@ -33,10 +37,12 @@ int ro_root_private(const struct ro_monspec *s, int flags, struct ro_fail *why) 
 struct folders {
   int fds[512];
   size_t n;
+  int users;          /* a user namespace that the folders are mapped to, -1 */
+  const char *places; /* where such mounts are put */
 };
 
 static int add(struct folders *f, const char *path) {
-  int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  int fd = f->users >= 0 ? ro_idmap_clone(path, f->users, f->places, f->n) : open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
   if (fd >= 0)
     f->fds[f->n++] = fd;
   return fd;
@@ -45,6 +51,8 @@ static int add(struct folders *f, const char *path) {
 static void close_all(struct folders *f) {
   while (f->n)
     close(f->fds[--f->n]);
+  if (f->users >= 0)
+    close(f->users);
 }
 
 static int overlay_options(const struct ro_monspec *s, struct folders *f, struct pu_buf *out, struct ro_fail *why) {
@@ -55,10 +63,16 @@ static int overlay_options(const struct ro_monspec *s, struct folders *f, struct
       return ro_fail_errno(why, "layer %s of container %s is not there: pull its image again", s->lower[i], s->id);
     pu_buf_addf(out, "%s%d", i ? ":" : "", fd);
   }
-  int upper = add(f, s->upper), work = upper < 0 ? -1 : add(f, s->work);
-  if (work < 0)
-    return ro_fail_errno(why, "cannot open the writable layer of container %s (%s)", s->id, upper < 0 ? s->upper : s->work);
-  pu_buf_addf(out, ",upperdir=%d,workdir=%d", upper, work);
+  /* Both by the folder that they are in: mapped to users of their own, they must be of one mount. */
+  PU_AUTO_FREE above = pu_strdup(s->upper);
+  char *name = strrchr(above, '/'), *work = strrchr(s->work, '/');
+  if (!name || !work || name - above != work - s->work || strncmp(above, s->work, (size_t)(name - above)) != 0)
+    return ro_fail(why, "invalid", "upper and work of container %s are not in one folder", s->id);
+  *name++ = 0;
+  int fd = add(f, above);
+  if (fd < 0)
+    return ro_fail_errno(why, "cannot open the writable layer of container %s (%s)", s->id, s->upper);
+  pu_buf_addf(out, ",upperdir=%d/%s,workdir=%d/%s", fd, name, fd, work + 1);
   return out->len > max_options ? ro_fail(why, "invalid", "container %s has too many layers (%zu)", s->id, s->nlower) : 0;
 }
 
@@ -70,13 +84,31 @@ static int mount_overlay(const char *target, const struct pu_buf *options) {
   return errno == EINVAL ? mount("overlay", target, "overlay", 0, options->data) : -1;
 }
 
+/* What an overlay makes of its own is made by whoever mounted it: where its folders are mapped, that must be one of theirs, with all rights. */
+static void be(int64_t uid, int64_t gid) {
+  prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP);
+  setfsgid((gid_t)gid);
+  setfsuid((uid_t)uid);
+  prctl(PR_SET_SECUREBITS, 0);
+}
+
 static int overlay(const struct ro_monspec *s, struct ro_fail *why) {
-  struct folders f = {.n = 0};
+  PU_AUTO_FREE places = pu_asprintf("%s/layers", s->bundle);
+  struct folders f = {.n = 0, .users = -1, .places = places};
   PU_AUTO_BUF options = {0};
+  const json_t *map = pu_obj(pu_obj(s->json, "rootfs"), "idmap");
+  if (map && ((f.users = ro_idmap_users(pu_int(map, "uid", 0), pu_int(map, "gid", 0), pu_int(map, "count", 0))) < 0 || ro_make_dirs(places, 0700) < 0))
+    return ro_fail_errno(why, "cannot map the users of container %s", s->id);
   int rc = overlay_options(s, &f, &options, why);
   if (rc == 0 && chdir("/proc/self/fd") < 0)
     rc = ro_fail_errno(why, "cannot use /proc");
-  if (rc == 0 && mount_overlay(s->target, &options) < 0)
+  if (map)
+    be(pu_int(map, "uid", 0), pu_int(map, "gid", 0));
+  int mounted = rc == 0 ? mount_overlay(s->target, &options) : 0, saved = errno;
+  if (map)
+    be(0, 0);
+  errno = saved;
+  if (mounted < 0)
     rc = ro_fail_errno(why, "cannot mount the root file system of container %s", s->id);
   if (chdir("/") < 0 && rc == 0)
     rc = ro_fail_errno(why, "cannot use /");

@@ -6,7 +6,8 @@
  *   "runtime": ["/usr/bin/crun", further global options…],
  *   "runtime_root": the runtime's --root,
  *   "rootfs": {"lower": [folders, topmost first], "upper", "work", "target": where it is mounted,
- *              "copy": true: layers are copied into upper once, and upper is bound to target (no overlay here)},
+ *              "copy": true: layers are copied into upper once, and upper is bound to target (no overlay here),
+ *              "idmap": {"uid", "gid", "count"}: the files' user 0 is that user of the machine, and so on (spec/idmap.h)},
  *   "network": {"mode": "new"|"none"|"host"|"path", "path": of a network namespace, "interfaces": [see net/link.h]},
  *   "log": {"path", "max_size": bytes of one file (0: no bound), "max_files": how many with the one being written} or null: none,
  *   "tty": bool, "stdin_open": bool,
@@ -14,7 +15,7 @@
  *   "exit": path of exit.json,
  *   "propagation": "shared": mounts made in the container in a shared bind shall be seen by the host (see root.h),
  *  "sysctls": {"net.ipv4.ip_forward": "1"}: of a new network namespace,
- *  "make", "binds", "copy_up": see struct ro_spec of ../spec/spec.h and ro_path_prepare of ../spec/path.h}
+ *  "make", "binds", "own", "copy_up": see struct ro_spec of ../spec/spec.h and ro_path_prepare of ../spec/path.h}
  *
  * exit.json: {"exit_code": 0-255 (128 + signal), "oom_killed": bool, "finished_at": RFC 3339, "error": "" or why it never ran,
  *   "code": of that error, "log_lost": lines that found no room on the disk (left out where 0)}. */

@@ -180,3 +180,13 @@ int ro_copy_up(const char *rootfs, const char *source, const char *target, char 
   errno = saved;
   return rc;
 }
+
+int ro_own_empty(const char *path, uid_t uid, gid_t gid) {
+  struct stat st;
+  int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  int rc = fd < 0 || fstat(fd, &st) != 0 ? -1 : st.st_uid == 0 && empty(fd) ? fchown(fd, uid, gid) : 0, saved = errno;
+  if (fd >= 0)
+    close(fd);
+  errno = saved;
+  return rc;
+}

@@ -268,6 +268,14 @@ static bool volume_name_sound(const char *name) {
   return n > 0 && n <= 255 && *name != '.' && *name != '-' && strspn(name, letters) == n;
 }
 
+/* An empty volume of nobody's belongs to the container's own root, or it could write nothing there. */
+static void own_add(struct ro_spec *s, const char *root) {
+  json_t *own = json_object_get(s->monitor, "own");
+  if (!own)
+    json_object_set_new(s->monitor, "own", own = json_array());
+  json_array_append_new(own, json_pack("{s:s, s:I, s:I}", "path", root, "uid", (json_int_t)s->choices->map_uid, "gid", (json_int_t)s->choices->map_gid));
+}
+
 /* The image's files go into an empty volume, unless it is nocopy or a part of it is mounted. */
 static void volume_add(struct ro_spec *s, const json_t *m, const char *target) {
   const char *name = pu_str_or(m, "source", ""), *subpath = pu_str_or(m, "subpath", ""), *elsewhere = pu_str(s->in->volumes, name);
@@ -285,6 +293,8 @@ static void volume_add(struct ro_spec *s, const json_t *m, const char *target) {
     place = bound_place(s, json_pack("{s:s, s:o}", "root", root, "path", pu_json_string(subpath)));
   PU_AUTO_FREE options = bind_options(s, m, target);
   put(s, target, "bind", place ? place : root, options);
+  if (s->userns)
+    own_add(s, root);
   if (*subpath || pu_flag(m, "nocopy", false))
     return;
   json_t *copies = json_object_get(s->monitor, "copy_up");

@@ -126,6 +126,9 @@ int ro_path_prepare(const json_t *monitor, const char *rootfs, const char **code
   json_array_foreach(pu_arr(monitor, "binds"), i, v)
     if ((pu_str(v, "root") ? bind_root : bind_process)(v, code, why) != 0)
       return -1;
+  json_array_foreach(pu_arr(monitor, "own"), i, v)
+    if (ro_own_empty(pu_str_or(v, "path", ""), (uid_t)pu_int(v, "uid", 0), (gid_t)pu_int(v, "gid", 0)) != 0)
+      return fail(code, why, "unavailable", pu_asprintf("volumes: %s cannot be given to the container's users: %s", pu_str_or(v, "path", ""), strerror(errno)));
   json_array_foreach(rootfs ? pu_arr(monitor, "copy_up") : NULL, i, v) {
     PU_AUTO_FREE at = NULL;
     if (ro_copy_up(rootfs, pu_str_or(v, "source", ""), pu_str_or(v, "target", ""), &at) != 0)

@@ -64,7 +64,7 @@ struct ro_spec {
   json_t *mounts;                    /* collected: objects with "destination" */
   /* The monitor's: {"tty", "stdin_open", "log", "cgroup", "network": {"mode", "path"}, "runtime" (a service's
    * own: its program and arguments), "propagation", "sysctls" (of its network namespace, for containers of mapped users), "make", "binds",
-   * "copy_up"}. make: [folders of the machine] that are to be made where they are absent (bind mounts with create_host_path).
+   * "own", "copy_up"}. own: [{"path", "uid", "gid"}]: volumes that the container's own root is to have while they are empty. make: [folders of the machine] that are to be made where they are absent (bind mounts with create_host_path).
    * binds: [{"root", "path", "target"} or {"pid", "path", "target"}]: what ro_path_bind is to put at target before the runtime
    * starts. copy_up: [{"source": path in the root file system, "target": folder}]: filled from there while it is empty. */
   json_t *monitor;
