@@ -122,10 +122,10 @@ void ro_net_forget(const char *root, const char *id) {
     ro_networks_release(n, id);
 }
 
-void ro_net_settle(const char *root, const char *run, const char *programs, const json_t *pools, const json_t *live) {
+void ro_net_settle(const char *root, const char *run, const char *programs, const json_t *pools, const json_t *dns, const json_t *live) {
   struct ro_networks *n = ro_networks_at(root, pools, NULL);
   if (!n)
     return;
   ro_networks_settle(n, live);
-  ro_networks_resolver(n, run, programs);
+  ro_networks_resolver(n, run, programs, dns);
 }

@@ -33,6 +33,6 @@ void ro_net_down(const char *root, const char *id);
 /* Gives its addresses back. */
 void ro_net_forget(const char *root, const char *id);
 /* After a restart of this process: names are answered by PROGRAMS/berth-resolver; live is {id: true where it runs, false where it only is there}. */
-void ro_net_settle(const char *root, const char *run, const char *programs, const json_t *pools, const json_t *live);
+void ro_net_settle(const char *root, const char *run, const char *programs, const json_t *pools, const json_t *dns, const json_t *live);
 
 #endif

@@ -23,7 +23,7 @@ struct recovery {
   struct ro_container **found;
   size_t n, room;
   json_t *volumes;
-  json_t *pools;
+  json_t *pools, *dns;
   json_t *ids;   /* {id: does it run} of those that have a record */
   int leftovers; /* what was swept */
 };
@@ -38,6 +38,7 @@ static void recovery_free(void *data) {
   json_decref(r->volumes);
   json_decref(r->ids);
   json_decref(r->pools);
+  json_decref(r->dns);
   free(r->root);
   free(r->run);
   free(r->programs);
@@ -152,7 +153,7 @@ static void recover_work(void *data) {
   ro_dir_each(containers, found_container, r);
   ro_dir_each(volumes, found_volume, r);
   ro_dir_each(r->run, found_run, r);
-  ro_net_settle(r->root, r->run, r->programs, r->pools, r->ids);
+  ro_net_settle(r->root, r->run, r->programs, r->pools, r->dns, r->ids);
 }
 
 /* ---------------------------------------------------------------- on the loop */
@@ -216,7 +217,7 @@ void ro_recover(struct berth_instance *self) {
   struct ro_op *op = ro_op_new(self, 0, sizeof *op, NULL, "records");
   struct recovery *r = pu_new(struct recovery);
   *r = (struct recovery){.root = pu_strdup(self->config.root), .run = pu_strdup(self->config.run), .programs = pu_strdup(self->config.programs), .lock = self->lock,
-                          .pools = json_incref(self->config.pools), .volumes = json_object(), .ids = json_object()};
+                          .pools = json_incref(self->config.pools), .dns = json_incref(self->config.dns), .volumes = json_object(), .ids = json_object()};
   self->lock = -1;
   ro_job_run(op, r, recover_work, recovery_done, recovery_free);
 }

@@ -192,7 +192,7 @@ static bool reopen(void) {
   why = (struct ro_why){0};
   nets = ro_networks_at(root, NULL, &why);
   if (nets)
-    ro_networks_resolver(nets, root, programs);
+    ro_networks_resolver(nets, root, programs, NULL);
   return nets != NULL;
 }
 

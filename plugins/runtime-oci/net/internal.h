@@ -34,6 +34,7 @@ struct ro_networks {
   json_t *unready;       /* {container id: true} */
   char *resolver, *resolver_socket; /* program and path; NULL: there is none */
   int resolver_fd;       /* connection; -1: none */
+  json_t *dns;           /* of containers that have none of their own; NULL: the host's */
   struct held *held;     /* sockets that keep published ports from others (ports.c) */
   struct ro_networks *next;
 };

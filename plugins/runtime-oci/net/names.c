@@ -161,6 +161,8 @@ static bool say_member(struct ro_networks *n, const char *id, const json_t *memb
   PU_AUTO_JSON o = json_deep_copy(member);
   json_object_set_new(o, "member", json_string(id));
   json_object_del(o, "ports");
+  if (!json_array_size(pu_arr(o, "dns")) && json_array_size(n->dns))
+    json_object_set(o, "dns", n->dns);
   return say(n, o, NULL, 0);
 }
 
@@ -256,8 +258,10 @@ void ro_names_member(struct ro_networks *n, const char *id) {
     ro_names_mend(n);
 }
 
-void ro_networks_resolver(struct ro_networks *n, const char *run, const char *programs) {
+void ro_networks_resolver(struct ro_networks *n, const char *run, const char *programs, const json_t *dns) {
   pthread_mutex_lock(&n->lock);
+  json_decref(n->dns);
+  n->dns = dns ? json_deep_copy(dns) : NULL;
   if (!n->resolver) {
     n->resolver_socket = pu_asprintf("%s/resolver.sock", run);
     n->resolver = pu_asprintf("%s/berth-resolver", programs);

@@ -87,6 +87,7 @@ static void networks_free(struct ro_networks *n) {
     close(n->resolver_fd);
   free(n->resolver);
   free(n->resolver_socket);
+  json_decref(n->dns);
   free(n->items);
   free(n->root);
   pthread_mutex_destroy(&n->lock);

@@ -23,8 +23,9 @@ struct ro_networks;
  * the next call. It lives as long as the process. */
 struct ro_networks *ro_networks_at(const char *root, const json_t *pools, struct ro_why *why);
 /* From now on names are answered at the gateways, by PROGRAMS/berth-resolver behind RUN/resolver.sock: found where it runs, started where
- * not. Without this call, or where it does not start, containers get the host's name servers. */
-void ro_networks_resolver(struct ro_networks *n, const char *run, const char *programs);
+ * not. Without this call, or where it does not start, containers get the host's name servers. dns: array of the servers that it asks for
+ * containers without dns of their own; empty: the host's. */
+void ro_networks_resolver(struct ro_networks *n, const char *run, const char *programs, const json_t *dns);
 /* For tests: forgets it, as the end of the process does. */
 void ro_networks_forget(const char *root);
 
