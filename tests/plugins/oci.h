@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -219,11 +220,14 @@ __attribute__((unused)) static json_t *box_wait(const struct box *b) {
   char *path = box_path(b, "exit.json");
   json_t *v = NULL;
   struct ro_monitor m;
-  for (long long end = oci_ms() + OCI_SECONDS * 1000; oci_ms() < end; oci_nap(5)) {
+  for (long long end = oci_ms() + OCI_SECONDS * 1000; oci_ms() < end;) {
     int fd = ro_monitor_read(b->run, &m) ? ro_proc_open(m.pid, m.started) : -1;
-    if (fd >= 0) {
+    struct pollfd dead = {.fd = fd, .events = POLLIN};
+    if (fd >= 0) { /* dead is enough: whoever reaps it may be slow */
+      bool lives = poll(&dead, 1, 5) != 1;
       close(fd);
-      continue;
+      if (lives)
+        continue;
     }
     v = json_load_file(path, 0, NULL);
     break;

@@ -1,5 +1,7 @@
 /* berth-monitor with a real OCI runtime: start, log, exit, and what is left when something goes wrong. */
 #define _GNU_SOURCE
+#include <sched.h>
+
 #include "oci.h"
 
 static const char *text(const json_t *v, const char *key) {
@@ -67,7 +69,7 @@ static void fails_to_start(void) {
   char *config = box_path(&b, "config.json");
   oci_put(config, "{\"ociVersion\":");
   v = box_start(&b);
-  is_str(text(v, "code"), "invalid", "a config.json that is none");
+  ok(*text(v, "code"), "a config.json that is none: %s", text(v, "code"));
   ok(strlen(text(v, "error")) > 10, "in words: %s", text(v, "error"));
   json_decref(v);
   free(config);
@@ -85,15 +87,135 @@ static void fails_to_start(void) {
   box_end(&b, "no layer");
 }
 
+/* Nothing of ours is open in there: neither the lock nor the run folder (CVE-2024-21626 was such a descriptor). */
+static void keeps_nothing_open(void) {
+  struct box b;
+  box_new(&b, &(struct box_options){.args = "[\"sh\",\"-c\",\"ls /proc/1/fd >/tmp/fds; cat /tmp/fds; readlink /proc/1/fd/0; readlink /proc/1/fd/3\"]"});
+  json_decref(box_start(&b));
+  json_decref(box_wait(&b));
+  char *log = box_log(&b);
+  ok(strstr(log, " F 2\n") && strstr(log, " F /dev/null\n") && !strstr(log, " F 3\n"), "the container has its three descriptors");
+  if (strstr(log, " F 3\n"))
+    printf("# %s\n", log);
+  free(log);
+  box_end(&b, "descriptors");
+}
+
+static void on_terminal(void) {
+  struct box b;
+  box_new(&b, &(struct box_options){.args = "[\"sh\",\"-c\",\"test -t 0 && test -t 1 && stty size; exit 8\"]", .process = ",\"consoleSize\":{\"height\":20,\"width\":70}", .monitor = ",\"tty\":true"});
+  json_decref(box_start(&b));
+  json_t *end = box_wait(&b);
+  is_int(number(end, "exit_code"), 8, "a container with a terminal");
+  char *log = box_log(&b);
+  ok(strstr(log, "stdout F 20 70") != NULL, "of its size, and its output is in the log: %s", log);
+  free(log);
+  json_decref(end);
+  box_end(&b, "a terminal");
+  box_new(&b, &(struct box_options){.args = "[\"no-such-thing\"]", .monitor = ",\"tty\":true"});
+  json_t *v = box_start(&b);
+  is_str(text(v, "code"), "not_found", "no such command on a terminal");
+  json_decref(v);
+  box_end(&b, "no such command on a terminal");
+}
+
+static void open_input(void) {
+  struct box b;
+  box_new(&b, &(struct box_options){.args = "[\"sh\",\"-c\",\"echo up; cat; echo over\"]", .monitor = ",\"stdin_open\":true"});
+  json_decref(box_start(&b));
+  ok(box_says(&b, "up"), "a container whose input is held open");
+  oci_nap(100);
+  char *log = box_log(&b);
+  ok(!strstr(log, "over"), "waits for input");
+  free(log);
+  box_signal(&b, SIGKILL);
+  json_decref(box_wait(&b));
+  box_end(&b, "open input");
+}
+
+static void has_networks(void) {
+  struct box b;
+  box_new(&b, &(struct box_options){.args = "[\"sh\",\"-c\",\"ip addr; ip route\"]",
+                                    .network = "{\"mode\":\"new\",\"interfaces\":[{\"name\":\"eth0\",\"host\":\"vberthmon0\",\"mac\":\"02:42:0a:59:00:05\",\"addresses\":[\"10.89.0.5/24\"],\"gateway\":\"10.89.0.1\"}]}"});
+  json_t *v = box_start(&b);
+  is_str(text(v, "error"), "", "a container with an interface");
+  json_t *end = box_wait(&b);
+  is_int(number(end, "exit_code"), 0, "that ends well");
+  json_decref(end);
+  char *log = box_log(&b);
+  ok(strstr(log, "10.89.0.5/24") && strstr(log, "default via 10.89.0.1 dev eth0"), "has its address and its way out");
+  if (!strstr(log, "10.89.0.5/24"))
+    printf("# %s\n", log);
+  free(log);
+  json_decref(v);
+  box_end(&b, "an interface");
+  box_new(&b, &(struct box_options){.args = "[\"ip\",\"-o\",\"link\"]"});
+  json_decref(box_start(&b));
+  json_decref(box_wait(&b));
+  log = box_log(&b);
+  ok(strstr(log, "1: lo") && !strstr(log, "2: "), "without networks there is lo alone");
+  free(log);
+  box_end(&b, "no network");
+}
+
+static void many_layers(void) {
+  struct box b;
+  box_new(&b, &(struct box_options){.args = "[\"sh\",\"-c\",\"ls /layers | tr '\\\\n' ' '; echo new >/layers/0\"]"});
+  char *path = box_path(&b, "monitor.json");
+  json_t *v = json_load_file(path, 0, NULL), *lower = json_array();
+  for (int i = 0; i < 400; i++) { /* names long enough that they would never fit in one page of options */
+    char *dir = oci_text("%s/layers:%0100d,with/layers", b.data, i), *file = oci_text("%s/%d", dir, i % 3);
+    ro_make_dirs(dir, 0755);
+    oci_put(file, "x");
+    dir[strlen(dir) - strlen("/layers")] = 0;
+    json_array_append_new(lower, json_string(dir));
+    free(dir);
+    free(file);
+  }
+  json_t *rootfs = json_object_get(v, "rootfs");
+  json_array_extend(lower, json_object_get(rootfs, "lower"));
+  json_object_set_new(rootfs, "lower", lower);
+  json_dump_file(v, path, 0);
+  json_decref(v);
+  v = box_start(&b);
+  is_str(text(v, "error"), "", "401 layers with long names, colons and commas");
+  json_decref(box_wait(&b));
+  char *log = box_log(&b), *new = oci_text("%s/upper/layers/0", b.data), *got = oci_get(new);
+  ok(strstr(log, " P 0 1 2 ") != NULL, "are one tree: %s", log);
+  is_str(got, "new\n", "and what is written goes to the top");
+  free(got);
+  free(new);
+  free(log);
+  free(path);
+  json_decref(v);
+  box_end(&b, "many layers");
+}
+
+static void all(const char *runtime) {
+  oci_runtime = runtime;
+  printf("# %s\n", runtime);
+  runs_and_exits();
+  dies_of_a_signal();
+  lacks_memory();
+  fails_to_start();
+  keeps_nothing_open();
+  on_terminal();
+  open_input();
+  has_networks();
+  many_layers();
+}
+
 int main(void) {
   const char *why = oci_hindrance();
   if (why)
     return skip_all(why);
   oci_setup();
-  runs_and_exits();
-  dies_of_a_signal();
-  lacks_memory();
-  fails_to_start();
+  /* Links of the tests stay out of the host's network. */
+  if (unshare(CLONE_NEWNET) < 0)
+    return skip_all("no network namespace may be made here");
+  all("/usr/bin/crun");
+  if (access("/usr/sbin/runc", X_OK) == 0)
+    all("/usr/sbin/runc");
   oci_teardown();
   return done_testing();
 }

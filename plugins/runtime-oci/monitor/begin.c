@@ -20,7 +20,7 @@
 
 /* ---- one monitor a container ---- */
 
-static int lock(struct ro_watch *w, struct ro_fail *why) {
+int ro_begin_lock(struct ro_watch *w, struct ro_fail *why) {
   PU_AUTO_FREE path = pu_asprintf("%s/monitor.lock", w->dir);
   w->lock = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
   if (w->lock < 0)
@@ -28,7 +28,7 @@ static int lock(struct ro_watch *w, struct ro_fail *why) {
   if (flock(w->lock, LOCK_EX | LOCK_NB) == 0)
     return 0;
   if (errno == EWOULDBLOCK)
-    return ro_fail(why, "conflict", "container %s has a monitor already: it runs, or is being started", w->spec.id);
+    return ro_fail(why, "conflict", "the container of %s has a monitor already: it runs, or is being started", w->dir);
   return ro_fail_errno(why, "cannot lock %s", path);
 }
 
@@ -103,7 +103,8 @@ static int run(struct ro_watch *w, const struct ends *e, const char *console, st
     words[n++] = console;
   }
   words[n] = w->spec.id;
-  struct ro_call call = {.words = words, .in = e->in, .out = e->out, .err = e->err, .keep = -1, .log = log, .words_from = w->err};
+  /* The runtime holds the lock as well: where we are killed half-way, a sweep waits for its end (and for its child to become the container). */
+  struct ro_call call = {.words = words, .in = e->in, .out = e->out, .err = e->err, .keep = w->lock, .log = log, .words_from = w->err};
   unlink(pid_file);
   if (ro_runtime_run(&w->spec, &call, why) < 0)
     return -1;
@@ -158,8 +159,6 @@ static int build(struct ro_watch *w, struct ro_fail *why) {
 }
 
 int ro_begin(struct ro_watch *w, struct ro_fail *why) {
-  if (lock(w, why) < 0)
-    return -1; /* another's: nothing here is ours to sweep */
   if (take_over(w, why) == 0 && build(w, why) == 0)
     return 0;
   ro_finish(w, pu_eq(why->code, "not_found") ? 127 : 126, false, why, 0);

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,7 +19,7 @@
 #include "files.h"
 
 #define ROOT "/sys/fs/cgroup"
-enum { max_depth = 64, max_file = 8 << 20, patience_ms = 2000 };
+enum { max_depth = 64, max_file = 8 << 20, patience_ms = 10000 };
 
 /* ---- hierarchies ---- */
 
@@ -130,17 +131,24 @@ struct killing {
   long seen;
 };
 
-/* The number may have become another's since it was read: the pidfd holds whoever has it now, and that one must be in the cgroup. */
-static void kill_one(const char *path, pid_t pid) {
+/* The number may have become another's since it was read: the pidfd holds whoever has it now, and that one must be in the cgroup. False
+ * where it is dead: one that only waits to be reaped by whoever is its parent now is still listed, and is in nobody's way. */
+static bool kill_one(const char *path, pid_t pid) {
   int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+  struct pollfd dead = {.fd = fd, .events = POLLIN};
   if (fd < 0)
-    return;
+    return false;
+  if (poll(&dead, 1, 0) == 1) {
+    close(fd);
+    return false;
+  }
   char file[64];
   snprintf(file, sizeof file, "/proc/%ld/cgroup", (long)pid);
   PU_AUTO_FREE text = ro_read_file(AT_FDCWD, file, max_file, NULL);
   if (text && strstr(text, path))
     syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0);
   close(fd);
+  return true;
 }
 
 static int kill_here(int fd, void *arg) {
@@ -150,8 +158,7 @@ static int kill_here(int fd, void *arg) {
     pid_t pid = (pid_t)strtol(p, NULL, 10);
     if (pid <= 1 || pid == getpid())
       continue;
-    k->seen++;
-    kill_one(k->path, pid);
+    k->seen += kill_one(k->path, pid);
   }
   return 0;
 }
@@ -236,6 +243,9 @@ int ro_cgroup_remove(const char *path, struct ro_fail *why) {
     each_hierarchy(path, remove_one, &error);
     if (!error)
       return 0;
+    /* Whoever was on the way into it when it was found empty is there by now. */
+    struct killing k = {path, 0};
+    each_hierarchy(path, kill_tree, &k);
     nap(step);
   }
   errno = error;

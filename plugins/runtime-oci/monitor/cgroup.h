@@ -13,9 +13,10 @@ bool ro_cgroup_exists(const char *path); /* in any hierarchy */
 /* Has the kernel killed anything in it for want of memory? False where the cgroup is gone. */
 bool ro_cgroup_oom_killed(const char *path);
 /* SIGKILL to everything in it and below until nothing is left (fork bombs are frozen first). 0, or -1 where something is still there
- * after two seconds. */
+ * after ten seconds. */
 int ro_cgroup_kill(const char *path, struct ro_fail *why);
-/* Removes it and all below, which must be empty (waits up to two seconds for what is dying). 0 also where it is not there. */
+/* Removes it and all below. What comes into it meanwhile (a runtime that was killed half-way has a child that goes on) is killed; waits up
+ * to ten seconds for what is dying. 0 also where it is not there. */
 int ro_cgroup_remove(const char *path, struct ro_fail *why);
 
 #endif

@@ -18,6 +18,7 @@
 #include "inside.h"
 #include "resolve.h"
 #include "root.h"
+#include "sweep.h"
 
 enum { max_config = 16 << 20, nobody = 65534 };
 
@@ -108,7 +109,8 @@ int ro_copy_open(struct ro_copy *c, const char *from, struct ro_fail *why) {
   struct ro_monspec s;
   struct ro_monitor m;
   *c = (struct ro_copy){.root = -1};
-  if (ro_monspec_read(from, &s, why) < 0)
+  PU_AUTO_FREE swept = pu_asprintf("%s/" RO_SWEPT, from); /* where a monitor was killed, nobody has written it anew yet */
+  if (ro_monspec_read(access(swept, F_OK) == 0 ? swept : from, &s, why) < 0)
     return -1;
   read_maps(c, &s);
   if (ro_inside_find(from, &s, &m, NULL) == 0)

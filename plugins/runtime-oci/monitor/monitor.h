@@ -28,6 +28,8 @@ int ro_start(const char *dir);
 /* `berth-monitor exec DIR`: see frames.h. Returns the exit code of the program. */
 int ro_exec(const char *dir);
 
+/* One monitor a container: takes the lock of w->dir for life, before anything is read (see sweep.c). -1 with "conflict" where another has it. */
+int ro_begin_lock(struct ro_watch *w, struct ro_fail *why);
 /* Steps of the start (begin.c): everything up to the running container. 0, or -1 with why and what was begun to be swept. */
 int ro_begin(struct ro_watch *w, struct ro_fail *why);
 /* The rest of the monitor's life (watch.c): log and exit; returns when the container is gone and exit.json is written. */

@@ -56,7 +56,7 @@ static int live(const char *dir, int to) {
   struct ro_watch w = {.dir = dir, .lock = -1, .in = -1, .out = -1, .err = -1};
   struct ro_fail why = {0};
   leave_session();
-  if (ro_monspec_read(dir, &w.spec, &why) < 0 || ro_begin(&w, &why) < 0) {
+  if (ro_begin_lock(&w, &why) < 0 || ro_monspec_read(dir, &w.spec, &why) < 0 || ro_begin(&w, &why) < 0) {
     report_failure(to, &why);
     ro_fail_clear(&why);
     ro_monspec_free(&w.spec);

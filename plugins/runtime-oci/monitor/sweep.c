@@ -5,6 +5,8 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "../../common/util.h"
@@ -13,7 +15,7 @@
 #include "proc.h"
 #include "spec.h"
 
-enum { death_ms = 2000 };
+enum { death_ms = 10000 };
 
 int ro_sweep(const char *id, const char *runtime_root, const char *cgroup, struct ro_fail *why) {
   if (cgroup) {
@@ -40,20 +42,42 @@ static void end_process(pid_t pid, uint64_t started) {
   close(fd);
 }
 
-int ro_sweep_run(const char *run_dir, struct ro_fail *why) {
-  struct ro_monitor m;
-  if (ro_monitor_read(run_dir, &m)) {
-    end_process(m.pid, m.started);
-    ro_monitor_read(run_dir, &m); /* it may have gone on for a while */
-    end_process(m.init, m.init_started);
+/* A monitor that was spawned and has not begun yet must not begin after us: it reads monitor.json once it has the lock, so that
+ * is put aside first; whoever has the lock by now is known from the record, and killed. -1 where somebody keeps it. */
+static int take_lock(const char *run_dir, struct ro_fail *why) {
+  PU_AUTO_FREE path = pu_asprintf("%s/monitor.lock", run_dir);
+  int fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+  if (fd < 0)
+    return ro_fail_errno(why, "cannot open %s", path);
+  for (int waited = 0; flock(fd, LOCK_EX | LOCK_NB) < 0; waited += 2) {
+    struct ro_monitor m;
+    if (ro_monitor_read(run_dir, &m))
+      end_process(m.pid, m.started);
+    if (waited > death_ms) {
+      close(fd);
+      return ro_fail(why, "unavailable", "somebody holds %s and does not end", path);
+    }
+    poll(NULL, 0, 2);
   }
+  return fd;
+}
+
+int ro_sweep_run(const char *run_dir, struct ro_fail *why) {
   PU_AUTO_FREE spec = pu_asprintf("%s/monitor.json", run_dir);
-  if (access(spec, F_OK) < 0)
+  PU_AUTO_FREE aside = pu_asprintf("%s/" RO_SWEPT, run_dir);
+  if (rename(spec, aside) < 0 && access(aside, F_OK) < 0)
     return 0;
   struct ro_monspec s;
-  if (ro_monspec_read(spec, &s, why) < 0)
+  if (ro_monspec_read(aside, &s, why) < 0)
     return -1;
-  int rc = ro_sweep(s.id, s.runtime_root, s.cgroup, why);
+  struct ro_monitor m;
+  int lock = take_lock(run_dir, why), rc = -1;
+  if (lock >= 0) {
+    if (ro_monitor_read(run_dir, &m))
+      end_process(m.init, m.init_started);
+    rc = ro_sweep(s.id, s.runtime_root, s.cgroup, why);
+    close(lock);
+  }
   ro_monspec_free(&s);
   return rc;
 }
