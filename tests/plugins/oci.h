@@ -159,7 +159,7 @@ __attribute__((unused)) static char *box_log(const struct box *b) {
 __attribute__((unused)) static void box_write_config(const struct box *b, const struct box_options *o) {
   char *path = box_path(b, "config.json");
   bool tty = o->monitor && strstr(o->monitor, "\"tty\":true");
-  bool host = o->network && strstr(o->network, "\"host\"");
+  bool host = o->network && strstr(o->network, "\"mode\":\"host\"");
   char *text = oci_text("{\"ociVersion\":\"1.0.2\",\"process\":{\"terminal\":%s,\"cwd\":\"/\",\"user\":{\"uid\":0,\"gid\":0},"
                         "\"env\":[\"PATH=/bin\",\"FROM=config\"],\"args\":%s%s},\"root\":{\"path\":\"%s\"},"
                         "\"hostname\":\"box\",\"mounts\":[" BOX_MOUNTS "%s],\"linux\":{\"cgroupsPath\":\"%s\",\"resources\":%s,"
