@@ -25,6 +25,10 @@ services:
     command: [sh, -c, 'echo "\$\$BERTH_JOB_RUN" >>/out/after']
     deploy: *job
     depends_on: {tick: {condition: service_completed_successfully}}
+  each:
+    <<: *box
+    command: [sh, -c, 'echo each >>/out/each']
+    deploy: {mode: global-job}
   slow:
     <<: *box
     command: [sh, -c, 'echo slow >>/out/slow; exec sleep 600']
@@ -38,6 +42,7 @@ has_lines() { [ "$(lines "$1")" -ge "$2" ]; }
 succeeds "up, which waits for no run" timeout 60 berth up
 is "$(berth ls --format json | jq -r '.[0].state')" running "the app runs at once"
 ok "$(wait_for 40 has_lines tick 4; echo $?)" "two runs of two completions came"
+is "$(lines each)" 1 "a job of each node ran once, on the only one"
 is "$(sort -u out/tick | awk '{print $1, $2}' | head -n 4 | paste -sd,)" "1 0,1 1,2 0,2 1" "each container knows its run and its index"
 ok "$(grep -qE '^1 0 20[0-9-]+T[0-9:.]+Z$' out/tick; echo $?)" "and when it was due"
 ok "$(wait_for 40 has_lines after 2; echo $?)" "who follows ran after each of them"
@@ -81,4 +86,5 @@ succeeds "the sample of jobs" timeout 60 berth up -f jobs.yaml
 succeeds "its first job by hand" berth job run "$app-night/extract"
 reported() { berth logs "$app-night/report" 2>/dev/null | grep -q "100 orders"; }
 ok "$(wait_for 60 reported; echo $?)" "the last one reports what four containers shared"
+is "$(lines each)" 1 "the job of each node did not run again"
 done_testing
