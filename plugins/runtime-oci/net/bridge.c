@@ -88,7 +88,7 @@ struct routes {
 
 static void route_seen(const struct nlmsghdr *h, void *context) {
   const struct routes *r = context;
-  const struct rtmsg *m = NLMSG_DATA(h);
+  const struct rtmsg *m = ro_nl_head(h);
   const struct nlattr *to = ro_nl_find(h, sizeof *m, RTA_DST);
   struct ro_ip subnet = {.family = m->rtm_family, .prefix = m->rtm_dst_len};
   if (h->nlmsg_type != RTM_NEWROUTE || !to || !m->rtm_dst_len || (m->rtm_family != AF_INET && m->rtm_family != AF_INET6) ||
@@ -181,7 +181,7 @@ struct stale {
 /* Addresses of an earlier life of the bridge go. */
 static void address_seen(const struct nlmsghdr *h, void *context) {
   struct stale *s = context;
-  const struct ifaddrmsg *m = NLMSG_DATA(h);
+  const struct ifaddrmsg *m = ro_nl_head(h);
   const struct nlattr *a = ro_nl_find(h, sizeof *m, IFA_LOCAL);
   if (!a)
     a = ro_nl_find(h, sizeof *m, IFA_ADDRESS);

@@ -114,7 +114,7 @@ const struct nlattr *ro_nl_find(const struct nlmsghdr *h, size_t head_len, uint1
 
 /* The kernel's own words about an error, where it has some; "" otherwise. Borrowed from h. */
 static const char *words_of(const struct nlmsghdr *h) {
-  const struct nlmsgerr *e = NLMSG_DATA(h);
+  const struct nlmsgerr *e = ro_nl_head(h);
   if (!(h->nlmsg_flags & NLM_F_ACK_TLVS))
     return "";
   size_t copied = sizeof *e + (h->nlmsg_flags & NLM_F_CAPPED ? 0 : e->msg.nlmsg_len - sizeof e->msg);
@@ -135,7 +135,7 @@ static ssize_t receive(int fd, void *into, size_t size, struct ro_why *why) {
 }
 
 static int answered(const struct ro_nl_batch *b, const struct nlmsghdr *h, int *errnum, struct ro_why *why) {
-  const struct nlmsgerr *e = NLMSG_DATA(h);
+  const struct nlmsgerr *e = ro_nl_head(h);
   uint32_t at = h->nlmsg_seq - 1;
   int error = -e->error;
   if (!error || error == b->messages[at].forgiven)
@@ -210,7 +210,7 @@ static int put_question(int fd, struct question *q, uint16_t type, uint16_t flag
 }
 
 static int refused(const struct nlmsghdr *h, struct ro_why *why) {
-  int error = -((const struct nlmsgerr *)NLMSG_DATA(h))->error;
+  int error = -((const struct nlmsgerr *)ro_nl_head(h))->error;
   return error ? ro_why_set(why, ro_why_code(error), "the kernel does not tell of its network: %s", strerror(error)) : 0;
 }
 

@@ -56,6 +56,8 @@ int ro_nl_get(int fd, uint16_t type, const void *head, size_t head_len, void (*e
 
 /* The attribute of that type in a message whose fixed part has head_len bytes; NULL where it has none. */
 const struct nlattr *ro_nl_find(const struct nlmsghdr *h, size_t head_len, uint16_t type);
+/* The fixed part of a message. */
+static inline const void *ro_nl_head(const struct nlmsghdr *h) { return (const char *)h + NLMSG_HDRLEN; }
 static inline const void *ro_nl_data(const struct nlattr *a) { return (const char *)a + NLA_HDRLEN; }
 static inline size_t ro_nl_size(const struct nlattr *a) { return a->nla_len - NLA_HDRLEN; }
 
