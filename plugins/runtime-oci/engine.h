@@ -128,7 +128,7 @@ struct ro_process_events {
 struct ro_process *ro_process_start(struct berth_instance *self, const char *const *argv, const struct ro_process_events *events, void *arg);
 size_t ro_process_write(struct ro_process *p, const void *data, size_t len); /* bytes that wait */
 void ro_process_end_input(struct ro_process *p);
-void ro_process_stop(struct ro_process *p); /* kills it; no callback comes any more. NULL: nothing */
+void ro_process_stop(struct ro_process *p); /* hangs up, and kills it after 5 s; no callback comes any more. NULL: nothing */
 
 /* ---------------------------------------------------------------- for methods */
 

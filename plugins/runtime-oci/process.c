@@ -22,7 +22,8 @@ struct ro_process {
   int socket, errors, pidfd;
   pid_t pid;
   berth_handle watch, errors_watch, exit_watch;
-  bool writing, paused, input_ended, output_ended, errors_ended, exited;
+  bool orphan; /* stopped: nobody hears of it any more, it is only waited for */
+  bool paused, input_ended, output_ended, errors_ended, exited;
   int status;
   struct pu_buf out;       /* to be written */
   size_t written;          /* of out */
@@ -119,14 +120,31 @@ static void process_free(struct ro_process *p) {
   free(p);
 }
 
+static void let_go(struct ro_process *p) {
+  unwatch(p, &p->watch);
+  unwatch(p, &p->errors_watch);
+  close(p->socket);
+  close(p->errors);
+  p->socket = p->errors = -1;
+}
+
+static void kill_it(struct ro_op *op) {
+  struct ro_process *p = *(struct ro_process **)(op + 1);
+  kill(p->pid, SIGKILL); /* our child, not reaped: the number is still its own */
+}
+
+/* Its hanging up ends it, and lets it end what it began (a command in a container); only what does not heed that is killed. */
 void ro_process_stop(struct ro_process *p) {
+  enum { grace_ms = 5000 };
   if (!p)
     return;
-  if (p->pid > 0 && !p->exited) {
-    kill(p->pid, SIGKILL); /* our child, not reaped: the number is still its own */
-    waitpid(p->pid, NULL, 0);
+  if (p->pid <= 0 || p->exited) {
+    process_free(p);
+    return;
   }
-  process_free(p);
+  let_go(p);
+  p->orphan = true;
+  ro_op_after(p->op, grace_ms, kill_it);
 }
 
 static void maybe_done(struct ro_process *p) {
@@ -147,6 +165,10 @@ static void on_exit_fd(void *arg, int fd, int events) {
     return;
   unwatch(p, &p->exit_watch);
   p->exited = true;
+  if (p->orphan) {
+    process_free(p);
+    return;
+  }
   p->status = WIFEXITED(ws) ? WEXITSTATUS(ws) : -WTERMSIG(ws);
   maybe_done(p);
 }
@@ -276,8 +298,19 @@ static void started(struct ro_op *op, void *data) {
   set_watch(p);
 }
 
-/* The entry stops, and drops all operations in their order. */
-static void op_dropped(struct ro_op *op) { (*(struct ro_process **)(op + 1))->op = NULL; }
+/* The entry stops, and drops all operations in their order: whoever owns the process came before, and has stopped it. */
+static void op_dropped(struct ro_op *op) {
+  struct ro_process *p = *(struct ro_process **)(op + 1);
+  p->op = NULL;
+  if (!p->orphan || p->exited)
+    return;
+  for (int i = 0; i < 200 && waitpid(p->pid, NULL, WNOHANG) == 0; i++) {
+    if (i == 100)
+      kill(p->pid, SIGKILL);
+    usleep(1000);
+  }
+  process_free(p);
+}
 
 struct ro_process *ro_process_start(struct berth_instance *self, const char *const *argv, const struct ro_process_events *events, void *arg) {
   struct ro_process *p = pu_new(struct ro_process);
