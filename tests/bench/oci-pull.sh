@@ -4,7 +4,7 @@
 . "$(dirname "$0")/lib.sh"
 docker() { :; } # none is asked
 layers=${BENCH_LAYERS:-20} megabytes=${BENCH_MEGABYTES:-500} rounds=${BENCH_ROUNDS:-3}
-program=$BERTH_BUILD/plugins/runtime-oci/image/berth-image
+program=$BERTH_BUILD/plugins/runtime-oci/berth-image
 for command in docker-registry skopeo openssl jq; do
   command -v $command >/dev/null || bench_fail "$command is not installed"
 done
