@@ -1,6 +1,7 @@
 /* berth-monitor with a real OCI runtime: start, log, exit, and what is left when something goes wrong. */
 #define _GNU_SOURCE
 #include <sched.h>
+#include <sys/mount.h>
 
 #include "oci.h"
 
@@ -191,6 +192,33 @@ static void many_layers(void) {
   box_end(&b, "many layers");
 }
 
+/* What the container mounts in a shared bind is seen outside, and nothing else is. */
+static void shares_mounts(void) {
+  struct box b;
+  char *shared = oci_text("%s/shared", oci_dir), *mounts = oci_text(",{\"destination\":\"/tmp\",\"source\":\"%s\",\"type\":\"bind\",\"options\":[\"rbind\",\"rshared\"]}", shared);
+  ro_make_dirs(shared, 0755);
+  if (mount("none", shared, "tmpfs", 0, "size=64k") < 0 || mount(NULL, shared, NULL, MS_SHARED, NULL) < 0) {
+    ok(false, "a shared mount: %s", strerror(errno));
+    return;
+  }
+  box_new(&b, &(struct box_options){.args = "[\"sh\",\"-c\",\"mkdir -p /tmp/m && busybox mount -t tmpfs none /tmp/m && echo there >/tmp/m/file; echo $?; exec sleep 1000\"]",
+                                    .mounts = mounts, .linux_part = ",\"rootfsPropagation\":\"shared\"", .monitor = ",\"propagation\":\"shared\"",
+                                    .process = ",\"capabilities\":{\"bounding\":[\"CAP_SYS_ADMIN\"],\"effective\":[\"CAP_SYS_ADMIN\"],\"permitted\":[\"CAP_SYS_ADMIN\"]}"});
+  json_decref(box_start(&b));
+  ok(box_says(&b, " F 0"), "a container mounts something");
+  char *file = oci_text("%s/m/file", shared), *got = oci_get(file);
+  is_str(got, "there\n", "and it is seen outside");
+  is_int(oci_count_mounts(b.id), 0, "its root file system is not");
+  box_signal(&b, SIGKILL);
+  json_decref(box_wait(&b));
+  umount2(shared, MNT_DETACH);
+  free(file);
+  free(got);
+  free(shared);
+  free(mounts);
+  box_end(&b, "shared mounts");
+}
+
 static void all(const char *runtime) {
   oci_runtime = runtime;
   printf("# %s\n", runtime);
@@ -203,6 +231,7 @@ static void all(const char *runtime) {
   open_input();
   has_networks();
   many_layers();
+  shares_mounts();
 }
 
 int main(void) {
@@ -210,8 +239,8 @@ int main(void) {
   if (why)
     return skip_all(why);
   oci_setup();
-  /* Links of the tests stay out of the host's network. */
-  if (unshare(CLONE_NEWNET) < 0)
+  /* Links and mounts of the tests stay out of the host's. */
+  if (unshare(CLONE_NEWNET | CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
     return skip_all("no network namespace may be made here");
   all("/usr/bin/crun");
   if (access("/usr/sbin/runc", X_OK) == 0)

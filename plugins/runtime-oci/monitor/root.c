@@ -20,11 +20,25 @@
 #include "../spec/idmap.h"
 #include "files.h"
 
+#define UNIFIED "/sys/fs/cgroup/unified"
 enum { max_options = 4000 };
+
+/* The mount that path lies in, cut off the host's alone: what is mounted on it here stays here. */
+static int cut_off(const char *path, const char *id, struct ro_fail *why) {
+  PU_AUTO_FREE at = pu_strdup(path);
+  struct statx st;
+  while (at[1] && (statx(AT_FDCWD, at, AT_SYMLINK_NOFOLLOW, 0, &st) < 0 || !(st.stx_attributes & STATX_ATTR_MOUNT_ROOT))) {
+    char *slash = strrchr(at, '/');
+    slash[slash == at] = 0;
+  }
+  return mount(NULL, at, NULL, MS_PRIVATE, NULL) < 0 ? ro_fail_errno(why, "cannot cut %s off the host's mounts for container %s", at, id) : 0;
+}
 
 int ro_root_private(const struct ro_monspec *s, int flags, struct ro_fail *why) {
   if (unshare(CLONE_NEWNS | flags) < 0)
     return ro_fail_errno(why, "cannot make namespaces for container %s", s->id);
+  if (s->shared)
+    return cut_off(s->target ? s->target : s->bundle, s->id, why) < 0 || cut_off(s->bundle, s->id, why) < 0 || cut_off(UNIFIED, s->id, why) < 0 ? -1 : 0;
   if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0)
     return ro_fail_errno(why, "cannot cut the mounts of container %s off the host's", s->id);
   return 0;
@@ -123,6 +137,8 @@ static int make(const char *path, struct ro_fail *why) {
 int ro_root_mount(const struct ro_monspec *s, struct ro_fail *why) {
   if (!s->target)
     return 0;
+  if (s->copy)
+    return ro_fail(why, "unsupported", "container %s is to have a copy of its image, which is not offered yet: the kernel's overlay is needed", s->id);
   if (make(s->target, why) < 0)
     return -1;
   if (s->nlower)
@@ -133,8 +149,7 @@ int ro_root_mount(const struct ro_monspec *s, struct ro_fail *why) {
 }
 
 void ro_root_hide_unified(void) {
-  static const char unified[] = "/sys/fs/cgroup/unified";
   struct statfs fs;
-  if (statfs(unified, &fs) == 0 && fs.f_type == CGROUP2_SUPER_MAGIC)
-    mount("none", unified, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=64k,nr_inodes=64,mode=755");
+  if (statfs(UNIFIED, &fs) == 0 && fs.f_type == CGROUP2_SUPER_MAGIC)
+    mount("none", UNIFIED, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=64k,nr_inodes=64,mode=755");
 }

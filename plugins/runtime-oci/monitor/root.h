@@ -1,5 +1,5 @@
-/* A container's root file system, mounted in the caller's private mount namespace: an overlay of many layers, fuse-overlayfs where
- * the kernel has none, or a copy. Everything goes with the namespace; nothing is to be unmounted. Knows nothing of images. */
+/* A container's root file system, mounted in the caller's private mount namespace: an overlay of up to 500
+ * layers (a kernel without overlayfs is refused in words). Everything goes with the namespace; nothing is to be unmounted. Knows nothing of images. */
 #ifndef RO_ROOT_H
 #define RO_ROOT_H
 
@@ -7,7 +7,7 @@
 #include "spec.h"
 
 /* Gives the process a mount namespace of its own, out of which no mount leads back to the host's (unless s->shared: then only the mounts
- * that hold the target and the cgroups are cut off). flags: further CLONE_NEW… for the same call. */
+ * that hold the run folder, the target and the hybrid cgroups are cut off; what is bound from one of these is not shared). flags: further CLONE_NEW… for the same call. */
 int ro_root_private(const struct ro_monspec *s, int flags, struct ro_fail *why);
 /* Mounts the root file system at s->target (made where absent). 0 where the spec has none. */
 int ro_root_mount(const struct ro_monspec *s, struct ro_fail *why);

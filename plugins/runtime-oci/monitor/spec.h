@@ -13,6 +13,7 @@
  *   "tty": bool, "stdin_open": bool,
  *   "cgroup": absolute path below the cgroup roots, as in config.json's linux.cgroupsPath; its last part is the id,
  *   "exit": path of exit.json,
+ *   "mounts": [{"source","target","read_only"}]: what berth-copy mounts into the files of one that does not run,
  *   "propagation": "shared": mounts made in the container in a shared bind shall be seen by the host (see root.h),
  *  "sysctls": {"net.ipv4.ip_forward": "1"}: of a new network namespace,
  *  "make", "binds", "own", "copy_up": see struct ro_spec of ../spec/spec.h and ro_path_prepare of ../spec/path.h}
