@@ -231,9 +231,9 @@ static void look_at(struct sim *s, const struct ctl_inst *inst, const struct wen
     check_canary_pause(s, inst, !was, goes);
   if (goes && bt_starts(why, "preempted by ")) {
     check_preempted(s, inst);
-    *taken += was->serves;
+    *taken += was->serves && inst->ready; /* else it fell in this step, before it was asked to go */
   } else if (goes && bt_ends(why, " is drained")) {
-    *taken += was->serves;
+    *taken += was->serves && inst->ready;
   } else if (goes && bt_streq(why, "its replacement is ready")) {
     check_replaced(s, inst);
   } else if (goes && w && bt_starts(why, "blue-green: the new")) {
