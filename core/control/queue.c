@@ -383,7 +383,7 @@ static void look_further(struct look *l, struct ctl_wait *w, struct ctl_spec *sp
 static void try_one(struct look *l, struct ctl_wait *w) {
   const struct ctl_inst *first = ctl_wait_next(w);
   struct ctl_spec *spec = first && w->service->spec ? first->spec : NULL; /* of a service that is no more in the file nobody begins */
-  if (w->service->app->dirty) { /* who of it is to begin may have changed: it is looked at first */
+  if (w->stale) { /* who of it is to begin may have changed: it is looked at first */
     l->cut = true;
     bt_queue_pass(l->spaces.order);
     return;
@@ -416,7 +416,10 @@ static void look_at_all(struct bt_control *c) {
   drop_served(q);
   q->changed = false;
   l.spaces = line_up(c);
-  bt_vec_each(&q->waits, w)(*w)->at = 0;
+  bt_vec_each(&q->waits, w) {
+    (*w)->at = 0;
+    (*w)->stale = (*w)->service->app->dirty; /* what this look itself does to apps is the next step's */
+  }
   for (const struct bt_queue_entry *e; (e = bt_queue_next(l.spaces.order));)
     try_one(&l, e->tag);
   spaces_free(&l.spaces);

@@ -17,6 +17,7 @@ struct ctl_wait {
   bool gang;        /* all of them or none */
   bool limited;     /* its namespace's quota keeps it from its place */
   bool kept;        /* a place is reserved for it, as of the last look */
+  bool stale;       /* its app was not looked at since something happened to it, as of the beginning of this look */
   bool fresh;       /* some of them were not told why they wait */
   bool barred;      /* a place that others left for it turned out not to do: none does again */
   uint64_t in_vain; /* at this generation nobody would leave for it */
