@@ -48,6 +48,63 @@ bench_server() {
   it_start >&2 || exit 1
 }
 
+# bench_oci "$0": the same with runtime-oci instead of the engine, in a network namespace of its own (the script begins anew in it), with an image
+# of busybox alone. bench_oci_app NAME REPLICAS COMMAND…: an app of it, in $it_dir/NAME.yaml; its name is in $app.
+bench_oci() {
+  [ "$(id -u)" = 0 ] || bench_fail "it takes root"
+  command -v crun >/dev/null || bench_fail "crun is not installed"
+  if [ -z "${BENCH_NETNS:-}" ]; then
+    rm -rf "$it_dir"
+    exec env BENCH_NETNS=1 unshare -n bash "$1"
+  fi
+  ip link set lo up
+  oci_config() {
+    mkdir -p "$it_dir/policies"
+    cat >"$it_dir/berthd.yaml" <<YAML
+state: {path: $it_dir/state/state.db}
+run_dir: $it_dir/run
+api: {tcp: {listen: null}}
+policies: {dir: $it_dir/policies}
+log: {level: warn}
+plugins:
+  - {plugin: runtime-oci, config: {root: $it_dir/oci, run: /run/berth-$it}}
+  - plugin: registry-oci
+YAML
+  }
+  oci_config
+  it_start >&2 || exit 1
+  oci_image "$it_dir/image.tar" && berth image load <"$it_dir/image.tar" >&2 || bench_fail "the image could not be loaded"
+}
+oci_image() { # FILE: an archive as docker save makes it
+  local d id
+  d=$(mktemp -d)
+  mkdir -p "$d/root/bin" "$d/root/etc" "$d/layer"
+  cp "$(command -v busybox)" "$d/root/bin/busybox"
+  for id in sh tail sleep true cat; do ln -s busybox "$d/root/bin/$id"; done
+  echo 'root:x:0:0:root:/:/bin/sh' >"$d/root/etc/passwd"
+  tar -C "$d/root" -cf "$d/layer/layer.tar" .
+  printf '{"os":"linux","architecture":"%s","config":{"Env":["PATH=/bin"]},"rootfs":{"type":"layers","diff_ids":["sha256:%s"]}}' \
+    "$(dpkg --print-architecture)" "$(sha256sum "$d/layer/layer.tar" | cut -c1-64)" >"$d/config.json"
+  printf '[{"Config":"config.json","RepoTags":["%s:1"],"Layers":["layer/layer.tar"]}]' "$it" >"$d/manifest.json"
+  tar -C "$d" -cf "$1" manifest.json config.json layer/layer.tar
+  rm -rf "$d"
+}
+bench_oci_app() {
+  app=$it-$1
+  cat >"$it_dir/$1.yaml" <<YAML
+name: $app
+services:
+  web:
+    image: $it:1
+    pull_policy: never
+    command: [$3]
+    restart: always
+    stop_signal: SIGKILL
+    deploy: {replicas: $2, resources: {limits: {memory: 64M, cpus: "0.5", pids: 50}}}
+networks: {default: {ipam: {config: [{subnet: 10.90.0.0/20}]}}}
+YAML
+}
+
 # bench_app NAME REPLICAS: a Compose file of that many containers that do nothing, in $it_dir/NAME.yaml; its image. The app's
 # name, in $app, belongs to this run alone, so that benches can run beside each other on one engine.
 bench_app() {
@@ -81,6 +138,9 @@ bench_end() {
     wait_for 20 sh -c "curl -sS --unix-socket $socket http://berth/v1/namespaces/default/networks 2>/dev/null | jq -e '.items | length == 0'"
   fi
   docker ps -aq --filter "name=^/?$it-" | xargs -r docker rm -f >/dev/null 2>&1
+  if [ -n "${BENCH_NETNS:-}" ]; then
+    rm -rf "/run/berth-$it"
+  fi
   (exit $rc)
   it_cleanup
 }
