@@ -268,7 +268,6 @@ static void test_life(const struct guest *g) {
   snprintf(path, sizeof path, "/proc/%d/status", pid);
   ok(read_file(path, status, sizeof status) && strstr(status, "Uid:\t65534\t65534") && strstr(status, "CapEff:\t0000000000000000") && strstr(status, "NoNewPrivs:\t1"), "without any right");
   ok(reopen(), "the server is killed and comes back %s", why.text);
-  PU_AUTO_JSON live = json_pack("{s:b}", g->id, 1);
   ok(resolver_pid() == pid, "it is the same");
   ok(strlen(ask(g, "web")) == 21, "and answers");
   kill(pid, SIGKILL);

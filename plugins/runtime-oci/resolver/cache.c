@@ -2,9 +2,9 @@
 #include "cache.h"
 
 #include <string.h>
-#include <uthash.h>
 
 #include "../../common/util.h"
+#include "table.h"
 
 struct kept {
   UT_hash_handle hh;

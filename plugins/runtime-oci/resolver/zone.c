@@ -5,9 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <uthash.h>
 
 #include "../../common/util.h"
+#include "table.h"
 
 enum { max_seen = 512 }; /* addresses of one answer: more do not fit 64 KiB with comfort */
 
