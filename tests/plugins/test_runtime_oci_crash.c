@@ -185,6 +185,30 @@ static void restarts(void) {
   box_end(&b, "restarts");
 }
 
+/* A runtime that is killed leaves its scratch file: it must lie where the container's other files do. A runtime that only tells where it would put it. */
+static void scratch(void) {
+  struct box b;
+  box_new(&b, &sleeper);
+  char *fake = box_path(&b, "tells"), *told = box_path(&b, "told");
+  char *script = oci_text("#!/bin/sh\nprintf %%s \"$_LIBCONTAINER_STATEDIR\" >%s\nexit 1\n", told);
+  oci_put(fake, script);
+  chmod(fake, 0700);
+  char *path = box_path(&b, "monitor.json");
+  json_t *spec = json_load_file(path, 0, NULL);
+  json_object_set_new(spec, "runtime", json_pack("[s]", fake));
+  json_dump_file(spec, path, 0);
+  json_decref(spec);
+  json_decref(box_start(&b));
+  char *where = oci_get(told);
+  is_str(where ? where : "it was not run", b.run, "what the runtime leaves where it is killed lies in the bundle");
+  free(where);
+  free(path);
+  free(script);
+  free(told);
+  free(fake);
+  box_end(&b, "a runtime's scratch");
+}
+
 int main(void) {
   const char *why = oci_hindrance(), *rounds = getenv("BERTH_CRASH_ROUNDS");
   if (why)
@@ -193,6 +217,7 @@ int main(void) {
   twice();
   starter_dies();
   monitor_dies();
+  scratch();
   bomb();
   ends_by_itself();
   restarts();

@@ -32,11 +32,15 @@ static void place(int from, int to) {
     dup2(from, to);
 }
 
-static _Noreturn void child(const char *const *argv, const struct ro_call *call, pid_t parent) {
+/* crun leaves the file that it binds itself to where it is killed: below the bundle it goes with the container, in /tmp it stays for ever. */
+static void own_scratch(const struct ro_monspec *s) { setenv("_LIBCONTAINER_STATEDIR", s->bundle, 1); }
+
+static _Noreturn void child(const struct ro_monspec *s, const char *const *argv, const struct ro_call *call, pid_t parent) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() != parent)
     _exit(127);
   plain_signals();
+  own_scratch(s);
   int null = open("/dev/null", O_RDWR | O_CLOEXEC);
   place(call->in >= 0 ? call->in : null, 0);
   place(call->out >= 0 ? call->out : null, 1);
@@ -65,7 +69,7 @@ pid_t ro_runtime_spawn(const struct ro_monspec *s, const struct ro_call *call, s
   unlink(call->log);
   pid_t parent = getpid(), pid = fork();
   if (pid == 0)
-    child(argv, call, parent);
+    child(s, argv, call, parent);
   if (pid < 0)
     ro_fail_errno(why, "cannot start %s for container %s", argv[0], s->id);
   return pid;
