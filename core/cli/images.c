@@ -26,7 +26,7 @@ int bt_verb_image_ls(struct bt_cli *cli, struct bt_err **err) {
   return bt_list_print(cli, columns, "id", images ? images : none);
 }
 
-/* What was removed, by name and id, and the room it gave. */
+/* What was removed, a line each (names, ids, an engine's layers: so lines are not counted as images), and the room it gave. */
 static int removed_print(struct bt_cli *cli, const json_t *result) {
   char freed[32];
   if (cli->json) {
@@ -37,8 +37,10 @@ static int removed_print(struct bt_cli *cli, const json_t *result) {
   size_t i;
   json_t *image;
   json_array_foreach(removed, i, image) if (json_is_string(image)) bt_cli_say("%s\n", json_string_value(image));
-  bt_cli_say("%zu image%s removed, %s freed\n", json_array_size(removed), json_array_size(removed) == 1 ? "" : "s",
-             bt_out_bytes(bt_json_int(result, "freed", 0), freed));
+  if (json_array_size(removed))
+    bt_cli_say("Removed, %s freed.\n", bt_out_bytes(bt_json_int(result, "freed", 0), freed));
+  else
+    bt_cli_say("There was nothing to remove.\n");
   return 0;
 }
 
@@ -189,6 +191,17 @@ static int copy_stdin(int to, struct bt_err **err) {
   return n < 0 ? bt_err_errno(err, BT_IO, errno, "standard input") : 0;
 }
 
+/* Who asks knows nothing of the file that the server was given: an error about it is about standard input. */
+static void path_hide(const char *path, struct bt_err **err) {
+  const char *text = err ? bt_err_message(*err) : "";
+  if (!bt_starts(text, path))
+    return;
+  struct bt_err *told = NULL;
+  bt_err_set(&told, bt_err_code(*err), "standard input%s", text + strlen(path));
+  bt_err_free(err);
+  *err = told;
+}
+
 /* The server reads files, not our standard input: so it becomes one, on this machine. */
 int bt_verb_image_load(struct bt_cli *cli, struct bt_err **err) {
   char path[] = "/var/tmp/berth-load-XXXXXX";
@@ -205,5 +218,7 @@ int bt_verb_image_load(struct bt_cli *cli, struct bt_err **err) {
   if (rc == 0)
     rc = import_path(cli, path, NULL, err);
   unlink(path);
+  if (rc != 0)
+    path_hide(path, err);
   return rc;
 }

@@ -43,6 +43,11 @@ is "$(berth image ls -q | wc -l)" 2 "two images are here"
 is "$(berth image ls --format json | jq -r '[.[].tags[]] | sort | join(" ")')" "mine:7 shop/one:1 shop/two:1" "with three names"
 fails "what is no archive is refused" 2 berth image import /etc/passwd
 like "$out" '/etc/passwd: ' "in words that name it"
+out=$(berth image load </etc/passwd 2>&1)
+is "$?" 2 "also through standard input"
+like "$out" '^berth: standard input: |standard input: it is no tar' "which is called that"
+fails "an image that is not here cannot go" 3 berth image rm shop/none:1
+like "$out" 'berth image ls' "and the answer leads to those that are"
 
 port=$((20000 + $$ % 20000))
 printf 'version: 0.1\nlog: {level: error}\nstorage: {filesystem: {rootdirectory: %s/registry}}\nhttp: {addr: "127.0.0.1:%s"}\n' "$it_dir" $port >"$it_dir/registry.yml"
@@ -61,9 +66,11 @@ wait $registry 2>/dev/null
 fails "a registry that is away as well" 8 berth image pull 127.0.0.1:$port/one:2
 
 succeeds "a name is removed" berth image rm mine:7
+unlike "$out" 'image' "and not called an image"
 like "$(berth image ls -q | wc -l)" 2 "the image stays with its other one"
 fails "it cannot go twice" 3 berth image rm mine:7
 succeeds "what nobody uses is pruned" berth image prune
 is "$(berth image ls --format json)" "[]" "nothing is left"
+is "$(berth image prune)" "There was nothing to remove." "and a second time says so"
 is "$(find "$it_dir/oci/images/layers/sha256" "$it_dir/oci/images/tmp" -mindepth 1 | wc -l)" 0 "nor in the store"
 done_testing

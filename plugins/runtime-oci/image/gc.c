@@ -160,7 +160,7 @@ json_t *ri_change_remove(struct ri_change *c, const char *image, const json_t *k
     return NULL;
   json_t *entry = (json_t *)(uintptr_t)ri_index_find(index, image, &id);
   if (!entry) {
-    ri_why_set(why, BERTH_NOT_FOUND, "image %.300s is not on this machine", image);
+    ri_why_set(why, BERTH_NOT_FOUND, "image %.300s is not on this machine: berth image ls shows those that are", image);
     return NULL;
   }
   PU_AUTO_JSON removed = json_array();
