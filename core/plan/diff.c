@@ -16,7 +16,9 @@
 static json_t *shown(const json_t *value) {
   if (!value || json_is_null(value))
     return json_null();
-  BT_AUTO_FREE char *text = json_is_string(value) ? bt_strdup(json_string_value(value)) : bt_json_text(value);
+  BT_AUTO_FREE char *text = json_is_string(value) ? bt_strdup(json_string_value(value))
+                            : json_is_real(value) ? bt_asprintf("%.15g", json_real_value(value)) /* as it is written: 0.3, not 0.29999999999999999 */
+                                                  : bt_json_text(value);
   size_t len = strlen(text);
   if (len <= MAX_VALUE)
     return bt_json_string(text);

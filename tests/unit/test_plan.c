@@ -118,6 +118,15 @@ static const json_t *entry(const json_t *plan, const char *kind, const char *nam
   return NULL;
 }
 
+static void test_diff_numbers(void) {
+  BT_AUTO_JSON from = json_of("{'services':{'web':{'image':'a','cpus':0.3}}}");
+  BT_AUTO_JSON to = json_of("{'services':{'web':{'image':'a','cpus':1.4}}}");
+  BT_AUTO_JSON plan = bt_diff_plan(&(struct bt_diff_in){.from = from, .to = to});
+  const json_t *change = json_array_get(bt_json_arr(entry(plan, "service", "web"), "changes"), 0);
+  is_str(bt_json_str(change, "from"), "0.3", "a number is shown as it is written");
+  is_str(bt_json_str(change, "to"), "1.4", "the new one as well");
+}
+
 static void test_diff(void) {
   BT_AUTO_JSON from = json_of("{'services':{'web':{'image':'a:1','environment':{'LOG':'hunter2','X':'1'},'secrets':[{'source':'pw'}]},'old':{'image':'b'},"
                               "'api':{'image':'c','deploy':{'replicas':2}},'same':{'image':'d'},'dep':{'image':'e'}},'networks':{'n':{}},'volumes':{'v':{}}}");
@@ -176,6 +185,7 @@ int main(void) {
   test_ports();
   test_port_of_many();
   test_diff();
+  test_diff_numbers();
   test_explain();
   return done_testing();
 }
