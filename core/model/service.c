@@ -247,7 +247,10 @@ static int read_way(struct bt_service *s, const json_t *deploy, struct bt_err **
     return bt_err_set(err, BT_INVALID, "service %s: deploy.update_config.failure_action is continue, which x-berth.rollout of %s cannot do", s->name,
                       bt_way_name(s->way.kind));
   bt_vec_each(&s->way.steps, step) if (step->weight >= 0 && s->routes.len == 0)
-      return bt_err_set(err, BT_INVALID, "service %s: x-berth.rollout.steps: a weight is a share of the requests of x-berth.routes, and it has none", s->name);
+      return bt_err_set(err, BT_INVALID,
+                        "service %s: x-berth.rollout.steps: a weight is a share of the requests of x-berth.routes, and it has none: give it routes, or its "
+                        "steps instances in place of a weight",
+                        s->name);
   if (!action)
     s->update.on_failure = BT_FAIL_ROLLBACK;
   return 0;
