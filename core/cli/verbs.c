@@ -152,8 +152,8 @@ const struct bt_verb bt_verbs[] = {
      "watching; the server goes on.",
      up_options, 0, 0, BT_COMPLETE_NONE, .run = bt_verb_up},
     {"plan", APPS, "", "Show what \"berth up\" would change, and where it would run",
-     "For each service the nodes and the rule that chose them; what would be reserved on each node, before and after; and what has no place, with the "
-     "smallest change that would make one. Nothing is changed. The exit code is 7 where something has no place.",
+     "For each service, where there are several nodes, those that it would run on and the rule that chose them; what changes of what is "
+     "reserved on each node; and what has no place, with the smallest change that would make one. Nothing is changed. The exit code is 7 where something has no place.",
      plan_options, 0, 0, BT_COMPLETE_NONE, .run = bt_verb_plan},
     {"simulate", APPS, "", "Show what more nodes would place",
      "Of what waits for a place now, and of a Compose file where -f names one: what would be placed, what would still have no place and why, and what would be "
