@@ -308,6 +308,23 @@ static void test_words(void) {
   ok(ro_networks_remove(nets, "named", &why) == 0, "it goes %s", why.text);
 }
 
+/* Two servers with networks would take each other's rules away. */
+static void test_two(void) {
+  PU_AUTO_FREE other = pu_asprintf("%s/other", root);
+  PU_AUTO_JSON pools = json("[\"10.88.0.0/16\"]");
+  PU_AUTO_JSON spec = json("{}");
+  PU_AUTO_JSON labels = json("{\"berth.server\":\"two\"}");
+  json_t *out = NULL;
+  struct ro_networks *second = ro_networks_at(other, pools, &why);
+  ok(second != NULL, "a second one without networks is no harm %s", why.text);
+  ok(ensure("mine", "{}", NULL) == 0, "the first has a network %s", why.text);
+  ok(ro_networks_ensure(second, "theirs", spec, labels, &out, &why) < 0 && why.code == BERTH_CONFLICT && strstr(why.text, "another server has networks"), "a second one gets none: %s", why.text);
+  ok(ro_networks_remove(nets, "mine", &why) == 0, "the first gives its last one up %s", why.text);
+  ok(ro_networks_ensure(second, "theirs", spec, labels, &out, &why) == 0 && ro_networks_remove(second, "theirs", &why) == 0, "then it gets one %s", why.text);
+  json_decref(out);
+  ro_networks_forget(other);
+}
+
 /* Docker's firewall drops what it does not know; its chain for the user has two words of ours. */
 static void test_docker(void) {
   struct guest a = {0}, b = {0};
@@ -372,6 +389,7 @@ int main(void) {
   test_words();
   test_docker();
   test_trace();
+  test_two();
   ro_networks_forget(root);
   PU_AUTO_FREE rm = pu_asprintf("rm -rf %s", root);
   run("sh", "-c", rm, NULL, NULL, NULL);

@@ -58,6 +58,8 @@ static bool has_bridges(const struct ro_networks *n) {
 }
 
 static int need_nft(struct ro_networks *n, struct ro_why *why) {
+  if (n->only < 0 && (n->only = ro_only_take(why)) < 0)
+    return -1;
   if (!n->nft)
     n->nft = ro_nft_open(why);
   return n->nft ? 0 : -1;
@@ -221,7 +223,11 @@ int ro_filter_drop(struct ro_networks *n, const struct ro_network *net, struct r
     return -1;
   add_network(&text, false, net);
   int result = has_bridges(n) && pu_starts(net->bridge, "berth-") ? change(n, text.data, why) : ro_filter_rebuild(n, why);
-  return ro_bridge_remove(n->nl, net->bridge, why) ? -1 : result;
+  if (ro_bridge_remove(n->nl, net->bridge, why))
+    return -1;
+  if (!has_bridges(n) && result == 0)
+    ro_only_release(&n->only);
+  return result;
 }
 
 int ro_filter_ports(struct ro_networks *n, bool add, const json_t *member, struct ro_why *why) {

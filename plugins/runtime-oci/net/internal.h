@@ -28,6 +28,7 @@ struct ro_networks {
   json_t *pools;
   int nl;
   struct ro_nft *nft;    /* NULL until the first network */
+  int only;              /* lock on the machine's packet filter (only.c); -1: not held */
   struct ro_network **items;
   size_t len;
   json_t *members;       /* {container id: lease record, see member.c} */
@@ -38,6 +39,13 @@ struct ro_networks {
   struct held *held;     /* sockets that keep published ports from others (ports.c) */
   struct ro_networks *next;
 };
+
+/* ---- only.c: one server's networks on a machine ---- */
+
+/* Takes the lock on Berth's table in the network namespace of this thread: the descriptor that holds it, or -1 with why where another
+ * server has it (CONFLICT). It ends with the process, or with ro_only_release (*fd: -1 then). */
+int ro_only_take(struct ro_why *why);
+void ro_only_release(int *fd);
 
 /* ---- record.c: what is durable of a network ---- */
 

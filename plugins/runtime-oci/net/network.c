@@ -78,6 +78,7 @@ static void networks_free(struct ro_networks *n) {
     ro_network_free(n->items[i]);
   ro_ports_let_go(n, NULL);
   ro_nft_close(&n->nft);
+  ro_only_release(&n->only);
   if (n->nl >= 0)
     close(n->nl);
   json_decref(n->members);
@@ -124,6 +125,7 @@ static struct ro_networks *open_at(const char *root, struct ro_why *why) {
   n->members = json_object();
   n->unready = json_object();
   n->resolver_fd = -1;
+  n->only = -1;
   n->nl = ro_nl_open(why);
   struct reading r = {.n = n, .folder = "networks", .why = why};
   PU_AUTO_FREE networks = pu_asprintf("%s/networks", root);
