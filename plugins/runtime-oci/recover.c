@@ -26,6 +26,7 @@ struct recovery {
   json_t *pools, *dns;
   json_t *ids;   /* {id: does it run} of those that have a record */
   int leftovers; /* what was swept */
+  json_t *damaged; /* sentences about records that cannot be read */
 };
 
 static void recovery_free(void *data) {
@@ -37,6 +38,7 @@ static void recovery_free(void *data) {
   free(r->found);
   json_decref(r->volumes);
   json_decref(r->ids);
+  json_decref(r->damaged);
   json_decref(r->pools);
   json_decref(r->dns);
   free(r->root);
@@ -87,6 +89,19 @@ static void look_at_run(const struct recovery *r, struct ro_container *c) {
   c->state = ro_cgroup_frozen((pid_t)pu_int(o, "init", 0)) ? RO_PAUSED : RO_RUNNING;
 }
 
+/* Half of a create or of a remove: the record is the first to come and the first to go. One that is there and cannot be read is something
+ * else: what the container wrote stays. It runs no more then, since whoever replaces it does not know of it. */
+static void no_container(struct recovery *r, const char *name, const char *dir, const char *path) {
+  struct stat st;
+  if (lstat(path, &st) != 0 && errno == ENOENT) {
+    ro_tree_remove(dir, NULL);
+    r->leftovers++;
+    return;
+  }
+  PU_AUTO_FREE text = pu_asprintf("container %s: its record %s is damaged: what it wrote is left in that folder; put the record back and start Berth anew, or remove the folder", name, path);
+  json_array_append_new(r->damaged, pu_json_string(text));
+}
+
 static void found_container(void *arg, const char *name) {
   struct recovery *r = arg;
   PU_AUTO_FREE dir = pu_asprintf("%s/containers/%s", r->root, name);
@@ -94,11 +109,9 @@ static void found_container(void *arg, const char *name) {
   PU_AUTO_JSON record = ro_file_json(path, max_record, NULL);
   struct ro_container *c = record ? ro_container_read(record) : NULL;
   if (!c || !pu_eq(c->id, name)) {
-    /* Half of a create or of a remove: the record is the first to come and the first to go. */
     if (c)
       ro_container_free(c);
-    ro_tree_remove(dir, NULL);
-    r->leftovers++;
+    no_container(r, name, dir, path);
     return;
   }
   ro_stamp_read(dir, c);
@@ -198,6 +211,9 @@ static void recovery_done(struct ro_op *op, void *data) {
     if (!take(self, r->found[i]))
       r->found[kept++] = r->found[i];
   r->n = kept;
+  size_t i;
+  json_t *sentence;
+  json_array_foreach(r->damaged, i, sentence) ro_log(self, BERTH_LOG_ERROR, "%s", json_string_value(sentence));
   if (r->leftovers)
     ro_log(self, BERTH_LOG_INFO, "%d left-overs of containers and volumes were swept away", r->leftovers);
   ro_recover_settled(self);
@@ -217,7 +233,7 @@ void ro_recover(struct berth_instance *self) {
   struct ro_op *op = ro_op_new(self, 0, sizeof *op, NULL, "records");
   struct recovery *r = pu_new(struct recovery);
   *r = (struct recovery){.root = pu_strdup(self->config.root), .run = pu_strdup(self->config.run), .programs = pu_strdup(self->config.programs), .lock = self->lock,
-                          .pools = json_incref(self->config.pools), .dns = json_incref(self->config.dns), .volumes = json_object(), .ids = json_object()};
+                          .pools = json_incref(self->config.pools), .dns = json_incref(self->config.dns), .volumes = json_object(), .ids = json_object(), .damaged = json_array()};
   self->lock = -1;
   ro_job_run(op, r, recover_work, recovery_done, recovery_free);
 }

@@ -106,6 +106,28 @@ static void test_leftovers(void) {
   free(id);
 }
 
+/* What a container wrote is not thrown away for a record that somebody or some disk spoilt. */
+static void test_damaged(void) {
+  char *id = make("spoilt", "{\"command\":[\"sh\",\"-c\",\"echo precious >/tmp/kept; sleep 600\"],\"stop_signal\":\"SIGKILL\"}", NULL);
+  start(id);
+  inside(id, "cat /tmp/kept", "precious");
+  pid_t monitor = monitor_of(id);
+  away();
+  ok(sh("cd %s/oci/containers/%s && cp container.json saved && printf '{' >container.json", R.dir, id), "a record is spoilt");
+  back();
+  RT c = {0};
+  container(&c, inspect, .id = id);
+  rt_is(&c, BT_NOT_FOUND, "its container is not known");
+  ok(kill(monitor, 0) != 0 || sh("grep -q '^State:.Z' /proc/%d/status", (int)monitor), "and does not run beside whoever replaces it");
+  ok(sh("grep -q precious $(find %s/oci/containers/%s -name kept)", R.dir, id), "but what it wrote is there");
+  away();
+  ok(sh("cd %s/oci/containers/%s && mv saved container.json", R.dir, id), "the record is put back");
+  back();
+  start(id);
+  seen_is(id, "state", "\"running\"");
+  discard(id);
+}
+
 static void test_one_server(void) {
   away();
   BT_AUTO_FREE char *lock = bt_asprintf("%s/oci/lock", R.dir);
@@ -218,6 +240,7 @@ int main(void) {
   test_adoption();
   test_monitor_killed();
   test_leftovers();
+  test_damaged();
   test_one_server();
   test_oom();
   test_at_once();

@@ -440,11 +440,11 @@ static void drop_passing(struct ro_networks *n, const json_t *member) {
 
 static void release(struct ro_networks *n, const char *id) {
   json_t *member = json_incref(json_object_get(n->members, id));
+  json_object_del(n->unready, id); /* one that never started is no member, and may have been said to be unready */
   if (!member)
     return;
   down(n, id, member);
   json_object_del(n->members, id);
-  json_object_del(n->unready, id);
   ro_record_unlink(n, "leases", id);
   give_all(n, member);
   drop_passing(n, member);

@@ -257,9 +257,9 @@ int ro_network_drop(struct ro_networks *n, struct ro_network *net, struct ro_why
   if (user)
     return ro_why_set(why, BERTH_CONFLICT, "network %s: containers still use it, %s for one", net->name, user);
   ro_member_leave(n, net->name);
-  ro_record_unlink(n, "networks", net->name);
   drop_item(n, net);
   int result = ro_filter_drop(n, net, why);
+  ro_record_unlink(n, "networks", net->name); /* last: a crash before this leaves a network that is known */
   ro_names_network_drop(n, net->name);
   ro_network_free(net);
   return result;
