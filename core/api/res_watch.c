@@ -151,16 +151,21 @@ static bool all_kept(const struct bt_control *control, uint64_t after) {
          (!o || bt_json_int(o, "id", 0) == 1 || (uint64_t)bt_json_int(o, "revision", 0) <= after);
 }
 
-static void send_past(struct bt_watch_stream *s, const json_t *events) {
+/* False where the page goes beyond the feed: what is still on its way to the disk comes from the feed. */
+static bool send_past(struct bt_watch_stream *s, const json_t *events) {
+  uint64_t durable = bt_feed_latest(s->api->s.feed);
   size_t i;
   json_t *event;
   json_array_foreach(events, i, event) {
+    if ((uint64_t)bt_json_int(event, "revision", 0) > durable)
+      return false;
     BT_AUTO_FREE char *text = bt_json_text(event);
     char id[24];
     snprintf(id, sizeof id, "%lld", bt_json_int(event, "revision", 0));
     if (event_matches(s, text))
       send_event(s, id, text);
   }
+  return true;
 }
 
 /* Who begins now and is cut off before the first event resumes here: what happened meanwhile is not missed. */
@@ -188,13 +193,13 @@ static void on_past(void *arg) {
   struct bt_query query = {.after = s->after, .limit = PAST_PAGE, .cursor = s->cursor};
   char *next = NULL;
   BT_AUTO_JSON page = bt_control_list(control, "events", &query, &next, NULL);
-  send_past(s, page);
+  bool more = send_past(s, page) && next;
   free(s->cursor);
   s->cursor = next;
-  if (next)
+  if (more)
     bt_timer_set(s->past, 0);
   else
-    go_live(s, bt_control_revision(control));
+    go_live(s, bt_feed_latest(s->api->s.feed));
 }
 
 /* The feed begins with the server's start; control keeps events for longer. */

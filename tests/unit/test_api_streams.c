@@ -41,6 +41,26 @@ static void test_watch(void) {
     run_for(100);
 }
 
+/* Who asks for all events while a commit is on its way to the disk is not told that some are gone. */
+static void test_events_amid_commits(void) {
+  int gaps = 0, missed = 0;
+  for (int i = 0; i < 20; i++) {
+    AUTO_ANSWER put = {0}, all = {0};
+    BT_AUTO_FREE char *body = bt_asprintf("{\"compose\": \"name: amid\\nservices: {a: {image: b, command: c%d}}\"}", i);
+    begin(&put, "POST", "/v1/namespaces/default/apps", body, NULL, NULL, false, false);
+    run_for(i % 5);
+    struct bt_http_call *events = begin(&all, "GET", "/v1/events?follow=true&after=0", NULL, NULL, NULL, true, false);
+    BT_AUTO_FREE char *text = bt_asprintf("amid: revision %d by", i + 1);
+    missed += !sees(&all, text);
+    gaps += strstr(all.text.data, "event: gap") != NULL;
+    bt_http_cancel(events);
+    while (!all.done || !put.done)
+      run_for(10);
+  }
+  is_int(missed, 0, "events amid commits: all come");
+  is_int(gaps, 0, "and none is said to be gone");
+}
+
 static void test_logs(void) {
   AUTO_ANSWER none = get("/v1/namespaces/default/instances/nope/logs");
   is_int(none.status, 404, "logs of nothing");
@@ -208,6 +228,7 @@ int main(void) {
   test_application();
   bool there = ok(make_instance(), "an instance");
   test_watch();
+  test_events_amid_commits();
   if (there) {
     test_logs();
     test_logs_slow();
