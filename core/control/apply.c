@@ -415,13 +415,15 @@ void ctl_rollback_auto(struct ctl_app *app, const char *why) {
       ctl_set_state(app, CTL_APP_FAILED, "%s", why);
     return;
   }
-  BT_AUTO_FREE char *message = ctl_way_aborted(app) ? bt_asprintf("back to revision %d: %s", from->number, why)
-                                                    : bt_asprintf("back to revision %d, since revision %d failed", from->number, failed->number);
+  bool aborted = ctl_way_aborted(app); /* then the message says why */
+  BT_AUTO_FREE char *message = aborted ? bt_asprintf("back to revision %d: %s", from->number, why)
+                                       : bt_asprintf("back to revision %d, since revision %d failed", from->number, failed->number);
   ctl_draft_words(&d, "system", message, from->source, "missing");
   d.rev->rollback_of = from->number;
   d.rev->automatic = true;
   bt_str_set(&d.rev->cause, "rollback");
-  ctl_event(app->control, "error", "rollout.rolled-back", app->ns, app->name, app->name, NULL, "%s: %s: %s", app->name, message, why);
+  ctl_event(app->control, "error", "rollout.rolled-back", app->ns, app->name, app->name, NULL, "%s: %s%s%s", app->name, message,
+            aborted ? "" : ": ", aborted ? "" : why);
   ctl_draft_commit(&d);
 }
 

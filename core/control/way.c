@@ -107,6 +107,27 @@ static void wish(struct ctl_service *service, enum bt_rollout_wish wish, const c
               note);
 }
 
+/* Whether the app goes back by itself already, or is about to; doing so a second time would take back the going back. */
+static bool goes_back(const struct ctl_app *app) {
+  const struct ctl_rev *latest = ctl_rev_latest(app);
+  bt_vec_each(&app->services, service) if ((*service)->spec && (*service)->roll.abort && (*service)->roll.state == BT_RO_UPDATING) return true;
+  return latest && latest->automatic && latest->rollback_of && (latest->state == CTL_REV_RESOLVING || latest->state == CTL_REV_ROLLING);
+}
+
+/* The wish becomes that of each service that is being updated; their names, a new reference. */
+static json_t *wish_all(struct ctl_app *app, const char *only, enum bt_rollout_wish what, const struct bt_request *request) {
+  json_t *services = json_array();
+  bt_vec_each(&app->services, s) {
+    struct ctl_service *service = *s;
+    if (!service->spec || service->roll.state != BT_RO_UPDATING || (only && !bt_streq(only, service->name)))
+      continue;
+    json_array_append_new(services, bt_json_string(service->name));
+    if (!request->dry_run)
+      wish(service, what, request->actor);
+  }
+  return services;
+}
+
 void ctl_way_ask(struct bt_control *c, const struct bt_request *request) {
   const char *ns = bt_json_str_or(request->args, "namespace", "default"), *name = bt_json_str_or(request->args, "app", "");
   const char *only = bt_json_str(request->args, "service"), *action = bt_json_str_or(request->args, "action", "");
@@ -120,15 +141,11 @@ void ctl_way_ask(struct bt_control *c, const struct bt_request *request) {
     ctl_reply_err(c, request->id, BT_NOT_FOUND, "there is no %s%s%s in namespace %s; see: berth ls", name, only ? "/" : "", only ? only : "", ns);
     return;
   }
-  json_t *services = json_array();
-  bt_vec_each(&app->services, s) {
-    struct ctl_service *service = *s;
-    if (!service->spec || service->roll.state != BT_RO_UPDATING || (only && !bt_streq(only, service->name)))
-      continue;
-    json_array_append_new(services, bt_json_string(service->name));
-    if (!request->dry_run)
-      wish(service, what, request->actor);
+  if (what == BT_WISH_ABORT && goes_back(app)) {
+    ctl_reply_err(c, request->id, BT_CONFLICT, "%s goes back already; nothing was changed; see: berth why %s", name, name);
+    return;
   }
+  json_t *services = wish_all(app, only, what, request);
   if (!json_array_size(services)) {
     json_decref(services);
     ctl_reply_err(c, request->id, BT_CONFLICT, "nothing of %s%s%s is being updated; see: berth why %s", name, only ? "/" : "", only ? only : "", name);

@@ -211,6 +211,37 @@ static void test_abort(void) {
   kit_end(&k);
 }
 
+/* How often the words are in what the events of the type say. */
+static int said(const struct kit *k, const char *type, const char *words) {
+  BT_AUTO_JSON list = bt_control_list(k->c, "events", &(struct bt_query){.type = type, .limit = 100}, NULL, NULL);
+  int n = 0;
+  size_t i;
+  json_t *o;
+  json_array_foreach(list, i, o) for (const char *p = bt_json_str_or(o, "message", ""); (p = strstr(p, words)); p++) n++;
+  return n;
+}
+
+/* Whoever says it twice does not take back the going back. */
+static void test_abort_twice(void) {
+  static const char again[] = "{'app':'shop','action':'abort'}";
+  struct kit k = deployed(APP(ROUTED(CANARY, "")));
+  ok(apply(&k, APP(ROUTED(CANARY, NEW))), "an update");
+  settle(&k);
+  is_int(ask(&k, "abort"), BT_OK, "it is aborted");
+  refused(&k, "app.rollout", again, BT_CONFLICT, "shop goes back already");
+  kit_reload(&k);
+  kit_hello_again(&k);
+  refused(&k, "app.rollout", again, BT_CONFLICT, "shop goes back already");
+  for (int i = 0; i < 6; i++)
+    settle(&k);
+  kit_is_state(&k, "shop", "running");
+  BT_AUTO_JSON revs = kit_list(&k, "revisions", "shop");
+  is_int(json_array_size(revs), 3, "it went back once");
+  is_int(said(&k, "rollout.rolled-back", "tester aborts the update of web"), 1, "and says once why");
+  refused(&k, "app.rollout", again, BT_CONFLICT, "nothing of shop is being updated");
+  kit_end(&k);
+}
+
 static void test_refused(void) {
   struct kit k = fresh();
   refused(&k, "app.apply", APP("'web':{'image':'w','container_name':'x','x-berth':{'rollout':" GREEN "}}"), BT_INVALID, "cannot, since container_name is fixed");
@@ -226,6 +257,7 @@ int main(void) {
   test_next_revision();
   test_canary();
   test_abort();
+  test_abort_twice();
   test_refused();
   return done_testing();
 }
