@@ -334,8 +334,9 @@ static bool well(struct ro_pass *p, const struct bt_rollout_inst *i) {
   return i->ready && p->in->now_ms >= at;
 }
 
+/* What is old and is kept beside the new still has its requests: who gets them is left to decide. */
 static bool all_well(struct ro_pass *p) {
-  if (p->out->waiting > 0 || p->out->outdated > 0)
+  if (p->out->waiting > 0 || p->out->outdated > 0 || (p->paired > 0 && ro_keeps_old(p)))
     return false;
   for (int n = 0; n < p->in->replicas; n++) {
     size_t current = p->slots[n].current;
@@ -358,8 +359,10 @@ static void step_other(struct ro_pass *p) {
     enter(p, BT_RO_UPDATING); /* a restart was asked for, or a partner was replaced */
   if (r->state == BT_RO_FRESH && p->struck > 0)
     r->state = BT_RO_FAILED;
-  if ((r->state == BT_RO_FRESH || r->state == BT_RO_FAILED || r->state == BT_RO_PAUSED) && all_well(p))
+  if ((r->state == BT_RO_FRESH || r->state == BT_RO_FAILED || r->state == BT_RO_PAUSED) && all_well(p)) {
     r->state = BT_RO_DONE;
+    r->split = false; /* all are of one kind */
+  }
 }
 
 void bt_rollout_step(const struct bt_rollout_in *in, struct bt_rollout *progress, struct bt_rollout_out *out) {

@@ -32,7 +32,7 @@ enum bt_rollout_state {
   BT_RO_START,    /* a new target: not looked at yet */
   BT_RO_FRESH,    /* first instances, or more of them: nothing old to replace */
   BT_RO_UPDATING,
-  BT_RO_PAUSED,   /* failures went over max_failure_ratio: waits for a person */
+  BT_RO_PAUSED,   /* failures went over max_failure_ratio: waits for a person, unless all become well and nothing old is kept beside them */
   BT_RO_FAILED,   /* first instances failed; they go on trying after their restart policy */
   BT_RO_ROLLBACK, /* failures went over the ratio and failure_action says rollback: the app's controller goes back */
   BT_RO_DONE

@@ -4,11 +4,13 @@
 #include "base/buf.h"
 #include "control_shop.h"
 
-#define ROUTED(way, more) \
-  "'web':{'image':'web:1','restart':'always','healthcheck':{'test':['CMD','x']},'deploy':{'replicas':4,'update_config':{'parallelism':4}},'networks':{'default':null}," \
+#define ROUTED(way, more) ROUTED_SO(way, more, "")
+#define ROUTED_SO(way, more, update) \
+  "'web':{'image':'web:1','restart':'always','healthcheck':{'test':['CMD','x']},'deploy':{'replicas':4,'update_config':{'parallelism':4" update "}},'networks':{'default':null}," \
   "'x-berth':{'routes':[{'protocol':'http','hosts':['shop.example'],'paths':['/'],'port':80,'weight':7}],'rollout':" way "}" more "}"
 #define GREEN "{'strategy':'blue-green','keep':'1m0s'}"
 #define CANARY "{'strategy':'canary','steps':[{'instances':'25%','weight':10,'pause':'1m0s'},{'instances':'50%','weight':30,'pause':'promote'}]}"
+#define PAUSES ",'failure_action':'pause'"
 #define NEW ",'environment':{'A':'1'}"
 
 static void run(struct kit *k, const char *id, bool ready) {
@@ -134,6 +136,39 @@ static void test_blue_green_fails(void) {
   kit_end(&k);
 }
 
+/* It stops where the file says so, with requests at the old ones, and goes on when the same is applied again: not by itself when the new ones come up. */
+static void test_blue_green_pauses(void) {
+  struct kit k = deployed(APP(ROUTED_SO(GREEN, "", PAUSES)));
+  ok(apply(&k, APP(ROUTED_SO(GREEN, NEW, PAUSES))), "an update");
+  BT_AUTO_JSON list = kit_list(&k, "instances", NULL);
+  size_t i;
+  json_t *o;
+  const char *bad = NULL;
+  json_array_foreach(list, i, o) bad = bt_json_int(o, "revision", 0) == 2 ? bt_json_str(o, "instance") : bad;
+  kit_report(&k, bad, "failed", false, 3);
+  table_is(&k, "new 0 at 0, old 4 at 1000", "a new one fails: requests stay where they are");
+  kit_is_state(&k, "shop", "failed");
+  settle(&k);
+  kit_tick(&k, 60000);
+  settle(&k);
+  table_is(&k, "new 4 at 0, old 4 at 1000", "it comes up after all: nothing moves");
+  is_int(instances(&k), 8, "and nobody goes");
+  kit_is_state(&k, "shop", "failed");
+  kit_reload(&k);
+  kit_hello_again(&k);
+  table_is(&k, "new 4 at 0, old 4 at 1000", "also after a crash");
+  ok(apply(&k, APP(ROUTED_SO(GREEN, NEW, PAUSES))), "the same again: a person says go on");
+  settle(&k);
+  table_is(&k, "new 4 at 1000, old 4 at 0", "and it switches");
+  kit_tick(&k, 61000);
+  settle(&k);
+  settle(&k);
+  table_is(&k, "new 4 at 7", "and is through");
+  is_int(instances(&k), 4, "the old ones went");
+  kit_is_state(&k, "shop", "running");
+  kit_end(&k);
+}
+
 /* Another change while the old ones stay: those that serve are what it goes on from. */
 static void test_next_revision(void) {
   struct kit k = deployed(APP(ROUTED(GREEN, "")));
@@ -254,6 +289,7 @@ static void test_refused(void) {
 int main(void) {
   test_blue_green();
   test_blue_green_fails();
+  test_blue_green_pauses();
   test_next_revision();
   test_canary();
   test_abort();

@@ -172,6 +172,19 @@ static void test_blue_green_fails(void) {
   obey(&w);
   look(&w);
   is_int(w.out.actions.len, 0, "with both sides as they are");
+  w.insts[2].fell = false;
+  ready(&w);
+  w.insts[2].ready = true;
+  w.insts[2].ready_ms = w.now;
+  w.now += 600000;
+  look(&w);
+  ok(w.roll.state == BT_RO_PAUSED && w.roll.split && w.roll.weight == 0, "also when the new ones have come up: a person says whether they take over");
+  is_int(w.out.actions.len, 0, "and nobody goes");
+  w.insts[0].lost = w.insts[1].lost = true;
+  look(&w);
+  obey(&w);
+  ok(w.roll.state == BT_RO_DONE && !w.roll.split, "where the old ones are lost, there is nothing to choose");
+  is_int(count(&w, false), 0, "and the new ones serve alone");
   bt_rollout_out_free(&w.out);
 }
 
