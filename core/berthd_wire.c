@@ -258,6 +258,8 @@ static char *find_portd(void) {
   return bt_strdup(BERTH_LIBEXECDIR "/berth-portd");
 }
 
+static json_t *images_of_apps(void *arg) { return bt_control_images(bt_executor_control(((struct bt_daemon *)arg)->executor)); }
+
 static int open_agent(struct bt_daemon *d, struct bt_err **err) {
   BT_AUTO_JSON labels = labels_json(d->config->node.labels);
   struct bt_agent_options options = {.node_name = d->node_name,
@@ -276,6 +278,7 @@ static int open_agent(struct bt_daemon *d, struct bt_err **err) {
                                      .portd = d->portd,
                                      .send = to_server,
                                      .content = bt_daemon_content,
+                                     .images = images_of_apps,
                                      .arg = d};
   return bt_agent_new(&options, &d->agent, err);
 }

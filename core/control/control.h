@@ -230,6 +230,8 @@ json_t *bt_control_routes(const struct bt_control *control);
 void bt_control_kv_scan(const struct bt_control *control, const char *plugin, const char *prefix,
                         bool (*found)(void *arg, const char *key, const char *value), void *arg);
 /* The jobs that recur: [{"namespace","app","service", "job": as the view of a service has it}]. New reference. */
+/* Names and digests of the images that apps are made of: of what they run, are becoming, and may go back to first. An array without doubles; new reference. */
+json_t *bt_control_images(const struct bt_control *control);
 json_t *bt_control_jobs(const struct bt_control *control);
 /* The pools of berthd.yaml in their order, and "default" last: as the file has them, with the sums of their nodes: [{"pool", "nodes", "open", "cpus",
  * "cpus_allocatable" (after reserves and overcommit), "cpus_reserved", "memory", "memory_allocatable", "memory_reserved", …}]. New reference. */

@@ -286,3 +286,35 @@ char *ctl_rev_service_words(const struct ctl_rev *rev, const char *name) {
   const char *file = bt_json_str(place, "file");
   return file ? bt_asprintf("%s (%s:%lld)", name, file, bt_json_int(place, "line", 0)) : bt_strdup(name);
 }
+
+/* ---------------------------------------------------------------- images */
+
+/* What it runs, is becoming, was last whole, and the one whole before that: where a rollback goes. */
+static bool pins_count(const struct ctl_app *app, const struct ctl_rev *rev, const struct ctl_rev *back) {
+  return rev == app->target || rev == back || rev->number == app->stable || rev == ctl_rev_latest(app);
+}
+
+static void add_pins(json_t *set, const struct ctl_rev *rev) {
+  const char *service;
+  json_t *pin;
+  json_object_foreach(rev->pins, service, pin) {
+    const char *const names[] = {bt_json_str(pin, "pinned"), bt_json_str(pin, "image")};
+    for (size_t i = 0; i < BT_COUNT(names); i++)
+      if (names[i])
+        json_object_set_new(set, names[i], json_true());
+  }
+}
+
+json_t *bt_control_images(const struct bt_control *c) {
+  BT_AUTO_JSON set = json_object();
+  for (struct bt_map_iter it = bt_map_iter(c->apps); bt_map_next(&it);) {
+    const struct ctl_app *app = it.value;
+    const struct ctl_rev *back = NULL;
+    bt_vec_each(&app->revs, rev) if ((*rev)->deployed && *rev != app->target) back = *rev;
+    bt_vec_each(&app->revs, rev) if (pins_count(app, *rev, back)) add_pins(set, *rev);
+  }
+  json_t *list = json_array(), *v;
+  const char *name;
+  json_object_foreach(set, name, v) json_array_append_new(list, json_string(name));
+  return list;
+}

@@ -393,6 +393,7 @@ int bt_agent_new(const struct bt_agent_options *options, struct bt_agent **out, 
   agent->images = bt_map_new(bt_image_free);
   agent->streams = bt_map_new(NULL);
   agent->reconnect = bt_timer_new(options->loop, "node: connect to the engine", connect_engine, agent);
+  agent->collect = bt_timer_new(options->loop, "node: images nobody needs", bt_images_collect, agent);
   agent->ports = bt_ports_new(agent);
   if (bt_mkdirs(agent->run_dir, 0755, err) < 0) {
     bt_agent_free(&agent);
@@ -417,7 +418,10 @@ const json_t *bt_agent_info(const struct bt_agent *agent) { return agent->info; 
 
 bool bt_agent_connected(const struct bt_agent *agent) { return agent->connected; }
 
-void bt_agent_start(struct bt_agent *agent) { bt_timer_set(agent->reconnect, 0); }
+void bt_agent_start(struct bt_agent *agent) {
+  bt_timer_set(agent->reconnect, 0);
+  bt_images_came(agent);
+}
 
 void bt_agent_free(struct bt_agent **pagent) {
   struct bt_agent *agent = bt_steal(*pagent);
@@ -436,6 +440,7 @@ void bt_agent_free(struct bt_agent **pagent) {
   bt_map_free(&agent->streams);
   bt_vec_free(&agent->queue);
   bt_timer_free(&agent->reconnect);
+  bt_timer_free(&agent->collect);
   json_decref(agent->info);
   json_decref(agent->labels);
   json_decref(agent->devices);

@@ -31,6 +31,8 @@ struct bt_agent_options {
   void (*send)(void *arg, json_t *message_steal); /* to the server; may be called from inside bt_agent_message */
   /* Content of a secret or config by its key ("secrets/…", "configs/…"): the plain bytes, which the agent wipes and frees. */
   int (*content)(void *arg, const char *namespace_, const char *key, void **data, size_t *len, struct bt_err **err);
+  /* Names and digests of the images that apps are made of: an array, a new reference. NULL: images are never collected. */
+  json_t *(*images)(void *arg);
   void *arg;
 };
 

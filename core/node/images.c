@@ -353,6 +353,7 @@ static void build_now(struct build *b) {
     built(b, bt_err_code(err), bt_err_message(err), NULL);
     return;
   }
+  bt_images_came(b->agent);
   json_t *spec = bt_json_obj(b->args, "build");
   BT_AUTO_FREE char *build_json = bt_json_text(spec);
   json_t *tags = bt_json_arr(b->args, "tags");

@@ -124,6 +124,9 @@ struct bt_agent {
   int slots;                 /* in use */
   BT_VEC(struct bt_inst *) queue;
   struct bt_timer *reconnect;
+  struct bt_timer *collect;  /* the next look through the images */
+  bool collecting;           /* one is under way */
+  bool collect_again;        /* images came meanwhile */
   struct bt_timer *ports_timer;
   struct bt_ports *ports;
   struct bt_map *streams;    /* handle (decimal) -> struct bt_stream */
@@ -147,6 +150,10 @@ struct bt_plugin *bt_agent_runtime(struct bt_agent *agent); /* NULL where no run
   })
 void bt_agent_send(struct bt_agent *agent, json_t *message_steal); /* to nobody once the agent is being freed */
 void bt_agent_step_all(struct bt_agent *agent);
+
+/* ---- collect.c ---- */
+void bt_images_collect(void *agent);             /* for the timer: asks the runtime, and sets the timer anew */
+void bt_images_came(struct bt_agent *agent);     /* a pull, an import, a build: a look is due soon */
 
 /* ---- slots (agent.c): at most o.concurrency engine operations that change something at once ---- */
 bool bt_slot_take(struct bt_inst *in);     /* false: queued, bt_inst_step comes when it is its turn */

@@ -346,6 +346,7 @@ static void image_settled(struct bt_image *img, enum bt_code code, const char *m
 }
 
 static void image_pulled(void *arg, enum bt_code code, const char *message, json_t *result) {
+  bt_images_came(((struct bt_image *)arg)->agent);
   image_settled(arg, code, message, result);
 }
 

@@ -63,6 +63,15 @@ static size_t on_emit(void *arg, int channel, const void *data, size_t len) {
   return s->cb.data ? s->cb.data(s->cb.arg, channel, data, len) : 0;
 }
 
+static void fetched(void *arg, enum bt_code code, const char *message, json_t *result) {
+  struct bt_stream *s = arg;
+  struct bt_agent *agent = s->agent;
+  s->op = 0;
+  stream_end(s, code, message, result);
+  if (agent)
+    bt_images_came(agent);
+}
+
 static void on_done(void *arg, enum bt_code code, const char *message, json_t *result) {
   struct bt_stream *s = arg;
   s->op = 0;
@@ -191,7 +200,7 @@ static void open_list(struct bt_stream *s, const json_t *args) {
 
 static void open_import(struct bt_stream *s, const json_t *args) {
   struct berth_runtime_import req = {sizeof req, .path = bt_json_str_or(args, "path", ""), .name = bt_json_str(args, "name")};
-  struct bt_plugin_call call = {.method = "runtime.image_import", .deadline_ms = fetch_deadline_ms, .emit = on_emit, .done = on_done, .arg = s};
+  struct bt_plugin_call call = {.method = "runtime.image_import", .deadline_ms = fetch_deadline_ms, .emit = on_emit, .done = fetched, .arg = s};
   s->op = bt_agent_call(s->agent, image_import, &call, &req);
 }
 
@@ -205,7 +214,7 @@ static void pull_with(struct bt_stream *s, const json_t *auth) {
   BT_AUTO_FREE char *auth_json = bt_json_str(auth, "server") ? bt_json_text(auth) : NULL;
   struct berth_runtime_image req = {sizeof req, .image = bt_json_str_or(s->args, "image", ""), .platform = bt_json_str(s->args, "platform"),
                                     .auth_json = auth_json};
-  struct bt_plugin_call call = {.method = "runtime.image_pull", .deadline_ms = fetch_deadline_ms, .emit = on_emit, .done = on_done, .arg = s};
+  struct bt_plugin_call call = {.method = "runtime.image_pull", .deadline_ms = fetch_deadline_ms, .emit = on_emit, .done = fetched, .arg = s};
   s->op = bt_agent_call(s->agent, image_pull, &call, &req);
   if (auth_json)
     bt_wipe(auth_json, strlen(auth_json));

@@ -122,6 +122,7 @@ static const struct bt_arg rt_copy[] = {ARG(berth_runtime_copy, id, STRING),
                                         {0}};
 static const struct bt_arg rt_update[] = {ARG(berth_runtime_update, id, STRING), ARG(berth_runtime_update, resources_json, JSON), {0}};
 static const struct bt_arg rt_import[] = {ARG(berth_runtime_import, path, STRING), ARG(berth_runtime_import, name, STRING), {0}};
+static const struct bt_arg rt_collect[] = {ARG(berth_runtime_collect, keep_json, JSON), {0}};
 static const struct bt_arg rt_ready[] = {ARG(berth_runtime_ready, id, STRING), ARG(berth_runtime_ready, ready, BOOL), {0}};
 
 static const struct bt_channel rt_progress[] = {{BERTH_RUNTIME_PROGRESS, "progress", true}, {0}};
@@ -167,6 +168,7 @@ static const struct bt_method runtime[] = {
     RT(image_import, berth_runtime_import, rt_import, .channels = rt_progress),
     RT(image_remove, berth_runtime_image, rt_image),
     RT(ready, berth_runtime_ready, rt_ready),
+    RT(image_collect, berth_runtime_collect, rt_collect),
     {0}};
 
 /* ---------------------------------------------------------------- scm */

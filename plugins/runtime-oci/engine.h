@@ -28,6 +28,9 @@ struct berth_instance {
   const struct berth_host_child *child;
   struct ro_config config;
   enum { RO_NEW, RO_RECOVERING, RO_READY, RO_REFUSED } phase;
+  const struct berth_host_events *events; /* NULL: nobody hears */
+  int64_t image_sweep_ms;        /* monotonic: when left-overs of images are looked for next */
+  bool image_room_short;         /* that there is no room for images was said */
   int ends;                      /* of containers, that are under way */
   char *refusal;                 /* why the machine or the folders cannot be used; the next operation tries again */
   int lock;                      /* ROOT/lock: one server at a time; -1 */
@@ -150,6 +153,7 @@ char *ro_run_dir(const struct berth_instance *self, const struct ro_container *c
 char *ro_program(const struct berth_instance *self, const char *name);
 char *ro_when_text(int64_t ms); /* RFC 3339 with milliseconds; "" for 0 */
 enum berth_code ro_code_named(const char *word); /* "not_found" of our programs; INTERNAL for what is none */
+json_t *ro_images_used(const struct berth_instance *self); /* ids of the images that containers were made from; a new reference */
 json_t *ro_text(const char *s); /* "" for NULL */
 /* What ro_prepare is to know of the containers with these names: {name: {"id","pid","dir","shm"}}. Those that are not there are left out. */
 json_t *ro_peers(const struct berth_instance *self, const json_t *names);
@@ -164,6 +168,7 @@ void ro_image_list(struct berth_instance *self, berth_op op, const struct berth_
 void ro_image_import(struct berth_instance *self, berth_op op, const struct berth_runtime_import *request);
 void ro_image_remove(struct berth_instance *self, berth_op op, const struct berth_runtime_image *request);
 void ro_image_build(struct berth_instance *self, berth_op op, const struct berth_runtime_build *request);
+void ro_image_collect(struct berth_instance *self, berth_op op, const struct berth_runtime_collect *request);
 void ro_image_prune(struct berth_instance *self, berth_op op, const struct berth_runtime_list *request);
 void ro_network_ensure(struct berth_instance *self, berth_op op, const struct berth_runtime_network *request);
 void ro_network_remove(struct berth_instance *self, berth_op op, const char *name);

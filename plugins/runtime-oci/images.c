@@ -31,6 +31,8 @@ static void looking_work(void *data) {
   struct looking *l = data;
   RI_AUTO_WHY why = {0};
   l->found = l->list ? ri_store_list(l->root, l->label, &why) : ri_store_inspect(l->root, l->image, l->platform, &why);
+  if (l->found && !l->list)
+    ri_store_touch(l->root, pu_str_or(l->found, "id", "")); /* who asks is about to use it: a collection under way must not take it */
   if (!l->found) {
     l->code = why.code;
     l->why = pu_strdup(why.text);
@@ -102,7 +104,7 @@ static void ran(struct ro_op *op, const json_t *result, enum berth_code code, co
 }
 
 /* Ids of the images that containers were made from. */
-static json_t *in_use(const struct berth_instance *self) {
+json_t *ro_images_used(const struct berth_instance *self) {
   json_t *ids = json_array();
   for (size_t i = 0; i < self->table.len; i++)
     if (self->table.items[i]->image_id)
@@ -121,7 +123,7 @@ static void run_ready(struct ro_op *op) {
     json_object_set(spec, "registries", config->registries);
   if (i->auth)
     json_object_set_new(spec, "auth", pu_json_parse(i->auth, strlen(i->auth)));
-  json_object_set_new(spec, "keep", in_use(op->self));
+  json_object_set_new(spec, "keep", ro_images_used(op->self));
   i->run = ro_run_start(op, i->action, spec, ran);
 }
 

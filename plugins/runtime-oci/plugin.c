@@ -26,11 +26,16 @@ static const struct berth_field fields[] = {
     {"max_layer_entries", BERTH_INT, "2000000", .doc = "Images with a layer of more files and folders than this are refused.", .min = 1000, .max = 100000000},
     {"image_devices", BERTH_STRING, "skip", .doc = "Device files in images: skip (left out: containers get their own /dev), refuse, or keep."},
     {"build_isolation", BERTH_STRING, "oci", .doc = "How steps of builds run: oci (containers of the runtime, on the host's network), or chroot where that is not possible."},
+    {"image_gc_high", BERTH_INT, "85", .doc = "Images that nothing needs are removed once this many per cent of their file system are taken; 100: never.", .min = 1, .max = 100},
+    {"image_gc_low", BERTH_INT, "80", .doc = "And no more of them once it is down to this.", .min = 0, .max = 100},
+    {"image_gc_max_size", BERTH_SIZE, "0", .doc = "They are also removed while the layers of all images have more bytes than this; 0: any number.", .min = 0, .max = (int64_t)1 << 50},
+    {"image_gc_min_age", BERTH_DURATION, "10m", .doc = "Images that were used, pulled or imported more recently stay.", .min = 0, .max = (int64_t)366 * 86400 * 1000},
+    {"image_gc_partial_age", BERTH_DURATION, "24h", .doc = "Broken off downloads, and layers that no image has, are removed when they are this old.", .min = 60000, .max = (int64_t)366 * 86400 * 1000},
     {NULL}};
 
 static const struct berth_interface interfaces[] = {{BERTH_RUNTIME, &ro_methods}, {NULL}};
 
-static const char *const needs[] = {BERTH_HOST_OPS, BERTH_HOST_TIMER, BERTH_HOST_WORKER, BERTH_HOST_FD, BERTH_HOST_CHILD, NULL};
+static const char *const needs[] = {BERTH_HOST_OPS, BERTH_HOST_TIMER, BERTH_HOST_WORKER, BERTH_HOST_FD, BERTH_HOST_CHILD, BERTH_HOST_EVENTS, NULL};
 
 PU_SETTINGS(struct ro_config, ro_config_read, ro_config_free)
 
@@ -42,6 +47,7 @@ static void get_services(struct berth_instance *self, const struct berth_host *h
   self->worker = host->service(host, BERTH_HOST_WORKER);
   self->fd = host->service(host, BERTH_HOST_FD);
   self->child = host->service(host, BERTH_HOST_CHILD);
+  self->events = host->service(host, BERTH_HOST_EVENTS);
 }
 
 static enum berth_code start(const struct berth_host *host, const char *config_json, struct berth_instance **out, const char **why) {
@@ -124,6 +130,7 @@ const struct berth_runtime ro_methods = {
     .image_import = ro_image_import,
     .image_remove = ro_image_remove,
     .ready = ro_ready,
+    .image_collect = ro_image_collect,
 };
 
 static const struct berth_product products[] = {

@@ -102,7 +102,12 @@ bool ro_config_read(const char *config_json, struct ro_config *out, char **why) 
                             .devices = copy(o, "image_devices", "skip"),
                             .build_isolation = copy(o, "build_isolation", "oci"),
                             .log_max_size = pu_int(o, "log_max_size", 16 << 20),
-                            .log_max_files = (int)pu_int(o, "log_max_files", 3)};
+                            .log_max_files = (int)pu_int(o, "log_max_files", 3),
+                            .gc_high = (int)pu_int(o, "image_gc_high", 85),
+                            .gc_low = (int)pu_int(o, "image_gc_low", 80),
+                            .gc_max_size = pu_int(o, "image_gc_max_size", 0),
+                            .gc_min_age_ms = pu_int(o, "image_gc_min_age", 600000),
+                            .gc_partial_age_ms = pu_int(o, "image_gc_partial_age", 86400000)};
   char *error = check_folder("root", out->root, PATH_MAX / 4);
   if (!error)
     error = check_folder("run", out->run, 80);
@@ -122,6 +127,8 @@ bool ro_config_read(const char *config_json, struct ro_config *out, char **why) 
     error = pu_asprintf("image_devices: \"%s\" is neither skip, refuse nor keep", out->devices);
   if (!error && !pu_eq(out->build_isolation, "oci") && !pu_eq(out->build_isolation, "chroot"))
     error = pu_asprintf("build_isolation: \"%s\" is neither oci nor chroot", out->build_isolation);
+  if (!error && out->gc_low > out->gc_high)
+    error = pu_asprintf("image_gc_low: %d is over image_gc_high, which is %d", out->gc_low, out->gc_high);
   if (!error)
     return true;
   ro_config_free(out);

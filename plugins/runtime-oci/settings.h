@@ -20,6 +20,9 @@ struct ro_config {
   char *build_isolation; /* "oci", "chroot" */
   int64_t log_max_size;  /* bytes of one file */
   int log_max_files;
+  int gc_high, gc_low;   /* per cent of the images' file system */
+  int64_t gc_max_size;   /* bytes of all layers; 0: any number */
+  int64_t gc_min_age_ms, gc_partial_age_ms;
 };
 
 /* Folder of the programs where the configuration names none: beside the module in a build tree, else where they are installed. The caller frees. */

@@ -1,5 +1,6 @@
 /* runtime-oci's images, the pure parts: names and whiteouts of layers, indexes, manifests, configurations, the store's index. */
 #include "../../plugins/common/util.h"
+#include "../../plugins/runtime-oci/image/choice.h"
 #include "../../plugins/runtime-oci/image/index.h"
 #include "../../plugins/runtime-oci/image/manifest.h"
 #include "../../plugins/runtime-oci/image/tar.h"
@@ -119,11 +120,49 @@ static void names(void) {
   is_str(ri_index_familiar("reg.example/a:1"), "reg.example/a:1", "of another registry");
 }
 
+/* ---------------------------------------------------------------- automatic collection */
+
+static json_t *used(const char *id, int at) { return json_pack("{s:s, s:i}", "id", id, "used_at", at); }
+
+static const char *next_of(const json_t *list, const json_t *keep, int64_t before) {
+  const json_t *found = ri_choice_next(list, keep, before);
+  return found ? pu_str(found, "id") : NULL;
+}
+
+static void choices(void) {
+  PU_AUTO_JSON list = json_pack("[o,o,o,o]", used("c", 30), used("b", 20), used("d", 40), used("a", 20));
+  PU_AUTO_JSON none = json_array();
+  PU_AUTO_JSON some = json_pack("[s,s]", "a", "b");
+  is_str(next_of(list, none, 100), "a", "the one not used for longest, of two the lesser name");
+  is_str(next_of(list, some, 100), "c", "but not what is in use");
+  is_str(next_of(list, some, 30), NULL, "nor what was used at that time or later");
+  is_str(next_of(list, NULL, 21), "a", "nothing to keep");
+  is_str(next_of(none, none, 100), NULL, "nothing there");
+  is_int(ri_choice_excess(85, 15, 85, 80), 0, "at the high mark nothing has to go");
+  is_int(ri_choice_excess(86, 14, 85, 80), 6, "over it as much as is over the low one");
+  is_int(ri_choice_excess(100, 0, 100, 0), 0, "100: never");
+  is_int(ri_choice_excess(0, 0, 85, 80), 0, "a file system of no size");
+  is_int(ri_choice_excess((uint64_t)90 << 50, (uint64_t)10 << 50, 85, 80) >> 50, 10, "large ones");
+}
+
+static void pins(void) {
+  const char *one = DIGEST("1"), *two = DIGEST("2"), *three = DIGEST("3");
+  PU_AUTO_JSON index = json_pack("{s:{s:{s:[s], s:[]}, s:{s:[], s:[s]}, s:{s:[], s:[]}}}", "images", one, "names", "docker.io/library/web:1", "digests", two, "names",
+                                 "digests", "docker.io/library/db@" DIGEST("9"), three, "names", "digests");
+  PU_AUTO_JSON names = json_pack("[s,s,s,s,s]", "web:1", "db:7@" DIGEST("9"), "gone:1", "no name at all", three);
+  PU_AUTO_JSON keep = json_array();
+  ri_choice_pin(index, names, keep);
+  is_int(json_array_size(keep), 3, "a tag, a name with digest, an id");
+  ok(!json_equal(json_array_get(keep, 0), json_array_get(keep, 1)) && pu_eq(json_string_value(json_array_get(keep, 2)), three), "in their order");
+}
+
 int main(void) {
   names_of_entries();
   indexes();
   manifests();
   configurations();
   names();
+  choices();
+  pins();
   return done_testing();
 }

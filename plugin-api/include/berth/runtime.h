@@ -143,6 +143,11 @@ struct berth_runtime_import {
   const char *name; /* reference for its only image; NULL: the names that it brings */
 };
 
+struct berth_runtime_collect {
+  size_t size;
+  const char *keep_json; /* array: names, digests and ids of images that the host's apps are made of or may be any moment; they stay */
+};
+
 struct berth_runtime_ready {
   size_t size;
   const char *id;
@@ -227,6 +232,10 @@ struct berth_runtime {
   /* Whether names that containers share (services, aliases) lead to this one. Only for runtimes that answer names themselves (feature "ready"); a container
    * is ready from its start until it is said otherwise. */
   void (*ready)(struct berth_instance *self, berth_op op, const struct berth_runtime_ready *request);
+  /* Asked now and then (every minute, and after a pull): looks whether images have too little room, by the runtime's own measure, and only then removes
+   * some that neither a container nor keep_json needs. {"removed": [names and ids], "images": how many, "freed": bytes, "short": bytes that are still
+   * missing}. NULL where the engine is not to be collected by itself. */
+  void (*image_collect)(struct berth_instance *self, berth_op op, const struct berth_runtime_collect *request);
 };
 
 #ifdef __cplusplus

@@ -65,6 +65,15 @@ struct ri_prune {
   int64_t unused_since_ms, max_bytes;
 };
 json_t *ri_change_prune(struct ri_change *c, const struct ri_prune *how, struct ri_why *why);
+/* Automatic collection: images are removed, the least recently used first, until excess bytes are free and the store's layers have at most max_bytes
+ * (0: any number), or none may go: those that keep (ids) and pins (names, digests, ids) mean, or that were used at or after before_ms, stay.
+ * Layers, blobs and broken off downloads that no image needs go where they are older than loose_ms; layers and blobs at once where room is short.
+ * {"removed": [names and ids], "images": how many, "freed": bytes, "short": bytes that are still too many}; NULL with why. */
+struct ri_collect {
+  const json_t *keep, *pins;
+  int64_t excess, max_bytes, before_ms, loose_ms;
+};
+json_t *ri_change_collect(struct ri_change *c, const struct ri_collect *how, struct ri_why *why);
 /* Only what no image needs. Adds to *freed. */
 int ri_change_sweep(struct ri_change *c, int64_t *freed, struct ri_why *why);
 

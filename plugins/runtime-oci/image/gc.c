@@ -6,11 +6,12 @@
 
 #include "../../common/util.h"
 #include "change.h"
+#include "choice.h"
 #include "files.h"
 #include "index.h"
 #include "store.h"
 
-enum { partial_days = 1 };
+static const int64_t partial_ms = 86400000;
 
 static bool holds(const json_t *array, const char *text) {
   size_t i;
@@ -24,8 +25,13 @@ static bool holds(const json_t *array, const char *text) {
 struct sweep {
   struct ri_change *c;
   json_t *needed; /* {64 hexadecimal digits of a layer or blob: true} */
+  int64_t loose_ms, partial_ms; /* only what is older: layers and blobs, downloads that were broken off */
   int64_t freed;
 };
+
+static bool older(int dir, const char *name, int64_t ms, struct stat *st) {
+  return fstatat(dir, name, st, AT_SYMLINK_NOFOLLOW) == 0 && (ms <= 0 || ri_now_ms() - st->st_mtim.tv_sec * (int64_t)1000 >= ms);
+}
 
 static void need(json_t *set, const char *hex) {
   if (hex)
@@ -48,7 +54,8 @@ static json_t *needed(const json_t *index) {
 /* Out of its place at once, and away after: whoever looks sees it whole or not at all. */
 static int layer_sweep(void *arg, const char *name) {
   struct sweep *s = arg;
-  if (json_object_get(s->needed, name))
+  struct stat st;
+  if (json_object_get(s->needed, name) || !older(s->c->layers, name, s->loose_ms, &st))
     return 0;
   RI_AUTO_FD lock = ri_lock_take(s->c->locks, name, RI_TRY_ALONE);
   if (lock < 0)
@@ -64,7 +71,7 @@ static int layer_sweep(void *arg, const char *name) {
 static int blob_sweep(void *arg, const char *name) {
   struct sweep *s = arg;
   struct stat st;
-  if (!json_object_get(s->needed, name) && fstatat(s->c->blobs, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && unlinkat(s->c->blobs, name, 0) == 0)
+  if (!json_object_get(s->needed, name) && older(s->c->blobs, name, s->loose_ms, &st) && unlinkat(s->c->blobs, name, 0) == 0)
     s->freed += st.st_blocks * 512;
   return 0;
 }
@@ -73,7 +80,7 @@ static int blob_sweep(void *arg, const char *name) {
 static int partial_sweep(void *arg, const char *name) {
   struct sweep *s = arg;
   struct stat st;
-  if (fstatat(s->c->partial, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || ri_now_ms() / 1000 - st.st_mtim.tv_sec < partial_days * 86400)
+  if (!older(s->c->partial, name, s->partial_ms, &st))
     return 0;
   PU_AUTO_FREE key = pu_asprintf("blob-%s", name);
   RI_AUTO_FD lock = ri_lock_take(s->c->locks, key, RI_TRY_ALONE);
@@ -92,15 +99,17 @@ static int lock_sweep(void *arg, const char *name) {
   return 0;
 }
 
-static void sweep(struct ri_change *c, const json_t *index, int64_t *freed) {
+static void sweep_older(struct ri_change *c, const json_t *index, int64_t loose_ms, int64_t partial_ms_, int64_t *freed) {
   PU_AUTO_JSON set = needed(index);
-  struct sweep s = {.c = c, .needed = set};
+  struct sweep s = {.c = c, .needed = set, .loose_ms = loose_ms, .partial_ms = partial_ms_};
   ri_each_name(c->layers, layer_sweep, &s);
   ri_each_name(c->blobs, blob_sweep, &s);
   ri_each_name(c->partial, partial_sweep, &s);
   ri_each_name(c->locks, lock_sweep, &s);
   *freed += s.freed;
 }
+
+static void sweep(struct ri_change *c, const json_t *index, int64_t *freed) { sweep_older(c, index, 0, partial_ms, freed); }
 
 static json_t *begin(struct ri_change *c, int *lock, struct ri_why *why) {
   *lock = ri_lock_take(c->dir, "lock", RI_ALONE);
@@ -177,19 +186,13 @@ json_t *ri_change_remove(struct ri_change *c, const char *image, const json_t *k
 
 /* ---------------------------------------------------------------- pruning */
 
-/* Of the images that may go, the one not used for longest; NULL. list: as of ri_store_list. */
+/* Of the images that may go, the one not used for longest; NULL. list: as of ri_store_list, less those that are gone. */
 static const json_t *longest_unused(const json_t *list, const json_t *index, const struct ri_prune *how) {
-  const json_t *found = NULL;
+  PU_AUTO_JSON still = json_array();
   size_t i;
   json_t *image;
-  json_array_foreach(list, i, image) {
-    const char *id = pu_str(image, "id");
-    if (json_object_get(ri_index_images(index), id) && !holds(how->keep, id) &&
-        (!how->unused_since_ms || pu_int(image, "used_at", 0) < how->unused_since_ms) &&
-        (!found || pu_int(image, "used_at", 0) < pu_int(found, "used_at", 0)))
-      found = image;
-  }
-  return found;
+  json_array_foreach(list, i, image) if (json_object_get(ri_index_images(index), pu_str(image, "id"))) json_array_append(still, image);
+  return ri_choice_next(still, how->keep, how->unused_since_ms ? how->unused_since_ms : INT64_MAX);
 }
 
 /* Bytes of all layers that images have, each counted once. */
@@ -223,4 +226,43 @@ json_t *ri_change_prune(struct ri_change *c, const struct ri_prune *how, struct 
     json_object_del(ri_index_images(index), id);
   }
   return finish(c, index, json_incref(removed), why);
+}
+
+/* ---------------------------------------------------------------- automatic collection */
+
+/* One image: out of the index, and what only it needed off the disk, at once: what that freed decides whether another one goes. */
+static int collect_one(struct ri_change *c, json_t *index, const char *id, json_t *removed, int64_t *freed, struct ri_why *why) {
+  name_everything(removed, id, json_object_get(ri_index_images(index), id));
+  json_object_del(ri_index_images(index), id);
+  if (ri_change_index(c, index, why) < 0)
+    return -1;
+  sweep(c, index, freed);
+  return 0;
+}
+
+json_t *ri_change_collect(struct ri_change *c, const struct ri_collect *how, struct ri_why *why) {
+  RI_AUTO_FD lock = -1;
+  PU_AUTO_JSON index = begin(c, &lock, why);
+  PU_AUTO_JSON removed = json_array();
+  PU_AUTO_JSON keep = how->keep ? json_copy((json_t *)(uintptr_t)how->keep) : json_array();
+  int64_t freed = 0, images = 0;
+  if (!index)
+    return NULL;
+  ri_choice_pin(index, how->pins, keep);
+  sweep_older(c, index, how->excess > 0 ? 0 : how->loose_ms, how->loose_ms, &freed);
+  while (freed < how->excess || (how->max_bytes > 0 && bytes_of(c, index) > how->max_bytes)) {
+    /* Read anew each time: a container may have been made of it meanwhile. */
+    PU_AUTO_JSON list = ri_store_list(c->root, NULL, why);
+    const json_t *next = list ? ri_choice_next(list, keep, how->before_ms) : NULL;
+    if (!next)
+      break;
+    if (collect_one(c, index, pu_str(next, "id"), removed, &freed, why) < 0)
+      return NULL;
+    images++;
+  }
+  if (why->text)
+    return NULL;
+  int64_t over = how->max_bytes > 0 ? bytes_of(c, index) - how->max_bytes : 0, left = how->excess - freed;
+  left = over > left ? over : left;
+  return json_pack("{s:O, s:I, s:I, s:I}", "removed", removed, "images", (json_int_t)images, "freed", (json_int_t)freed, "short", (json_int_t)(left > 0 ? left : 0));
 }

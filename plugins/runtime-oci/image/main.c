@@ -42,6 +42,12 @@ static json_t *prune(struct ri_change *c, const json_t *spec, struct ri_why *why
   return ri_change_prune(c, &how, why);
 }
 
+static json_t *collect(struct ri_change *c, const json_t *spec, struct ri_why *why) {
+  struct ri_collect how = {.keep = pu_arr(spec, "keep"), .pins = pu_arr(spec, "pins"), .excess = pu_int(spec, "excess", 0), .max_bytes = pu_int(spec, "max_bytes", 0),
+                           .before_ms = pu_int(spec, "before_ms", 0), .loose_ms = pu_int(spec, "loose_ms", 86400000)};
+  return ri_change_collect(c, &how, why);
+}
+
 static json_t *gc(struct ri_change *c, const json_t *spec, struct ri_why *why) {
   (void)spec;
   int64_t freed = 0;
@@ -51,7 +57,7 @@ static json_t *gc(struct ri_change *c, const json_t *spec, struct ri_why *why) {
 static const struct {
   const char *name;
   json_t *(*run)(struct ri_change *c, const json_t *spec, struct ri_why *why);
-} actions[] = {{"pull", ri_action_pull}, {"import", ri_action_import}, {"build", ri_action_build}, {"remove", remove_image}, {"prune", prune}, {"gc", gc}};
+} actions[] = {{"pull", ri_action_pull}, {"import", ri_action_import}, {"build", ri_action_build}, {"remove", remove_image}, {"prune", prune}, {"collect", collect}, {"gc", gc}};
 
 /* Reads without a lock. */
 static json_t *read_only(const char *action, const json_t *spec, struct ri_why *why) {
@@ -92,7 +98,7 @@ int main(int argc, char **argv) {
   if (argc == 3 && pu_eq(argv[1], "unpack"))
     return ri_unpack_main(argv[2]);
   if (argc != 2 || !known(argv[1])) {
-    fprintf(stderr, "berth-image is started by berthd's plug-in runtime-oci: berth-image pull|import|build|inspect|list|remove|prune|gc <SPEC\n");
+    fprintf(stderr, "berth-image is started by berthd's plug-in runtime-oci: berth-image pull|import|build|inspect|list|remove|prune|collect|gc <SPEC\n");
     return 2;
   }
   signal(SIGPIPE, SIG_IGN);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "../../common/util.h"
+#include "choice.h"
 #include "files.h"
 #include "index.h"
 #include "manifest.h"
@@ -119,4 +120,49 @@ void ri_store_touch(const char *root, const char *id) {
     return;
   PU_AUTO_FREE path = pu_asprintf("%s/images/blobs/sha256/%s", root, id + 7);
   (void)!utimensat(AT_FDCWD, path, NULL, 0); /* gone meanwhile: then there is nothing to keep */
+}
+
+/* ---------------------------------------------------------------- for automatic collection */
+
+static int64_t layer_bytes(int dir, const char *chain) {
+  PU_AUTO_FREE path = pu_asprintf("layers/sha256/%s/layer.json", chain);
+  PU_AUTO_FREE text = NULL;
+  size_t len = 0;
+  PU_AUTO_JSON facts = ri_file_read(dir, path, 4096, &text, &len) ? NULL : pu_json_parse(text, len);
+  return pu_int(facts, "size", 0);
+}
+
+static int64_t bytes_of(int dir, const json_t *index) {
+  PU_AUTO_JSON seen = json_object();
+  const char *id;
+  json_t *entry, *chain;
+  size_t i;
+  int64_t sum = 0;
+  json_object_foreach(ri_index_images(index), id, entry) {
+    json_array_foreach(pu_arr(entry, "layers"), i, chain) {
+      const char *hex = json_string_value(chain);
+      if (!hex || json_object_get(seen, hex))
+        continue;
+      json_object_set_new(seen, hex, json_true());
+      sum += layer_bytes(dir, hex);
+    }
+  }
+  return sum;
+}
+
+bool ri_store_glance(const char *root, const json_t *keep, const json_t *pins, int64_t before_ms, bool count, struct ri_glance *out, struct ri_why *why) {
+  *out = (struct ri_glance){0};
+  RI_AUTO_FD dir = images_open(root, why);
+  PU_AUTO_JSON index = dir >= 0 ? ri_index_load(dir, why) : NULL;
+  PU_AUTO_JSON list = index ? ri_store_list(root, NULL, why) : NULL;
+  if (!list)
+    return !why->text;
+  PU_AUTO_JSON all = keep ? json_copy((json_t *)(uintptr_t)keep) : json_array();
+  size_t i;
+  json_t *id;
+  json_array_foreach(keep, i, id) ri_store_touch(root, json_string_value(id));
+  ri_choice_pin(index, pins, all);
+  out->may = ri_choice_next(list, all, before_ms);
+  out->bytes = count ? bytes_of(dir, index) : 0;
+  return true;
 }

@@ -12,6 +12,8 @@
 #define RI_IMAGE_STORE_H
 
 #include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
 
 #include "why.h"
 
@@ -25,6 +27,15 @@ json_t *ri_store_inspect(const char *root, const char *image, const char *platfo
 /* [{"id", "tags", "digests", "size", "platform", "created", "used_at", "added_at": ms, "labels": {}}], the newest first; label: "key" or "key=value" of
  * the image's own labels, NULL for all. An empty list where there is no store yet. The caller frees. */
 json_t *ri_store_list(const char *root, const char *label, struct ri_why *why);
+
+/* What automatic collection would find, seen without a lock: bytes of the layers (each once) where count; whether an image may go that
+ * neither keep (ids) nor pins (names) mean and that was not used at or after before_ms. Images of keep are in use now: their time of use becomes now.
+ * False with why where the store is broken; one that is not there yet has nothing. */
+struct ri_glance {
+  int64_t bytes;
+  bool may;
+};
+bool ri_store_glance(const char *root, const json_t *keep, const json_t *pins, int64_t before_ms, bool count, struct ri_glance *out, struct ri_why *why);
 
 /* A container uses it now: what prune by age goes by. What is not there is fine. */
 void ri_store_touch(const char *root, const char *id);
