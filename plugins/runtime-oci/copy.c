@@ -76,6 +76,7 @@ static void copy_run(struct copy *c) {
 
 struct standing {
   char *root, *run_root, *dir, *id, *image, *path; /* path: of the file to write */
+  struct ro_storage storage;
   enum berth_code code;
   char *why;
 };
@@ -87,6 +88,7 @@ static void standing_free(void *data) {
   free(s->dir);
   free(s->id);
   free(s->image);
+  ro_storage_free(&s->storage);
   free(s->path);
   free(s->why);
   free(s);
@@ -111,8 +113,6 @@ static void standing_work(void *data) {
   struct standing *s = data;
   RI_AUTO_WHY why = {0};
   PU_AUTO_FREE path = pu_asprintf("%s/container.json", s->dir);
-  PU_AUTO_FREE upper = pu_asprintf("%s/upper", s->dir);
-  PU_AUTO_FREE work = pu_asprintf("%s/work", s->dir);
   PU_AUTO_FREE target = pu_asprintf("%s/copy-rootfs", s->dir);
   PU_AUTO_JSON record = ro_file_json(path, max_record, NULL);
   PU_AUTO_JSON image = ri_store_inspect(s->root, s->image, NULL, &why);
@@ -121,13 +121,14 @@ static void standing_work(void *data) {
     s->why = pu_strdup(why.text);
     return;
   }
-  PU_AUTO_JSON m = json_pack("{s:s, s:s, s:[s], s:o, s:{s:O, s:s, s:s, s:s}, s:{s:s}, s:o, s:o, s:o}", "id", s->id, "bundle", s->dir, "runtime", "/bin/false",
-                             "runtime_root", json_sprintf("%s/runtime", s->run_root), "rootfs", "lower", pu_arr(image, "layers"), "upper", upper, "work",
-                             work, "target", target, "network", "mode", "host", "cgroup", json_sprintf("/berth/%s", s->id), "exit",
-                             json_sprintf("%s/copy-exit.json", s->dir), "mounts", mounts_of(s, pu_obj(record, "spec")));
   s->code = BERTH_IO;
-  if (ro_dir_make(upper, 0755, &s->why) && ro_dir_make(work, 0700, &s->why) && ro_dir_make(target, 0700, &s->why) &&
-      ro_file_write_json(s->path, m, 0600, false, &s->why))
+  json_t *rootfs = ro_storage_rootfs(&s->storage, s->dir, pu_arr(image, "layers"), target, &s->why);
+  if (!rootfs)
+    return;
+  PU_AUTO_JSON m = json_pack("{s:s, s:s, s:[s], s:o, s:o, s:{s:s}, s:o, s:o, s:o}", "id", s->id, "bundle", s->dir, "runtime", "/bin/false", "runtime_root",
+                             json_sprintf("%s/runtime", s->run_root), "rootfs", rootfs, "network", "mode", "host", "cgroup", json_sprintf("/berth/%s", s->id),
+                             "exit", json_sprintf("%s/copy-exit.json", s->dir), "mounts", mounts_of(s, pu_obj(record, "spec")));
+  if (ro_dir_make(target, 0700, &s->why) && ro_file_write_json(s->path, m, 0600, false, &s->why))
     s->code = BERTH_OK;
 }
 
@@ -157,7 +158,7 @@ static void standing_turn(struct ro_op *op, struct ro_container *c) {
   }
   struct standing *s = pu_new(struct standing);
   *s = (struct standing){.root = pu_strdup(self->config.root), .run_root = pu_strdup(self->config.run), .dir = ro_container_dir(self, c),
-                         .id = pu_strdup(c->id), .image = pu_strdup(c->image_id), .path = pu_asprintf("%s/copy-%s.json", self->config.run, c->id)};
+                         .id = pu_strdup(c->id), .image = pu_strdup(c->image_id), .storage = ro_storage_copy(&self->storage), .path = pu_asprintf("%s/copy-%s.json", self->config.run, c->id)};
   ro_job_run(op, s, standing_work, standing_done, standing_free);
 }
 

@@ -132,7 +132,7 @@ static void create_begin(struct ro_op *op, struct ro_container *c) {
   struct create *k = (struct create *)op;
   struct berth_instance *self = op->self;
   struct making *m = pu_new(struct making);
-  m->p = ro_prepare_new(&self->config, c->id);
+  m->p = ro_prepare_new(&self->config, &self->storage, c->id);
   m->p->trying = true;
   m->p->spec = json_incref(k->spec);
   m->p->name = pu_strdup(c->name);

@@ -44,8 +44,8 @@ static int number_in(const char *path) {
   return n;
 }
 
-void ro_doctor_look(struct ro_look *out, bool remap) {
-  *out = (struct ro_look){.remap = remap};
+void ro_doctor_look(struct ro_look *out, bool remap, struct ro_storage storage) {
+  *out = (struct ro_look){.remap = remap, .storage = storage};
   ro_facts_read(&out->facts);
   out->hybrid = access("/sys/fs/cgroup/unified/cgroup.procs", F_OK) == 0;
   out->bridge_error = try_bridge();
@@ -63,6 +63,7 @@ void ro_look_free(struct ro_look *l) {
   ro_facts_free(&l->facts);
   free(l->nft);
   free(l->nft_why);
+  ro_storage_free(&l->storage);
   *l = (struct ro_look){0};
 }
 
@@ -171,11 +172,24 @@ static void judge_extras(json_t *out, const struct ro_look *l) {
       "apt-get install tini");
 }
 
+/* What the root file systems are made with, and what that costs. */
+static void judge_storage(json_t *out, const struct ro_look *l) {
+  static const char *const costs[] = {
+      [RO_STORAGE_OVERLAY] = "overlayfs: layers are shared, a container costs what it writes",
+      [RO_STORAGE_FUSE] = "fuse-overlayfs: layers are shared, but a process of some MB for each container reads and writes its files, several times as slowly",
+      [RO_STORAGE_COPY] = "copies: each container takes the size of its image on disk, and its first start the time to copy it"};
+  const struct ro_storage *s = &l->storage;
+  const char *cost = s->kind == RO_STORAGE_COPY && s->shares ? "copies that share their blocks: each container's first start takes the time to copy the names of its image's files" : costs[s->kind];
+  PU_AUTO_FREE found = s->why ? pu_asprintf("%s%s%s", cost ? cost : "", cost ? ", since " : "", s->why) : pu_strdup(cost);
+  row(out, "root file systems", "overlayfs, or what storage says", found, s->kind == RO_STORAGE_NONE ? "error" : s->why ? "warning" : "ok",
+      s->kind == RO_STORAGE_NONE ? "set storage to auto" : "put root on ext4, xfs or btrfs, modprobe overlay; or set storage to what is used, if that is meant");
+}
+
 json_t *ro_doctor_judge(const struct ro_look *l, const char *version) {
   json_t *out = json_array();
   judge_runtime(out, version);
   judge_cgroups(out, l);
-  has(out, l->facts.has & RO_HAS_OVERLAY, "overlayfs", "it has not, so images are copied for each container", "warning", "modprobe overlay, or a kernel with CONFIG_OVERLAY_FS");
+  judge_storage(out, l);
   has(out, l->facts.has & RO_HAS_SECCOMP, "seccomp", "it has not, so containers may make any system call", "warning", "run a kernel with CONFIG_SECCOMP_FILTER");
   judge_bridges(out, l);
   judge_nft(out, l);

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 
 #include "spec/facts.h"
+#include "storage.h"
 
 struct ro_look {
   struct ro_facts facts;
@@ -15,10 +16,12 @@ struct ro_look {
   char *nft;          /* chains of all tables as nft lists them; NULL: nft_why */
   char *nft_why;
   int forwards;       /* net.ipv4.ip_forward; -1: unknown */
+  struct ro_storage storage; /* what the entry found when it was opened */
   bool remap;         /* the configuration maps containers' users */
 };
 
-void ro_doctor_look(struct ro_look *out, bool remap);
+/* Takes storage. */
+void ro_doctor_look(struct ro_look *out, bool remap, struct ro_storage storage);
 void ro_look_free(struct ro_look *l);
 
 /* [{"element", "declared", "found", "verdict": "ok"|"warning"|"error", "mend" (where all is not well)}]; version: what the OCI runtime says to

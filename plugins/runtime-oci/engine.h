@@ -14,6 +14,7 @@
 #include "../common/util.h"
 #include "record.h"
 #include "settings.h"
+#include "storage.h"
 
 struct ro_op;
 struct ro_job;
@@ -32,6 +33,7 @@ struct berth_instance {
   int64_t image_sweep_ms;        /* monotonic: when left-overs of images are looked for next */
   bool image_room_short;         /* that there is no room for images was said */
   int ends;                      /* of containers, that are under way */
+  struct ro_storage storage;     /* found at the recovery */
   char *refusal;                 /* why the machine or the folders cannot be used; the next operation tries again */
   int lock;                      /* ROOT/lock: one server at a time; -1 */
   struct ro_table table;         /* containers and volumes */

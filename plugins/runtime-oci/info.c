@@ -53,7 +53,9 @@ static void facts_work(void *data) {
     f->disk = (uint64_t)vfs.f_frsize * vfs.f_blocks;
   f->unified = access("/sys/fs/cgroup/cgroup.controllers", F_OK) == 0;
   f->pids = proc_number("/proc/sys/kernel/pid_max");
-  ro_doctor_look(&f->look, f->remap);
+  struct ro_storage storage = f->look.storage;
+  f->look.storage = (struct ro_storage){0};
+  ro_doctor_look(&f->look, f->remap, storage);
 }
 
 static const char *arch_word(const char *machine) {
@@ -115,6 +117,7 @@ static void info_ready(struct ro_op *op) {
   struct facts *f = pu_new(struct facts);
   f->root = pu_strdup(op->self->config.root);
   f->remap = op->self->config.userns_remap;
+  f->look.storage = ro_storage_copy(&op->self->storage);
   ro_job_run(op, f, facts_work, facts_done, facts_free);
 }
 

@@ -12,6 +12,8 @@ static const struct berth_field fields[] = {
     {"run", BERTH_STRING, "/run/berth/oci", .immutable = true,
      .doc = "Folder for what need not outlive a reboot: bundles, sockets, exit codes; on tmpfs, at most 80 bytes."},
     {"programs", BERTH_STRING, .immutable = true, .doc = "Folder of berth-monitor, berth-image and berth-resolver; where they are installed."},
+    {"storage", BERTH_STRING, "auto", .immutable = true,
+     .doc = "How root file systems are made: overlay (the kernel's), fuse-overlayfs, copy (of the image, for each container), or auto: the first of them that works here."},
     {"runtime", BERTH_STRING, "crun", .doc = "The OCI runtime for containers started from now on: a name in PATH or an absolute path (crun, runc, youki)."},
     {"runtime_args", BERTH_LIST, "[]", .doc = "Options that go before the runtime's command.", .max = 16},
     {"log_max_size", BERTH_SIZE, "16MiB", .doc = "A container's log file is rotated at this size, in bytes; its own logging options win.",
@@ -82,6 +84,7 @@ static void stop(struct berth_instance *self) {
   ro_table_free(&self->table);
   if (self->lock >= 0)
     close(self->lock);
+  ro_storage_free(&self->storage);
   free(self->refusal);
   ro_config_free(&self->config);
   free(self);

@@ -18,8 +18,9 @@
 
 enum { map_first = 524288, map_users = 65536, max_record = 4 << 20, max_users = 1 << 20 };
 
-struct ro_prepare *ro_prepare_new(const struct ro_config *config, const char *id) {
+struct ro_prepare *ro_prepare_new(const struct ro_config *config, const struct ro_storage *storage, const char *id) {
   struct ro_prepare *p = pu_new(struct ro_prepare);
+  p->storage = ro_storage_copy(storage);
   p->root = pu_strdup(config->root);
   p->run_root = pu_strdup(config->run);
   p->dir = pu_asprintf("%s/containers/%s", config->root, id);
@@ -43,6 +44,7 @@ void ro_prepare_free(void *data) {
   free(p->dir);
   free(p->run);
   free(p->id);
+  ro_storage_free(&p->storage);
   free(p->runtime);
   json_decref(p->runtime_args);
   json_decref(p->dns);
@@ -289,54 +291,27 @@ static bool make_folder(struct ro_prepare *p, const char *above, const char *nam
   return ro_dir_make(path, mode, &why) || fail(p, BERTH_IO, why);
 }
 
-/* A name as the path that it has in PATH; the monitor looks nothing up. The caller frees. */
-static char *program_path(const char *name) {
-  PU_AUTO_FREE dirs = pu_strdup(getenv("PATH") ? getenv("PATH") : "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
-  char *save = NULL;
-  for (char *dir = strchr(name, '/') ? NULL : strtok_r(dirs, ":", &save); dir; dir = strtok_r(NULL, ":", &save)) {
-    PU_AUTO_FREE path = pu_asprintf("%s/%s", dir, name);
-    if (*dir == '/' && access(path, X_OK) == 0)
-      return pu_strdup(path);
-  }
-  return pu_strdup(name);
-}
-
-/* The writable layer, whose own owner and mode are those that the container sees of its "/": the image's. */
-static bool make_upper(struct ro_prepare *p) {
-  PU_AUTO_FREE path = pu_asprintf("%s/upper", p->dir);
-  const char *top = json_string_value(json_array_get(pu_arr(p->image_json, "layers"), 0));
-  struct stat st;
-  if (access(path, F_OK) == 0)
-    return true;
-  if (!make_folder(p, p->dir, "upper", 0755))
-    return false;
-  return !top || stat(top, &st) != 0 || (chown(path, st.st_uid, st.st_gid) == 0 && chmod(path, st.st_mode & 07777) == 0) ||
-         fail(p, BERTH_IO, pu_asprintf("%s: %s", path, strerror(errno)));
-}
-
 /* The runtime as a list of words: a service's own choice goes before the entry's. */
 static json_t *runtime_words(const struct ro_prepare *p) {
   json_t *own = pu_arr(p->out.monitor, "runtime");
   if (own)
     return json_incref(own);
-  PU_AUTO_FREE path = program_path(p->runtime);
+  PU_AUTO_FREE path = ro_program_path(p->runtime);
   json_t *words = json_pack("[s]", path);
   json_array_extend(words, p->runtime_args);
   return words;
 }
 
-static json_t *monitor_json(const struct ro_prepare *p) {
+static json_t *monitor_json(const struct ro_prepare *p, json_t *rootfs) {
   json_t *m = json_deep_copy(p->out.monitor);
   json_object_set_new(m, "id", json_string(p->id));
   json_object_set_new(m, "bundle", json_string(p->run));
   json_object_set_new(m, "runtime", runtime_words(p));
   json_object_set_new(m, "runtime_root", json_sprintf("%s/runtime", p->run_root));
-  json_object_set_new(m, "rootfs", json_pack("{s:O, s:o, s:o, s:o}", "lower", pu_arr(p->image_json, "layers"), "upper",
-                                             json_sprintf("%s/upper", p->dir), "work", json_sprintf("%s/work", p->dir), "target",
-                                             json_sprintf("%s/rootfs", p->run)));
+  json_object_set(m, "rootfs", rootfs);
   const json_t *uids = json_array_get(json_object_get(p->out.linux_part, "uidMappings"), 0), *gids = json_array_get(json_object_get(p->out.linux_part, "gidMappings"), 0);
   if (uids)
-    json_object_set_new(pu_obj(m, "rootfs"), "idmap", json_pack("{s:I, s:I, s:I}", "uid", (json_int_t)pu_int(uids, "hostID", 0), "gid", (json_int_t)pu_int(gids, "hostID", 0),
+    json_object_set_new(rootfs, "idmap", json_pack("{s:I, s:I, s:I}", "uid", (json_int_t)pu_int(uids, "hostID", 0), "gid", (json_int_t)pu_int(gids, "hostID", 0),
                                                                "count", (json_int_t)pu_int(uids, "size", 0)));
   json_object_set_new(m, "exit", json_sprintf("%s/exit.json", p->run));
   json_t *log = pu_obj(m, "log");
@@ -355,10 +330,13 @@ static bool write_bundle(struct ro_prepare *p) {
   char *why = NULL;
   if (!ro_tree_remove(p->run, &why) || !ro_dir_make(p->run, 0711, &why))
     return fail(p, BERTH_IO, why);
-  if (!make_folder(p, p->run, "rootfs", 0755) || !make_upper(p) || !make_folder(p, p->dir, "work", 0700) ||
-      !write_text(p, "hosts", p->out.hosts) || !write_text(p, "hostname", p->out.hostname) || !write_text(p, "resolv.conf", p->out.resolv))
+  if (!make_folder(p, p->run, "rootfs", 0755) || !write_text(p, "hosts", p->out.hosts) || !write_text(p, "hostname", p->out.hostname) || !write_text(p, "resolv.conf", p->out.resolv))
     return false;
-  m = monitor_json(p);
+  PU_AUTO_FREE target = pu_asprintf("%s/rootfs", p->run);
+  PU_AUTO_JSON rootfs = ro_storage_rootfs(&p->storage, p->dir, pu_arr(p->image_json, "layers"), target, &why);
+  if (!rootfs)
+    return fail(p, BERTH_UNAVAILABLE, why);
+  m = monitor_json(p, rootfs);
   /* For whoever comes back to a container that runs: nothing else knows which port was chosen for it. */
   PU_AUTO_FREE seen = pu_asprintf("%s/net.json", p->run);
   PU_AUTO_JSON net = json_pack("{s:O*, s:O*}", "networks", p->net.networks, "ports", p->net.ports);

@@ -11,12 +11,14 @@
 #include "net.h"
 #include "settings.h"
 #include "spec/spec.h"
+#include "storage.h"
 
 struct ro_prepare {
   /* ---- given ---- */
   char *root, *run_root, *dir, *run, *id;
   char *runtime;
   json_t *runtime_args, *dns, *pools; /* settings */
+  struct ro_storage storage;
   bool remap;
   int64_t log_max_size;
   int log_max_files;
@@ -37,8 +39,8 @@ struct ro_prepare {
   json_t *made;        /* {name: record} of volumes that were made */
 };
 
-/* What setting holds for the container id, with the run and container folders. */
-struct ro_prepare *ro_prepare_new(const struct ro_config *config, const char *id);
+/* What settings and storage hold for the container id, with the run and container folders. */
+struct ro_prepare *ro_prepare_new(const struct ro_config *config, const struct ro_storage *storage, const char *id);
 void ro_prepare_free(void *p);
 /* True, or false with code and why. */
 bool ro_prepare_look(struct ro_prepare *p);   /* create: image, translation, volumes */

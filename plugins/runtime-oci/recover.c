@@ -18,7 +18,8 @@
 enum { max_record = 4 << 20 };
 
 struct recovery {
-  char *root, *run, *programs, *why;
+  char *root, *run, *programs, *storage, *why;
+  struct ro_storage found_storage;
   int lock;
   struct ro_container **found;
   size_t n, room;
@@ -44,6 +45,8 @@ static void recovery_free(void *data) {
   free(r->root);
   free(r->run);
   free(r->programs);
+  free(r->storage);
+  ro_storage_free(&r->found_storage);
   free(r->why);
   free(r);
 }
@@ -163,6 +166,7 @@ static void recover_work(void *data) {
     return;
   PU_AUTO_FREE containers = pu_asprintf("%s/containers", r->root);
   PU_AUTO_FREE volumes = pu_asprintf("%s/volumes", r->root);
+  ro_storage_probe(r->root, r->storage, &r->found_storage);
   ro_dir_each(containers, found_container, r);
   ro_dir_each(volumes, found_volume, r);
   ro_dir_each(r->run, found_run, r);
@@ -203,6 +207,11 @@ static void recovery_done(struct ro_op *op, void *data) {
   }
   self->lock = r->lock;
   r->lock = -1;
+  ro_storage_free(&self->storage);
+  self->storage = r->found_storage;
+  r->found_storage = (struct ro_storage){0};
+  if (self->storage.why)
+    ro_log(self, BERTH_LOG_WARN, "root file systems: %s: %s", ro_storage_word(self->storage.kind), self->storage.why);
   self->table.volumes = json_incref(r->volumes);
   if (r->n)
     qsort(r->found, r->n, sizeof *r->found, by_age);
@@ -232,7 +241,7 @@ void ro_recover(struct berth_instance *self) {
   self->phase = RO_RECOVERING;
   struct ro_op *op = ro_op_new(self, 0, sizeof *op, NULL, "records");
   struct recovery *r = pu_new(struct recovery);
-  *r = (struct recovery){.root = pu_strdup(self->config.root), .run = pu_strdup(self->config.run), .programs = pu_strdup(self->config.programs), .lock = self->lock,
+  *r = (struct recovery){.root = pu_strdup(self->config.root), .run = pu_strdup(self->config.run), .programs = pu_strdup(self->config.programs), .storage = pu_strdup(self->config.storage), .lock = self->lock,
                           .pools = json_incref(self->config.pools), .dns = json_incref(self->config.dns), .volumes = json_object(), .ids = json_object(), .damaged = json_array()};
   self->lock = -1;
   ro_job_run(op, r, recover_work, recovery_done, recovery_free);

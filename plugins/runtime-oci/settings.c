@@ -6,6 +6,7 @@
 
 #include "../common/reference.h"
 #include "../common/util.h"
+#include "storage.h"
 
 static char *copy(const json_t *o, const char *key, const char *fallback) { return pu_strdup(pu_str_or(o, key, fallback)); }
 
@@ -92,6 +93,7 @@ bool ro_config_read(const char *config_json, struct ro_config *out, char **why) 
   *out = (struct ro_config){.root = copy(o, "root", "/var/lib/berth/oci"),
                             .run = copy(o, "run", "/run/berth/oci"),
                             .programs = pu_str(o, "programs") ? copy(o, "programs", NULL) : ro_programs(),
+                            .storage = copy(o, "storage", "auto"),
                             .runtime = copy(o, "runtime", "crun"),
                             .runtime_args = list(o, "runtime_args"),
                             .dns = list(o, "dns"),
@@ -125,6 +127,8 @@ bool ro_config_read(const char *config_json, struct ro_config *out, char **why) 
     error = check_registries(out->registries);
   if (!error && !pu_eq(out->devices, "skip") && !pu_eq(out->devices, "refuse") && !pu_eq(out->devices, "keep"))
     error = pu_asprintf("image_devices: \"%s\" is neither skip, refuse nor keep", out->devices);
+  if (!error && !ro_storage_known(out->storage))
+    error = pu_asprintf("storage: \"%s\" is neither auto, overlay, fuse-overlayfs nor copy", out->storage);
   if (!error && !pu_eq(out->build_isolation, "oci") && !pu_eq(out->build_isolation, "chroot"))
     error = pu_asprintf("build_isolation: \"%s\" is neither oci nor chroot", out->build_isolation);
   if (!error && out->gc_low > out->gc_high)
@@ -140,6 +144,7 @@ void ro_config_free(struct ro_config *c) {
   free(c->root);
   free(c->run);
   free(c->programs);
+  free(c->storage);
   free(c->runtime);
   free(c->devices);
   free(c->build_isolation);

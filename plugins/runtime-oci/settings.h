@@ -9,6 +9,7 @@
 struct ro_config {
   char *root, *run;      /* absolute folders */
   char *programs;        /* where berth-monitor, berth-image and berth-resolver are */
+  char *storage;         /* "auto", "overlay", "fuse-overlayfs", "copy" */
   char *runtime;         /* the OCI runtime: a path, or a name that is looked up in PATH */
   json_t *runtime_args;  /* array of strings, before the runtime's own */
   json_t *dns;           /* array of addresses; empty: the machine's own */
@@ -27,6 +28,8 @@ struct ro_config {
 
 /* Folder of the programs where the configuration names none: beside the module in a build tree, else where they are installed. The caller frees. */
 char *ro_programs(void);
+/* A name as the path that it has in PATH, since whoever runs it looks nothing up; as it is where it has none there. The caller frees. */
+char *ro_program_path(const char *name);
 /* Reads and checks a configuration. False with a sentence, and nothing in *out. */
 bool ro_config_read(const char *config_json, struct ro_config *out, char **why);
 void ro_config_free(struct ro_config *c);

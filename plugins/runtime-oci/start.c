@@ -136,7 +136,7 @@ static void prepared(struct ro_op *op, void *data) {
   *p = (struct ro_prepare){0}; /* the job frees an empty one */
   PU_AUTO_FREE program = ro_program(self, "berth-monitor");
   const char *argv[] = {program, "start", s->p->run, NULL};
-  ro_child_run(op, argv, NULL, 0, 120000, monitor_ran);
+  ro_child_run(op, argv, NULL, 0, self->storage.kind == RO_STORAGE_COPY ? 3600000 : 120000, monitor_ran);
 }
 
 static void prepare_work(void *data) { ro_prepare_bundle(data); }
@@ -153,7 +153,7 @@ static void start_turn(struct ro_op *op, struct ro_container *c) {
     ro_op_done(op, NULL);
     return;
   }
-  struct ro_prepare *p = ro_prepare_new(&self->config, c->id);
+  struct ro_prepare *p = ro_prepare_new(&self->config, &self->storage, c->id);
   p->name = pu_strdup(c->name);
   p->labels = json_incref(c->labels);
   p->image = pu_strdup(c->image_id);

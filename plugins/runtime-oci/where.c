@@ -1,8 +1,9 @@
-/* Where the plug-in's programs are: in the tree that it was built in beside the module, else where they are installed. */
+/* Where programs are: others by PATH, the plug-in's own in the tree that it was built in beside the module, else where they are installed. */
 #include "config.h"
 #include "settings.h"
 
 #include <dlfcn.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -22,4 +23,15 @@ char *ro_programs(void) {
     }
   }
   return pu_strdup(BERTH_LIBEXECDIR);
+}
+
+char *ro_program_path(const char *name) {
+  PU_AUTO_FREE dirs = pu_strdup(getenv("PATH") ? getenv("PATH") : "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+  char *save = NULL;
+  for (char *dir = strchr(name, '/') ? NULL : strtok_r(dirs, ":", &save); dir; dir = strtok_r(NULL, ":", &save)) {
+    PU_AUTO_FREE path = pu_asprintf("%s/%s", dir, name);
+    if (*dir == '/' && access(path, X_OK) == 0)
+      return pu_strdup(path);
+  }
+  return pu_strdup(name);
 }

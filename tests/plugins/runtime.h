@@ -236,9 +236,10 @@ static void rt_open(const char *socket) {
   test_open_server(dirs);
 }
 
-/* The entry's configuration for runtime-oci. The caller frees. */
+/* The entry's configuration for runtime-oci; BERTH_TEST_STORAGE is its storage. The caller frees. */
 static char *oci_config(void) {
-  return bt_asprintf("{\"root\":\"%s/oci\",\"run\":\"%s/run\",\"programs\":\"%s/programs\"}", R.dir, R.dir, R.dir);
+  const char *storage = getenv("BERTH_TEST_STORAGE");
+  return bt_asprintf("{\"root\":\"%s/oci\",\"run\":\"%s/run\",\"programs\":\"%s/programs\",\"storage\":\"%s\"}", R.dir, R.dir, R.dir, storage ? storage : "auto");
 }
 
 static bool oci_setup(void) {

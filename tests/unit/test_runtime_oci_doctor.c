@@ -8,7 +8,7 @@
 #include "tap.h"
 
 static struct ro_look whole(void) {
-  struct ro_look l = {.bridge_error = 0, .nft = (char *)(uintptr_t)"table inet berth {\n\tchain forward {\n\t\ttype filter hook forward priority filter; policy drop;\n\t}\n}\n", .forwards = 1};
+  struct ro_look l = {.bridge_error = 0, .storage = {.kind = RO_STORAGE_OVERLAY}, .nft = (char *)(uintptr_t)"table inet berth {\n\tchain forward {\n\t\ttype filter hook forward priority filter; policy drop;\n\t}\n}\n", .forwards = 1};
   l.facts = (struct ro_facts){.kernel = {6, 1}, .cgroup = 2, .has = ~(uint32_t)0, .raise = true, .init = (char *)(uintptr_t)"/usr/bin/tini"};
   return l;
 }
@@ -47,7 +47,17 @@ static void test_judge(void) {
   row_is(&l, CRUN, "control groups", "warning", "without memory, swap");
   l.facts.has = RO_HAS_CPU | RO_HAS_CFS | RO_HAS_MEMORY | RO_HAS_PIDS;
   row_is(&l, CRUN, "control groups", "ok", "without cpuset");
-  row_is(&l, CRUN, "overlayfs", "warning", "modprobe overlay");
+  row_is(&l, CRUN, "root file systems", "ok", "a container costs what it writes");
+  l.storage = (struct ro_storage){.kind = RO_STORAGE_COPY};
+  row_is(&l, CRUN, "root file systems", "ok", "the size of its image");
+  l.storage.shares = true;
+  row_is(&l, CRUN, "root file systems", "ok", "share their blocks");
+  l.storage.why = (char *)(uintptr_t)"overlayfs cannot be mounted there";
+  row_is(&l, CRUN, "root file systems", "warning", "since overlayfs cannot be mounted there");
+  l.storage.kind = RO_STORAGE_FUSE;
+  row_is(&l, CRUN, "root file systems", "warning", "a process of some MB");
+  l.storage.kind = RO_STORAGE_NONE;
+  row_is(&l, CRUN, "root file systems", "error", "set storage to auto");
   row_is(&l, CRUN, "seccomp", "warning", "SECCOMP");
   row_is(&l, CRUN, "user namespaces", "warning", "max_user_namespaces");
   l.remap = true;
@@ -84,7 +94,7 @@ static void test_chains(void) {
 static void test_look(void) {
   struct ro_look l;
   for (int i = 0; i < 2; i++) {
-    ro_doctor_look(&l, false);
+    ro_doctor_look(&l, false, (struct ro_storage){.kind = RO_STORAGE_OVERLAY});
     PU_AUTO_JSON rows = ro_doctor_judge(&l, CRUN);
     size_t n;
     json_t *r;

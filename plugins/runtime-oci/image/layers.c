@@ -72,7 +72,10 @@ static int opaque_mark(int diff, const char *path, struct ri_why *why) {
   RI_AUTO_FD fd = ri_open_inside(diff, *path ? path : ".", O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
   if (fd < 0)
     return 0; /* became something else later in the same layer */
-  return fsetxattr(fd, "trusted.overlay.opaque", "y", 1, 0) < 0 ? ri_why_errno(why, errno, "%s cannot be marked as hiding what is below", path) : 0;
+  if (fsetxattr(fd, "trusted.overlay.opaque", "y", 1, 0) == 0)
+    return 0;
+  RI_AUTO_FD beside = errno == EPERM || errno == EOPNOTSUPP ? openat(fd, ".wh..wh..opq", O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600) : -1; /* see tar.c */
+  return beside < 0 ? ri_why_errno(why, errno, "%s cannot be marked as hiding what is below", path) : 0;
 }
 
 static int place(struct making *m, size_t i) {

@@ -341,6 +341,16 @@ static int node_lay(struct laying *l, struct place *p, struct archive_entry *e) 
   return dress_closed(l, p, e);
 }
 
+/* A file system that takes no device 0/0 (an overlay) gets the archive's own form: the kernel cannot mount layers on it, and fuse-overlayfs and the
+ * copy know both. */
+static int whiteout_beside(struct laying *l, const struct place *p) {
+  int fd = openat(p->dir, p->name, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+  if (fd < 0)
+    return ri_why_errno(l->why, errno, "whiteout %s", p->path);
+  close(fd);
+  return 0;
+}
+
 /* What the layer itself has under that name stays: a whiteout speaks of the layers below. */
 static int whiteout_lay(struct laying *l, struct place *p, const char *hides) {
   struct stat st;
@@ -352,9 +362,9 @@ static int whiteout_lay(struct laying *l, struct place *p, const char *hides) {
     PU_AUTO_FREE path = pu_asprintf("%s%s%s", p->parent, *p->parent ? "/" : "", hides);
     return S_ISDIR(st.st_mode) ? mark(l, &l->out->opaque, path) : 0;
   }
-  if (mknodat(p->dir, hides, S_IFCHR, makedev(0, 0)) < 0)
-    return ri_why_errno(l->why, errno, "whiteout of %s", p->path);
-  return 0;
+  if (mknodat(p->dir, hides, S_IFCHR, makedev(0, 0)) == 0)
+    return 0;
+  return errno == EPERM || errno == EOPNOTSUPP || errno == EINVAL ? whiteout_beside(l, p) : ri_why_errno(l->why, errno, "whiteout of %s", p->path);
 }
 
 /* ---------------------------------------------------------------- the archive */

@@ -12,6 +12,7 @@
 #include "../spec/path.h"
 #include "console.h"
 #include "files.h"
+#include "fuse.h"
 #include "monitor.h"
 #include "netns.h"
 #include "root.h"
@@ -148,7 +149,7 @@ static int prepare(struct ro_watch *w, struct ro_fail *why) {
 }
 
 static int build(struct ro_watch *w, struct ro_fail *why) {
-  if (ro_netns_config(&w->spec, w->dir, why) < 0 || ro_netns_make(&w->spec, w->dir, why) < 0 || ro_root_mount(&w->spec, why) < 0 || prepare(w, why) < 0)
+  if (ro_netns_config(&w->spec, w->dir, why) < 0 || ro_netns_make(&w->spec, w->dir, why) < 0 || ro_root_mount(&w->spec, &w->server, why) < 0 || prepare(w, why) < 0)
     return -1;
   ro_root_hide_unified();
   if ((w->spec.tty ? run_on_terminal(w, why) : run_on_pipes(w, why)) < 0)
@@ -161,6 +162,7 @@ static int build(struct ro_watch *w, struct ro_fail *why) {
 int ro_begin(struct ro_watch *w, struct ro_fail *why) {
   if (take_over(w, why) == 0 && build(w, why) == 0)
     return 0;
+  ro_fuse_end(w->spec.target, w->server);
   ro_finish(w, pu_eq(why->code, "not_found") ? 127 : 126, false, why, 0);
   ro_sweep(w->spec.id, w->spec.runtime_root, w->spec.cgroup, NULL);
   return -1;

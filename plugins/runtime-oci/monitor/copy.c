@@ -76,10 +76,10 @@ static int bind_one(int root, const json_t *v, const char *id, struct ro_fail *w
   return rc;
 }
 
-static int open_standing(const struct ro_monspec *s, struct ro_fail *why) {
+static int open_standing(const struct ro_monspec *s, pid_t *server, struct ro_fail *why) {
   if (!s->target)
     return ro_fail(why, "invalid", "container %s has no root file system of its own", s->id);
-  if (ro_root_private(s, 0, why) < 0 || ro_root_mount(s, why) < 0)
+  if (ro_root_private(s, 0, why) < 0 || ro_root_mount(s, server, why) < 0)
     return -1;
   int root = open(s->target, O_PATH | O_DIRECTORY | O_CLOEXEC);
   if (root < 0)
@@ -116,7 +116,7 @@ int ro_copy_open(struct ro_copy *c, const char *from, struct ro_fail *why) {
   if (ro_inside_find(from, &s, &m, NULL) == 0)
     c->root = ro_inside_root(&s, &m, NULL);
   if (c->root < 0) /* it does not run, or has just ended */
-    c->root = open_standing(&s, why);
+    c->root = open_standing(&s, &c->server, why);
   ro_monspec_free(&s);
   if (c->root >= 0)
     drop_powers();
@@ -132,6 +132,15 @@ static int usage(void) {
   return 2;
 }
 
+/* Who serves the files dies with us. */
+static int write_out(int root, struct ro_fail *why) {
+  int fd = openat(root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  int rc = fd < 0 || syncfs(fd) < 0 ? ro_fail_errno(why, "cannot write out the container's files") : 0;
+  if (fd >= 0)
+    close(fd);
+  return rc;
+}
+
 int main(int argc, char **argv) {
   if (argc != 4 || (strcmp(argv[1], "in") != 0 && strcmp(argv[1], "out") != 0))
     return usage();
@@ -141,6 +150,8 @@ int main(int argc, char **argv) {
   int rc = ro_copy_open(&c, argv[2], &why);
   if (rc == 0)
     rc = argv[1][0] == 'i' ? ro_copy_in(&c, argv[3], &why) : ro_copy_out(&c, argv[3], &why);
+  if (rc == 0 && c.server > 0)
+    rc = write_out(c.root, &why);
   if (rc < 0) {
     PU_AUTO_JSON v = json_pack("{s:o, s:s}", "error", pu_json_string(why.text), "code", why.code);
     PU_AUTO_FREE text = pu_json_text(v);

@@ -4,6 +4,7 @@
 #define RO_COPY_H
 
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "fail.h"
 #include "spec.h"
@@ -15,6 +16,7 @@ struct ro_ranges {
 };
 struct ro_copy {
   int root; /* the container's root folder */
+  pid_t server; /* that has it while it does not run (fuse.h); 0: nobody */
   struct ro_ranges uids, gids;
 };
 

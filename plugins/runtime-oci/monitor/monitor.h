@@ -20,6 +20,7 @@ struct ro_watch {
   struct ro_monitor self;
   int in;          /* our end of a stdin that is held open, -1 */
   int out, err;    /* our ends of its pipes, or the tty's master as out; -1 */
+  pid_t server;    /* that has the root file system (fuse.h); 0: nobody, -1: it ended before its container */
   bool ended;
   int status;      /* of the container's first process, once ended */
 };

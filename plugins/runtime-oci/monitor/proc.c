@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -74,4 +75,12 @@ int ro_monitor_write(const char *run_dir, const struct ro_monitor *m) {
                 m->started_at);
   pu_buf_adds(&b, "}\n");
   return ro_write_file(path, b.data, b.len, 0600);
+}
+
+void ro_proc_plain_signals(void) {
+  for (int i = 1; i < 32; i++)
+    signal(i, SIG_DFL);
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, NULL);
 }

@@ -12,6 +12,8 @@ uint64_t ro_proc_started(pid_t pid);
 /* A pidfd (close on exec; the caller closes it) of the process that has this number and this start time; -1 with errno ESRCH where
  * it is gone. It may be a zombie: the pidfd is readable then. */
 int ro_proc_open(pid_t pid, uint64_t started);
+/* All signals as a fresh program expects them, none blocked: for a child before exec. */
+void ro_proc_plain_signals(void);
 /* Signals that process and no other. 0, or -1 with errno. */
 int ro_proc_signal(pid_t pid, uint64_t started, int signal);
 

@@ -19,6 +19,8 @@
 #include "../../common/util.h"
 #include "../spec/idmap.h"
 #include "files.h"
+#include "fuse.h"
+#include "merge.h"
 
 #define UNIFIED "/sys/fs/cgroup/unified"
 enum { max_options = 4000 };
@@ -134,18 +136,41 @@ static int make(const char *path, struct ro_fail *why) {
   return ro_make_dirs(path, 0711) < 0 ? ro_fail_errno(why, "cannot make %s", path) : 0;
 }
 
-int ro_root_mount(const struct ro_monspec *s, struct ro_fail *why) {
-  if (!s->target)
-    return 0;
-  if (s->copy)
-    return ro_fail(why, "unsupported", "container %s is to have a copy of its image, which is not offered yet: the kernel's overlay is needed", s->id);
-  if (make(s->target, why) < 0)
-    return -1;
-  if (s->nlower)
-    return overlay(s, why);
-  if (mount(s->upper, s->target, NULL, MS_BIND, NULL) < 0)
+/* A folder as it is; its users mapped by the kernel where the container's are. */
+static int bind_folder(const struct ro_monspec *s, struct ro_fail *why) {
+  const json_t *map = pu_obj(pu_obj(s->json, "rootfs"), "idmap");
+  PU_AUTO_FREE places = pu_asprintf("%s/layers", s->bundle);
+  PU_AUTO_FREE mapped = pu_asprintf("%s/0", places);
+  if (map) {
+    int users = ro_idmap_users(pu_int(map, "uid", 0), pu_int(map, "gid", 0), pu_int(map, "count", 0));
+    int fd = users < 0 || ro_make_dirs(places, 0700) < 0 ? -1 : ro_idmap_clone(s->upper, users, places, 0), saved = errno;
+    if (users >= 0)
+      close(users);
+    if (fd >= 0)
+      close(fd);
+    errno = saved;
+    if (fd < 0)
+      return ro_fail_errno(why, "cannot map the users of container %s: the file system of %s must know mapped mounts", s->id, s->upper);
+  }
+  if (mount(map ? mapped : s->upper, s->target, NULL, MS_BIND, NULL) < 0)
     return ro_fail_errno(why, "cannot mount the root file system of container %s", s->id);
   return 0;
+}
+
+int ro_root_mount(const struct ro_monspec *s, pid_t *server, struct ro_fail *why) {
+  *server = 0;
+  if (!s->target)
+    return 0;
+  if (make(s->target, why) < 0)
+    return -1;
+  if (s->copy && s->nlower && ro_merge(s->lower, s->nlower, s->upper, s->id, why) < 0)
+    return -1;
+  if (!s->nlower || s->copy)
+    return bind_folder(s, why);
+  if (!s->fuse)
+    return overlay(s, why);
+  *server = ro_fuse_mount(s, why);
+  return *server < 0 ? -1 : 0;
 }
 
 void ro_root_hide_unified(void) {

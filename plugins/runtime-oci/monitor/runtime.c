@@ -13,16 +13,9 @@
 
 #include "../../common/util.h"
 #include "files.h"
+#include "proc.h"
 
 enum { max_words = 96, max_log = 1 << 20 };
-
-static void plain_signals(void) {
-  for (int i = 1; i < 32; i++)
-    signal(i, SIG_DFL);
-  sigset_t none;
-  sigemptyset(&none);
-  sigprocmask(SIG_SETMASK, &none, NULL);
-}
 
 /* dup2 of a descriptor onto itself would leave its close-on-exec flag. */
 static void place(int from, int to) {
@@ -39,7 +32,7 @@ static _Noreturn void child(const struct ro_monspec *s, const char *const *argv,
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() != parent)
     _exit(127);
-  plain_signals();
+  ro_proc_plain_signals();
   own_scratch(s);
   int null = open("/dev/null", O_RDWR | O_CLOEXEC);
   place(call->in >= 0 ? call->in : null, 0);

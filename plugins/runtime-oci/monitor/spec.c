@@ -33,6 +33,7 @@ static int read_rootfs(struct ro_monspec *s, struct ro_fail *why) {
   s->work = pu_str(v, "work");
   s->target = pu_str(v, "target");
   s->copy = pu_bool(v, "copy", false);
+  s->fuse = pu_str(v, "fuse");
   if (!s->target || !s->upper || (!s->work && !s->copy))
     return ro_fail(why, "invalid", "rootfs of container %s needs upper, work and target", s->id);
   return 0;

@@ -6,7 +6,8 @@
  *   "runtime": ["/usr/bin/crun", further global options…],
  *   "runtime_root": the runtime's --root,
  *   "rootfs": {"lower": [folders, topmost first], "upper", "work", "target": where it is mounted,
- *              "copy": true: layers are copied into upper once, and upper is bound to target (no overlay here),
+ *              "copy": true: layers are copied into upper once (merge.h), and upper is bound to target; no work,
+ *              "fuse": absolute path of fuse-overlayfs, which mounts them in place of the kernel (fuse.h),
  *              "idmap": {"uid", "gid", "count"}: the files' user 0 is that user of the machine, and so on (spec/idmap.h)},
  *   "network": {"mode": "new"|"none"|"host"|"path", "path": of a network namespace, "interfaces": [see net/link.h]},
  *   "log": {"path", "max_size": bytes of one file (0: no bound), "max_files": how many with the one being written} or null: none,
@@ -41,6 +42,7 @@ struct ro_monspec {
   const char **lower; /* nlower, topmost first */
   size_t nlower;
   const char *upper, *work, *target;
+  const char *fuse; /* NULL: the kernel's overlay, or a copy */
   bool copy;
   enum ro_net_mode net;
   const char *net_path;

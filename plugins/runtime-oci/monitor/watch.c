@@ -15,6 +15,7 @@
 #include "../../common/util.h"
 #include "cgroup.h"
 #include "files.h"
+#include "fuse.h"
 #include "monitor.h"
 #include "sweep.h"
 
@@ -71,6 +72,9 @@ static void reap(struct ro_watch *w) {
     if (pid == w->self.init) {
       w->ended = true;
       w->status = status;
+    } else if (pid == w->server) { /* no file can be read any more */
+      w->server = -1;
+      ro_proc_signal(w->self.init, w->self.init_started, SIGKILL);
     }
 }
 
@@ -139,8 +143,11 @@ void ro_watch(struct ro_watch *w) {
   if (w->spec.log)
     ro_logwriter_close(&writer);
   struct ro_fail why = {0};
-  ro_finish(w, code_of(w->status), oom, NULL, lost);
-  ro_sweep(w->spec.id, w->spec.runtime_root, w->spec.cgroup, &why);
+  if (w->server < 0)
+    ro_fail(&why, "unavailable", "fuse-overlayfs, which had the files of container %s, ended before it", w->spec.id);
+  ro_finish(w, code_of(w->status), oom, &why, lost);
+  ro_sweep(w->spec.id, w->spec.runtime_root, w->spec.cgroup, NULL);
+  ro_fuse_end(w->spec.target, w->server);
   ro_fail_clear(&why);
   close(signals);
 }

@@ -8,14 +8,13 @@
 #include <ftw.h>
 #include <stdio.h>
 #include <sys/file.h>
-#include <sys/sendfile.h>
 #include <sys/stat.h>
-#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "../../common/util.h"
+#include "copyfile.h"
 
-enum { max_levels = 200, max_attributes = 64 << 10 };
+enum { max_levels = 200 };
 
 struct copy {
   char *at; /* where it failed */
@@ -23,82 +22,26 @@ struct copy {
 
 static int copy_folder(struct copy *c, int from, int to, int level);
 
-/* Capabilities of files, ACLs and users' own; what the target's file system does not take stays behind. */
-static void copy_attributes(int from, int to) {
-  PU_AUTO_FREE names = pu_calloc(1, max_attributes);
-  PU_AUTO_FREE value = pu_calloc(1, max_attributes);
-  ssize_t n = flistxattr(from, names, max_attributes);
-  for (ssize_t i = 0; i < n; i += (ssize_t)strlen(names + i) + 1) {
-    ssize_t len = fgetxattr(from, names + i, value, max_attributes);
-    if (len >= 0 && !pu_starts(names + i, "trusted.") && !pu_starts(names + i, "security.selinux") && fsetxattr(to, names + i, value, (size_t)len, 0) != 0)
-      continue;
-  }
-}
-
-/* Owner first: it takes the set-uid bits away. */
-static int copy_meta(int from, int to, const struct stat *st) {
-  if (fchown(to, st->st_uid, st->st_gid) != 0 || fchmod(to, st->st_mode & 07777) != 0)
-    return -1;
-  copy_attributes(from, to);
-  const struct timespec times[] = {st->st_atim, st->st_mtim};
-  return futimens(to, times);
-}
-
-static int copy_bytes(int from, int to) {
-  ssize_t n;
-  while ((n = sendfile(to, from, NULL, 1 << 24)) > 0)
-    ;
-  return n < 0 ? -1 : 0;
-}
-
-static int copy_file(int from, int dir, const char *name, const struct stat *st) {
-  int to = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-  int rc = to < 0 || copy_bytes(from, to) != 0 ? -1 : copy_meta(from, to, st);
-  int saved = errno;
-  if (to >= 0)
-    close(to);
-  errno = saved;
-  return rc;
-}
-
-static int copy_link(int from, const char *name, int dir, const struct stat *st) {
-  char text[4096];
-  ssize_t n = readlinkat(from, name, text, sizeof text - 1);
-  if (n < 0)
-    return -1;
-  text[n] = '\0';
-  return symlinkat(text, dir, name) != 0 ? -1 : fchownat(dir, name, st->st_uid, st->st_gid, AT_SYMLINK_NOFOLLOW);
-}
-
 static int copy_below(struct copy *c, int from, int dir, const char *name, const struct stat *st, int level) {
   if (mkdirat(dir, name, 0700) != 0)
     return -1;
   int to = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-  int rc = to < 0 || copy_folder(c, from, to, level + 1) != 0 ? -1 : copy_meta(from, to, st);
+  int rc = to < 0 || copy_folder(c, from, to, level + 1) != 0 ? -1 : ro_copyfile_meta(from, to, st);
   int saved = errno;
   if (to >= 0)
     close(to);
   errno = saved;
   return rc;
-}
-
-/* Nodes and pipes are made anew; sockets mean nothing without who listens. */
-static int copy_special(int dir, const char *name, const struct stat *st) {
-  if (S_ISSOCK(st->st_mode))
-    return 0;
-  return mknodat(dir, name, st->st_mode, st->st_rdev) != 0 ? -1 : fchownat(dir, name, st->st_uid, st->st_gid, AT_SYMLINK_NOFOLLOW);
 }
 
 static int copy_entry(struct copy *c, int from, const char *name, int to, int level) {
   struct stat st;
   if (fstatat(from, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
     return -1;
-  if (S_ISLNK(st.st_mode))
-    return copy_link(from, name, to, &st);
   if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
-    return copy_special(to, name, &st);
+    return ro_copyfile_other(from, name, to, &st);
   int fd = openat(from, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | (S_ISDIR(st.st_mode) ? O_DIRECTORY : 0));
-  int rc = fd < 0 ? -1 : S_ISDIR(st.st_mode) ? copy_below(c, fd, to, name, &st, level) : copy_file(fd, to, name, &st);
+  int rc = fd < 0 ? -1 : S_ISDIR(st.st_mode) ? copy_below(c, fd, to, name, &st, level) : ro_copyfile_bytes(fd, to, name, &st);
   int saved = errno;
   if (fd >= 0)
     close(fd);
@@ -156,7 +99,7 @@ static int fill(struct copy *c, int from, int to, const char *target) {
   if (fd < 0)
     return -1;
   close(fd);
-  if (copy_folder(c, from, to, 0) != 0 || copy_meta(from, to, &st) != 0)
+  if (copy_folder(c, from, to, 0) != 0 || ro_copyfile_meta(from, to, &st) != 0)
     return -1;
   return unlink(mark);
 }

@@ -113,7 +113,6 @@ static void read_cgroups(struct ro_facts *out) {
 static void read_security(struct ro_facts *out) {
   PU_AUTO_FREE apparmor = slurp("/sys/module/apparmor/parameters/enabled");
   PU_AUTO_FREE profiles = slurp("/sys/kernel/security/apparmor/profiles");
-  PU_AUTO_FREE filesystems = slurp("/proc/filesystems");
   PU_AUTO_FREE most = slurp("/proc/sys/user/max_user_namespaces");
   static const char *const known[] = {"berth-default", "docker-default", "containers-default"};
   out->has |= have("/proc/sys/kernel/seccomp/actions_avail", RO_HAS_SECCOMP);
@@ -125,8 +124,6 @@ static void read_security(struct ro_facts *out) {
   out->has |= have("/sys/fs/selinux/enforce", RO_HAS_SELINUX);
   if (there("/proc/self/ns/user") && most && strtol(most, NULL, 10) > 0)
     out->has |= RO_HAS_USERNS;
-  if (filesystems && strstr(filesystems, "\toverlay"))
-    out->has |= RO_HAS_OVERLAY;
 }
 
 static const char *machine_arch(const char *machine) {

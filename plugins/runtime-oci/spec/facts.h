@@ -24,7 +24,6 @@ enum {
   RO_HAS_APPARMOR = 1 << 12,
   RO_HAS_SELINUX = 1 << 13,
   RO_HAS_USERNS = 1 << 14,
-  RO_HAS_OVERLAY = 1 << 15,
   RO_HAS_DEVICES = 1 << 16,     /* access to devices can be limited */
   RO_HAS_SOFT_MEMORY = 1 << 17  /* reservation */
 };
