@@ -548,7 +548,7 @@ _berth() {
       if [[ $cur == -* ]]; then
         COMPREPLY=($(compgen -W " --format --host -H --namespace -n --help -h --version -V" -- "$cur"))
       else
-        :
+        compopt -o filenames; COMPREPLY=($(compgen -f -- "$cur"))
       fi ;;
     "image rm")
       case $prev in

@@ -271,8 +271,9 @@ complete -c berth -n '__fish_seen_subcommand_from image; and __fish_seen_subcomm
 complete -c berth -n '__fish_seen_subcommand_from image; and test (count (commandline -opc)) -eq 2' -a import -d 'Import images from a file or folder'
 complete -c berth -n '__fish_seen_subcommand_from image; and __fish_seen_subcommand_from import' -l format -d 'how to print' -xa 'table json'
 complete -c berth -n '__fish_seen_subcommand_from image; and __fish_seen_subcommand_from import' -rF
-complete -c berth -n '__fish_seen_subcommand_from image; and test (count (commandline -opc)) -eq 2' -a load -d 'Import images from standard input'
+complete -c berth -n '__fish_seen_subcommand_from image; and test (count (commandline -opc)) -eq 2' -a load -d 'Import images from standard input, or FILE'
 complete -c berth -n '__fish_seen_subcommand_from image; and __fish_seen_subcommand_from load' -l format -d 'how to print' -xa 'table json'
+complete -c berth -n '__fish_seen_subcommand_from image; and __fish_seen_subcommand_from load' -rF
 complete -c berth -n '__fish_seen_subcommand_from image; and test (count (commandline -opc)) -eq 2' -a rm -d 'Remove names of images, and images with their last name'
 complete -c berth -n '__fish_seen_subcommand_from image; and __fish_seen_subcommand_from rm' -l format -d 'how to print' -xa 'table json'
 complete -c berth -n '__fish_seen_subcommand_from image; and test (count (commandline -opc)) -eq 2' -a prune -d 'Remove images that no container uses'

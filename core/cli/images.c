@@ -172,6 +172,8 @@ static int import_path(struct bt_cli *cli, const char *path, const char *name, s
 
 int bt_verb_image_import(struct bt_cli *cli, struct bt_err **err) {
   const char *given = cli->args.rest.items[0];
+  if (bt_streq(given, "-"))
+    return bt_err_set(err, BT_INVALID, "berth image import reads a file or a folder: what reads standard input is berth image load");
   BT_AUTO_FREE char *path = realpath(given, NULL);
   if (!path && given[0] != '/') /* an absolute path may be of the server's machine */
     return bt_err_errno(err, BT_NOT_FOUND, errno, "%s", given);
@@ -205,12 +207,14 @@ static void path_hide(const char *path, struct bt_err **err) {
 /* The server reads files, not our standard input: so it becomes one, on this machine. */
 int bt_verb_image_load(struct bt_cli *cli, struct bt_err **err) {
   char path[] = "/var/tmp/berth-load-XXXXXX";
+  if (cli->args.rest.len && !bt_streq(cli->args.rest.items[0], "-"))
+    return bt_verb_image_import(cli, err);
   if (bt_cli_connect(cli, err))
     return -1;
   if (!cli->conn->unix_socket)
     return bt_err_set(err, BT_UNSUPPORTED, "berth image load reads an archive for a server on this machine: copy the archive to the server's, and berth image import it there");
   if (isatty(STDIN_FILENO))
-    return bt_err_set(err, BT_INVALID, "berth image load reads an archive from standard input: docker save IMAGE | berth image load");
+    return bt_err_set(err, BT_INVALID, "berth image load reads an archive from standard input: docker save IMAGE | berth image load; of a file: berth image import FILE");
   BT_AUTO_CLOSE int fd = mkostemp(path, O_CLOEXEC);
   if (fd < 0)
     return bt_err_errno(err, BT_IO, errno, "%s", path);

@@ -239,8 +239,8 @@ const struct bt_verb bt_verbs[] = {
     {"image import", THINGS, "PATH [NAME]", "Import images from a file or folder",
      "PATH is an archive of docker save or of an OCI layout, compressed or not, or the folder of an OCI layout, on the server's machine. NAME is for its only image; without "
      "it images bear the names that the archive has.", format_options, 1, 2, BT_COMPLETE_FILE, .run = bt_verb_image_import},
-    {"image load", THINGS, "", "Import images from standard input", "docker save IMAGE | berth image load. The server must be of this machine.", format_options, 0, 0,
-     BT_COMPLETE_NONE, .run = bt_verb_image_load},
+    {"image load", THINGS, "[FILE]", "Import images from standard input, or FILE",
+     "docker save IMAGE | berth image load. The server must be of this machine. FILE is read as berth image import reads it.", format_options, 0, 1, BT_COMPLETE_FILE, .run = bt_verb_image_load},
     {"image rm", THINGS, "IMAGE...", "Remove names of images, and images with their last name",
      "An id removes the image with all its names. What a container was made from stays.", format_options, 1, -1, BT_COMPLETE_NONE, .run = bt_verb_image_rm},
     {"image prune", THINGS, "", "Remove images that no container uses", NULL, format_options, 0, 0, BT_COMPLETE_NONE,

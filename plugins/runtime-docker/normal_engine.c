@@ -17,13 +17,13 @@ static json_t *copy_or(json_t *v, json_t *fallback) {
 /* ---------------------------------------------------------------- images, networks, volumes */
 
 json_t *rd_normal_image(const json_t *image) {
-  const char *id = pu_str_or(image, "Id", ""), *variant = pu_str(image, "Variant");
+  const char *id = pu_str_or(image, "Id", ""), *variant = pu_str(image, "Variant"), *created = pu_str_or(image, "Created", "");
   PU_AUTO_FREE full = *id && !strchr(id, ':') ? pu_asprintf("sha256:%s", id) : pu_strdup(id);
   PU_AUTO_FREE platform = pu_asprintf("%s/%s%s%s", pu_str_or(image, "Os", "linux"), pu_str_or(image, "Architecture", ""),
                                       variant && *variant ? "/" : "", variant ? variant : "");
-  return json_pack("{s:s, s:o, s:o, s:I, s:s, s:s}", "id", full, "digests", copy_or(pu_arr(image, "RepoDigests"), json_array()), "tags",
+  return json_pack("{s:s, s:o, s:o, s:I, s:s, s:s?}", "id", full, "digests", copy_or(pu_arr(image, "RepoDigests"), json_array()), "tags",
                    copy_or(pu_arr(image, "RepoTags"), json_array()), "size", (json_int_t)pu_number(image, "Size", 0), "platform", platform,
-                   "created", pu_str_or(image, "Created", ""));
+                   "created", *created ? created : NULL);
 }
 
 /* Docker: {"ImagesDeleted": [{"Untagged"|"Deleted"}], "SpaceReclaimed"}; Podman: [{"Id", "Size"}]. */

@@ -37,8 +37,9 @@ static void listed(struct rd_op *op, const struct rd_answer *a) {
   json_t *images = json_array();
   json_array_foreach(a->json, i, image) {
     PU_AUTO_FREE created = pu_time_text(pu_number(image, "Created", 0));
-    json_array_append_new(images, json_pack("{s:s, s:o, s:o, s:I, s:s, s:s}", "id", pu_str_or(image, "Id", ""), "digests", named(pu_arr(image, "RepoDigests")), "tags",
-                                            named(pu_arr(image, "RepoTags")), "size", (json_int_t)pu_number(image, "Size", 0), "platform", "", "created", created));
+    json_array_append_new(images, json_pack("{s:s, s:o, s:o, s:I, s:s, s:s?}", "id", pu_str_or(image, "Id", ""), "digests", named(pu_arr(image, "RepoDigests")), "tags",
+                                            named(pu_arr(image, "RepoTags")), "size", (json_int_t)pu_number(image, "Size", 0), "platform", "", "created",
+                                            pu_number(image, "Created", 0) > 0 ? created : NULL));
   }
   rd_op_done(op, json_pack("{s:o}", "images", images));
 }

@@ -112,6 +112,20 @@ json_t *ro_images_used(const struct berth_instance *self) {
   return ids;
 }
 
+/* {image's id: [names of containers that were made from it]}, for whoever wants to remove it. */
+static json_t *users(const struct berth_instance *self) {
+  json_t *all = json_object();
+  for (size_t i = 0; i < self->table.len; i++) {
+    const struct ro_container *c = self->table.items[i];
+    if (!c->image_id)
+      continue;
+    if (!pu_arr(all, c->image_id))
+      json_object_set_new(all, c->image_id, json_array());
+    json_array_append_new(pu_arr(all, c->image_id), ro_text(c->name));
+  }
+  return all;
+}
+
 static void run_ready(struct ro_op *op) {
   struct image *i = (struct image *)op;
   const struct ro_config *config = &op->self->config;
@@ -123,6 +137,8 @@ static void run_ready(struct ro_op *op) {
     json_object_set(spec, "registries", config->registries);
   if (i->auth)
     json_object_set_new(spec, "auth", pu_json_parse(i->auth, strlen(i->auth)));
+  if (pu_eq(i->action, "remove"))
+    json_object_set_new(spec, "users", users(op->self));
   json_object_set_new(spec, "keep", ro_images_used(op->self));
   i->run = ro_run_start(op, i->action, spec, ran);
 }

@@ -41,6 +41,14 @@ berth image load <"$it_dir/two.tar" >"$it_dir/load.out"
 like "$(cat "$it_dir/load.out")" 'shop/two:1' "the same through standard input"
 is "$(berth image ls -q | wc -l)" 2 "two images are here"
 is "$(berth image ls --format json | jq -r '[.[].tags[]] | sort | join(" ")')" "mine:7 shop/one:1 shop/two:1" "with three names"
+is "$(berth image ls --format json | jq -c '[.[].created] | unique')" "[null]" "when they were made is not known"
+berth image load "$it_dir/one.tar" >"$it_dir/load.out"
+like "$(cat "$it_dir/load.out")" 'shop/one:1' "load takes a file as well"
+fails "import no standard input" 2 berth image import -
+like "$out" 'berth image load' "and names what does"
+tar -C "$it_dir" -cf "$it_dir/plain.tar" one/c.json
+fails "a file system is no image" 2 berth image load "$it_dir/plain.tar"
+like "$out" 'plain.tar: it is no image archive.*berth image import.*docker save' "the refusal says what is one"
 fails "what is no archive is refused" 2 berth image import /etc/passwd
 like "$out" '/etc/passwd: ' "in words that name it"
 out=$(berth image load </etc/passwd 2>&1)
@@ -64,6 +72,7 @@ fails "one that is not there is told" 3 berth image pull 127.0.0.1:$port/none:1
 kill $registry
 wait $registry 2>/dev/null
 fails "a registry that is away as well" 8 berth image pull 127.0.0.1:$port/one:2
+like "$out" 'this machine reaches it.*berth image import' "with the next step"
 
 succeeds "a name is removed" berth image rm mine:7
 unlike "$out" 'image' "and not called an image"

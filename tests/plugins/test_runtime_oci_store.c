@@ -257,8 +257,9 @@ static void removing(void) {
   json_t *got = image_run("remove", with(spec_for("rm"), "image", json_string("app:1")));
   is_int(json_array_size(pu_arr(pu_obj(got, "result"), "removed")), 1, "one of two names goes alone");
   json_decref(got);
-  got = image_run("remove", with(with(spec_for("rm"), "image", json_string("app:3")), "keep", json_pack("[s]", a)));
+  got = image_run("remove", with(with(spec_for("rm"), "image", json_string("app:3")), "users", json_pack("{s:[s,s]}", a, "shop-web-1", "shop-web-2")));
   is_str(code_of(got), "conflict", "not the last name of what a container uses");
+  ok(strstr(error_of(got), "containers shop-web-1, shop-web-2 run from"), "which are named: %s", error_of(got));
   json_decref(got);
   got = image_run("remove", with(spec_for("rm"), "image", json_string("app:9")));
   is_str(code_of(got), "not_found", "nor what is not there");

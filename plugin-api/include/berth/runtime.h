@@ -164,7 +164,7 @@ struct berth_runtime {
    *  at anew each time, for berth doctor; left out where that is another's to say)} */
   void (*info)(struct berth_instance *self, berth_op op);
 
-  /* {"id": "sha256:…", "digests": ["repo@sha256:…"], "tags": [], "size", "platform", "created"}; NOT_FOUND */
+  /* {"id": "sha256:…", "digests": ["repo@sha256:…"], "tags": [], "size", "platform", "created" (null: unknown)}; NOT_FOUND */
   void (*image_inspect)(struct berth_instance *self, berth_op op, const struct berth_runtime_image *request);
   /* As image_inspect, after progress on BERTH_RUNTIME_PROGRESS. "name:tag@digest" is pulled by its digest and then bears that name. */
   void (*image_pull)(struct berth_instance *self, berth_op op, const struct berth_runtime_image *request);

@@ -54,9 +54,9 @@ int ri_change_image(struct ri_change *c, const struct ri_image *image, struct ri
 int ri_change_index(struct ri_change *c, const json_t *index, struct ri_why *why);
 
 /* ---- gc.c ---- */
-/* Takes a name away, and the image with its last one; an id takes all of it. keep: ids that containers use: CONFLICT unless only a name goes.
+/* Takes a name away, and the image with its last one; an id takes all of it. users: {id: [names of the containers that use it]}: CONFLICT unless only a name goes.
  * {"removed": [names and ids], "freed": bytes}; NULL with why. */
-json_t *ri_change_remove(struct ri_change *c, const char *image, const json_t *keep, struct ri_why *why);
+json_t *ri_change_remove(struct ri_change *c, const char *image, const json_t *users, struct ri_why *why);
 /* Removes images that are not in keep: all, or only those not used since unused_since_ms, or the longest unused ones until what is left
  * has at most max_bytes (< 0: no matter); label as of ri_store_list. Then what no image needs: layers, blobs, old partial downloads. */
 struct ri_prune {

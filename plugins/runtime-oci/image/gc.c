@@ -13,13 +13,6 @@
 
 static const int64_t partial_ms = 86400000;
 
-static bool holds(const json_t *array, const char *text) {
-  size_t i;
-  json_t *item;
-  json_array_foreach(array, i, item) if (pu_eq(json_string_value(item), text)) return true;
-  return false;
-}
-
 /* ---------------------------------------------------------------- what no image needs */
 
 struct sweep {
@@ -161,7 +154,21 @@ static bool name_drop(json_t *entry, const char *image, json_t *removed) {
   return true;
 }
 
-json_t *ri_change_remove(struct ri_change *c, const char *image, const json_t *keep, struct ri_why *why) {
+/* Names them, the first few. */
+static void in_use(const char *image, const json_t *containers, struct ri_why *why) {
+  enum { most = 5 };
+  struct pu_buf names = {0};
+  size_t i, n = json_array_size(containers);
+  json_t *name;
+  json_array_foreach(containers, i, name) if (i < most) pu_buf_addf(&names, "%s%.100s", i ? ", " : "", json_is_string(name) ? json_string_value(name) : "?");
+  if (n > most)
+    pu_buf_addf(&names, " and %zu more", n - most);
+  ri_why_set(why, BERTH_CONFLICT, "image %.300s is what container%s %s run%s from: remove %s first, as berth down does", image, n == 1 ? "" : "s", names.data, n == 1 ? "s" : "",
+             n == 1 ? "it" : "them");
+  pu_buf_free(&names);
+}
+
+json_t *ri_change_remove(struct ri_change *c, const char *image, const json_t *users, struct ri_why *why) {
   RI_AUTO_FD lock = -1;
   PU_AUTO_JSON index = begin(c, &lock, why);
   const char *id = NULL;
@@ -175,8 +182,8 @@ json_t *ri_change_remove(struct ri_change *c, const char *image, const json_t *k
   PU_AUTO_JSON removed = json_array();
   if (name_drop(entry, image, removed))
     return finish(c, index, json_incref(removed), why);
-  if (holds(keep, id)) {
-    ri_why_set(why, BERTH_CONFLICT, "image %.300s is what a container runs from: remove the container first", image);
+  if (json_array_size(pu_arr(users, id))) {
+    in_use(image, pu_arr(users, id), why);
     return NULL;
   }
   name_everything(removed, id, entry);

@@ -305,7 +305,8 @@ static int origin_import(struct origin *o, struct ri_why *why) {
   PU_AUTO_FREE saved = absent ? within_read(o, "manifest.json", &len, &absent, why) : NULL;
   if (saved)
     return saved_import(o, saved, len, why);
-  return ri_why_set(why, BERTH_INVALID, "it is no image archive: there is neither index.json (OCI) nor manifest.json (docker save) in it");
+  return ri_why_set(why, BERTH_INVALID, "it is no image archive: there is neither index.json (OCI) nor manifest.json (docker save) in it. What berth image import and "
+                    "load take is what docker save or skopeo copy writes; a root file system alone (docker export) becomes an image by build: with FROM scratch and ADD");
 }
 
 static json_t *import_from(struct ri_change *c, const char *path, const json_t *names, const json_t *spec, struct ri_why *why) {

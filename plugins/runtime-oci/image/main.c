@@ -34,7 +34,7 @@ static json_t *spec_read(struct ri_why *why) {
 }
 
 static json_t *remove_image(struct ri_change *c, const json_t *spec, struct ri_why *why) {
-  return ri_change_remove(c, pu_str_or(spec, "image", ""), pu_arr(spec, "keep"), why);
+  return ri_change_remove(c, pu_str_or(spec, "image", ""), pu_obj(spec, "users"), why);
 }
 
 static json_t *prune(struct ri_change *c, const json_t *spec, struct ri_why *why) {

@@ -209,8 +209,10 @@ static int failed(struct turn *t, CURLcode code) {
   if (t->refused)
     return ri_why_set(t->why, BERTH_DENIED, "%s: the registry sends us to %s, an address that only this machine can reach: refused", what, t->url);
   bool tls = code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE;
-  return ri_why_set(t->why, tls ? BERTH_DENIED : BERTH_UNAVAILABLE, "%s: %s%s", what, curl_easy_strerror(code),
-                    tls ? ": name the registry's ca_file, or see that its certificate is in order" : "");
+  return ri_why_set(t->why, tls ? BERTH_DENIED : BERTH_UNAVAILABLE, "%s: %s: %s", what, curl_easy_strerror(code),
+                    tls ? "name the registry's ca_file, or see that its certificate is in order"
+                        : "see that the registry's name is right and that this machine reaches it (registries: in runtime-oci's configuration names mirrors), or import the image from an "
+                          "archive: berth image import");
 }
 
 /* The status, or -1 with why. */

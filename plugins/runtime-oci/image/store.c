@@ -33,9 +33,10 @@ static json_t *familiar(const json_t *names) {
 
 /* What inspect and list have alike. */
 static json_t *shown(int dir, const char *id, const json_t *entry) {
-  return json_pack("{s:s, s:o, s:o, s:I, s:s, s:s, s:I}", "id", id, "digests", familiar(pu_arr(entry, "digests")), "tags", familiar(pu_arr(entry, "names")),
+  const char *created = pu_str_or(entry, "created", "");
+  return json_pack("{s:s, s:o, s:o, s:I, s:s, s:s?, s:I}", "id", id, "digests", familiar(pu_arr(entry, "digests")), "tags", familiar(pu_arr(entry, "names")),
                    "size", (json_int_t)pu_int(entry, "size", 0), "platform", pu_str_or(entry, "platform", ""), "created",
-                   pu_str_or(entry, "created", ""), "used_at", (json_int_t)used_at(dir, id));
+                   *created ? created : NULL, "used_at", (json_int_t)used_at(dir, id));
 }
 
 static json_t *folders(const char *root, const json_t *entry) {

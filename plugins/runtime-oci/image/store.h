@@ -19,7 +19,7 @@
 
 /* An image by id ("sha256:…"), tag or digest ("repo@sha256:…"); platform: NULL for any.
  *   {"id": "sha256:…" (of the configuration), "digests": ["repo@sha256:…"], "tags": ["repo:tag"], "size": bytes unpacked, "platform",
- *    "created", "used_at": ms, "config": {the OCI image configuration's "config" member}, "layers": [absolute folder, the topmost first]}
+ *    "created" (null where the image does not say), "used_at": ms, "config": {the OCI image configuration's "config" member}, "layers": [absolute folder, the topmost first]}
  * The folders are links ROOT/images/l/X: as lowerdir of a mount use them relative to ROOT/images/l. The caller frees; NULL with why:
  * NOT_FOUND, or IO where the store is broken. */
 json_t *ri_store_inspect(const char *root, const char *image, const char *platform, struct ri_why *why);
