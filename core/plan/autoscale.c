@@ -283,7 +283,7 @@ void bt_scale_step(const struct bt_scale_in *in, struct bt_scale_past *past, str
   bt_scale_bounds(in->spec, in->zones, in->wall_ms, &out->min, &out->max, &out->wake_ms);
   if (past->nasked == 0) /* after a start: what is was asked for just now */
     remember_asked(past, in->spec, in->current, in->now_ms);
-  if (in->current > out->max || in->current < out->min) {
+  if (!BT_PLANT(SCALE_UNBOUND) && (in->current > out->max || in->current < out->min)) {
     bool over = in->current > out->max;
     out->replicas = over ? out->max : out->min;
     say(out, BT_SCALE_BOUND, "%s is %d now", over ? "max" : "min", out->replicas);

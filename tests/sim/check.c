@@ -35,12 +35,23 @@ static void check_service(struct sim *s, const struct ctl_service *service) {
   }
 }
 
+/* Of one run; or, of a job without a schedule, of one class and one asking. */
+static bool same_work(const struct ctl_inst *a, const struct ctl_inst *b) {
+  return a->slot == b->slot && a->run == b->run && (a->run || (a->gen == b->gen && bt_streq(a->spec->hash, b->spec->hash)));
+}
+
 /* Two that are both at work, or have both ended well, in one slot of one run. */
 static void check_run_pair(struct sim *s, const struct ctl_inst *a, const struct ctl_inst *b) {
   if (ctl_inst_lost(a) || ctl_inst_lost(b))
     return; /* nothing is known of it: its work is done anew */
-  if (a->run && a->run == b->run && a->slot == b->slot && !a->leaving && !b->leaving && a->ended == b->ended && (!a->ended || (ctl_inst_done(a) && ctl_inst_done(b))))
+  if (same_work(a, b) && !a->leaving && !b->leaving && a->ended == b->ended && (!a->ended || (ctl_inst_done(a) && ctl_inst_done(b))))
     sim_bad(s, "%s and %s do the same work of run %d", a->id, b->id, a->run);
+}
+
+static void check_work(struct sim *s, const struct ctl_service *service) {
+  for (size_t i = 0; i < service->insts.len; i++)
+    for (size_t k = i + 1; k < service->insts.len; k++)
+      check_run_pair(s, service->insts.items[i], service->insts.items[k]);
 }
 
 static void check_runs(struct sim *s, const struct ctl_service *service) {
@@ -56,9 +67,6 @@ static void check_runs(struct sim *s, const struct ctl_service *service) {
   }
   if (active > 100)
     sim_bad(s, "%s has %d runs at once", service->name, active);
-  for (size_t i = 0; i < service->insts.len; i++)
-    for (size_t k = i + 1; k < service->insts.len; k++)
-      check_run_pair(s, service->insts.items[i], service->insts.items[k]);
 }
 
 /* ---- who begins, and where ---- */
@@ -206,6 +214,8 @@ void sim_check(struct sim *s) {
       check_service(s, *service);
       if ((*service)->jobs)
         check_runs(s, *service);
+      if ((*service)->spec && bt_service_is_job((*service)->spec->service))
+        check_work(s, *service);
       instances += (*service)->insts.len;
     }
     check_said(s, app);

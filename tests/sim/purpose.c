@@ -49,6 +49,28 @@ static int priority_of(struct sim *s, const struct ctl_spec *spec) {
   return p->prioritized ? p->priority : sim_space(s, spec->rev->app->ns)->priority;
 }
 
+/* Whether it depends on the other, or something does that it depends on. */
+static bool needs(const struct ctl_service *service, const struct ctl_service *other) {
+  bool found = false;
+  for (size_t i = 0; !found && service->spec && i < service->spec->service->depends.len; i++) {
+    const struct ctl_service *on = ctl_service_find(service->app, service->spec->service->depends.items[i].service);
+    found = on && (on == other || needs(on, other));
+  }
+  return found;
+}
+
+/* "preempted by APP/SERVICE of priority N": pushed out by one of its own app, it is not what that waits for. */
+static void check_needed(struct sim *s, const struct ctl_inst *inst) {
+  const struct ctl_app *app = inst->service->app;
+  if (!app->target || (app->target->automatic && app->target->created_ms == s->c->now_ms))
+    return; /* it waited by the words of a revision that went back within this step */
+  bt_vec_each(&app->services, by) {
+    BT_AUTO_FREE char *words = bt_asprintf("preempted by %s/%s of priority ", app->name, (*by)->name);
+    if (bt_starts(inst->reason, words) && needs(*by, inst->service))
+      sim_bad(s, "%s is %s, which depends on it", inst->id, inst->reason);
+  }
+}
+
 /* "preempted by WHO of priority N" */
 static void check_preempted(struct sim *s, const struct ctl_inst *inst) {
   const char *number = strstr(inst->reason, " of priority "), *foreign = strstr(inst->reason, "an app of namespace ");
@@ -66,6 +88,7 @@ static void check_preempted(struct sim *s, const struct ctl_inst *inst) {
   }
   if (own >= by)
     sim_bad(s, "%s of priority %d is %s", inst->id, own, inst->reason);
+  check_needed(s, inst);
 }
 
 static void check_replaced(struct sim *s, const struct ctl_inst *inst) {
