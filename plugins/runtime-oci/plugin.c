@@ -16,6 +16,7 @@ static const struct berth_field fields[] = {
      .doc = "How root file systems are made: overlay (the kernel's), fuse-overlayfs, copy (of the image, for each container), or auto: the first of them that works here."},
     {"runtime", BERTH_STRING, "crun", .doc = "The OCI runtime for containers started from now on: a name in PATH or an absolute path (crun, runc, youki)."},
     {"runtime_args", BERTH_LIST, "[]", .doc = "Options that go before the runtime's command.", .max = 16},
+    {"runtimes", BERTH_JSON, .doc = "OCI runtimes that a service's runtime may name: {\"kata\": \"/usr/bin/kata-runtime\", \"runsc\": [\"/usr/bin/runsc\", \"--platform=kvm\"]}."},
     {"log_max_size", BERTH_SIZE, "16MiB", .doc = "A container's log file is rotated at this size, in bytes; its own logging options win.",
      .min = 64 << 10, .max = (int64_t)1 << 40},
     {"log_max_files", BERTH_INT, "3", .doc = "Files that are kept of a log, the one being written included.", .min = 1, .max = 100},

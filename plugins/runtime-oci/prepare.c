@@ -28,6 +28,7 @@ struct ro_prepare *ro_prepare_new(const struct ro_config *config, const struct r
   p->id = pu_strdup(id);
   p->runtime = pu_strdup(config->runtime);
   p->runtime_args = json_incref(config->runtime_args);
+  p->runtimes = json_incref(config->runtimes);
   p->dns = json_incref(config->dns);
   p->pools = json_incref(config->pools);
   p->remap = config->userns_remap;
@@ -47,6 +48,7 @@ void ro_prepare_free(void *data) {
   ro_storage_free(&p->storage);
   free(p->runtime);
   json_decref(p->runtime_args);
+  json_decref(p->runtimes);
   json_decref(p->dns);
   json_decref(p->pools);
   json_decref(p->spec);
@@ -189,7 +191,7 @@ static bool translate(struct ro_prepare *p) {
   PU_AUTO_JSON found = ro_needs_read(needs);
   PU_AUTO_FREE volumes = pu_asprintf("%s/volumes", p->root);
   PU_AUTO_FREE rootfs = pu_asprintf("%s/rootfs", p->run);
-  struct ro_choices choices = {.log_size = p->log_max_size, .log_files = p->log_max_files, .volumes = volumes};
+  struct ro_choices choices = {.log_size = p->log_max_size, .log_files = p->log_max_files, .runtimes = p->runtimes, .volumes = volumes};
   if (p->remap) {
     choices.map_uid = first_of("/etc/subuid");
     choices.map_gid = first_of("/etc/subgid");

@@ -58,6 +58,29 @@ static char *check_userns(const char *mode, bool *remap) {
   return *remap || pu_eq(mode, "host") ? NULL : pu_asprintf("userns: \"%s\" is neither host nor remap", mode);
 }
 
+/* {name: path or [path, arguments…]} as {name: [path, arguments…]}: new reference, or NULL with a sentence. */
+static json_t *read_runtimes(const json_t *given, char **error) {
+  PU_AUTO_JSON out = json_object();
+  const char *name;
+  json_t *v, *word;
+  size_t i;
+  if (given && !json_is_object(given))
+    *error = pu_strdup("runtimes must be a mapping of names to absolute paths");
+  json_object_foreach((json_t *)(uintptr_t)given, name, v) {
+    json_t *words = json_is_array(v) ? json_copy(v) : json_pack("[O]", v);
+    json_object_set_new(out, name, words);
+    const char *path = json_string_value(json_array_get(words, 0));
+    if (!*name || !path || *path != '/' || json_array_size(words) > 17)
+      *error = pu_asprintf("runtimes: %.64s must be an absolute path, or a list of one and of at most 16 options", name);
+    json_array_foreach(words, i, word)
+      if (!json_is_string(word))
+        *error = pu_asprintf("runtimes: %.64s: each option must be a text", name);
+    if (*error)
+      return NULL;
+  }
+  return *error ? NULL : json_incref(out);
+}
+
 static char *check_registry(const char *host, const json_t *o) {
   const char *key;
   json_t *v;
@@ -110,7 +133,10 @@ bool ro_config_read(const char *config_json, struct ro_config *out, char **why) 
                             .gc_max_size = pu_int(o, "image_gc_max_size", 0),
                             .gc_min_age_ms = pu_int(o, "image_gc_min_age", 600000),
                             .gc_partial_age_ms = pu_int(o, "image_gc_partial_age", 86400000)};
-  char *error = check_folder("root", out->root, PATH_MAX / 4);
+  char *error = NULL;
+  out->runtimes = read_runtimes(json_object_get(o, "runtimes"), &error);
+  if (!error)
+    error = check_folder("root", out->root, PATH_MAX / 4);
   if (!error)
     error = check_folder("run", out->run, 80);
   if (!error)
@@ -150,6 +176,7 @@ void ro_config_free(struct ro_config *c) {
   free(c->build_isolation);
   json_decref(c->registries);
   json_decref(c->runtime_args);
+  json_decref(c->runtimes);
   json_decref(c->dns);
   json_decref(c->pools);
   *c = (struct ro_config){0};

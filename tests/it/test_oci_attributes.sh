@@ -11,6 +11,8 @@ command -v busybox >/dev/null || skip_all "busybox is not installed"
 cd "$it_dir" || exit 1
 mkdir -p policies programs
 for program in "$build"/plugins/runtime-oci/*/berth-* "$build"/plugins/runtime-oci/berth-*; do [ ! -x "$program" ] || ln -sf "$program" programs/; done
+printf '#!/bin/sh\necho "$*" >>%s/other.log\nexec crun "$@"\n' "$it_dir" >other
+chmod 755 other
 cat >berthd.yaml <<YAML
 state: {path: $it_dir/state/state.db}
 run_dir: $it_dir/run
@@ -18,7 +20,7 @@ api: {tcp: {listen: null}}
 policies: {dir: $it_dir/policies}
 plugins:
   - plugin: runtime-oci
-    config: {root: $it_dir/oci, run: $it_dir/ocirun, programs: $it_dir/programs}
+    config: {root: $it_dir/oci, run: $it_dir/ocirun, programs: $it_dir/programs, runtimes: {other: [$it_dir/other, --cgroup-manager=cgroupfs], gone: $it_dir/none}}
 YAML
 it_start
 
@@ -67,6 +69,7 @@ name: $app
 x-box: &box {image: "box:1", pull_policy: never, stop_grace_period: 1s, network_mode: none, command: sleep 1000}
 services:
   plain: {<<: *box}
+  other: {<<: *box, runtime: other}
   args:
     <<: *box
     entrypoint: [sh, -c, 'echo "\$\$0|\$\$*" >/tmp/args; exec sleep 1000']
@@ -120,6 +123,8 @@ is "$(in_ plain sh -c 'echo $FROM_IMAGE; pwd; ls -d /anonymous; hostname | wc -c
 is "$(in_ plain sed -n 's/^CapBnd:.//p;s/^Seccomp:.//p' /proc/self/status | tr '\n' ' ')" "00000000a80425fb 2 " "Docker's fourteen capabilities, and seccomp"
 like "$(in_ plain unshare -U true)" "not permitted" "which lets nobody make user namespaces"
 like "$(in_ plain sh -c 'echo 1 >/proc/sys/kernel/panic')" "Read-only" "the kernel's parameters are read-only"
+is "$(in_ other cat /seed/file)" "of the image" "a service with a runtime of its own"
+is "$(grep -c -- '^--cgroup-manager=cgroupfs .* run ' other.log)" 1 "is started by it alone, with its options"
 is "$(in_ args cat /tmp/args)" "a b|c" "entrypoint and command"
 is "$(in_ args sh -c 'id -u; id -G; pwd; hostname; cat /proc/sys/kernel/domainname /proc/1/oom_score_adj; echo $OWN' | tr '\n' ' ')" "33 34 56 99 /tmp named example.org 300 1 " "user by name, groups, working directory, names, oom_score_adj, environment"
 is "$(in_ args stat -c '%a %U' / /seed | tr '\n' ' ')" "755 root 755 root " "folders have the image's modes, and are open to whom they are open to"
@@ -166,6 +171,7 @@ refused() {
 }
 refused "working_dir: /proc/self/fd/7 is in /proc" "working_dir: /proc/self/fd/7"
 refused 'user: there is no user "nobody" in the image' "user: nobody"
+refused 'runtime: "kata" is not among the runtimes of this node.s runtime-oci \(other, gone\): leave it out, or add it there' "runtime: kata"
 refused "gpus: runtime-oci has no driver" "gpus: all"
 refused "sysctls: kernel.panic is the whole machine's" "sysctls: {kernel.panic: 1}"
 refused 'logging.driver: "syslog" is not offered' "logging: {driver: syslog}"

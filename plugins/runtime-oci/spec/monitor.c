@@ -41,15 +41,30 @@ static void network_part(struct ro_spec *s) {
   json_object_set_new(s->monitor, "network", json_pack("{s:s}", "mode", s->host_network ? "host" : none ? "none" : "new"));
 }
 
+/* "kata, runsc". The caller frees. */
+static char *names_of(const json_t *o) {
+  struct pu_buf out = {0};
+  const char *name;
+  json_t *v;
+  json_object_foreach((json_t *)(uintptr_t)o, name, v)
+    pu_buf_addf(&out, "%s%s", out.len ? ", " : "", name);
+  if (!out.len)
+    pu_buf_adds(&out, "none");
+  return pu_buf_steal(&out);
+}
+
 static void runtime_part(struct ro_spec *s) {
   PU_AUTO_FREE name = pu_scalar(ro_member(s->service, "runtime"));
   json_t *argv = name ? pu_arr(s->choices->runtimes, name) : NULL;
   if (!name || !*name)
     return;
-  if (argv)
+  if (argv) {
     json_object_set(s->monitor, "runtime", argv);
-  else
-    ro_error(s, BERTH_UNSUPPORTED, "runtime: \"%s\" is no OCI runtime that runtime-oci's configuration names; leave it out", name);
+    return;
+  }
+  PU_AUTO_FREE known = names_of(s->choices->runtimes);
+  ro_error(s, BERTH_UNSUPPORTED, "runtime: \"%s\" is not among the runtimes of this node's runtime-oci (%s): leave it out, or add it there, as in runtimes: {%s: /usr/bin/%s}", name,
+           known, name, name);
 }
 
 /* ---------------------------------------------------------------- stop */
