@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "daemon.h"
@@ -177,8 +178,9 @@ int main(int argc, char **argv) {
     return 2;
   if (o.print) {
     json_t *effective = bt_config_json(d.config);
-    json_dumpf(effective, stdout, JSON_INDENT(2));
-    puts("");
+    BT_AUTO_FREE char *text = json_dumps(effective, JSON_INDENT(2));
+    bt_json_shorten(text);
+    puts(text);
     json_decref(effective);
     code = 0;
   } else if (o.check) {

@@ -1,12 +1,14 @@
 #include "config.h"
 #include "base/json.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/buf.h"
 #include "base/mem.h"
 
-enum { default_depth = 64, default_len = 3 * 1024 * 1024 };
+enum { default_depth = 64, default_len = 3 * 1024 * 1024, long_number = 17 /* characters: 16 digits and the point */ };
 
 /* jansson allows 2048 levels; a reader with a lower cap counts brackets outside of strings first, without recursion. */
 static bool too_deep(const char *s, size_t n, int max_depth) {
@@ -75,13 +77,105 @@ json_t *bt_json_parse(const char *text, size_t len, size_t max_len, int max_dept
   return NULL;
 }
 
+/* ---- short numbers ---- */
+
+static bool digit(char c) { return c >= '0' && c <= '9'; }
+
+/* How many digits there are around the point: within the text before it, and after it. */
+static size_t digits_around(const char *start, const char *point) {
+  const char *from = point, *to = point + 1;
+  while (from > start && digit(from[-1]))
+    from--;
+  while (digit(*to))
+    to++;
+  return (size_t)(to - from) - 1;
+}
+
+/* The end of the string that begins at the quote: behind its last quote. */
+static const char *behind_string(const char *quote) {
+  for (const char *p = quote + 1; (p = strchr(p, '"')); p++) {
+    size_t slashes = 0;
+    while (p[-1 - (ptrdiff_t)slashes] == '\\')
+      slashes++;
+    if (slashes % 2 == 0)
+      return p + 1;
+  }
+  return quote + strlen(quote);
+}
+
+/* Thousandths, as cpus are counted in, take a way that is quick; 0: it is no such number. */
+static int thousandths(double value, char buf[40]) {
+  long long n = value > -1e9 && value < 1e9 ? (long long)(value * 1000 + (value < 0 ? -0.5 : 0.5)) : 0;
+  if (n == 0 || (double)n / 1000 != value)
+    return 0;
+  int len = snprintf(buf, 40, "%s%lld.%03lld", n < 0 ? "-" : "", llabs(n) / 1000, llabs(n) % 1000);
+  while (buf[len - 1] == '0' && buf[len - 2] != '.')
+    len--;
+  return len;
+}
+
+/* Writes the number of that many characters again where it has a shorter form; returns the length now. 15 digits, without zeros at the end, are the
+ * shortest form of each number that has one of so few; 17 are enough for all. */
+static size_t shorten(char *number, size_t len) {
+  char buf[40];
+  double value = strtod(number, NULL);
+  int n = thousandths(value, buf);
+  for (int digits = 15; n == 0 && digits < 17; digits++) {
+    n = snprintf(buf, sizeof buf - 2, "%.*g", digits, value);
+    if (strtod(buf, NULL) != value) /* as who reads it will */
+      n = 0;
+    else if (!strpbrk(buf, ".e"))
+      n += snprintf(buf + n, sizeof buf - (size_t)n, ".0"); /* it stays a real */
+  }
+  if (n == 0 || (size_t)n >= len)
+    return len;
+  memcpy(number, buf, (size_t)n);
+  return (size_t)n;
+}
+
+/* Goes through the text, in which only its numbers become shorter. */
+static void shorten_all(char *text) {
+  char *out = text;
+  for (const char *p = text; *p;) {
+    size_t n = *p == '"' ? (size_t)(behind_string(p) - p) : digit(*p) || *p == '-' ? strspn(p, "0123456789+-.eE") : 1;
+    bool number = digit(*p) || *p == '-';
+    if (n == 1)
+      *out = *p;
+    else if (out != p)
+      memmove(out, p, n);
+    p += n;
+    char *end = out + n, kept = *end;
+    if (number && n >= long_number) {
+      *end = 0;
+      size_t now = shorten(out, n);
+      *end = kept;
+      n = now;
+    }
+    out += n;
+  }
+  *out = 0;
+}
+
+void bt_json_shorten(char *text) {
+  for (const char *p = text; (p = strchr(p, '.')); p++)
+    if (digit(p[1]) && digits_around(text, p) >= long_number - 1) {
+      shorten_all(text);
+      return;
+    }
+}
+
 static char *dump(const json_t *value, size_t flags) {
   char *s = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY | flags);
   BT_ASSERT(s);
   return s;
 }
 
-char *bt_json_text(const json_t *value) { return dump(value, 0); }
+char *bt_json_text(const json_t *value) {
+  char *text = dump(value, 0);
+  bt_json_shorten(text);
+  return text;
+}
+
 char *bt_json_canonical(const json_t *value) { return dump(value, JSON_SORT_KEYS); }
 
 const char *bt_json_str(const json_t *obj, const char *key) { return json_string_value(json_object_get(obj, key)); }

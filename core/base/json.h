@@ -14,9 +14,12 @@ json_t *bt_json_parse(const char *text, size_t len, size_t max_len, int max_dept
 /* Does the text hold at most max values (counted by commas and opening brackets outside of strings)? For text from outside, before it is
  * parsed: a tree of many small values is a hundred times its text. O(len). */
 bool bt_json_within(const char *text, size_t len, size_t max);
-/* Compact text with keys in order of insertion / sorted (canonical, for hashes). The caller frees. */
+/* Compact text with keys in order of insertion / sorted (canonical, for hashes: its numbers have 17 digits, as they always had). The caller frees. */
 char *bt_json_text(const json_t *value);
 char *bt_json_canonical(const json_t *value);
+/* Numbers of JSON that jansson wrote take the shortest form that reads back as the same (0.2 for 0.20000000000000001); in place. Where there is none to
+ * shorten it costs one search for points. bt_json_text has done it. */
+void bt_json_shorten(char *text);
 
 /* Members of an object; the default where absent, null or of another type. Strings are borrowed. */
 const char *bt_json_str(const json_t *obj, const char *key);                    /* NULL */

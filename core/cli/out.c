@@ -8,6 +8,7 @@
 #include <wchar.h>
 
 #include "base/clock.h"
+#include "base/json.h"
 #include "base/mem.h"
 
 bool bt_out_fancy(int fd) {
@@ -257,6 +258,8 @@ static void add_escaped(struct bt_buf *b, const char *json) {
 void bt_out_json(const json_t *value) {
   BT_AUTO_FREE char *text = json_dumps(value, JSON_INDENT(2) | JSON_ENCODE_ANY);
   BT_AUTO_BUF b = {0};
+  if (text)
+    bt_json_shorten(text);
   add_escaped(&b, text ? text : "null");
   bt_buf_addc(&b, '\n');
   bt_out_write(STDOUT_FILENO, &b);

@@ -14,7 +14,7 @@ static void add_value(struct bt_buf *b, const json_t *value) {
   const char *string = json_string_value(value);
   BT_AUTO_FREE char *text = !value || json_is_null(value)          ? bt_strdup("(none)")
                             : string && (string[0] == '[' || string[0] == '{') ? bt_strdup(string)
-                                                                : json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
+                                                                : bt_json_text(value);
   BT_AUTO_BUF clean = {0};
   bt_out_clean(&clean, text ? text : "?");
   bt_buf_adds(b, clean.data);

@@ -20,7 +20,7 @@ row() { berth quota ls --format json -n "$1" | jq -c ".[0].$2"; }
 configure '{team: {parent: nowhere}}'
 like "$(berthd --check --config "$it_dir/berthd.yaml" 2>&1)" 'berthd.yaml:5:29: error: namespace team has the parent "nowhere"' "an unknown parent is named with its place"
 
-configure '{org: {quota: {cpus: 2}}, team: {parent: org, quota: {instances: 5, memory: 1GiB}, defaults: {memory: 64MiB}, range: {cpus: [0.1, 1]}}, other: {parent: org}}'
+configure '{org: {quota: {cpus: 2}}, team: {parent: org, quota: {instances: 5, memory: 1GiB}, defaults: {memory: 64MiB}, range: {cpus: [0.1, 1]}}, other: {parent: org}, tiny: {quota: {cpus: 0.2}}}'
 it_start
 export BERTH_NAMESPACE=team
 
@@ -38,6 +38,8 @@ like "$plan" "quota of namespace org: cpus 0 -> 1.5 of 2" "also of the one above
 succeeds "three of five" berth up --wait-timeout 30
 like "$(berth quota ls)" "team +org +instances +3 +3 +5 +2" "the list says what is used and free"
 is "$(row org used.cpus)" 1.5 "and counts above"
+like "$(berth quota ls --format json -n tiny)" '"cpus": 0\.2[^0-9]' "numbers of JSON are short"
+unlike "$(berth quota ls --format json -A)" '[0-9]{12}' "all of them"
 
 out=$(berth scale web=5 2>&1)
 is $? 5 "more is denied, exit code 5"

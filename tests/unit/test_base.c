@@ -48,6 +48,42 @@ static void test_map(void) {
   is_int(bt_map_len(m), 0, "all removed");
 }
 
+static void is_short(const char *in, const char *want) {
+  BT_AUTO_FREE char *text = bt_strdup(in);
+  bt_json_shorten(text);
+  is_str(text, want, "short numbers");
+}
+
+/* What people wrote they read again; what has no shorter form, and what only looks like a number, stays. */
+static void test_json_numbers(void) {
+  is_short("{\"a\":0.20000000000000001,\"b\":[-1.1000000000000001,0.29999999999999999],\"c\":1.5}", "{\"a\":0.2,\"b\":[-1.1,0.3],\"c\":1.5}");
+  is_short("{\n  \"a\": 0.10000000000000001\n}", "{\n  \"a\": 0.1\n}");
+  is_short("0.30000000000000004", "0.30000000000000004");
+  is_short("[123456789012345.59,0.1]", "[123456789012345.6,0.1]");
+  is_short("[9.9999999999999995e-8,2.0000000000000001e100]", "[1e-07,2e+100]");
+  is_short("[12345678901234568.0,123456789012345.0]", "[12345678901234568.0,123456789012345.0]");
+  is_short("[\"0.20000000000000001\",\"a\\\":0.20000000000000001,\",0.20000000000000001]", "[\"0.20000000000000001\",\"a\\\":0.20000000000000001,\",0.2]");
+  is_short("\"0.20000000000000001", "\"0.20000000000000001");
+  is_short("", "");
+  uint64_t seed = 1;
+  size_t same = 0, shorter = 0;
+  for (int i = 0; i < 20000; i++) {
+    seed = seed * 6364136223846793005u + 1442695040888963407u;
+    double value = i % 2 ? (double)(seed >> 40) / 1000 : (double)(seed >> 11) / (double)((seed & 0xffff) + 1);
+    BT_AUTO_JSON real = json_real(value);
+    BT_AUTO_FREE char *text = bt_json_text(real);
+    BT_AUTO_FREE char *full = json_dumps(real, JSON_ENCODE_ANY);
+    BT_AUTO_JSON back = json_loads(text, JSON_DECODE_ANY, NULL);
+    same += json_is_real(back) && json_equal(real, back);
+    shorter += strlen(text) < strlen(full);
+  }
+  is_int(same, 20000, "all numbers read back as the same reals");
+  ok(shorter > 5000, "and many are shorter: %zu", shorter);
+  BT_AUTO_JSON o = json_pack("{s:f}", "a", 0.2);
+  BT_AUTO_FREE char *hashed = bt_json_canonical(o);
+  is_str(hashed, "{\"a\":0.20000000000000001}", "what is hashed stays as it was: containers made before would be made anew");
+}
+
 static void test_json(void) {
   BT_AUTO_ERR err = NULL;
   char deep[400];
@@ -155,6 +191,7 @@ int main(void) {
   test_err();
   test_map();
   test_json();
+  test_json_numbers();
   test_clock();
   test_file();
   test_no_files();
