@@ -34,18 +34,25 @@ static const json_t *first(const json_t *instances, const char *app, const char 
   return NULL;
 }
 
+/* Of APP/SERVICE only the second part is guessed at: alike as a whole is nearly everything of the app. */
 static int unknown(const json_t *instances, const char *word, struct bt_err **err) {
-  struct bt_nearest near = bt_nearest_start(word);
+  const char *slash = strchr(word, '/');
+  BT_AUTO_FREE char *app = slash ? bt_strndup(word, (size_t)(slash - word)) : NULL;
+  struct bt_nearest near = bt_nearest_start(slash ? slash + 1 : word);
   size_t i;
   json_t *instance;
   json_array_foreach(instances, i, instance) {
-    bt_nearest_try(&near, bt_json_str_or(instance, "service", ""));
+    if (!app || bt_streq(app, bt_json_str(instance, "app")))
+      bt_nearest_try(&near, bt_json_str_or(instance, "service", ""));
+    if (app)
+      continue;
     bt_nearest_try(&near, bt_json_str_or(instance, "app", ""));
     bt_nearest_try(&near, bt_json_str_or(instance, "instance", ""));
   }
+  BT_AUTO_FREE char *best = near.best ? bt_asprintf("%s%s%s", app ? app : "", app ? "/" : "", near.best) : NULL;
   char hint[96];
-  return bt_err_set(err, BT_NOT_FOUND, "no app, service or instance is called \"%s\"%s", word,
-                    near.best ? bt_nearest_hint(near.best, hint) : "; \"berth ps --all\" lists what there is");
+  return bt_err_set(err, BT_NOT_FOUND, "no app, service or instance is called \"%s\"%s%s \"berth ps --all\" lists what there is", word,
+                    bt_nearest_hint(best, hint), best ? "" : ";");
 }
 
 /* A bare service name outside of a project: fine where one app has it. */

@@ -1,7 +1,10 @@
 #include "config.h"
 
+#include "base/nearest.h"
 #include "control/internal.h"
 #include "plan/explain.h"
+
+enum { tried_apps = 2000 }; /* a wrong name holds nobody up */
 
 #define MAX_REASONS 20
 
@@ -408,6 +411,28 @@ static json_t *why_with_slash(const struct bt_control *c, const char *ns, const 
   return NULL;
 }
 
+/* Nothing is called so: what is, and where to look. Of app/service only the second part is guessed at. Ids of instances are not tried: nobody makes
+ * them up, and there may be very many. */
+static void not_there(const struct bt_control *c, const char *ns, const char *object, struct bt_err **err) {
+  const char *slash = strchr(object, '/');
+  BT_AUTO_FREE char *app_name = slash ? bt_strndup(object, (size_t)(slash - object)) : NULL;
+  struct bt_nearest near = bt_nearest_start(slash ? slash + 1 : object);
+  int tries = 0;
+  for (struct bt_map_iter it = bt_map_iter(c->apps); bt_map_next(&it);) {
+    const struct ctl_app *app = it.value;
+    if (!bt_streq(app->ns, ns) || (app_name && !bt_streq(app_name, app->name)) || ++tries > tried_apps)
+      continue;
+    if (!app_name)
+      bt_nearest_try(&near, app->name);
+    bt_vec_each(&app->services, service) bt_nearest_try(&near, (*service)->name);
+  }
+  BT_AUTO_FREE char *best = near.best ? bt_asprintf("%s%s%s", app_name ? app_name : "", app_name ? "/" : "", near.best) : NULL;
+  char hint[96];
+  bt_err_set(err, BT_NOT_FOUND,
+             "there is no %s in namespace %s%s%s name an app, app/service, an instance, volume/NAME, network/NAME, route/NAME or node/NAME; see: berth ps --all",
+             object, ns, bt_nearest_hint(best, hint), best ? "" : ";");
+}
+
 json_t *bt_control_why(struct bt_control *c, const char *ns, const char *object, int64_t now_ms, struct bt_err **err) {
   const char *slash = strchr(object, '/');
   json_t *found = NULL;
@@ -421,12 +446,17 @@ json_t *bt_control_why(struct bt_control *c, const char *ns, const char *object,
     else if (app)
       found = why_app(app, object, now_ms);
     else if ((found = why_absent(c, ns, object, now_ms)) == NULL) {
-      struct ctl_service *service = ctl_service_named(c, ns, object, err);
-      return service ? why_service(service, object, now_ms) : NULL;
+      BT_AUTO_ERR unknown = NULL;
+      struct ctl_service *service = ctl_service_named(c, ns, object, &unknown);
+      if (service)
+        return why_service(service, object, now_ms);
+      if (bt_err_code(unknown) != BT_NOT_FOUND) { /* several have it */
+        bt_err_move(err, bt_steal(unknown));
+        return NULL;
+      }
     }
   }
   if (!found)
-    bt_err_set(err, BT_NOT_FOUND, "there is no %s in namespace %s; name an app, app/service, an instance, volume/NAME, network/NAME, route/NAME or node/NAME",
-               object, ns);
+    not_there(c, ns, object, err);
   return found;
 }

@@ -228,7 +228,8 @@ static void test_targets(void) {
   meant("shop", "store", "shop/store/*");
   meant(NULL, "store", "store/*/*");
   meant(NULL, "web", "several apps have a service \"web\": say shop/web or blog/web");
-  meant(NULL, "shopp", "no app, service or instance is called \"shopp\"; did you mean \"shop\"?");
+  meant(NULL, "shopp", "no app, service or instance is called \"shopp\"; did you mean \"shop\"? \"berth ps --all\" lists what there is");
+  meant(NULL, "shop/wbe", "no app, service or instance is called \"shop/wbe\"; did you mean \"shop/web\"? \"berth ps --all\" lists what there is");
   meant(NULL, "shop/db", "no app, service or instance is called \"shop/db\"; \"berth ps --all\" lists what there is");
 }
 

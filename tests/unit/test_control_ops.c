@@ -327,6 +327,25 @@ static void test_pages(void) {
   kit_end(&k);
 }
 
+static void absent(const struct kit *k, const char *object, const char *words) {
+  BT_AUTO_ERR err = NULL;
+  BT_AUTO_JSON why = bt_control_why(k->c, "default", object, k->now, &err);
+  ok(!why && bt_err_code(err) == BT_NOT_FOUND, "why: %s is not there", object);
+  ok(strstr(bt_err_message(err), words), "and says what is: %s", words);
+}
+
+/* Who asks about something that is not there is told what there is, and where to look. */
+static void test_why_absent(void) {
+  struct kit k = fresh();
+  ok(apply(&k, APP("'web':{'image':'w'}")), "an app");
+  absent(&k, "shpo", "did you mean \"shop\"? name an app, app/service");
+  absent(&k, "wbe", "did you mean \"web\"?");
+  absent(&k, "shop/wbe", "did you mean \"shop/web\"?");
+  absent(&k, "volume/x", "namespace default; name an app, app/service");
+  absent(&k, "other", "; see: berth ps --all");
+  kit_end(&k);
+}
+
 int main(void) {
   test_dry_run();
   test_refusals();
@@ -345,5 +364,6 @@ int main(void) {
   test_no_node();
   test_namespace();
   test_pages();
+  test_why_absent();
   return done_testing();
 }
