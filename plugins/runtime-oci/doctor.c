@@ -12,6 +12,7 @@
 
 #include "../common/util.h"
 #include "net/nft.h"
+#include "settings.h"
 
 /* ---------------------------------------------------------------- looking */
 
@@ -44,9 +45,10 @@ static int number_in(const char *path) {
   return n;
 }
 
-void ro_doctor_look(struct ro_look *out, bool remap, struct ro_storage storage) {
+void ro_doctor_look(struct ro_look *out, bool remap, const char *programs, struct ro_storage storage) {
   *out = (struct ro_look){.remap = remap, .storage = storage};
   ro_facts_read(&out->facts);
+  out->facts.init = ro_program_init(programs, out->facts.init);
   out->hybrid = access("/sys/fs/cgroup/unified/cgroup.procs", F_OK) == 0;
   out->bridge_error = try_bridge();
   out->forwards = number_in("/proc/sys/net/ipv4/ip_forward");
@@ -168,7 +170,7 @@ static void judge_extras(json_t *out, const struct ro_look *l) {
       users ? "ok" : l->remap ? "error" : "warning", "sysctl -w user.max_user_namespaces=65536, or leave userns: remap out");
   row(out, "ulimits", "limits can be raised", l->facts.raise ? "they can" : limit, l->facts.raise ? "ok" : "warning",
       "a service's ulimits over that are cut with a warning: give berthd CAP_SYS_RESOURCE, or start it with higher limits");
-  row(out, "init", "tini, docker-init or catatonit for services with init: true", l->facts.init ? l->facts.init : "none is installed", l->facts.init ? "ok" : "warning",
+  row(out, "init", "berth-init, tini, docker-init or catatonit for services with init: true", l->facts.init ? l->facts.init : "none is installed", l->facts.init ? "ok" : "warning",
       "apt-get install tini");
 }
 

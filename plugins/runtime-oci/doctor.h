@@ -20,8 +20,8 @@ struct ro_look {
   bool remap;         /* the configuration maps containers' users */
 };
 
-/* Takes storage. */
-void ro_doctor_look(struct ro_look *out, bool remap, struct ro_storage storage);
+/* programs: where ours are. Takes storage. */
+void ro_doctor_look(struct ro_look *out, bool remap, const char *programs, struct ro_storage storage);
 void ro_look_free(struct ro_look *l);
 
 /* [{"element", "declared", "found", "verdict": "ok"|"warning"|"error", "mend" (where all is not well)}]; version: what the OCI runtime says to

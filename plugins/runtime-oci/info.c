@@ -16,7 +16,7 @@ struct info {
 
 /* What a worker reads. */
 struct facts {
-  char *root;
+  char *root, *programs;
   struct utsname uts;
   struct sysinfo mem;
   uint64_t disk;
@@ -30,6 +30,7 @@ static void facts_free(void *data) {
   struct facts *f = data;
   ro_look_free(&f->look);
   free(f->root);
+  free(f->programs);
   free(f);
 }
 
@@ -55,7 +56,7 @@ static void facts_work(void *data) {
   f->pids = proc_number("/proc/sys/kernel/pid_max");
   struct ro_storage storage = f->look.storage;
   f->look.storage = (struct ro_storage){0};
-  ro_doctor_look(&f->look, f->remap, storage);
+  ro_doctor_look(&f->look, f->remap, f->programs, storage);
 }
 
 static const char *arch_word(const char *machine) {
@@ -108,6 +109,7 @@ static void facts_done(struct ro_op *op, void *data) {
   i->facts = pu_new(struct facts);
   *i->facts = *(struct facts *)data;
   i->facts->root = pu_strdup(i->facts->root);
+  i->facts->programs = NULL;
   ((struct facts *)data)->look = (struct ro_look){0}; /* taken over */
   const char *argv[] = {op->self->config.runtime, "--version", NULL};
   ro_child_run(op, argv, NULL, 0, 10000, version_ran);
@@ -116,6 +118,7 @@ static void facts_done(struct ro_op *op, void *data) {
 static void info_ready(struct ro_op *op) {
   struct facts *f = pu_new(struct facts);
   f->root = pu_strdup(op->self->config.root);
+  f->programs = pu_strdup(op->self->config.programs);
   f->remap = op->self->config.userns_remap;
   f->look.storage = ro_storage_copy(&op->self->storage);
   ro_job_run(op, f, facts_work, facts_done, facts_free);

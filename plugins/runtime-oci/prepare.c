@@ -27,6 +27,7 @@ struct ro_prepare *ro_prepare_new(const struct ro_config *config, const struct r
   p->run = pu_asprintf("%s/%s", config->run, id);
   p->id = pu_strdup(id);
   p->runtime = pu_strdup(config->runtime);
+  p->programs = pu_strdup(config->programs);
   p->runtime_args = json_incref(config->runtime_args);
   p->runtimes = json_incref(config->runtimes);
   p->dns = json_incref(config->dns);
@@ -47,6 +48,7 @@ void ro_prepare_free(void *data) {
   free(p->id);
   ro_storage_free(&p->storage);
   free(p->runtime);
+  free(p->programs);
   json_decref(p->runtime_args);
   json_decref(p->runtimes);
   json_decref(p->dns);
@@ -197,8 +199,11 @@ static bool translate(struct ro_prepare *p) {
     choices.map_gid = first_of("/etc/subgid");
     choices.map_count = map_users;
   }
+  struct ro_facts here = *facts();
+  PU_AUTO_FREE init = ro_program_init(p->programs, here.init ? pu_strdup(here.init) : NULL);
+  here.init = init;
   read_peers(p);
-  struct ro_request in = {.facts = facts(), .choices = &choices, .id = p->id, .spec = p->spec, .image = pu_obj(p->image_json, "config"), .passwd = passwd,
+  struct ro_request in = {.facts = &here, .choices = &choices, .id = p->id, .spec = p->spec, .image = pu_obj(p->image_json, "config"), .passwd = passwd,
                           .group = group, .found = found, .containers = p->peers, .trying = p->trying, .dir = p->dir, .bundle = p->run,
                           .rootfs = rootfs, .addresses = p->net.addresses, .gateways = p->net.gateways, .resolvers = p->net.resolvers,
                           .host_hosts = hosts, .host_resolv = resolv};

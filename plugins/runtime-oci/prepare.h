@@ -16,7 +16,7 @@
 struct ro_prepare {
   /* ---- given ---- */
   char *root, *run_root, *dir, *run, *id;
-  char *runtime;
+  char *runtime, *programs;
   json_t *runtime_args, *runtimes, *dns, *pools; /* settings */
   struct ro_storage storage;
   bool remap;

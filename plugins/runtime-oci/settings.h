@@ -29,6 +29,8 @@ struct ro_config {
 
 /* Folder of the programs where the configuration names none: beside the module in a build tree, else where they are installed. The caller frees. */
 char *ro_programs(void);
+/* The init for containers: ours of the folder programs, else other (which is freed). The caller frees; NULL: there is none. */
+char *ro_program_init(const char *programs, char *other);
 /* A name as the path that it has in PATH, since whoever runs it looks nothing up; as it is where it has none there. The caller frees. */
 char *ro_program_path(const char *name);
 /* Reads and checks a configuration. False with a sentence, and nothing in *out. */

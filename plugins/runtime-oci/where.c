@@ -35,3 +35,10 @@ char *ro_program_path(const char *name) {
   }
   return pu_strdup(name);
 }
+
+char *ro_program_init(const char *programs, char *other) {
+  char *own = pu_asprintf("%s/berth-init", programs);
+  bool there = access(own, X_OK) == 0;
+  free(there ? other : own);
+  return there ? own : other;
+}

@@ -252,7 +252,7 @@ static bool oci_setup(void) {
   R.oci = true;
   rt_open("");
   BT_AUTO_FREE char *config = oci_config();
-  if (!sh("mkdir %s/programs && for p in plugins/runtime-oci/berth-monitor plugins/runtime-oci/berth-copy plugins/runtime-oci/berth-image plugins/runtime-oci/berth-resolver; do "
+  if (!sh("mkdir %s/programs && for p in plugins/runtime-oci/berth-monitor plugins/runtime-oci/berth-copy plugins/runtime-oci/berth-image plugins/runtime-oci/berth-resolver plugins/runtime-oci/berth-init; do "
           "[ ! -e %s/$p ] || ln -s $(realpath %s/$p) %s/programs/; done", R.dir, top, top, R.dir))
     return false;
   rt_load(config);

@@ -94,7 +94,7 @@ static void test_chains(void) {
 static void test_look(void) {
   struct ro_look l;
   for (int i = 0; i < 2; i++) {
-    ro_doctor_look(&l, false, (struct ro_storage){.kind = RO_STORAGE_OVERLAY});
+    ro_doctor_look(&l, false, "/nonexistent", (struct ro_storage){.kind = RO_STORAGE_OVERLAY});
     PU_AUTO_JSON rows = ro_doctor_judge(&l, CRUN);
     size_t n;
     json_t *r;
