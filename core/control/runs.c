@@ -290,10 +290,27 @@ static void step_run(struct ctl_service *service, struct ctl_run *run) {
   bt_job_out_free(&out);
 }
 
+/* Containers of runs that are over, or of a time before the schedule, but not stopped yet, are in the way of a run that is to be alone. */
+static bool any_stopping(const struct ctl_service *service) {
+  bt_vec_each(&service->insts, inst) if (still_there(*inst) && (!(*inst)->run || ctl_run_over(*inst))) return true;
+  return false;
+}
+
+static bool begun(const struct ctl_service *service, const struct ctl_run *run) {
+  bt_vec_each(&service->insts, inst) if ((*inst)->run == run->number) return true;
+  return false;
+}
+
+/* A run that is to be alone begins when what was before it is stopped, also where somebody asked for it. */
+static bool must_wait(const struct ctl_service *service) {
+  return service->spec->service->job.concurrency != BT_CONCUR_ALLOW && any_stopping(service);
+}
+
 static void step_runs(struct ctl_service *service) {
   struct ctl_jobs *j = service->jobs;
+  bool wait = must_wait(service);
   for (size_t i = 0; i < j->runs.len && ctl_has_room(service->app); i++)
-    if (j->runs.items[i].state == CTL_RUN_ACTIVE)
+    if (j->runs.items[i].state == CTL_RUN_ACTIVE && (!wait || begun(service, &j->runs.items[i])))
       step_run(service, &j->runs.items[i]);
 }
 
@@ -301,12 +318,6 @@ static int count_active(const struct ctl_service *service) {
   int n = 0;
   bt_vec_each(&service->jobs->runs, run) n += run->state == CTL_RUN_ACTIVE;
   return n;
-}
-
-/* Containers of runs that are over, or of a time before the schedule, but not stopped yet, are in the way of a run that is to be alone. */
-static bool any_stopping(const struct ctl_service *service) {
-  bt_vec_each(&service->insts, inst) if (still_there(*inst) && (!(*inst)->run || ctl_run_over(*inst))) return true;
-  return false;
 }
 
 /* ---- when a run begins ---- */
@@ -359,6 +370,13 @@ static char *waits_words(const struct ctl_service *service, const struct bt_sche
   return bt_asprintf("the run that was due at %s waits until the one before has ended (concurrency: forbid)", buf);
 }
 
+/* Of a run that was asked for, and has not begun; NULL: there is none. */
+static char *begin_words(const struct ctl_service *service) {
+  bt_vec_each(&service->jobs->runs, run) if (run->state == CTL_RUN_ACTIVE && must_wait(service) && !begun(service, run))
+      return bt_asprintf("run %d waits until the containers of the one before are stopped", run->number);
+  return NULL;
+}
+
 static void tell_missed(const struct ctl_service *service, const struct bt_schedule_out *out) {
   const struct ctl_app *app = service->app;
   char buf[32];
@@ -409,7 +427,7 @@ static void decide(struct ctl_service *service, const struct bt_tz *tz) {
     ask(service, tz, &out);
   }
   bool waits = out.verdict == BT_SCHED_WAIT || out.verdict == BT_SCHED_REPLACE;
-  note_waits(service, waits ? waits_words(service, &out, count_active(service)) : NULL);
+  note_waits(service, waits ? waits_words(service, &out, count_active(service)) : begin_words(service));
   if (out.considered_ms != j->considered_ms || out.next_ms != j->next_ms)
     ctl_touch_app(service->app);
   j->considered_ms = out.considered_ms;
