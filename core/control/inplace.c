@@ -168,6 +168,14 @@ bool ctl_inplace_report(struct ctl_inst *inst, const json_t *report) {
   return true;
 }
 
+void ctl_inplace_unheard(struct ctl_inst *inst) {
+  if (!inst->ended || inst->inplace != CTL_INPLACE_SENT)
+    return;
+  inst->inplace = CTL_INPLACE_NONE;
+  ctl_touch_inst(inst);
+  ctl_dirty(inst->service->app);
+}
+
 char *ctl_inplace_words(const struct ctl_inst *inst) {
   const char *unfit = ctl_seen(inst)->unfit;
   const struct ctl_node *node = inst->node;

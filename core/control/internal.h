@@ -121,6 +121,8 @@ void ctl_holds_unreserve(struct bt_control *c);     /* places that are kept unti
 bool ctl_inplace_step(struct ctl_service *service);
 /* Of a report: the node has changed it, or could not. Whether anything is new. */
 bool ctl_inplace_report(struct ctl_inst *inst, const json_t *report);
+/* Of a hello that does not name it. What has ended, and its agent does not know, has nobody who would answer: should it start again, it is made of what it is to have. */
+void ctl_inplace_unheard(struct ctl_inst *inst);
 /* Whether nothing is to be decided about it until its change is through. */
 bool ctl_inplace_waits(const struct ctl_inst *inst);
 /* Of a plan's step for a service: says what changes in place, and what is replaced nevertheless, and why. Linear in its instances. */

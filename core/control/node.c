@@ -253,6 +253,8 @@ static void hello(struct bt_control *c, const char *name, const json_t *m) {
     const json_t *item = json_object_get(seen, inst->id);
     if (item)
       take_report(inst, item);
+    else
+      ctl_inplace_unheard(inst);
     if (item && inst->state == BT_ST_RUNNING)
       ctl_near_ran(inst); /* what ran before the server's own start */
   }

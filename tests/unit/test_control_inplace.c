@@ -262,6 +262,27 @@ static void test_more_than_that(void) {
   kit_end(&k);
 }
 
+/* The change of a task was on its way when the task ended, and the answer went with the connection and its agent: nobody waits for it. */
+static void test_unheard(void) {
+#define TASK(limit, reserved) APP("'t':{'image':'t:1','restart':'no'" SIZED(limit, reserved) "}")
+  struct kit k = able();
+  running(&k, TASK("512m", "200m"));
+  BT_AUTO_FREE char *id = id_of(&k, "t", 0);
+  apply(&k, TASK("256m", "100m"));
+  BT_AUTO_JSON o = inst_of(&k, id);
+  is_str(bt_json_str(o, "in_place"), "sent", "the node is told of other limits");
+  k.node = "n1";
+  kit_report(&k, id, "exited", false, 0);
+  k.node = NULL;
+  hello_with(&k, "n1", "1073741824", "['update']");
+  kit_tick(&k, 60000);
+  nodes_settle(&k, NULL);
+  kit_is_state(&k, "shop", "running");
+  BT_AUTO_JSON now = inst_of(&k, id);
+  ok(now && !bt_json_str(now, "in_place"), "the task is done, and its change with it");
+  kit_end(&k);
+}
+
 static long long pids_of(struct kit *k) {
   BT_AUTO_JSON o = node_view(k, "n1");
   return bt_json_int(bt_json_obj(bt_json_obj(o, "room"), "pids"), "used", -1);
@@ -312,6 +333,7 @@ int main(void) {
   test_no_room();
   test_unable();
   test_more_than_that();
+  test_unheard();
   test_reserve();
   test_quota();
   return done_testing();
