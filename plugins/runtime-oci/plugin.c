@@ -17,6 +17,7 @@ static const struct berth_field fields[] = {
     {"runtime", BERTH_STRING, "crun", .doc = "The OCI runtime for containers started from now on: a name in PATH or an absolute path (crun, runc, youki)."},
     {"runtime_args", BERTH_LIST, "[]", .doc = "Options that go before the runtime's command.", .max = 16},
     {"runtimes", BERTH_JSON, .doc = "OCI runtimes that a service's runtime may name: {\"kata\": \"/usr/bin/kata-runtime\", \"runsc\": [\"/usr/bin/runsc\", \"--platform=kvm\"]}."},
+    {"hooks", BERTH_JSON, .doc = "Programs that the OCI runtime runs for every container, as in runtime-spec: {\"createRuntime\": [{\"path\": \"/usr/local/bin/hook\", \"args\": [\"hook\"], \"timeout\": 5}]}."},
     {"log_max_size", BERTH_SIZE, "16MiB", .doc = "A container's log file is rotated at this size, in bytes; its own logging options win.",
      .min = 64 << 10, .max = (int64_t)1 << 40},
     {"log_max_files", BERTH_INT, "3", .doc = "Files that are kept of a log, the one being written included.", .min = 1, .max = 100},

@@ -30,6 +30,7 @@ struct ro_prepare *ro_prepare_new(const struct ro_config *config, const struct r
   p->programs = pu_strdup(config->programs);
   p->runtime_args = json_incref(config->runtime_args);
   p->runtimes = json_incref(config->runtimes);
+  p->hooks = json_incref(config->hooks);
   p->dns = json_incref(config->dns);
   p->pools = json_incref(config->pools);
   p->remap = config->userns_remap;
@@ -51,6 +52,7 @@ void ro_prepare_free(void *data) {
   free(p->programs);
   json_decref(p->runtime_args);
   json_decref(p->runtimes);
+  json_decref(p->hooks);
   json_decref(p->dns);
   json_decref(p->pools);
   json_decref(p->spec);
@@ -344,6 +346,8 @@ static bool write_bundle(struct ro_prepare *p) {
   if (!rootfs)
     return fail(p, BERTH_UNAVAILABLE, why);
   m = monitor_json(p, rootfs);
+  if (p->hooks)
+    json_object_set(p->out.config, "hooks", p->hooks);
   /* For whoever comes back to a container that runs: nothing else knows which port was chosen for it. */
   PU_AUTO_FREE seen = pu_asprintf("%s/net.json", p->run);
   PU_AUTO_JSON net = json_pack("{s:O*, s:O*}", "networks", p->net.networks, "ports", p->net.ports);

@@ -17,7 +17,7 @@ struct ro_prepare {
   /* ---- given ---- */
   char *root, *run_root, *dir, *run, *id;
   char *runtime, *programs;
-  json_t *runtime_args, *runtimes, *dns, *pools; /* settings */
+  json_t *runtime_args, *runtimes, *hooks, *dns, *pools; /* settings */
   struct ro_storage storage;
   bool remap;
   int64_t log_max_size;

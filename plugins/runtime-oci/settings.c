@@ -81,6 +81,41 @@ static json_t *read_runtimes(const json_t *given, char **error) {
   return *error ? NULL : json_incref(out);
 }
 
+/* One of runtime-spec: {"path": absolute, "args": [text], "env": [text], "timeout": seconds}. */
+static bool is_hook(const json_t *hook) {
+  const char *key, *path = pu_str(hook, "path");
+  json_t *v, *word;
+  size_t i;
+  bool good = path && *path == '/';
+  json_object_foreach((json_t *)(uintptr_t)hook, key, v) {
+    bool words = pu_eq(key, "args") || pu_eq(key, "env");
+    good = good && (words ? json_is_array(v) : pu_eq(key, "timeout") ? json_is_integer(v) && json_integer_value(v) > 0 : pu_eq(key, "path"));
+    json_array_foreach(v, i, word)
+      good = good && json_is_string(word);
+  }
+  return good;
+}
+
+static char *check_hooks(const json_t *hooks) {
+  static const char *const known[] = {"prestart", "createRuntime", "createContainer", "startContainer", "poststart"};
+  const char *when;
+  json_t *list, *hook;
+  size_t i;
+  if (hooks && !json_is_object(hooks))
+    return pu_strdup("hooks must be a mapping, as in runtime-spec");
+  json_object_foreach((json_t *)(uintptr_t)hooks, when, list) {
+    size_t k = 0;
+    while (k < PU_COUNT(known) && !pu_eq(known[k], when))
+      k++;
+    if (k == PU_COUNT(known) || !json_is_array(list) || json_array_size(list) > 16)
+      return pu_asprintf("hooks: %.64s must be prestart, createRuntime, createContainer, startContainer or poststart (poststop is not run here), with a list of at most 16", when);
+    json_array_foreach(list, i, hook)
+      if (!is_hook(hook))
+        return pu_asprintf("hooks: %s: each has an absolute path, and may have args and env (lists of texts) and timeout (seconds)", when);
+  }
+  return NULL;
+}
+
 static char *check_registry(const char *host, const json_t *o) {
   const char *key;
   json_t *v;
@@ -121,6 +156,7 @@ bool ro_config_read(const char *config_json, struct ro_config *out, char **why) 
                             .runtime_args = list(o, "runtime_args"),
                             .dns = list(o, "dns"),
                             .pools = list(o, "address_pools"),
+                            .hooks = json_incref(json_object_get(o, "hooks")),
                             .registries = json_incref(json_object_get(o, "registries")),
                             .max_layer_size = pu_int(o, "max_layer_size", (int64_t)64 << 30),
                             .max_layer_entries = pu_int(o, "max_layer_entries", 2000000),
@@ -150,6 +186,8 @@ bool ro_config_read(const char *config_json, struct ro_config *out, char **why) 
   if (!error)
     error = check_userns(pu_str_or(o, "userns", "host"), &out->userns_remap);
   if (!error)
+    error = check_hooks(out->hooks);
+  if (!error)
     error = check_registries(out->registries);
   if (!error && !pu_eq(out->devices, "skip") && !pu_eq(out->devices, "refuse") && !pu_eq(out->devices, "keep"))
     error = pu_asprintf("image_devices: \"%s\" is neither skip, refuse nor keep", out->devices);
@@ -177,6 +215,7 @@ void ro_config_free(struct ro_config *c) {
   json_decref(c->registries);
   json_decref(c->runtime_args);
   json_decref(c->runtimes);
+  json_decref(c->hooks);
   json_decref(c->dns);
   json_decref(c->pools);
   *c = (struct ro_config){0};

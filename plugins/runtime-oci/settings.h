@@ -12,6 +12,7 @@ struct ro_config {
   char *storage;         /* "auto", "overlay", "fuse-overlayfs", "copy" */
   char *runtime;         /* the OCI runtime: a path, or a name that is looked up in PATH */
   json_t *runtime_args;  /* array of strings, before the runtime's own */
+  json_t *hooks;         /* config.json's "hooks" of every container; NULL: none */
   json_t *runtimes;      /* {name: [path, arguments…]} that a service's runtime may name; never NULL */
   json_t *dns;           /* array of addresses; empty: the machine's own */
   json_t *pools;         /* array of networks ("10.89.0.0/16") that networks without a subnet are cut from */

@@ -12,7 +12,8 @@ cd "$it_dir" || exit 1
 mkdir -p policies programs
 for program in "$build"/plugins/runtime-oci/*/berth-* "$build"/plugins/runtime-oci/berth-*; do [ ! -x "$program" ] || ln -sf "$program" programs/; done
 printf '#!/bin/sh\necho "$*" >>%s/other.log\nexec crun "$@"\n' "$it_dir" >other
-chmod 755 other
+printf '#!/bin/sh\necho "$1 $OF $(jq -r .id)" >>%s/hooks.log\n' "$it_dir" >hook
+chmod 755 other hook
 cat >berthd.yaml <<YAML
 state: {path: $it_dir/state/state.db}
 run_dir: $it_dir/run
@@ -20,7 +21,7 @@ api: {tcp: {listen: null}}
 policies: {dir: $it_dir/policies}
 plugins:
   - plugin: runtime-oci
-    config: {root: $it_dir/oci, run: $it_dir/ocirun, programs: $it_dir/programs, runtimes: {other: [$it_dir/other, --cgroup-manager=cgroupfs], gone: $it_dir/none}}
+    config: {root: $it_dir/oci, run: $it_dir/ocirun, programs: $it_dir/programs, runtimes: {other: [$it_dir/other, --cgroup-manager=cgroupfs], gone: $it_dir/none}, hooks: {createRuntime: [{path: $it_dir/hook, args: [hook, made], env: ["PATH=/usr/bin:/bin", OF=operator], timeout: 20}], poststart: [{path: $it_dir/hook, args: [hook, runs], env: ["PATH=/usr/bin:/bin"]}]}}
 YAML
 it_start
 
@@ -125,6 +126,8 @@ like "$(in_ plain unshare -U true)" "not permitted" "which lets nobody make user
 like "$(in_ plain sh -c 'echo 1 >/proc/sys/kernel/panic')" "Read-only" "the kernel's parameters are read-only"
 is "$(in_ other cat /seed/file)" "of the image" "a service with a runtime of its own"
 is "$(grep -c -- '^--cgroup-manager=cgroupfs .* run ' other.log)" 1 "is started by it alone, with its options"
+id=$(ls ocirun | grep -E '^[0-9a-f]{64}$' | head -n 1)
+is "$(grep "$id" hooks.log | sort | tr '\n' ',')" "made operator $id,runs  $id," "the operator's hooks are run for each container"
 is "$(in_ args cat /tmp/args)" "a b|c" "entrypoint and command"
 is "$(in_ args sh -c 'id -u; id -G; pwd; hostname; cat /proc/sys/kernel/domainname /proc/1/oom_score_adj; echo $OWN' | tr '\n' ' ')" "33 34 56 99 /tmp named example.org 300 1 " "user by name, groups, working directory, names, oom_score_adj, environment"
 is "$(in_ args stat -c '%a %U' / /seed | tr '\n' ' ')" "755 root 755 root " "folders have the image's modes, and are open to whom they are open to"
