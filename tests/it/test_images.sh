@@ -28,7 +28,7 @@ archive() {
   cp /bin/busybox "$d/root/bin/" && echo "$1" >"$d/root/name"
   tar -C "$d/root" -cf "$d/l/layer.tar" . && rm -r "$d/root"
   id=$(sha256sum "$d/l/layer.tar" | cut -c1-64)
-  printf '{"os":"linux","architecture":"amd64","rootfs":{"type":"layers","diff_ids":["sha256:%s"]}}' "$id" >"$d/c.json"
+  printf '{"os":"linux","architecture":"amd64","config":{"Env":["KEPT=yes"]},"rootfs":{"type":"layers","diff_ids":["sha256:%s"]}}' "$id" >"$d/c.json"
   printf '[{"Config":"c.json","RepoTags":["%s"],"Layers":["l/layer.tar"]}]' "$2" >"$d/manifest.json"
   tar -C "$d" -cf "$it_dir/$1.tar" .
 }
@@ -78,6 +78,31 @@ succeeds "a name is removed" berth image rm mine:7
 unlike "$out" 'image' "and not called an image"
 like "$(berth image ls -q | wc -l)" 2 "the image stays with its other one"
 fails "it cannot go twice" 3 berth image rm mine:7
+if command -v buildah >/dev/null && command -v crun >/dev/null; then
+  berth image import "$it_dir/one.tar" base/only-here:1 >/dev/null
+  mkdir -p "$it_dir/ctx"
+  cat >"$it_dir/ctx/Dockerfile" <<'FILE'
+ARG BASE=base/only-here
+FROM ${BASE}:1 AS first
+RUN ["/bin/busybox", "sh", "-c", "echo $KEPT >/kept"]
+FROM scratch
+COPY --from=first /kept /kept
+COPY --from=base/only-here:1 /name /name
+COPY --from=base/only-here:1 /bin /bin
+FILE
+  cat >"$it_dir/build.yaml" <<YAML
+name: built
+services:
+  web: {build: {context: $it_dir/ctx}, image: it/built:1, deploy: {replicas: 0}}
+YAML
+  succeeds "a build that begins with an image that only the store has" berth up -f "$it_dir/build.yaml" --detach
+  ok "$(wait_for 60 eval 'berth image ls --format json | jq -e ".[] | select(.tags[] == \"it/built:1\")"'; echo $?)" "makes its image"
+  is "$(cat "$it_dir"/oci/images/l/*/kept | sort -u)" yes "in which the other's environment counts"
+  ok "$([ "$(cat "$it_dir"/oci/images/l/*/name | grep -c "^one$")" -ge 2 ]; echo $?)" "and whose files are there"
+  is "$(find "$it_dir/oci/images/tmp" -mindepth 1 | wc -l)" 0 "nothing of it is left"
+  berth down built >/dev/null
+fi
+
 succeeds "what nobody uses is pruned" berth image prune
 is "$(berth image ls --format json)" "[]" "nothing is left"
 is "$(berth image prune)" "There was nothing to remove." "and a second time says so"

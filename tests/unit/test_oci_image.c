@@ -1,5 +1,6 @@
 /* runtime-oci's images, the pure parts: names and whiteouts of layers, indexes, manifests, configurations, the store's index. */
 #include "../../plugins/common/util.h"
+#include "../../plugins/runtime-oci/image/base.h"
 #include "../../plugins/runtime-oci/image/choice.h"
 #include "../../plugins/runtime-oci/image/index.h"
 #include "../../plugins/runtime-oci/image/manifest.h"
@@ -156,6 +157,21 @@ static void pins(void) {
   ok(!json_equal(json_array_get(keep, 0), json_array_get(keep, 1)) && pu_eq(json_string_value(json_array_get(keep, 2)), three), "in their order");
 }
 
+static void bases_are(const char *text, const char *want) {
+  PU_AUTO_JSON args = json_pack("{s:s}", "TAG", "7");
+  PU_AUTO_JSON names = ri_bases_named(text, strlen(text), args);
+  PU_AUTO_FREE got = pu_json_text(names);
+  is_str(got, want, "images that a Containerfile names");
+}
+
+static void bases(void) {
+  bases_are("# FROM no\nfrom web:1 as A\nFROM a\nFROM scratch\n", "{\"web:1\":\"web:1\"}");
+  bases_are("ARG BASE=\"shop/base\"\nARG TAG=1\nFROM --platform=linux/amd64 ${BASE}:$TAG\n", "{\"${BASE}:$TAG\":\"shop/base:7\"}");
+  bases_are("FROM $UNKNOWN\nFROM ${X:-y}\n", "{}");
+  bases_are("FROM a:1\nCOPY --chown=1 --from=b:1 \\\n x y\nCOPY --from=0 x y\nRUN --mount=type=bind,from=c:1,target=/x true --from=d\nFROM a:1\n", "{\"a:1\":\"a:1\",\"b:1\":\"b:1\",\"c:1\":\"c:1\"}");
+  bases_are("FROM \\\r\n e:1\r\nFROM", "{\"e:1\":\"e:1\"}");
+}
+
 int main(void) {
   names_of_entries();
   indexes();
@@ -164,5 +180,6 @@ int main(void) {
   names();
   choices();
   pins();
+  bases();
   return done_testing();
 }

@@ -17,6 +17,7 @@
 #include "../../common/util.h"
 #include "../../common/values.h"
 #include "action.h"
+#include "base.h"
 #include "files.h"
 #include "index.h"
 #include "progress.h"
@@ -238,10 +239,10 @@ static void output_read(int fd, struct pu_buf *whole) {
 }
 
 /* It ends where we end. */
-static void become(char *const *argv, char *const *env, int out) {
+static void become(char *const *argv, char *const *env, const char *folder, int out) {
   int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
   prctl(PR_SET_PDEATHSIG, SIGTERM);
-  if (null >= 0 && dup2(null, 0) == 0 && dup2(out, 1) == 1 && dup2(out, 2) == 2)
+  if (null >= 0 && chdir(folder) == 0 && dup2(null, 0) == 0 && dup2(out, 1) == 1 && dup2(out, 2) == 2)
     execvpe(argv[0], argv, env);
   _exit(absent);
 }
@@ -258,7 +259,7 @@ static int run(struct build *b, struct pu_buf *whole, struct ri_why *why) {
     return ri_why_errno(why, errno, "a pipe");
   pid = fork(); /* no thread runs yet */
   if (pid == 0)
-    become(b->argv, env, p[1]);
+    become(b->argv, env, b->work, p[1]);
   close(p[1]);
   if (pid < 0) {
     close(p[0]);
@@ -282,6 +283,41 @@ static int dockerfile_put(struct build *b, const char *context, struct ri_why *w
     return -1;
   arg(b, pu_strdup("-f"));
   arg(b, inlined ? pu_asprintf("%s/Dockerfile", b->work) : pu_asprintf("%s%s%s", name && name[0] == '/' ? "" : context, name && name[0] == '/' ? "" : "/", name && *name ? name : "Dockerfile"));
+  return 0;
+}
+
+/* The Containerfile's text, as far as it is read. */
+static char *file_read(const struct build *b, size_t *len) {
+  enum { most = 1 << 20 };
+  const char *file = NULL;
+  char *text = NULL;
+  for (size_t i = 0; i + 1 < b->n; i++)
+    if (pu_eq(b->argv[i], "-f"))
+      file = b->argv[i + 1];
+  return file && ri_file_read(AT_FDCWD, file, most, &text, len) == 0 ? text : NULL; /* what is wrong with it is buildah's to say */
+}
+
+/* What the Containerfile begins with and only our store has, told buildah by name. Names in its own store must be of small letters: so the folder is named
+ * from where it lies, which is where buildah is run. */
+static int bases_give(struct build *b, struct ri_why *why) {
+  size_t len = 0;
+  const char *word;
+  json_t *base;
+  PU_AUTO_FREE text = pu_flag(b->build, "pull", false) ? NULL : file_read(b, &len);
+  PU_AUTO_JSON args = json_is_object(json_object_get(b->build, "args")) ? json_incref(pu_obj(b->build, "args")) : NULL;
+  PU_AUTO_JSON names = text ? ri_bases_named(text, len, args) : json_object();
+  json_object_foreach(names, word, base) {
+    const char *name = json_string_value(base);
+    if (json_object_get(pu_obj(b->build, "additional_contexts"), word))
+      continue;
+    PU_AUTO_FREE folder = ri_base_export(b->c, name, b->work, why);
+    if (why->text)
+      return ri_why_wrap(why, "image %.200s, which the build begins with", name);
+    if (!folder)
+      continue;
+    arg(b, pu_strdup("--build-context"));
+    arg(b, pu_asprintf("%s=docker-image://oci:%s", word, folder));
+  }
   return 0;
 }
 
@@ -311,7 +347,7 @@ static int build_args(struct build *b, const char *context, struct ri_why *why) 
   pairs(b, "--add-host", json_object_get(s, "extra_hosts"), ':');
   pairs(b, "--build-context", json_object_get(s, "additional_contexts"), '=');
   ulimits(b);
-  if (secrets_put(b, why) < 0 || logins_put(b, why) < 0 || dockerfile_put(b, context, why) < 0)
+  if (secrets_put(b, why) < 0 || logins_put(b, why) < 0 || dockerfile_put(b, context, why) < 0 || bases_give(b, why) < 0)
     return -1;
   arg(b, pu_strdup("--iidfile"));
   arg(b, pu_asprintf("%s/id", b->work));
