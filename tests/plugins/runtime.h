@@ -103,6 +103,20 @@ __attribute__((unused)) static bool rt_is(struct rt *c, enum bt_code code, const
   return same;
 }
 
+/* One test of the suite: its name goes before its points, for the table of tests/it/test_runtimes.sh. */
+#define RUN(test, ...) (printf("# test %s\n", #test), test(__VA_ARGS__))
+
+/* What a runtime does not have is a point of its own, skipped in words. True where it has it. */
+__attribute__((unused)) static bool rt_has(bool it_has, const char *what, const char *why) {
+  if (!it_has) {
+    printf("ok %d - %s # SKIP %s\n", ++tap_count, what, why);
+    fflush(stdout);
+  }
+  return it_has;
+}
+/* A test that a runtime cannot have at all. */
+#define RUN_WHERE(it_has, why, test, ...) (printf("# test %s\n", #test), rt_has(it_has, #test, why) ? test(__VA_ARGS__) : (void)0)
+
 static const char *rt_str(struct rt *c, const char *key) {
   const char *s = bt_json_str(c->result, key);
   return s ? s : "";
@@ -373,6 +387,17 @@ __attribute__((unused)) static char *seen(const char *id, const char *key) {
   container(&c, inspect, .id = id);
   json_t *v = json_object_get(c.result, key);
   return v ? json_dumps(v, JSON_COMPACT | JSON_ENCODE_ANY | JSON_SORT_KEYS) : bt_strdup(c.done ? c.message : "nothing");
+}
+
+/* Waits until a container has ended. */
+__attribute__((unused)) static void rt_ended(const char *id) {
+  for (int i = 0; i < 1000; i++) {
+    BT_AUTO_FREE char *state = seen(id, "state");
+    if (bt_streq(state, "\"exited\""))
+      return;
+    run_for(20);
+  }
+  ok(false, "the container ended");
 }
 
 __attribute__((unused)) static void seen_is(const char *id, const char *key, const char *want) {

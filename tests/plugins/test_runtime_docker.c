@@ -186,7 +186,8 @@ static void test_failures(void) {
   char *id = make("nocmd", "{\"command\":[\"/does/not/exist\"]}", NULL);
   RT c = {0};
   container(&c, start, .id = id);
-  rt_is(&c, R.podman ? c.code : BT_INVALID, "a command that is not there");
+  if (rt_has(!R.podman, "the code of a command that is not there", "Podman answers 404, as for a container that is not there; its sentence is tested"))
+    rt_is(&c, BT_INVALID, "a command that is not there");
   ok(c.code != BT_OK && strstr(c.message, "exist"), "the sentence names it");
   discard(id);
   RT noimage = {0};
@@ -217,7 +218,7 @@ static void test_two_networks(void) {
   BT_AUTO_FREE char *second = own("10.213.9.9");
   ok(strstr(nets, first) && strstr(nets, second) && strstr(nets, "\"web\"") && strstr(nets, "\"api\""), "networks: %s", nets);
   BT_AUTO_FREE char *one = bt_asprintf("\"networks\":[{\"name\":\"%s-n1\"}]", R.label);
-  if (!R.podman) { /* Podman 4.3 has no DNS plug-in on every machine */
+  if (rt_has(!R.podman, "names of containers", "Podman 4.3 has names only with a DNS plug-in of its own, a package that is not installed here")) {
     char *other = make("asker", "{\"command\":[\"sleep\",\"600\"]}", one);
     start(other);
     if (R.oci && !sh("[ -e %s/programs/berth-resolver ]", R.dir))
@@ -236,13 +237,14 @@ static void test_two_networks(void) {
   rt(&half, create, &create);
   if (R.podman) /* it looks at addresses at the start */
     container(&take, remove, .id = half.result ? rt_str(&half, "id") : "none", .force = true);
-  ok(R.podman || (half.code != BT_OK && strstr(half.message, "-n3")), "an address that cannot be on the second network: %s", half.message);
+  if (rt_has(!R.podman, "an address that cannot be on the second network", "Podman looks at addresses at the start"))
+    ok(half.code != BT_OK && strstr(half.message, "-n3"), "an address that cannot be on the second network: %s", half.message);
   BT_AUTO_FREE char *name = bt_asprintf("%s-half", R.label);
   container(&look, inspect, .id = name);
   rt_is(&look, BT_NOT_FOUND, "leaves no container behind");
   network_remove("n3", BT_OK, "nor an endpoint");
   BT_AUTO_FREE char *none = bt_asprintf("\"networks\":[{\"name\":\"%s-n1\"},{\"name\":\"%s-none\"}]", R.label, R.label);
-  if (!R.podman) { /* Docker looks for networks at the start, Podman at once */
+  if (rt_has(!R.podman, "a network that is missing at the start", "Podman looks for networks at create")) {
     char *lost = make("lost", "{\"command\":[\"true\"]}", none);
     RT c = {0};
     container(&c, start, .id = lost);
@@ -363,6 +365,7 @@ static void test_ulimit_warning(void) {
   printf("# warnings: %d\n", (int)json_array_size(bt_json_arr(c.result, "warnings")));
   BT_AUTO_FREE char *id = bt_strdup(rt_str(&c, "id"));
   start(id);
+  rt_ended(id); /* Podman refuses to remove, even with force, what is between its end and being known as ended */
   RT gone = {0};
   container(&gone, remove, .id = id, .force = true);
   rt_is(&gone, BT_OK, "it ran");
@@ -398,6 +401,7 @@ static void test_update(void) {
   start(id);
   if (R.podman) {
     is_int(update(id, "{\"memory\":67108864}", NULL), BT_UNSUPPORTED, "this service cannot");
+    rt_has(false, "other limits in place", "Podman 4's Docker-compatible service has no request that changes a container; that it is refused is tested");
     discard(id);
     return;
   }
@@ -410,8 +414,11 @@ static void test_update(void) {
   is_int(update(id, "{\"cpus\":0.5,\"memory\":67108864}", NULL), BT_OK, "what it has is no change");
   is_int(update(id, "{\"memory\":33554432,\"pids\":0}", NULL), BT_OK, "less of it, and a limit of pids less");
   resources_are(id, 0.5, 33554432, 16777216, 0);
-  if (!R.oci)
-    is_int(update(id, "{\"memory\":0}", NULL), BT_UNSUPPORTED, "no limit of memory at all is nothing that the engine does");
+  is_int(update(id, "{\"memory\":0}", NULL), R.oci ? BT_OK : BT_UNSUPPORTED, "no limit of memory at all, which an engine cannot");
+  if (R.oci) {
+    resources_are(id, 0.5, 0, 16777216, 0);
+    is_int(update(id, "{\"memory\":33554432}", NULL), BT_OK, "and one again");
+  }
   is_int(update(id, "{\"memory\":4096}", &why), BT_INVALID, "less than is in use is refused");
   ok(why && strstr(why, "MiB of memory now"), "in words: %s", why);
   resources_are(id, 0.5, 33554432, 16777216, 0);
@@ -439,26 +446,26 @@ static void test_stats(void) {
   char *idle = make("idle", "{\"command\":[\"true\"]}", NULL);
   RT none = {0};
   container(&none, stats, .id = idle);
-  rt_is(&none, R.podman ? none.code : BT_CONFLICT, "nothing to measure where nothing runs");
+  rt_is(&none, BT_CONFLICT, "nothing to measure where nothing runs");
   discard(idle);
 }
 
 int main(void) {
   if (!rt_setup())
     return skip_all("no container engine answers at /var/run/docker.sock, or docker or busybox-static is missing");
-  test_info();
-  test_image();
-  test_networks();
-  test_volumes();
-  test_life();
-  test_signals();
-  test_failures();
-  test_two_networks();
-  test_ports();
-  test_attributes();
-  test_volumes_from();
-  test_ulimit_warning();
-  test_stats();
-  test_update();
+  RUN(test_info);
+  RUN(test_image);
+  RUN(test_networks);
+  RUN(test_volumes);
+  RUN(test_life);
+  RUN(test_signals);
+  RUN(test_failures);
+  RUN(test_two_networks);
+  RUN(test_ports);
+  RUN(test_attributes);
+  RUN(test_volumes_from);
+  RUN(test_ulimit_warning);
+  RUN(test_stats);
+  RUN(test_update);
   return rt_finish();
 }
