@@ -21,4 +21,8 @@ bool ro_tree_remove(const char *path, char **why);
 /* Calls found for each entry but "." and ".."; false where the folder cannot be read (what is not there has no entries). */
 bool ro_dir_each(const char *path, void (*found)(void *arg, const char *name), void *arg);
 
+/* Takes root (a folder) for this process alone; make: the lock's file may be made. The descriptor that holds it, close-on-exec; -1: *why says what is
+ * wrong and errno why, EWOULDBLOCK where another server has it. Waits up to 0.3 s for one that is ending. */
+int ro_root_take(const char *root, bool make, char **why);
+
 #endif

@@ -4,11 +4,14 @@
 #include "../common/plugin.h"
 #include "engine.h"
 
+#include <errno.h>
 #include <unistd.h>
+
+#include "files.h"
 
 static const struct berth_field fields[] = {
     {"root", BERTH_STRING, "/var/lib/berth/oci", .immutable = true,
-     .doc = "Folder for images, containers, networks and volumes. One server at a time uses it."},
+     .doc = "Folder for images, containers, networks and volumes. One server at a time uses it: a second one does not start the entry."},
     {"run", BERTH_STRING, "/run/berth/oci", .immutable = true,
      .doc = "Folder for what need not outlive a reboot: bundles, sockets, exit codes; on tmpfs, at most 80 bytes."},
     {"programs", BERTH_STRING, .immutable = true, .doc = "Folder of berth-monitor, berth-image and berth-resolver; where they are installed."},
@@ -59,10 +62,16 @@ static enum berth_code start(const struct berth_host *host, const char *config_j
   enum berth_code code = read_settings(config_json, &config, why);
   if (code != BERTH_OK)
     return code;
+  int lock = ro_root_take(config.root, false, pu_sentence()); /* the first time there is no root yet: then it is taken with the records */
+  if (lock < 0 && errno == EWOULDBLOCK) {
+    *why = *pu_sentence();
+    ro_config_free(&config);
+    return BERTH_CONFLICT;
+  }
   struct berth_instance *self = pu_new(struct berth_instance);
   get_services(self, host);
   self->config = config;
-  self->lock = -1;
+  self->lock = lock;
   *out = self;
   return BERTH_OK;
 }

@@ -3,9 +3,7 @@
 #include "engine.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -67,13 +65,8 @@ static bool make_folders(struct recovery *r) {
 }
 
 static bool take_lock(struct recovery *r) {
-  PU_AUTO_FREE path = pu_asprintf("%s/lock", r->root);
-  r->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-  if (r->lock >= 0 && flock(r->lock, LOCK_EX | LOCK_NB) == 0)
-    return true;
-  r->why = errno == EWOULDBLOCK ? pu_asprintf("%s is in use by another server: give each its own root and run", r->root)
-                                : pu_asprintf("%s: %s", path, strerror(errno));
-  return false;
+  r->lock = ro_root_take(r->root, true, &r->why);
+  return r->lock >= 0;
 }
 
 /* ---------------------------------------------------------------- containers */

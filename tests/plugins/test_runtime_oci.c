@@ -133,14 +133,22 @@ static void test_one_server(void) {
   BT_AUTO_FREE char *lock = bt_asprintf("%s/oci/lock", R.dir);
   int fd = open(lock, O_RDWR | O_CLOEXEC);
   ok(fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0, "the lock is free when nobody runs");
-  back();
-  RT c = {0}, again = {0};
-  rt(&c, info);
-  rt_is(&c, BT_UNAVAILABLE, "folders that another server uses");
-  ok(strstr(c.message, "another server"), "which is said");
+  BT_AUTO_FREE char *config = oci_config();
+  BT_AUTO_FREE char *json = bt_asprintf("[{\"name\":\"engine\",\"plugin\":\"runtime-oci\",\"config\":%s}]", config);
+  BT_AUTO_FREE char *root = bt_asprintf("%s/oci is in use by another berthd (process 4711): stop that one, or", R.dir);
+  ok(ftruncate(fd, 0) == 0 && pwrite(fd, "4711\n", 5, 0) == 5, "another server's number is in it");
+  test_load(json);
+  R.entry = bt_plugins_named(T.plugins, "engine");
+  ok(R.entry && bt_plugin_status(R.entry) == BT_PLUGIN_FAILED, "with folders that another server uses the entry does not start");
+  ok(R.entry && strstr(bt_plugin_error(R.entry), root), "and says which, whose, and what to do: %s", R.entry ? bt_plugin_error(R.entry) : "");
   close(fd);
+  away();
+  back();
+  BT_AUTO_FREE char *owner = sh_line("cat %s", lock);
+  is_int(strtol(owner, NULL, 10), getpid(), "it starts once the other one is gone, and is named itself");
+  RT again = {0};
   rt(&again, info);
-  rt_is(&again, BT_OK, "until it lets go of them");
+  rt_is(&again, BT_OK, "and works");
 }
 
 /* ---------------------------------------------------------------- ends of containers */
