@@ -122,7 +122,7 @@ static int bound(const struct ro_ip *ip, int type) {
   setsockopt(fd, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_FREEBIND : IP_FREEBIND, &on, sizeof on);
   if (type == SOCK_STREAM)
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-  else
+  else if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof room) < 0) /* over the machine's rmem_max, 208 KiB: some hundred questions, 5 ms of a storm */
     setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof room);
   if (bind(fd, v6 ? (void *)&six : (void *)&four, v6 ? sizeof six : sizeof four) == 0 && (type != SOCK_STREAM || listen(fd, 64) == 0))
     return fd;
