@@ -79,20 +79,22 @@ static void take_pins(struct ctl_rev *rev, const struct ctl_rev *from, const jso
   }
 }
 
+static int check_needs(const struct bt_service *s, struct bt_err **err) {
+  for (size_t i = 0; i < s->constraints.len; i++)
+    if (bt_rule_check(s->constraints.items[i], true, err))
+      return bt_err_wrap(err, "service %s", s->name);
+  if (s->reserved.memory > BT_FLEET_MAX)
+    return bt_err_set(err, BT_INVALID, "service %s reserves %lld GiB of memory; that is more than any machine has", s->name,
+                      (long long)(s->reserved.memory >> 30));
+  if (s->reserved.cpus > (double)BT_FLEET_MAX / 1000)
+    return bt_err_set(err, BT_INVALID, "service %s reserves %g cpus; that is more than any machine has", s->name, s->reserved.cpus);
+  if (ctl_check_name("service", s->name, NULL))
+    return bt_err_set(err, BT_INVALID, "service \"%.80s\": a name has at most %d of a-z, 0-9, _ and -", s->name, CTL_ID_LEN);
+  return 0;
+}
+
 static int check_constraints(const struct ctl_rev *rev, struct bt_err **err) {
-  bt_vec_each(&rev->specs, spec) {
-    const struct bt_service *s = (*spec)->service;
-    for (size_t i = 0; i < s->constraints.len; i++)
-      if (bt_rule_check(s->constraints.items[i], true, err))
-        return bt_err_wrap(err, "service %s", s->name);
-    if (s->reserved.memory > BT_FLEET_MAX)
-      return bt_err_set(err, BT_INVALID, "service %s reserves %lld GiB of memory; that is more than any machine has", s->name,
-                        (long long)(s->reserved.memory >> 30));
-    if (s->reserved.cpus > (double)BT_FLEET_MAX / 1000)
-      return bt_err_set(err, BT_INVALID, "service %s reserves %g cpus; that is more than any machine has", s->name, s->reserved.cpus);
-    if (ctl_check_name("service", s->name, NULL))
-      return bt_err_set(err, BT_INVALID, "service \"%.80s\": a name has at most %d of a-z, 0-9, _ and -", s->name, CTL_ID_LEN);
-  }
+  bt_vec_each(&rev->specs, spec) if (check_needs((*spec)->service, err)) return ctl_rev_placed(rev, (*spec)->service->name, err);
   return 0;
 }
 
@@ -105,8 +107,9 @@ static int check_sharing(const struct ctl_rev *rev, struct bt_err **err) {
       const struct ctl_spec *other = with[i] ? ctl_spec_find(rev, with[i]) : NULL;
       if (!with[i] || s->replicas == 0 || (other && other->service->replicas > 0))
         continue;
-      return bt_err_set(err, BT_INVALID, "service %s shares the namespaces of service %s, which %s", s->name, with[i],
-                        other ? "has 0 replicas; scale it up, or this one to 0 as well" : "is not in the file");
+      bt_err_set(err, BT_INVALID, "service %s shares the namespaces of service %s, which %s", s->name, with[i],
+                 other ? "has 0 replicas; scale it up, or this one to 0 as well" : "is not in the file");
+      return ctl_rev_placed(rev, s->name, err);
     }
   }
   return 0;
@@ -116,9 +119,11 @@ static int check_sharing(const struct ctl_rev *rev, struct bt_err **err) {
 static int check_once(const struct ctl_rev *rev, struct bt_err **err) {
   bt_vec_each(&rev->specs, spec) {
     const json_t *job = bt_json_obj(bt_json_obj((*spec)->service->json, "x-berth"), "job");
-    if (ctl_once(*spec) && json_object_get(job, "completions"))
-      return bt_err_set(err, BT_INVALID, "service %s runs once on each node (deploy.mode global-job); leave x-berth.job.completions out, or make it a replicated-job",
-                        (*spec)->service->name);
+    if (ctl_once(*spec) && json_object_get(job, "completions")) {
+      bt_err_set(err, BT_INVALID, "service %s runs once on each node (deploy.mode global-job); leave x-berth.job.completions out, or make it a replicated-job",
+                 (*spec)->service->name);
+      return ctl_rev_placed(rev, (*spec)->service->name, err);
+    }
   }
   return 0;
 }

@@ -250,6 +250,8 @@ bool ctl_rev_same_links(const struct ctl_rev *a, const struct ctl_rev *b); /* wh
 int ctl_rev_load_model(struct ctl_rev *rev, json_t *model_steal, struct bt_err **err) BT_CHECK;
 /* "web (compose.yaml:12)": a service as a refusal names it, with its place where that is known. The caller's. */
 char *ctl_rev_service_words(const struct ctl_rev *rev, const char *name);
+/* Puts the service's place, where it is known, before an error that names the service without it: "compose.yaml:12: service web …". Always -1. */
+int ctl_rev_placed(const struct ctl_rev *rev, const char *name, struct bt_err **err);
 void ctl_rev_set_state(struct ctl_rev *rev, enum ctl_rev_state state, const char *reason);
 bool ctl_revs_prune(struct ctl_app *app); /* true where one was forgotten */
 

@@ -111,13 +111,13 @@ struct services {
   BT_VEC(struct bt_service *) v;
 };
 
-static int parse_services(const json_t *model, struct services *out, struct bt_err **err) {
+static int parse_services(const struct ctl_rev *rev, const json_t *model, struct services *out, struct bt_err **err) {
   const char *name;
   json_t *item;
   json_object_foreach(bt_json_obj(model, "services"), name, item) {
     struct bt_service *service = NULL;
     if (bt_service_parse(name, item, &service, err))
-      return -1;
+      return ctl_rev_placed(rev, name, err);
     bt_vec_push(&out->v, service);
   }
   return 0;
@@ -204,7 +204,7 @@ static void index_specs(struct ctl_rev *rev) {
 int ctl_rev_load_model(struct ctl_rev *rev, json_t *model_steal, struct bt_err **err) {
   BT_AUTO_JSON model = model_steal;
   struct services services = {0};
-  int rc = parse_services(model, &services, err);
+  int rc = parse_services(rev, model, &services, err);
   if (rc == 0)
     rc = order_specs(rev, &services, err);
   bt_vec_each(&services.v, service) bt_service_free(service);
@@ -317,4 +317,10 @@ json_t *bt_control_images(const struct bt_control *c) {
   const char *name;
   json_object_foreach(set, name, v) json_array_append_new(list, json_string(name));
   return list;
+}
+
+int ctl_rev_placed(const struct ctl_rev *rev, const char *name, struct bt_err **err) {
+  const json_t *place = bt_json_obj(bt_json_obj(rev->origin, "services"), name);
+  const char *file = bt_json_str(place, "file");
+  return file ? bt_err_wrap(err, "%s:%lld", file, bt_json_int(place, "line", 0)) : -1;
 }

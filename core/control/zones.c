@@ -58,9 +58,11 @@ int ctl_zones_check(const struct ctl_rev *rev, struct bt_err **err) {
     const struct bt_autoscale *a = (*spec)->service->autoscale;
     for (size_t i = 0; a && i < a->schedules.len && !(name && !ctl_zone_find(rev->app->control, name, &tz)); i++)
       name = a->schedules.items[i].time_zone;
-    if (name && !ctl_zone_find(rev->app->control, name, &tz))
-      return bt_err_set(err, BT_INVALID, "service %s: the server has no time zone \"%s\" under /usr/share/zoneinfo (Debian: tzdata); write a name such as Europe/Berlin",
-                        (*spec)->service->name, name);
+    if (name && !ctl_zone_find(rev->app->control, name, &tz)) {
+      bt_err_set(err, BT_INVALID, "service %s: the server has no time zone \"%s\" under /usr/share/zoneinfo (Debian: tzdata); write a name such as Europe/Berlin",
+                 (*spec)->service->name, name);
+      return ctl_rev_placed(rev, (*spec)->service->name, err);
+    }
   }
   return 0;
 }

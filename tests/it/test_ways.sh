@@ -37,6 +37,12 @@ succeeds "the first revision" up 1 "$green"
 ok "$(wait_for 20 runs; echo $?)" "runs"
 is "$(weight)" none "routes know one kind of instance"
 
+out=$(
+  sed '/^      routes:/d; s/rollout: .*/rollout: {strategy: canary, steps: [{weight: 10, pause: promote}]}/' compose.yaml >unrouted.yaml
+  berth up --detach -f unrouted.yaml 2>&1
+)
+like "$out" "$work/unrouted.yaml:3: service web: x-berth.rollout.steps: a weight is a share" "what only the server checks is refused with its place"
+
 # --- blue-green
 sed -i 's/web:1/web:2/' compose.yaml
 like "$(berth plan)" "blue-green: 4 new beside the old, then a switch; the old ones stay for 1m0s" "plan says how"

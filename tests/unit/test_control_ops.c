@@ -327,6 +327,25 @@ static void test_pages(void) {
   kit_end(&k);
 }
 
+/* What only the server's check of the model finds has its place in the file, too. */
+#define PLACED(service) "{'app':'shop','model':{'services':{'web':{'image':'w'," service "}}},'origin':{'services':{'web':{'file':'/srv/shop/compose.yaml','line':3}}}}"
+
+static void placed(const char *args, const char *words) {
+  struct kit k = fresh();
+  refused(&k, "app.apply", args, BT_INVALID, words);
+  kit_end(&k);
+}
+
+static void test_model_place(void) {
+  placed(PLACED("'x-berth':{'rollout':{'strategy':'canary','steps':[{'weight':10,'pause':'promote'}]}}"),
+         "/srv/shop/compose.yaml:3: service web: x-berth.rollout.steps: a weight is a share");
+  placed(PLACED("'deploy':{'placement':{'constraints':['nonsense']}}"), "/srv/shop/compose.yaml:3: service web: ");
+  placed(PLACED("'network_mode':'service:db'},'db':{'image':'d','deploy':{'replicas':0}"), "/srv/shop/compose.yaml:3: service web shares the namespaces");
+  placed(PLACED("'deploy':{'mode':'global-job'},'x-berth':{'job':{'completions':3}}"), "/srv/shop/compose.yaml:3: service web runs once on each node");
+  placed(PLACED("'deploy':{'mode':'replicated-job'},'x-berth':{'job':{'schedule':'0 3 * * *','time_zone':'Mars/North'}}"),
+         "/srv/shop/compose.yaml:3: service web: the server has no time zone");
+}
+
 static void absent(const struct kit *k, const char *object, const char *words) {
   BT_AUTO_ERR err = NULL;
   BT_AUTO_JSON why = bt_control_why(k->c, "default", object, k->now, &err);
@@ -364,6 +383,7 @@ int main(void) {
   test_no_node();
   test_namespace();
   test_pages();
+  test_model_place();
   test_why_absent();
   return done_testing();
 }
