@@ -6,6 +6,7 @@
 
 #include "base/plant.h"
 #include "control/internal.h"
+#include "control/queue.h"
 
 #define UNPLACED_MS 10000
 #define FAILING 3 /* failures in a row from which on an instance is said to fail */
@@ -150,7 +151,7 @@ static void place_once(struct ctl_inst *inst) {
 /* The gate is asked once for all: what a service waits for, all of its instances wait for. */
 void ctl_place_pending(struct ctl_service *service) {
   char why[240];
-  size_t waiting = 0;
+  size_t waiting = 0, held = ctl_holds_of(service->app->control, service);
   bool news = false;
   int64_t since_ms = INT64_MAX;
   int open = -1, passes = -1;
@@ -169,7 +170,7 @@ void ctl_place_pending(struct ctl_service *service) {
       passes = ctl_queue_passes(service);
     if (passes && !may_begin(inst))
       continue;
-    if (!ctl_quota_may(inst, why, sizeof why)) {
+    if (waiting >= held && !ctl_quota_may(inst, why, sizeof why)) { /* a place that is kept is within the quota already */
       stay_for_quota(inst, why);
       continue;
     }

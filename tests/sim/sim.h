@@ -37,7 +37,7 @@ struct sim_event {
 };
 
 /* What a world may have beside the rest: wishes.c. */
-enum sim_trait { SIM_PRIORITIES = 1, SIM_DEVICES = 2, SIM_WAYS = 4, SIM_SCALES = 8, SIM_SPACES = 16, SIM_REBALANCES = 32 };
+enum sim_trait { SIM_PRIORITIES = 1, SIM_DEVICES = 2, SIM_WAYS = 4, SIM_SCALES = 8, SIM_SPACES = 16, SIM_REBALANCES = 32, SIM_CROWDED = 64 };
 
 /* A namespace; 0: no limit. */
 struct sim_space {

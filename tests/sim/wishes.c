@@ -19,9 +19,11 @@ bool sim_has(const struct sim *s, enum sim_trait trait) { return s->traits & tra
 #define TRAIT_SALT 1000
 
 void sim_traits(struct sim *s) {
-  static const unsigned percent[] = {45, 35, 40, 35, 40, 25};
+  static const unsigned percent[] = {45, 35, 40, 35, 40, 25, 15};
   for (unsigned i = 0; i < BT_COUNT(percent); i++)
     s->traits |= likely(s, TRAIT_SALT + i, percent[i]) ? 1u << i : 0;
+  if (sim_has(s, SIM_CROWDED)) /* who has no place looks for somebody to push out */
+    s->traits |= SIM_PRIORITIES | SIM_SPACES;
   for (size_t i = 0; i < s->nnodes && sim_has(s, SIM_DEVICES); i++)
     s->nodes[i].devices = (int)sim_dice(s, TRAIT_SALT + 20 + i, 3) + (i == 0);
   if (sim_has(s, SIM_PRIORITIES) && s->nnodes == 1) /* else nobody lacks a place */
@@ -115,6 +117,20 @@ static void want_priority(const struct sim *s, json_t *o, uint64_t salt) {
   json_t *berth = under(o, "x-berth");
   if (likely(s, salt, 70))
     bt_json_set_int(under(berth, "placement"), "priority", values[sim_dice(s, salt + 1, BT_COUNT(values))]);
+}
+
+/* Large ones, until there is calm; and who depends on others is often above them. */
+static void want_much(const struct sim *s, json_t *o, unsigned number, uint64_t salt) {
+  static const char *const cpus[] = {"2", "3.5", "7"};
+  static const int rising[] = {-20, 0, 5, 15, 40};
+  if (s->calm)
+    return;
+  if (likely(s, salt + 22, 70)) {
+    json_t *reserved = under(under(under(o, "deploy"), "resources"), "reservations");
+    bt_json_set_str(reserved, "cpus", cpus[sim_dice(s, salt + 23, BT_COUNT(cpus))]);
+  }
+  if (likely(s, salt + 24, 60))
+    bt_json_set_int(under(under(o, "x-berth"), "placement"), "priority", rising[number]);
 }
 
 static void want_budget(const struct sim *s, json_t *o, uint64_t salt) {
@@ -228,6 +244,8 @@ void sim_wish(struct sim *s, const char *app, json_t *o, unsigned number, bool t
   uint64_t salt = 2000 + 100 * (uint64_t)number;
   if (sim_has(s, SIM_PRIORITIES))
     want_priority(s, o, salt);
+  if (sim_has(s, SIM_CROWDED))
+    want_much(s, o, number, salt);
   if (sim_has(s, SIM_DEVICES))
     want_device(s, o, salt);
   if (task)
