@@ -28,8 +28,7 @@ static int depth;
 static int64_t since_us, waited_us;
 static const char *since_what;
 
-/* How long this thread stood ready to run and had no processor: on a busy machine that is no fault of the plug-in's. */
-static int64_t unscheduled_us(void) {
+int64_t check_unscheduled_us(void) {
   static _Thread_local int fd = -1;
   char text[128];
   long long ran, waited;
@@ -40,10 +39,12 @@ static int64_t unscheduled_us(void) {
   return sscanf(text, "%lld %lld", &ran, &waited) == 2 ? waited / 1000 : 0;
 }
 
+void check_excuse(int64_t us) { since_us += us; }
+
 void check_enter(const char *what) {
   if (depth++ == 0) {
     since_what = what;
-    waited_us = unscheduled_us();
+    waited_us = check_unscheduled_us();
     since_us = bt_clock_mono_us();
   }
   check_scope(true);
@@ -56,7 +57,7 @@ void check_leave(void) {
   int64_t wall = bt_clock_mono_us() - since_us;
   if (wall <= hold_ms * 1000)
     return;
-  int64_t held = wall - (unscheduled_us() - waited_us);
+  int64_t held = wall - (check_unscheduled_us() - waited_us);
   if (held > hold_ms * 1000)
     check_fail("%s held the loop for %lld ms (at most %d): what may wait goes to a worker, a child or a timer [%s]", since_what,
                (long long)held / 1000, hold_ms, check_at());

@@ -124,6 +124,11 @@ void check_return(bool before);
 #define CHECK_SERVICE __attribute__((cleanup(check_returnp), unused)) bool check_before_ = check_called()
 static inline void check_returnp(const bool *before) { check_return(*before); }
 
+/* How long this thread stood ready to run and had no processor: on a busy machine that is no fault of the plug-in's. */
+int64_t check_unscheduled_us(void);
+/* What the plug-in called took the host so many microseconds of its own: they do not count as held by the plug-in. */
+void check_excuse(int64_t us);
+
 /* Turns the loop for ms, or until done(arg) (which may be NULL) says so; true where it did. */
 bool check_turn(struct bt_loop *loop, int ms, bool (*done)(void *arg), void *arg);
 

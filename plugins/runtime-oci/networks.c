@@ -3,6 +3,9 @@
 #include "config.h"
 #include "engine.h"
 
+#include <errno.h>
+#include <unistd.h>
+
 #include "net/network.h"
 
 enum { mend_ms = 3000 };
@@ -75,8 +78,13 @@ static int run_list(struct work *w, struct ro_networks *n) {
   return 0;
 }
 
+/* Another worker may be removing the container. Its record goes before its networks do: where it is there still after we have spoken,
+ * the removal forgets what we said, and where it is not, we do. */
 static int run_ready(struct work *w, struct ro_networks *n) {
+  PU_AUTO_FREE record = pu_asprintf("%s/containers/%s/container.json", w->root, w->name);
   ro_networks_ready(n, w->name, w->ready);
+  if (access(record, F_OK) != 0 && errno == ENOENT)
+    ro_networks_release(n, w->name);
   return 0;
 }
 
@@ -104,7 +112,7 @@ static void list_ready(struct ro_op *op) { run(op, run_list, done); }
 static void ready_ready(struct ro_op *op) {
   struct network *t = (struct network *)op;
   struct ro_container *c = ro_table_find(&op->self->table, t->name);
-  if (!c) {
+  if (!c || c->making) {
     ro_op_fail(op, BERTH_NOT_FOUND, "container %.256s: there is none of that name", t->name);
     return;
   }

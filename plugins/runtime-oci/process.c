@@ -5,8 +5,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdatomic.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -19,6 +21,7 @@ struct ro_process {
   struct ro_process_events events;
   void *arg;
   struct ro_op *op;        /* of our own: jobs and timers hang on it */
+  struct start *starting;  /* NULL: it has started, or could not */
   int socket, errors, pidfd;
   pid_t pid;
   berth_handle watch, errors_watch, exit_watch;
@@ -29,17 +32,51 @@ struct ro_process {
   size_t written;          /* of out */
 };
 
+/* Who comes last knows that nobody waits for the program any more, and sees to its end: the worker, or the loop that gives it up. */
+enum { STARTING, STARTED, GIVEN_UP };
+
 struct start {
   char **argv;
   int socket, errors, pidfd, error;
   pid_t pid;
   bool taken;
+  _Atomic int state;
 };
 
 /* ---------------------------------------------------------------- in the worker */
 
-static void start_work(void *data) {
-  struct start *s = data;
+struct end {
+  pid_t pid;
+  int pidfd; /* -1: there is none */
+  int grace_ms;
+};
+
+/* Waiting for a process may take as long as the machine is busy: never on the loop. */
+static void end_work(void *data) {
+  const struct end *e = data;
+  struct pollfd fd = {.fd = e->pidfd, .events = POLLIN};
+  if (e->grace_ms <= 0 || poll(&fd, 1, e->grace_ms) <= 0)
+    kill(e->pid, SIGKILL); /* our child, not reaped: the number is still its own */
+  while (waitpid(e->pid, NULL, 0) < 0 && errno == EINTR)
+    ;
+}
+
+static void end_done(void *data) {
+  struct end *e = data;
+  if (e->pidfd >= 0)
+    close(e->pidfd);
+  free(e);
+}
+
+/* Takes *pidfd. The entry may stop meanwhile. */
+static void end_later(struct berth_instance *self, pid_t pid, int *pidfd, int grace_ms) {
+  struct end *e = pu_new(struct end);
+  *e = (struct end){.pid = pid, .pidfd = *pidfd, .grace_ms = grace_ms};
+  *pidfd = -1;
+  self->worker->run(self->host, end_work, end_done, e);
+}
+
+static void spawn(struct start *s) {
   int pair[2] = {-1, -1}, err[2] = {-1, -1};
   posix_spawn_file_actions_t actions;
   posix_spawnattr_t attr;
@@ -76,6 +113,14 @@ static void start_work(void *data) {
   fcntl(s->errors, F_SETFL, O_NONBLOCK);
 }
 
+static void start_work(void *data) {
+  struct start *s = data;
+  int state = STARTING;
+  spawn(s);
+  if (!atomic_compare_exchange_strong(&s->state, &state, STARTED) && s->pid > 0 && !s->error)
+    end_work(&(struct end){.pid = s->pid, .pidfd = -1});
+}
+
 static void start_free(void *data) {
   struct start *s = data;
   if (!s->taken) {
@@ -83,10 +128,6 @@ static void start_free(void *data) {
       close(s->socket);
     if (s->errors >= 0)
       close(s->errors);
-    if (s->pid > 0 && !s->error) { /* nobody waits for it any more */
-      kill(s->pid, SIGKILL);
-      waitpid(s->pid, NULL, 0);
-    }
     if (s->pidfd >= 0)
       close(s->pidfd);
   }
@@ -281,6 +322,7 @@ static void started(struct ro_op *op, void *data) {
   struct ro_process *p = *(struct ro_process **)(op + 1);
   struct start *s = data;
   if (s->error) {
+    p->starting = NULL;
     void (*done)(void *, int) = p->events.done;
     void *arg = p->arg;
     process_free(p);
@@ -288,6 +330,7 @@ static void started(struct ro_op *op, void *data) {
     return;
   }
   s->taken = true;
+  p->starting = NULL;
   p->socket = s->socket;
   p->errors = s->errors;
   p->pidfd = s->pidfd;
@@ -298,17 +341,26 @@ static void started(struct ro_op *op, void *data) {
   set_watch(p);
 }
 
-/* The entry stops, and drops all operations in their order: whoever owns the process came before, and has stopped it. */
+/* It is given up before it has told that it started. */
+static void give_up(struct ro_process *p) {
+  struct start *s = p->starting;
+  int state = STARTING;
+  p->starting = NULL;
+  if (!atomic_compare_exchange_strong(&s->state, &state, GIVEN_UP) && s->pid > 0 && !s->error)
+    end_later(p->self, s->pid, &s->pidfd, 0);
+}
+
+/* Where the entry stops, it drops all operations in their order: whoever owns the process came before, and has stopped it. */
 static void op_dropped(struct ro_op *op) {
+  enum { grace_ms = 1000 };
   struct ro_process *p = *(struct ro_process **)(op + 1);
   p->op = NULL;
+  if (p->starting)
+    give_up(p);
   if (!p->orphan || p->exited)
     return;
-  for (int i = 0; i < 200 && waitpid(p->pid, NULL, WNOHANG) == 0; i++) {
-    if (i == 100)
-      kill(p->pid, SIGKILL);
-    usleep(1000);
-  }
+  unwatch(p, &p->exit_watch);
+  end_later(p->self, p->pid, &p->pidfd, grace_ms); /* an orphan has started: it has a number */
   process_free(p);
 }
 
@@ -325,6 +377,7 @@ struct ro_process *ro_process_start(struct berth_instance *self, const char *con
   *p = (struct ro_process){.self = self, .events = *events, .arg = arg, .socket = -1, .errors = -1, .pidfd = -1};
   p->op = ro_op_new(self, 0, sizeof(struct ro_op) + sizeof p, op_dropped, "%s", argv[0]);
   *(struct ro_process **)(p->op + 1) = p;
+  p->starting = s;
   ro_job_run(p->op, s, start_work, started, start_free);
   return p;
 }

@@ -251,6 +251,30 @@ static void test_survival(void) {
   leave(&a, true), leave(&b, true);
 }
 
+/* {container: is it ready} as the lease says; a container that nobody spoke of is ready. */
+static bool lease_ready(const struct guest *g) {
+  PU_AUTO_FREE path = pu_asprintf("%s/leases/%s.json", root, g->id);
+  PU_AUTO_JSON lease = json_load_file(path, 0, NULL);
+  return pu_bool(lease, "ready", true);
+}
+
+/* What was said of a container that never started is kept for its start, and goes with it. */
+static void test_ready(void) {
+  struct guest a = {0}, b = {0};
+  ensure("front", "{}", NULL);
+  memset(a.id, 'a', 64), memcpy(a.id, "alpha", 5);
+  memset(b.id, 'a', 64), memcpy(b.id, "beta", 4);
+  ro_networks_ready(nets, a.id, false);
+  ro_networks_ready(nets, b.id, false);
+  PU_AUTO_JSON live = json_pack("{s:b}", a.id, 0);
+  ro_networks_settle(nets, live);
+  if (!start(&a, "alpha", "[{\"name\": \"front\"}]", NULL) || !start(&b, "beta", "[{\"name\": \"front\"}]", NULL))
+    return;
+  ok(!lease_ready(&a), "one that was there is unready as it was said");
+  ok(lease_ready(&b), "nothing is left of what was said of one that had gone");
+  leave(&a, true), leave(&b, true);
+}
+
 static void test_static(void) {
   struct guest a = {0}, b = {0};
   PU_AUTO_JSON wants = json("[{\"name\": \"fixed\", \"ipv4_address\": \"10.200.1.20\"}]");
@@ -385,6 +409,7 @@ int main(void) {
   test_ports();
   test_internal();
   test_survival();
+  test_ready();
   test_static();
   test_words();
   test_docker();

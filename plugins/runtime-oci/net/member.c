@@ -472,6 +472,10 @@ void ro_networks_settle(struct ro_networks *n, const json_t *live) {
     else if (pu_bool(member, "running", false))
       ro_ports_hold(n, copy, pu_arr(member, "ports"), NULL);
   }
+  json_object_foreach_safe(n->unready, next, id, member) { /* those that never started are no members */
+    if (!json_object_get(live, id))
+      json_object_del(n->unready, id);
+  }
   pthread_mutex_unlock(&n->lock);
 }
 

@@ -198,11 +198,12 @@ struct question {
 };
 
 static int put_question(int fd, struct question *q, uint16_t type, uint16_t flags, const void *head, size_t head_len, struct ro_why *why) {
-  static _Thread_local uint32_t seq = 1000;
+  static _Atomic uint32_t last = 1000; /* of the process: threads share sockets */
+  uint32_t seq = ++last;
   struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
   if (head_len > sizeof q->head)
     return ro_why_set(why, BERTH_INTERNAL, "a netlink request with a head of %zu bytes", head_len);
-  q->h = (struct nlmsghdr){.nlmsg_len = (uint32_t)NLMSG_LENGTH(head_len), .nlmsg_type = type, .nlmsg_flags = (uint16_t)(NLM_F_REQUEST | flags), .nlmsg_seq = ++seq};
+  q->h = (struct nlmsghdr){.nlmsg_len = (uint32_t)NLMSG_LENGTH(head_len), .nlmsg_type = type, .nlmsg_flags = (uint16_t)(NLM_F_REQUEST | flags), .nlmsg_seq = seq};
   memcpy(q->head, head, head_len);
   if (sendto(fd, q, q->h.nlmsg_len, 0, (struct sockaddr *)&kernel, sizeof kernel) < 0)
     return ro_why_set(why, ro_why_code(errno), "netlink takes nothing: %s", strerror(errno));
