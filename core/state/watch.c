@@ -338,6 +338,7 @@ static void deliver_one(struct bt_feed *feed, struct bt_watcher *watcher) {
   bool more;
   if (watcher->gap) {
     watcher->gap = false;
+    watcher->at = find(feed, feed->oldest); /* the rest of a commit that is kept in part is behind the gap, too */
     more = tell_gap(watcher, feed->oldest);
   } else {
     struct item *item = next_item(feed, watcher);

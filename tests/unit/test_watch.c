@@ -83,6 +83,25 @@ static void test_gap(void) {
   bt_buf_free(&edge.text);
 }
 
+/* Of a commit that is kept in part nothing comes after the gap: the gap says that it is to be read anew. */
+static void test_gap_inside_commit(void) {
+  struct bt_feed *feed = bt_feed_new(4);
+  struct seen old = {0};
+  bt_feed_start(feed, 4);
+  for (int i = 0; i < 3; i++) {
+    char key[2] = {(char)('a' + i), 0};
+    bt_feed_add(feed, 5, "app", key, "v");
+  }
+  bt_feed_add(feed, 6, "app", "d", "v");
+  bt_feed_add(feed, 6, "app", "e", "v");
+  is_int(bt_feed_oldest(feed), 5, "the first of three of a commit is dropped");
+  bt_feed_watch(feed, 2, note, &old);
+  pump(feed);
+  is_str(text(&old), "5:gap 6:app/d=v 6:app/e=v", "after the gap the feed does not go back");
+  bt_feed_free(&feed);
+  bt_buf_free(&old.text);
+}
+
 static void test_restart_gap(void) {
   struct bt_feed *feed = bt_feed_new(10);
   struct seen before = {0}, same = {0};
@@ -284,6 +303,7 @@ static void test_memory(void) {
 int main(void) {
   test_order();
   test_gap();
+  test_gap_inside_commit();
   test_restart_gap();
   test_slow();
   test_inside();
