@@ -331,11 +331,11 @@ __attribute__((unused)) static void teardown(void) {
   free(node.op);
   free(node.args);
   bt_buf_free(&node.input);
-  BT_AUTO_FREE char *wal = bt_asprintf("%s-wal", db_path), *shm = bt_asprintf("%s-shm", db_path);
-  const char *const files[] = {sock_path, db_path, wal, shm, token_path, key_path};
+  BT_AUTO_FREE char *wal = bt_asprintf("%s-wal", db_path), *shm = bt_asprintf("%s-shm", db_path), *lock = bt_asprintf("%s.lock", db_path);
+  const char *const files[] = {sock_path, db_path, wal, shm, lock, token_path, key_path};
   for (size_t i = 0; i < BT_COUNT(files); i++)
     unlink(files[i]);
-  rmdir(dir);
+  ok(rmdir(dir) == 0, "nothing is left behind");
   free(sock_path);
   free(db_path);
   free(token_path);

@@ -80,6 +80,8 @@ static inline void kit_end(void) {
   bt_timer_free(&guard);
   bt_loop_free(&loop);
   remove_tree(dir);
+  BT_AUTO_FREE char *lock = bt_asprintf("%s.lock", dir); /* of who took the folder itself for a store */
+  unlink(lock);
 }
 
 #endif
