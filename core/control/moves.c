@@ -107,6 +107,14 @@ static int moving(const struct ctl_service *service) {
   return n;
 }
 
+/* Who stands in its slot already because it could not be changed in place: an update that stopped leaves both. */
+static const struct ctl_inst *successor(const struct ctl_inst *inst) {
+  if (inst->inplace != CTL_INPLACE_REFUSED)
+    return NULL;
+  bt_vec_each(&inst->service->insts, other) if (*other != inst && (*other)->slot == inst->slot && !(*other)->leaving && ctl_inst_current(*other)) return *other;
+  return NULL;
+}
+
 /* Why it does not begin now, though it could later; NULL: it may. The caller frees. */
 static char *not_yet(struct ctl_inst *inst) {
   const struct ctl_service *service = inst->service;
@@ -121,6 +129,9 @@ static char *not_yet(struct ctl_inst *inst) {
     return goes_after(s);
   if (rolling(service))
     return bt_asprintf("it waits until the update of %s is through", service->name);
+  const struct ctl_inst *next = successor(inst);
+  if (next)
+    return bt_asprintf("it waits for %s, which is to take its place; the update of %s has stopped: apply again, or see berth rollout", next->id, service->name);
   if (moving(service) >= at_once)
     return bt_asprintf("it waits: as many of %s as may be missing at once are on their way", service->name);
   if (bt_map_len(c->moves) >= (size_t)c->scheduling.change.drain_parallel)

@@ -204,6 +204,32 @@ static void test_refused(void) {
   kit_end(&k);
 }
 
+/* The update has stopped, with the new one there that does not work. Who waits to be replaced by that one is not replaced a second time. */
+static void test_drained_beside_its_successor(void) {
+  struct kit k = able();
+  hello_with(&k, "n2", "1073741824", "['update']");
+#define ONE(limit)                                                                                                                                   \
+  APP("'web':{'image':'w','deploy':{'replicas':1,'resources':{'limits':{'memory':'" limit "'}},'update_config':{'order':'start-first','failure_action':'pause'}}}")
+  running(&k, ONE("256m"));
+  BT_AUTO_FREE char *old = id_of(&k, "web", 0);
+  BT_AUTO_JSON before = inst_of(&k, old);
+  apply(&k, ONE("128m"));
+  answer(&k, old, "it uses 140MiB now");
+  kit_tick(&k, 1000);
+  BT_AUTO_FREE char *first = id_of(&k, "web", 0), *second = id_of(&k, "web", 1);
+  const char *next = bt_streq(first, old) ? second : first;
+  ok(next != NULL, "its successor comes beside it");
+  BT_AUTO_JSON bad = inst_of(&k, next);
+  node_report(&k, bad, "failed", false);
+  kit_is_state(&k, "shop", "failed");
+  ok(drain(&k, bt_json_str(before, "node")), "the node of the old one is drained");
+  kit_tick(&k, 60000);
+  BT_AUTO_JSON all = kit_list(&k, "instances", NULL);
+  is_int((long long)json_array_size(all), 2, "there is no third one");
+  ok(why_says(&k, old, "which is to take its place"), "why says whom it waits for");
+  kit_end(&k);
+}
+
 static void test_no_room(void) {
   struct kit k = able();
   running(&k, APP(WEB(FULL("300m", "300m", ""))));
@@ -330,6 +356,7 @@ int main(void) {
   test_restart();
   test_rollback();
   test_refused();
+  test_drained_beside_its_successor();
   test_no_room();
   test_unable();
   test_more_than_that();
