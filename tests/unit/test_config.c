@@ -202,7 +202,7 @@ static void test_namespaces(void) {
   BT_AUTO_FREE char *text = c ? bt_json_text(c->settings.namespaces) : NULL;
   is_str(text, "{\"org\":{\"quota\":{\"cpus\":8},\"defaults\":{},\"range\":{}},\"team-a\":{\"parent\":\"org\",\"weight\":2,\"priority\":500,"
                "\"quota\":{\"cpus\":1.5,\"memory\":1073741824,\"instances\":3},\"defaults\":{\"cpus\":0.5},"
-               "\"range\":{\"cpus\":[0.10000000000000001,2.0],\"memory\":[null,1073741824]}}}", "as control takes it");
+               "\"range\":{\"cpus\":[0.1,2.0],\"memory\":[null,1073741824]}}}", "as control takes it");
   struct bt_namespaces all = bt_namespaces_of(c ? c->settings.namespaces : NULL);
   ok(all.len == 2 && all.items[1].limit[BT_QUOTA_CPUS] == 1500 && all.items[1].limit[BT_QUOTA_ROUTES] == BT_QUOTA_NO_LIMIT, "cpus are thousandths");
   ok(all.len == 2 && all.items[1].least[BT_QUOTA_CPUS] == 100 && all.items[1].least[BT_QUOTA_MEMORY] == 0 && all.items[1].most[BT_QUOTA_MEMORY] == 1 << 30,
