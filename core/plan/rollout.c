@@ -96,6 +96,19 @@ static void take_over(struct ro_pass *p, int number, size_t seat) {
     ro_act(p, BT_ROLL_SLOT, number, seat - 1, "it takes over a slot that came free");
 }
 
+/* Whether it is to replace one of its spec that makes way, which an update that does not go on leaves as it is. */
+static bool replaces(const struct ro_pass *p, size_t index, int number) {
+  enum bt_rollout_state state = p->progress->state;
+  if (state == BT_RO_START || state == BT_RO_UPDATING || state == BT_RO_ROLLBACK)
+    return false;
+  for (size_t n = 0; n < p->in->ninsts; n++) {
+    const struct bt_rollout_inst *i = &p->in->insts[n];
+    if (n != index && i->away && !i->current && !i->leaving && (p->slot_of ? p->slot_of[n] : i->slot) == number)
+      return true;
+  }
+  return false;
+}
+
 /* Puts one instance into its slot, or lets it go where it has no place. */
 static void place(struct ro_pass *p, size_t index) {
   const struct bt_rollout_inst *i = &p->in->insts[index];
@@ -118,7 +131,7 @@ static void place(struct ro_pass *p, size_t index) {
     take_seat(p, i->lost ? &s->lost : &s->away, index);
     return;
   }
-  if (!i->current && !i->assigned_ms) {
+  if (!i->current && !i->assigned_ms && !replaces(p, index, number)) {
     ro_act(p, BT_ROLL_RELEASE, i->slot, index, "it was never started, and its spec is old");
     return;
   }

@@ -58,6 +58,10 @@ static void blue_green(struct ro_pass *p) {
     r->split = true;
     r->weight = 0;
   }
+  if (r->step > 0 && p->out->outdated > 0) { /* new ones were taken away, to make room or with their node: the old ones still stand */
+    r->step = 0;
+    ro_go_back(p);
+  }
   if (p->out->outdated > 0 && p->in->gate_open && !r->held)
     make_green(p);
   if (p->out->outdated > 0 || (p->out->waiting > 0 && !BT_PLANT(GREEN_EARLY)))

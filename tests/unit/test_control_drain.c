@@ -91,6 +91,35 @@ static void test_no_room(void) {
   kit_end(&k);
 }
 
+/* What an update that stopped left as it was is replaced by its like. */
+static void test_paused_update(void) {
+  struct kit k = fresh_nodes(3);
+#define TWO(image) APP("'web':{'image':'" image "','deploy':{'replicas':2,'update_config':{'order':'start-first','failure_action':'pause'}}}")
+  ok(apply(&k, TWO("w:1")), "two of the old spec");
+  nodes_settle(&k, NULL);
+  BT_AUTO_JSON before = insts_on(&k, NULL);
+  ok(apply(&k, TWO("w:2")), "an update");
+  kit_tick(&k, 1000);
+  BT_AUTO_JSON all = insts_on(&k, NULL);
+  size_t n;
+  const json_t *o;
+  json_array_foreach(all, n, o) if (!bt_json_bool(o, "ready", false)) node_report(&k, o, "failed", false);
+  kit_is_state(&k, "shop", "failed");
+  const char *id = bt_json_str(json_array_get(before, 1), "instance"), *node = bt_json_str(json_array_get(before, 1), "node");
+  ok(drain(&k, node), "the node of an old one is drained");
+  is_int(events_of(&k, "instance.moving"), 1, "it is moved");
+  nodes_work(&k, NULL);
+  kit_tick(&k, 60000);
+  nodes_work(&k, NULL);
+  BT_AUTO_JSON after = kit_list(&k, "instances", NULL);
+  bool there = false;
+  json_array_foreach(after, n, o) there = there || bt_streq(bt_json_str(o, "instance"), id);
+  ok(!there, "and gone in the end");
+  is_int(events_of(&k, "instance.moving"), 1, "once");
+  is_int(ready_of(&k, "web"), 2, "two serve as before");
+  kit_end(&k);
+}
+
 /* Where both do not fit beside each other, the first one goes before, within the budget. */
 static void test_stop_first(void) {
   struct kit k = fresh_nodes(2);
@@ -315,6 +344,7 @@ int main(void) {
   test_budget("'max_unavailable':'50%'", N("6"), 3, "six, half may be missing");
   test_budget("'min_available':4", N("6") ",'ports':[{'mode':'host','target':1,'published':'8000-8100','protocol':'tcp'}]", 4, "six, four must serve");
   test_no_room();
+  test_paused_update();
   test_stop_first();
   test_bound();
   test_remote_volume();

@@ -359,6 +359,28 @@ static void test_away_update(void) {
   bt_rollout_out_free(&w.out);
 }
 
+/* An update that stopped leaves old ones, and one of them has to leave its node. */
+static void test_away_paused(void) {
+  struct world w = settled_world(2);
+  outdate(&w);
+  w.roll.state = BT_RO_PAUSED;
+  add(&w, 1, true, false); /* its successor failed */
+  w.insts[2].struck = true;
+  for (size_t i = 0; i < 2; i++) {
+    w.insts[i].away = true;
+    add(&w, w.insts[i].slot, false, false);
+    w.insts[w.n - 1].assigned_ms = 0;
+  }
+  step(&w);
+  is_int(w.out.actions.len, 0, "one of its own spec may come for it, and wait for a place");
+  w.insts[3].assigned_ms = w.insts[4].assigned_ms = w.now;
+  w.insts[3].ready = w.insts[4].ready = true;
+  w.insts[3].ready_ms = w.insts[4].ready_ms = w.now;
+  step(&w);
+  ok(count(&w, BT_ROLL_RELEASE) == 2 && releases(&w, 0) && releases(&w, 1), "and takes its place");
+  bt_rollout_out_free(&w.out);
+}
+
 /* It is of the wanted spec, and what stands beside it in its slot is not: that one is no replacement for it. */
 static void test_away_beside_old(void) {
   struct world w = settled_world(1);
@@ -516,6 +538,7 @@ int main(void) {
   test_gone_at_once();
   test_away();
   test_away_update();
+  test_away_paused();
   test_away_beside_old();
   test_lost();
   test_back_old();

@@ -134,6 +134,29 @@ static void test_blue_green(void) {
   bt_rollout_out_free(&w.out);
 }
 
+/* A new one is preempted, or its node goes, while the old ones still stand. */
+static void test_blue_green_taken(void) {
+  struct world w = old_world(2, BT_WAY_BLUE_GREEN);
+  look(&w);
+  obey(&w);
+  ready(&w);
+  look(&w);
+  is_int(w.roll.weight, 100, "switched");
+  w.insts[3].leaving = true;
+  look(&w);
+  ok(w.roll.state == BT_RO_UPDATING && w.roll.split && w.roll.weight == 0, "a new one is taken away: requests go to the old ones again");
+  ok(w.out.actions.len == 1 && w.out.actions.items[0].kind == BT_ROLL_CREATE && w.out.actions.items[0].slot == 2, "and another is made");
+  w.n--;
+  obey(&w);
+  look(&w);
+  is_int(w.roll.weight, 0, "which is waited for");
+  ready(&w);
+  w.now += 1000;
+  look(&w);
+  ok(w.roll.weight == 100 && w.out.wake_ms == w.now + 60000, "then they get the requests, for the whole time");
+  bt_rollout_out_free(&w.out);
+}
+
 static void test_blue_green_fails(void) {
   struct world w = old_world(2, BT_WAY_BLUE_GREEN);
   look(&w);
@@ -367,6 +390,7 @@ static void test_parse(void) {
 
 int main(void) {
   test_blue_green();
+  test_blue_green_taken();
   test_blue_green_fails();
   test_blue_green_wishes();
   test_restart();
