@@ -182,13 +182,6 @@ void bt_yaml_resolve(struct bt_yaml *node) {
   }
 }
 
-void bt_yaml_set_text(struct bt_yaml *node, const char *text) {
-  clear(node);
-  bt_str_set(&node->text, text ? text : "");
-  node->plain = true;
-  bt_yaml_resolve(node);
-}
-
 /* --- maps and sequences --- */
 
 struct bt_yaml_pair *bt_yaml_pair(const struct bt_yaml *map, const char *key) {

@@ -54,8 +54,6 @@ struct bt_yaml *bt_yaml_new(enum bt_yaml_kind kind, struct bt_loc loc);
 struct bt_yaml *bt_yaml_str(const char *s, struct bt_loc loc);
 struct bt_yaml *bt_yaml_int(long long v, struct bt_loc loc);
 struct bt_yaml *bt_yaml_bool(bool v, struct bt_loc loc);
-/* Re-resolves a scalar's kind from a new text after the core schema (interpolation). */
-void bt_yaml_set_text(struct bt_yaml *node, const char *text);
 
 struct bt_yaml *bt_yaml_get(const struct bt_yaml *map, const char *key); /* borrowed; NULL where absent or no map */
 struct bt_yaml_pair *bt_yaml_pair(const struct bt_yaml *map, const char *key);

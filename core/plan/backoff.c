@@ -15,10 +15,6 @@ int64_t bt_backoff_delay_ms(int failures, int64_t policy_ms) {
   return BT_MAX(delay, policy_ms);
 }
 
-bool bt_backoff_forgiven(int64_t ready_since_ms, int64_t until_ms) {
-  return ready_since_ms > 0 && until_ms - ready_since_ms >= BT_BACKOFF_WELL_MS;
-}
-
 bool bt_backoff_restarts(const char *condition, bool ok, int attempts, int max_attempts) {
   if (max_attempts > 0 && attempts >= max_attempts)
     return false;

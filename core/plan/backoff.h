@@ -9,14 +9,11 @@
 
 #define BT_BACKOFF_FIRST_MS 10000
 #define BT_BACKOFF_MAX_MS 300000
-#define BT_BACKOFF_WELL_MS 10000
+#define BT_BACKOFF_WELL_MS 10000 /* ready (healthy, or running where it has no checks) for so long: the count begins anew */
 
 /* Milliseconds from a failure to the next start. failures: in a row, this one included (0 counts as 1). policy_ms: the restart
  * policy's own delay, a lower bound of every restart (0: none). */
 int64_t bt_backoff_delay_ms(int failures, int64_t policy_ms);
-/* Whether the count of failures begins anew: it was ready (healthy, or running where it has no checks) since ready_since_ms
- * (0: never) until now_ms or its end. */
-bool bt_backoff_forgiven(int64_t ready_since_ms, int64_t until_ms);
 /* Whether a container is started again. condition: "none", "on-failure", "any" (NULL: none). ok: it ended with exit code 0.
  * attempts: restarts that the policy counts so far; max_attempts 0: no limit. */
 bool bt_backoff_restarts(const char *condition, bool ok, int attempts, int max_attempts);

@@ -256,17 +256,6 @@ uint32_t bt_fleet_node_set(struct bt_fleet *f, const struct bt_fleet_node *want)
   return n;
 }
 
-void bt_fleet_node_open(struct bt_fleet *f, uint32_t n, bool open) {
-  struct fl_node *node = &f->nodes.items[n];
-  if (node->open == open)
-    return;
-  node->open = open;
-  if (open)
-    fl_freed(f, n);
-  node_moved(f, n);
-  fl_layers_node(f, n);
-}
-
 int bt_fleet_node_drop(struct bt_fleet *f, uint32_t n) {
   struct fl_node *node = &f->nodes.items[n];
   if (node->head != BT_FLEET_NONE)

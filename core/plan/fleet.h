@@ -69,7 +69,6 @@ struct bt_fleet_node {
 };
 /* Adds a node, or changes the one of that name; its instances stay. Returns its number, which never changes. */
 uint32_t bt_fleet_node_set(struct bt_fleet *fleet, const struct bt_fleet_node *node);
-void bt_fleet_node_open(struct bt_fleet *fleet, uint32_t node, bool open);
 /* -1 where instances are on it. The number is used again. */
 int bt_fleet_node_drop(struct bt_fleet *fleet, uint32_t node);
 uint32_t bt_fleet_node_find(const struct bt_fleet *fleet, const char *name); /* BT_FLEET_NONE */
@@ -155,17 +154,12 @@ int bt_fleet_shape_drop(struct bt_fleet *fleet, uint32_t shape);
 /* Changes what each of its instances asks for, those that are there too: a dimension that came up late. Linear in instances. */
 void bt_fleet_shape_ask(struct bt_fleet *fleet, uint32_t shape, int dim, int64_t amount);
 void *bt_fleet_shape_tag(const struct bt_fleet *fleet, uint32_t shape);
-size_t bt_fleet_shape_count(const struct bt_fleet *fleet, uint32_t shape); /* its instances */
 
 /* ---- instances ---- */
 
 /* Finds places for up to n instances, takes them, and writes their numbers; returns how many. An instance's number is used again
  * after it was removed. */
 size_t bt_fleet_place(struct bt_fleet *fleet, uint32_t shape, size_t n, uint32_t *out);
-/* All or none: true and n numbers, or false and nothing changed. */
-bool bt_fleet_place_gang(struct bt_fleet *fleet, uint32_t shape, size_t n, uint32_t *out);
-/* One per node: on each open node that fits and has none of this shape yet. out: as many as there are nodes. */
-size_t bt_fleet_place_global(struct bt_fleet *fleet, uint32_t shape, uint32_t *out);
 /* How many open nodes the shape may be on by rules, tolerations and names, whatever is free there. Linear in nodes. */
 size_t bt_fleet_hosts(struct bt_fleet *fleet, uint32_t shape);
 /* The same; writes their numbers, as many as there are nodes at the most. */

@@ -321,43 +321,6 @@ size_t bt_fleet_place(struct bt_fleet *f, uint32_t shape, size_t n, uint32_t *ou
   return done;
 }
 
-bool bt_fleet_place_gang(struct bt_fleet *f, uint32_t shape, size_t n, uint32_t *out) {
-  size_t done = bt_fleet_place(f, shape, n, out);
-  if (done == n)
-    return true;
-  while (done > 0)
-    bt_fleet_remove(f, out[--done]);
-  return false;
-}
-
-size_t bt_fleet_place_global(struct bt_fleet *f, uint32_t shape, uint32_t *out) {
-  struct fl_shape *s = f->shapes.items[shape];
-  size_t done = 0;
-  fl_ensure(f);
-  fl_shape_groups(f, s);
-  struct bt_fit_set taken;
-  bt_fit_set_init(&taken, (uint32_t)f->at.len);
-  for (uint32_t i = s->head; i != BT_FLEET_NONE; i = f->insts.items[i].shape_next)
-    bt_fit_set_put(&taken, f->nodes.items[f->insts.items[i].node].pos, true);
-  size_t base = s->out.len;
-  fl_follow(f, s);
-  bt_vec_push(&s->out, &taken);
-  for (size_t g = 0; g < s->groups.len; g++) {
-    const struct fl_group *group = &s->groups.items[g];
-    for (size_t r = 0; r < group->ranges.len; r++) {
-      struct bt_fit_query q = {s->need,         group->ranges.items[r].lo, group->ranges.items[r].hi, s->out.items, s->out.len,
-                               s->in.items, s->in.len};
-      while (q.lo < q.hi && (q.lo = bt_fit_first(&f->fit, &q)) != BT_FIT_NONE) {
-        done += fl_sit(f, shape, f->at.items[q.lo], 1, out + done);
-        q.lo++;
-      }
-    }
-  }
-  s->out.len = base;
-  bt_fit_set_free(&taken);
-  return done;
-}
-
 size_t bt_fleet_hosts(struct bt_fleet *f, uint32_t shape) { return bt_fleet_hosts_of(f, shape, NULL); }
 
 size_t bt_fleet_hosts_of(struct bt_fleet *f, uint32_t shape, uint32_t *out) {

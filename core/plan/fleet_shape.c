@@ -210,4 +210,3 @@ void bt_fleet_shape_ask(struct bt_fleet *f, uint32_t shape, int dim, int64_t amo
 }
 
 void *bt_fleet_shape_tag(const struct bt_fleet *f, uint32_t shape) { return f->shapes.items[shape]->tag; }
-size_t bt_fleet_shape_count(const struct bt_fleet *f, uint32_t shape) { return f->shapes.items[shape]->count; }

@@ -130,8 +130,6 @@ const struct bt_queue_entry *bt_queue_next(struct bt_queue *q) {
   return q->heap.len ? &head(q, q->heap.items[0])->entry : NULL;
 }
 
-bool bt_queue_alone(const struct bt_queue *q) { return q->sorted && q->heap.len == 1; }
-
 void bt_queue_took(struct bt_queue *q, size_t n) {
   BT_ASSERT(q->sorted && q->heap.len);
   uint32_t t = q->heap.items[0];

@@ -44,8 +44,6 @@ void bt_queue_add(struct bt_queue *queue, uint32_t tenant, const struct bt_queue
 
 /* Whose turn it is; NULL: nobody's any more. The same again until bt_queue_took puts its namespace behind another, or bt_queue_pass. */
 const struct bt_queue_entry *bt_queue_next(struct bt_queue *queue);
-/* Whether nobody else's turn can come before the one whose turn it is passes. */
-bool bt_queue_alone(const struct bt_queue *queue);
 /* It got so many places. */
 void bt_queue_took(struct bt_queue *queue, size_t n);
 /* It gets no more in this look. */

@@ -363,11 +363,6 @@ static void ask_version(struct sg_jobs *jobs) {
     on_version(jobs, 127, "", 0, "", 0);
 }
 
-const char *sg_jobs_version(const struct sg_jobs *jobs, const char **why) {
-  *why = jobs->why;
-  return jobs->version ? jobs->version : "";
-}
-
 void sg_jobs_probe(struct sg_jobs *jobs, berth_op op) {
   answer_probe(jobs); /* one at a time: the earlier asker gets what is known */
   jobs->probe = op;

@@ -14,8 +14,6 @@ struct sg_verify;
 
 struct sg_jobs *sg_jobs_new(const struct berth_host *host, const struct sg_settings *settings); /* settings: borrowed */
 void sg_jobs_free(struct sg_jobs **jobs);
-/* "git version 2.39.5", "" while nobody asked yet; *why: what is wrong with it (borrowed), NULL where it is fine. */
-const char *sg_jobs_version(const struct sg_jobs *jobs, const char **why);
 
 /* Of a job that needs a commit in its mirror (mirror.h). */
 struct sg_wanted {

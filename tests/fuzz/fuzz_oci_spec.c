@@ -50,7 +50,6 @@ static void spec(char *text, size_t len) {
   free(pu_json_text(s.config));
   free(pu_json_text(s.monitor));
   ro_spec_free(&s);
-  json_decref(ro_spec_volumes(&in));
 }
 
 static void profile(char *text, size_t len) {

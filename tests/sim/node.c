@@ -93,7 +93,7 @@ static void fail(struct sim *s, struct sim_box *box, int exit_code, bool may_ret
   box->running = box->ready = false;
   box->exit_code = exit_code;
   box->finished_ms = wall(s, box);
-  if (bt_backoff_forgiven(box->ready_ms, wall(s, box)))
+  if (box->ready_ms > 0 && wall(s, box) - box->ready_ms >= BT_BACKOFF_WELL_MS)
     box->failures = 0;
   box->ready_ms = 0;
   bool again = was_made ? bt_backoff_restarts(bt_json_str(restart, "condition"), exit_code == 0, box->failures, (int)bt_json_int(restart, "max_attempts", 0))

@@ -131,23 +131,6 @@ static void test_very_many(void) {
   bt_fleet_free(&f);
 }
 
-static void test_gang_and_global(void) {
-  struct bt_fleet *f = bt_fleet_new();
-  uint32_t out[8];
-  NODE("a", 2000);
-  NODE("b", 1000);
-  uint32_t s = shape_of(f, &(struct bt_need){.namespace_ = "n", .app = "x", .service = "g", .request = {1000}});
-  ok(!bt_fleet_place_gang(f, s, 4, out), "four of a gang have no room");
-  is_int(bt_fleet_instances(f), 0, "so none is placed");
-  ok(bt_fleet_place_gang(f, s, 3, out), "three have");
-  uint32_t g = shape_of(f, &(struct bt_need){.namespace_ = "n", .app = "x", .service = "all", .request = {0, 1}});
-  is_int(bt_fleet_place_global(f, g, out), 2, "one on each node");
-  is_int(bt_fleet_place_global(f, g, out), 0, "and no second one");
-  NODE("c", 10);
-  is_int(bt_fleet_place_global(f, g, out), 1, "a node that joins gets its own");
-  bt_fleet_free(&f);
-}
-
 static void test_words(void) {
   struct bt_fleet *f = bt_fleet_new();
   BT_AUTO_BUF why = {0}, mend = {0};
@@ -204,7 +187,7 @@ static void test_one_node(void) {
   ok(bt_fleet_may(f, next, 0), "what an update replaces does not count");
   is_str(place_one(f, next), "a", "so it can start the new one first");
   ok(!bt_fleet_may(f, next, 0), "and no second one");
-  bt_fleet_node_open(f, 0, false);
+  bt_fleet_node_set(f, &(struct bt_fleet_node){.name = "a", .room = {2000, 64 << 20}});
   one_node_says(f, (struct bt_need){0}, "no node is ready", "a closed node");
   bt_rule_free(&r);
   bt_fleet_free(&f);
@@ -435,7 +418,7 @@ static void one_step(struct round *r) {
     uint32_t n = rnd((uint32_t)r->w.nodes.len);
     if (r->w.nodes.items[n].there) {
       r->w.nodes.items[n].given.open = !r->w.nodes.items[n].given.open;
-      bt_fleet_node_open(r->fleet, n, r->w.nodes.items[n].given.open);
+      bt_fleet_node_set(r->fleet, &r->w.nodes.items[n].given);
     }
   } else {
     try_place(r, rnd(NEEDS));
@@ -512,7 +495,7 @@ static void twins_event(struct twins *t, uint32_t other[2]) {
     if (what < 2) {
       bt_fleet_node_mark(t->f[k], node, mark ? "image:a" : "image:b", on);
     } else if (what == 2) {
-      bt_fleet_node_open(t->f[k], node, on);
+      bt_fleet_node_set(t->f[k], &(struct bt_fleet_node){.name = bt_fleet_node_name(t->f[k], node), .room = {1000 + node % 3 * 700, 64 << 20}, .open = on});
     } else if (what == 3 && bt_fleet_place(t->f[k], other[k], 1, &inst)) {
       bt_vec_push(&t->insts[k], inst);
     } else if (what == 4 && t->insts[k].len) {
@@ -568,7 +551,6 @@ int main(void) {
   test_very_many();
   test_follow();
   test_names_of_labels();
-  test_gang_and_global();
   test_words();
   test_one_node();
   test_judge();

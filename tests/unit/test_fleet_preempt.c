@@ -101,7 +101,7 @@ static void test_await(void) {
   bt_fleet_seat(f, works, d);
   bt_fleet_seat(f, works, d);
   is_int(bt_fleet_await(f, big, ends, NULL), c, "where least is missing");
-  bt_fleet_node_open(f, c, false);
+  bt_fleet_node_set(f, &(struct bt_fleet_node){.name = "c", .room = {4000, (int64_t)1 << 30, 1, 1}});
   is_int(bt_fleet_await(f, big, ends, NULL), d, "of open nodes");
   double total[BT_FLEET_DIMS];
   bt_fleet_total(f, total);

@@ -105,7 +105,6 @@ static void test_weights(void) {
   add(q, b, "b", 0, 0, 0, 1, 0);
   add(q, c, "c", 5, 0, 60 * MINUTE - 1, 1, 0); /* five points: before all, whatever it has */
   is_str(next(q), "c", "waiting goes before shares");
-  ok(!bt_queue_alone(q), "it is not alone");
   bt_queue_pass(q);
   int got[2] = {0};
   for (int i = 0; i < 40; i++) {
@@ -114,8 +113,6 @@ static void test_weights(void) {
   }
   is_int(got[0], 30, "weight three gets three quarters");
   is_int(got[1], 10, "weight one gets one");
-  bt_queue_pass(q);
-  ok(bt_queue_alone(q), "one is left");
   bt_queue_free(&q);
 }
 

@@ -185,8 +185,12 @@ static void test_volumes(void) {
   PU_AUTO_JSON spec = kit_json("{\"mounts\":[{\"type\":\"volume\",\"target\":\"/anon\"},{\"type\":\"volume\",\"source\":\"v\",\"target\":\"/t/\"}]}");
   k.in.image = image;
   k.in.spec = spec;
-  PU_AUTO_JSON volumes = ro_spec_volumes(&k.in);
-  PU_AUTO_JSON again = ro_spec_volumes(&k.in);
+  struct ro_spec once, twice;
+  ok(ro_spec_translate(&k.in, &once) && ro_spec_translate(&k.in, &twice), "volumes of the spec and of the image");
+  PU_AUTO_JSON volumes = json_incref(once.volumes);
+  PU_AUTO_JSON again = json_incref(twice.volumes);
+  ro_spec_free(&once);
+  ro_spec_free(&twice);
   is_int(json_array_size(volumes), 3, "the spec's two and the image's one");
   ok(json_equal(volumes, again) && strlen(pu_str(json_array_get(volumes, 0), "name")) == 64 && pu_bool(json_array_get(volumes, 0), "anonymous", false), "anonymous ones have the same name each time");
   ok(!pu_eq(pu_str(json_array_get(volumes, 0), "name"), pu_str(json_array_get(volumes, 2), "name")), "and each its own");

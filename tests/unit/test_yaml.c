@@ -141,14 +141,10 @@ static void test_tree(void) {
   struct bt_yaml *copy = bt_yaml_copy(p.docs[0]);
   struct bt_yaml *d = bt_yaml_take(copy, "d");
   is_int(d->integer, 2, "take gives the value");
-  bt_yaml_set_text(d, "0x10");
-  is_int(d->integer, 16, "a new text resolves again");
-  bt_yaml_set_text(d, "web");
-  is_int(d->kind, BT_YAML_STR, "to whatever it is");
   bt_yaml_set(copy, "a", d->loc, d);
   BT_AUTO_JSON json = bt_yaml_json(copy);
   BT_AUTO_FREE char *text = bt_json_canonical(json);
-  is_str(text, "{\"a\":\"web\"}", "set replaces");
+  is_str(text, "{\"a\":2}", "set replaces");
   BT_AUTO_JSON whole = bt_yaml_json(p.docs[0]);
   BT_AUTO_YAML again = bt_yaml_from_json(whole, (struct bt_loc){0});
   BT_AUTO_JSON back = bt_yaml_json(again);

@@ -40,8 +40,6 @@ const char *ri_boot_id(void) {
   return id;
 }
 
-int ri_name_cmp(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
-
 /* ---------------------------------------------------------------- whole files */
 
 int ri_write_all(int fd, const void *data, size_t len, off_t at) {

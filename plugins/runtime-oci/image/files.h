@@ -42,6 +42,5 @@ int ri_lock_turn(int fd, enum ri_lock how);
 
 int64_t ri_now_ms(void);           /* wall clock */
 const char *ri_boot_id(void);      /* of this boot of the kernel; "" where unknown. Not for threads at once the first time. */
-int ri_name_cmp(const void *a, const void *b); /* for qsort over char * */
 
 #endif

@@ -48,8 +48,6 @@ void ri_registry_free(struct ri_registry **registry) {
   *registry = NULL;
 }
 
-const char *ri_registry_host(const struct ri_registry *registry) { return registry->host; }
-
 void ri_line_free(struct ri_line *line) {
   if (line->curl)
     curl_easy_cleanup(line->curl);

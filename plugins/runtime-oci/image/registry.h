@@ -21,7 +21,6 @@ struct ri_registry_options {
 };
 struct ri_registry *ri_registry_new(const struct ri_registry_options *options); /* copies */
 void ri_registry_free(struct ri_registry **registry); /* wipes secrets */
-const char *ri_registry_host(const struct ri_registry *registry);
 
 /* A thread's connection; kept open between requests. */
 struct ri_line {

@@ -40,12 +40,6 @@ struct place {
   int dir;             /* of parent; borrowed */
 };
 
-void ri_tar_done_free(struct ri_tar_done *done) {
-  json_decref(done->implied);
-  json_decref(done->opaque);
-  *done = (struct ri_tar_done){0};
-}
-
 /* ---------------------------------------------------------------- names */
 
 char *ri_tar_path(const char *path, int max_depth, struct ri_why *why) {

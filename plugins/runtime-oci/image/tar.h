@@ -31,7 +31,6 @@ struct ri_tar_done {
 
 /* All of tar into the folder root. What is in *out is the caller's also after a failure. */
 int ri_tar_unpack(int root, struct archive *tar, const struct ri_tar_limits *limits, struct ri_tar_done *out, struct ri_why *why);
-void ri_tar_done_free(struct ri_tar_done *done);
 
 /* A path of an archive without "./", "//" and a leading "/"; "" for the root. The caller frees; NULL with why where it has "..", is too
  * long or too deep. Pure. */

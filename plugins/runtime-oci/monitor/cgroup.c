@@ -89,14 +89,6 @@ bool ro_cgroup_sound(const char *path, const char *id) {
   return last && path[0] == '/' && id && *id && *id != '.' && strcmp(last + 1, id) == 0 && !strstr(path, "/../") && !strstr(path, "//");
 }
 
-static int yes(int fd, void *arg) {
-  (void)fd;
-  (void)arg;
-  return 1;
-}
-
-bool ro_cgroup_exists(const char *path) { return each_hierarchy(path, yes, NULL) != 0; }
-
 /* ---- out of memory ---- */
 
 static int oom(int fd, void *arg) {

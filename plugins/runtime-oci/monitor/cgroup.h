@@ -9,7 +9,6 @@
 
 /* True where path is one that may be killed and removed: absolute, no "..", and its last part is id. */
 bool ro_cgroup_sound(const char *path, const char *id);
-bool ro_cgroup_exists(const char *path); /* in any hierarchy */
 /* Has the kernel killed anything in it for want of memory? False where the cgroup is gone. */
 bool ro_cgroup_oom_killed(const char *path);
 /* SIGKILL to everything in it and below until nothing is left (fork bombs are frozen first). 0, or -1 where something is still there

@@ -24,9 +24,7 @@ static unsigned index_of(int fd, const char *name) {
 
 struct look {
   const char *name;
-  unsigned index;
-  bool there, bridge;
-  int ports;
+  bool bridge;
 };
 
 /* The attribute of that type within a nest. */
@@ -49,21 +47,14 @@ static const struct nlattr *find_in(const struct nlattr *nest, uint16_t type) {
 
 static void look_at_link(const struct nlmsghdr *h, void *context) {
   struct look *l = context;
-  const struct nlattr *name = ro_nl_find(h, sizeof(struct ifinfomsg), IFLA_IFNAME), *master = ro_nl_find(h, sizeof(struct ifinfomsg), IFLA_MASTER);
+  const struct nlattr *name = ro_nl_find(h, sizeof(struct ifinfomsg), IFLA_IFNAME);
   const struct nlattr *info = ro_nl_find(h, sizeof(struct ifinfomsg), IFLA_LINKINFO), *kind = info ? find_in(info, IFLA_INFO_KIND) : NULL;
-  unsigned of = 0;
-  if (master && ro_nl_size(master) == sizeof of)
-    memcpy(&of, ro_nl_data(master), sizeof of);
-  l->ports += l->index && of == l->index;
-  if (name && strncmp(ro_nl_data(name), l->name, ro_nl_size(name)) == 0) {
-    l->there = true;
+  if (name && strncmp(ro_nl_data(name), l->name, ro_nl_size(name)) == 0)
     l->bridge = kind && strncmp(ro_nl_data(kind), "bridge", ro_nl_size(kind)) == 0;
-  }
 }
 
 static int look(int nl, struct look *l, struct ro_why *why) {
   struct ifinfomsg head = {.ifi_family = AF_UNSPEC};
-  l->index = index_of(nl, l->name);
   return ro_nl_dump(nl, RTM_GETLINK, &head, sizeof head, look_at_link, l, why);
 }
 
@@ -74,11 +65,6 @@ bool ro_bridge_there(int nl, const char *name, bool *bridge) {
   if (bridge)
     *bridge = l.bridge;
   return true;
-}
-
-int ro_bridge_ports(int nl, const char *name, struct ro_why *why) {
-  struct look l = {.name = name};
-  return look(nl, &l, why) ? -1 : l.ports;
 }
 
 struct routes {

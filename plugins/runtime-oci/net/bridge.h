@@ -22,8 +22,6 @@ int ro_bridge_ensure(int nl, const struct ro_bridge *bridge, struct ro_why *why)
 int ro_bridge_remove(int nl, const char *name, struct ro_why *why);
 /* Is there a link of that name? *bridge (may be NULL): and it is a bridge. */
 bool ro_bridge_there(int nl, const char *name, bool *bridge);
-/* How many links are ports of it; -1 with why. */
-int ro_bridge_ports(int nl, const char *name, struct ro_why *why);
 
 /* Calls each for every subnet that the host has an own route to (not the default routes). */
 int ro_host_routes(int nl, void (*each)(const struct ro_ip *subnet, void *context), void *context, struct ro_why *why);

@@ -93,14 +93,6 @@ static void volumes_of(json_t *out, const json_t *wanted) {
       json_array_append_new(out, json_pack("{s:s, s:b}", "name", pu_str_or(m, "source", ""), "anonymous", (int)pu_bool(m, "anonymous", false)));
 }
 
-json_t *ro_spec_volumes(const struct ro_request *in) {
-  PU_AUTO_JSON wanted = json_object();
-  json_t *out = json_array();
-  want_all(wanted, in, 0);
-  volumes_of(out, wanted);
-  return out;
-}
-
 /* ---------------------------------------------------------------- what every container has */
 
 static void put(struct ro_spec *s, const char *destination, const char *type, const char *source, const char *options) {

@@ -92,9 +92,4 @@ json_t *ro_needs_read(const json_t *needs);
 bool ro_spec_translate(const struct ro_request *in, struct ro_spec *out);
 void ro_spec_free(struct ro_spec *s);
 
-/* The volumes of a container, before anything else is known of it: as struct ro_spec's; of in only id, spec, image and containers are read. New
- * reference. Anonymous ones (the spec's without a source, and the image's Volumes) have names that follow from id and path, so that they are
- * the same at each start. */
-json_t *ro_spec_volumes(const struct ro_request *in);
-
 #endif
