@@ -1,5 +1,7 @@
+/* Looks at the repository that an app follows, reads the Compose files of a commit with all that they name, and sends them through the
+ * admission like everybody's. Does what control's calls "source.sync" and "source.status" ask; control says when. */
 #include "config.h"
-#include "api/follow.h"
+#include "api/internal.h"
 
 #include <berth/scm.h>
 #include <stdio.h>
@@ -15,6 +17,9 @@
 
 enum { resolve_deadline_ms = 60000, fetch_deadline_ms = 600000, status_deadline_ms = 30000, max_rounds = 20 };
 
+/* The result of a call: see struct bt_call in control/control.h. Exactly once, not from inside. */
+typedef void call_done(void *arg, enum bt_code code, const char *message, const json_t *result);
+
 /* One look. */
 struct sync {
   struct bt_api *api;
@@ -29,7 +34,7 @@ struct sync {
   json_t *trees;      /* folders and files of the commit on this machine; NULL: none are needed */
   int rounds;
   char *request;      /* paths of the fetch under way */
-  bt_follow_done *done;
+  call_done *done;
   void *arg;
 };
 
@@ -296,7 +301,7 @@ static void resolve(struct sync *s) {
   bt_plugin_invoke(entry, table, resolve, &call, &request);
 }
 
-void bt_follow_sync(struct bt_api *api, const json_t *args, bt_follow_done *done, void *arg) {
+static void start_sync(struct bt_api *api, const json_t *args, call_done *done, void *arg) {
   struct sync *s = bt_new(struct sync);
   *s = (struct sync){.api = api, .args = json_deep_copy(args), .answer = json_object(), .done = done, .arg = arg};
   s->spec = bt_json_obj(s->args, "spec");
@@ -309,7 +314,7 @@ struct status {
   struct bt_api *api;
   json_t *args;
   size_t at;
-  bt_follow_done *done;
+  call_done *done;
   void *arg;
 };
 
@@ -362,7 +367,7 @@ static void tell(struct status *s) {
   bt_plugin_invoke(entry, table, status, &call, &request);
 }
 
-void bt_follow_status(struct bt_api *api, const json_t *args, bt_follow_done *done, void *arg) {
+static void start_status(struct bt_api *api, const json_t *args, call_done *done, void *arg) {
   struct status *s = bt_new(struct status);
   *s = (struct status){.api = api, .args = json_deep_copy(args), .done = done, .arg = arg};
   tell(s);
@@ -371,7 +376,7 @@ void bt_follow_status(struct bt_api *api, const json_t *args, bt_follow_done *do
 /* ---------------------------------------------------------------- images that moved */
 
 struct update {
-  bt_follow_done *done;
+  call_done *done;
   void *arg;
 };
 
@@ -386,7 +391,7 @@ static void updated(void *arg, int status, const char *body, size_t len) {
 }
 
 /* By the way of a scale or a rollback: the policies see the model as it is to be. */
-static void update(struct bt_api *api, const char *op, const char *actor, const json_t *args, bt_follow_done *done, void *arg) {
+static void update(struct bt_api *api, const char *op, const char *actor, const json_t *args, call_done *done, void *arg) {
   struct update *u = bt_new(struct update);
   *u = (struct update){done, arg};
   struct bt_exchange *x = bt_exchange_internal(updated, u);
@@ -394,11 +399,11 @@ static void update(struct bt_api *api, const char *op, const char *actor, const 
   bt_admit_change(api, x, op, json_deep_copy(args), "update", bt_json_int(args, "of", 0), false);
 }
 
-void bt_api_call(struct bt_api *api, const char *kind, const json_t *args, bt_follow_done *done, void *arg) {
+void bt_api_call(struct bt_api *api, const char *kind, const json_t *args, call_done *done, void *arg) {
   if (bt_streq(kind, "source.sync"))
-    bt_follow_sync(api, args, done, arg);
+    start_sync(api, args, done, arg);
   else if (bt_streq(kind, "source.status"))
-    bt_follow_status(api, args, done, arg);
+    start_status(api, args, done, arg);
   else if (bt_streq(kind, "app.update"))
     update(api, "app.update", "update", args, done, arg);
   else if (bt_streq(kind, "app.resources"))

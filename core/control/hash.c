@@ -94,7 +94,8 @@ static char *made_now(const struct ctl_spec *spec, const char *image, bool frame
   return bt_strdup(sodium_bin2hex(hex, sizeof hex, digest, sizeof digest));
 }
 
-char *ctl_hash_made_now(const struct ctl_spec *spec, const char *image) { return made_now(spec, image, false); }
+/* As this build makes it for that image: to be compared with others that the same process made, only. */
+static char *as_made_now(const struct ctl_spec *spec, const char *image) { return made_now(spec, image, false); }
 
 const char *ctl_hash_frame(struct ctl_spec *spec) {
   if (!spec->frame)
@@ -109,7 +110,7 @@ bool ctl_hash_same_frame(const struct ctl_spec *a, const struct ctl_spec *b) {
 
 /* A container whose spec is the same keeps its hash, also where an earlier build made it and would now make another one. */
 char *ctl_hash(const struct ctl_spec *spec) {
-  BT_AUTO_FREE char *now = ctl_hash_made_now(spec, spec->pinned);
+  BT_AUTO_FREE char *now = as_made_now(spec, spec->pinned);
   const struct ctl_service *service = ctl_service_find(spec->rev->app, spec->service->name);
   const struct ctl_spec *last = spec;
   if (service)
@@ -118,7 +119,7 @@ char *ctl_hash(const struct ctl_spec *spec) {
       if (other == spec || other == last || !other->hash)
         continue;
       last = other;
-      BT_AUTO_FREE char *theirs = ctl_hash_made_now(other, other->pinned);
+      BT_AUTO_FREE char *theirs = as_made_now(other, other->pinned);
       if (bt_streq(now, theirs))
         return bt_strdup(other->hash);
     }
@@ -148,7 +149,7 @@ void ctl_hash_plan(json_t *plan, const struct ctl_rev *from, const struct ctl_re
     if (!bt_streq(bt_json_str(e, "kind"), "service") || !(keep || bt_streq(action, "scale")))
       continue;
     const struct ctl_spec *old = ctl_spec_find(from, name), *new = ctl_spec_find(to, name);
-    BT_AUTO_FREE char *was = old ? ctl_hash_made_now(old, "") : NULL, *is = new ? ctl_hash_made_now(new, "") : NULL;
+    BT_AUTO_FREE char *was = old ? as_made_now(old, "") : NULL, *is = new ? as_made_now(new, "") : NULL;
     if (!was || !is || bt_streq(was, is))
       continue;
     const char *why = from->salt != to->salt ? "its containers are made anew, as they were at that revision"

@@ -138,7 +138,6 @@ void ctl_move_free(void *move);
 struct ctl_move *ctl_move_of(const struct ctl_inst *inst); /* NULL: it stays */
 const char *ctl_move_cause(const struct ctl_inst *inst);   /* the stored form; NULL */
 void ctl_move_load(struct bt_control *c, const struct ctl_inst *inst, const char *cause); /* cause may be NULL: none */
-void ctl_move_end(struct ctl_inst *inst); /* forgets it */
 const struct ctl_inst *ctl_move_successor(const struct ctl_inst *inst); /* the other one of its slot; NULL: none */
 struct ctl_node *ctl_move_target(const struct ctl_inst *inst); /* where a replacement is meant to go; NULL: anywhere */
 /* What ties it to its node, in words; NULL: nothing. The caller frees. */
@@ -268,8 +267,6 @@ void ctl_spec_hash(struct ctl_spec *spec);     /* sees to it that the hash is kn
 /* The hash of the spec, whose images are pinned: that of a container there is, where that one's spec is the same; else a new one.
  * Hex; the caller frees. */
 char *ctl_hash(const struct ctl_spec *spec);
-/* As this build makes it for that image: to be compared with others that the same process made, only. */
-char *ctl_hash_made_now(const struct ctl_spec *spec, const char *image);
 /* As this build makes it without what an engine changes in place (model/inplace.h): equal where nothing else tells two specs apart. Never
  * stored, and compared within one process only. Borrowed. */
 const char *ctl_hash_frame(struct ctl_spec *spec);
@@ -409,15 +406,12 @@ const char *ctl_event_text(const struct bt_control *c, uint64_t id); /* borrowed
 void ctl_event_load(struct bt_control *c, const json_t *event, const char *text, size_t len);
 
 /* ---- routes.c: the table of routes ---- */
-bool ctl_service_routed(const struct ctl_service *service);
 /* Structure changed: load balancers get the whole table anew after this step. */
 void ctl_routes_changed(struct ctl_app *app);
 /* To be called for an instance that changed (or, gone, is about to be deleted): tells what is new of it to load balancers. */
 void ctl_routes_inst(struct ctl_inst *inst, bool gone);
 /* -1 with BT_CONFLICT where a route of the revision is another app's, or two services of it cannot share one. */
 int ctl_routes_check(const struct ctl_rev *rev, struct bt_err **err) BT_CHECK;
-/* Rows of the table as objects.md has them; all of them where ns is NULL. New reference. */
-json_t *ctl_routes_rows(const struct bt_control *c, const char *ns, const char *app);
 void ctl_lb_report(struct bt_control *c, const struct bt_request *request);
 json_t *ctl_routes_list(const struct bt_control *c, const struct bt_query *query, char **next);
 json_t *ctl_route_named(const struct bt_control *c, const char *ns, const char *name); /* new reference; NULL: none */

@@ -39,7 +39,7 @@ void ctl_move_load(struct bt_control *c, const struct ctl_inst *inst, const char
       set_move(c, inst, (enum ctl_move_cause)i, NULL);
 }
 
-void ctl_move_end(struct ctl_inst *inst) {
+static void forget_move(struct ctl_inst *inst) {
   if (ctl_move_of(inst) && bt_map_del(inst->service->app->control->moves, inst->id))
     ctl_touch_inst(inst);
 }
@@ -231,11 +231,11 @@ static bool in_vain(const struct ctl_inst *inst, const struct ctl_move *move, st
 static void look_at_move(struct ctl_inst *inst, const struct ctl_move *move) {
   struct ctl_inst *next = (struct ctl_inst *)(uintptr_t)ctl_move_successor(inst);
   if (inst->leaving || !next || (move->cause == CTL_MOVE_DRAIN && !ctl_vacating(inst))) {
-    ctl_move_end(inst); /* it is over, or called off: the rollout knows who stays */
+    forget_move(inst); /* it is over, or called off: the rollout knows who stays */
     ctl_dirty(inst->service->app);
   } else if (in_vain(inst, move, next)) {
     ctl_release(next, "it did not become ready in time, and the one that it was to replace stays");
-    ctl_move_end(inst);
+    forget_move(inst);
   }
 }
 

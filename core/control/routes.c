@@ -16,12 +16,12 @@ static const struct bt_routes *routes_of(const struct ctl_service *service) {
   return service->insts.len ? &service->insts.items[0]->spec->service->routes : &none;
 }
 
-bool ctl_service_routed(const struct ctl_service *service) { return routes_of(service)->len > 0; }
+static bool is_routed(const struct ctl_service *service) { return routes_of(service)->len > 0; }
 
 static bool goes(const struct ctl_service *service) { return !service->spec || service->app->state == CTL_APP_REMOVING; }
 
 static enum ctl_lb lb_of(const struct ctl_inst *inst) {
-  if (!ctl_service_routed(inst->service))
+  if (!is_routed(inst->service))
     return CTL_LB_NONE;
   if (inst->draining)
     return CTL_LB_DRAIN;
@@ -399,7 +399,8 @@ static bool has_app(const struct group *g, const char *app) {
   return false;
 }
 
-json_t *ctl_routes_rows(const struct bt_control *c, const char *ns, const char *app) {
+/* Rows of the table as objects.md has them; all of them where ns is NULL. New reference. */
+static json_t *rows_of(const struct bt_control *c, const char *ns, const char *app) {
   BT_AUTO_MAP groups = group_all(c);
   json_t *rows = json_array();
   for (struct bt_map_iter it = bt_map_iter(groups); bt_map_next(&it);) {
@@ -418,7 +419,7 @@ static int by_route(const void *a, const void *b) {
 
 json_t *ctl_routes_list(const struct bt_control *c, const struct bt_query *q, char **next) {
   enum { usual = 500, most = 5000 };
-  BT_AUTO_JSON rows = ctl_routes_rows(c, q->namespace_ && *q->namespace_ ? q->namespace_ : NULL, q->app && *q->app ? q->app : NULL);
+  BT_AUTO_JSON rows = rows_of(c, q->namespace_ && *q->namespace_ ? q->namespace_ : NULL, q->app && *q->app ? q->app : NULL);
   size_t n = json_array_size(rows), limit = (size_t)(q->limit > 0 ? BT_MIN(q->limit, most) : usual);
   BT_AUTO_FREE json_t **sorted = (json_t **)bt_newn(void *, n + 1);
   for (size_t i = 0; i < n; i++)

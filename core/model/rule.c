@@ -152,7 +152,8 @@ static int compare_digits(const char **a, const char **b) {
 
 static bool only_zeros(const char *rest) { return rest[strspn(rest, ".0")] == '\0'; } /* 1.2 is 1.2.0 */
 
-int bt_rule_compare(const char *a, const char *b) {
+/* <0, 0, >0 as versions: runs of digits as numbers, the rest as text. */
+static int compare(const char *a, const char *b) {
   a += (*a == 'v' || *a == 'V') && isdigit((unsigned char)a[1]);
   b += (*b == 'v' || *b == 'V') && isdigit((unsigned char)b[1]);
   while (*a && *b) {
@@ -191,6 +192,6 @@ bool bt_rule_holds(const struct bt_rule *rule, const char *value) {
   }
   if (!value)
     return false;
-  int order = bt_rule_compare(value, rule->values.items[0]);
+  int order = compare(value, rule->values.items[0]);
   return rule->op == BT_RULE_GE ? order >= 0 : rule->op == BT_RULE_GT ? order > 0 : rule->op == BT_RULE_LE ? order <= 0 : order < 0;
 }

@@ -31,7 +31,5 @@ void bt_rule_free(struct bt_rule *rule);
 bool bt_rule_holds(const struct bt_rule *rule, const char *value);
 /* Whether its key names one node: node.id or node.hostname. */
 bool bt_rule_names_node(const struct bt_rule *rule);
-/* <0, 0, >0 as versions: runs of digits as numbers, the rest as text. */
-int bt_rule_compare(const char *a, const char *b);
 
 #endif

@@ -311,7 +311,8 @@ static void observe_networks(struct bt_inst *in, const json_t *container) {
   }
 }
 
-void bt_inst_observe(struct bt_inst *in, const json_t *container) {
+/* What the engine says of its container (an object of berth_runtime.inspect). */
+static void observe(struct bt_inst *in, const json_t *container) {
   const char *id = bt_json_str(container, "id");
   if (id && !bt_streq(id, in->container_id))
     bt_inst_set_container(in, id);
@@ -347,7 +348,7 @@ static void inspected(void *arg, enum bt_code code, const char *message, json_t 
     return;
   }
   if (code == BT_OK)
-    bt_inst_observe(in, result);
+    observe(in, result);
   bt_inst_tell(in);
   bt_inst_step(in);
 }

@@ -171,9 +171,7 @@ void bt_inst_settle(struct bt_inst *in); /* it runs: forget the parsed form */
 const char *bt_inst_of(const struct bt_inst *in, const char *what);
 /* Compares what should be with what is and takes the next step. Safe to call at any time; may free in when it is gone. */
 void bt_inst_step(struct bt_inst *in);
-/* What the engine says of its container (an object of berth_runtime.inspect). */
-void bt_inst_observe(struct bt_inst *in, const json_t *container);
-void bt_inst_inspect(struct bt_inst *in); /* asks for that: state, address, ports, health */
+void bt_inst_inspect(struct bt_inst *in); /* asks the engine for its state, address, ports, health */
 void bt_inst_set_container(struct bt_inst *in, const char *container_id);
 void bt_inst_exited(struct bt_inst *in, int exit_code, bool oom);
 void bt_inst_running(struct bt_inst *in, int64_t started_ms);
@@ -254,6 +252,5 @@ void bt_ports_free(struct bt_ports **ports);
 void bt_ports_changed(struct bt_agent *agent); /* soon: collects ready instances' backends and sends the table */
 const char *bt_ports_error(struct bt_agent *agent, const struct bt_inst *in); /* why its port cannot be served; NULL */
 bool bt_ports_lasting(struct bt_agent *agent, const struct bt_inst *in); /* and whether that has lasted, over a second try */
-
 
 #endif

@@ -76,7 +76,7 @@ void bt_fleet_free(struct bt_fleet **fleet) {
   *fleet = NULL;
 }
 
-const char *fl_intern(struct bt_fleet *f, const char *text) {
+static const char *intern(struct bt_fleet *f, const char *text) {
   char *known = bt_map_get(f->strings, text);
   if (!known)
     bt_map_set(f->strings, text, known = bt_strdup(text));
@@ -214,9 +214,9 @@ static void node_fill(struct bt_fleet *f, struct fl_node *node, const struct bt_
   node->nattrs = (uint32_t)want->nattrs;
   node->ntaints = (uint32_t)want->ntaints;
   for (size_t i = 0; i < want->nattrs; i++)
-    node->attrs[i] = (struct bt_attr){fl_intern(f, want->attrs[i].key), fl_intern(f, want->attrs[i].value)};
+    node->attrs[i] = (struct bt_attr){intern(f, want->attrs[i].key), intern(f, want->attrs[i].value)};
   for (size_t i = 0; i < want->ntaints; i++)
-    node->taints[i] = (struct bt_taint){fl_intern(f, want->taints[i].key), fl_intern(f, want->taints[i].value), want->taints[i].effect};
+    node->taints[i] = (struct bt_taint){intern(f, want->taints[i].key), intern(f, want->taints[i].value), want->taints[i].effect};
 }
 
 static uint32_t node_new(struct bt_fleet *f, const char *name) {
@@ -249,7 +249,7 @@ uint32_t bt_fleet_node_set(struct bt_fleet *f, const struct bt_fleet_node *want)
   }
   memcpy(node->room, want->room, sizeof node->room);
   node->open = want->open;
-  node->closed = want->closed ? fl_intern(f, want->closed) : NULL;
+  node->closed = want->closed ? intern(f, want->closed) : NULL;
   fl_freed(f, n);
   node_moved(f, n);
   fl_layers_node(f, n);

@@ -203,7 +203,6 @@ static inline uint32_t fl_ndims(const struct bt_fleet *f) { return BT_DIM_FIXED 
 
 /* fleet.c */
 void fl_ensure(struct bt_fleet *f); /* positions, classes and sets are as nodes and keys are */
-const char *fl_intern(struct bt_fleet *f, const char *text);
 void fl_key(struct bt_fleet *f, const char *key);     /* nodes that differ in it are of different classes, as long as it is not */
 void fl_key_put(struct bt_fleet *f, const char *key); /* given back as often */
 const char *fl_attr(const struct fl_node *node, const char *key);
@@ -245,14 +244,12 @@ int64_t fl_seen(int dim, int64_t amount);
 
 /* fleet_place.c */
 void fl_place_prepare(struct bt_fleet *f, struct fl_shape *s); /* after its groups were made */
-void fl_follow(const struct bt_fleet *f, struct fl_shape *s);  /* before each search: what it follows is somewhere, or is not yet */
 /* Which groups may be used now, and how good they are: g->now, g->out. */
 void fl_groups_score(const struct bt_fleet *f, struct fl_shape *s);
 struct fl_group *fl_group_best(struct fl_shape *s); /* the best that is not out; NULL: none */
 void fl_level_reset(struct bt_fleet *f, struct fl_shape *s, uint32_t min);
 
 /* fleet_preempt.c */
-bool fl_going(const struct bt_fleet *f, uint32_t inst);
 void fl_layers_moved(struct bt_fleet *f, const struct fl_shape *s, uint32_t node, int64_t n); /* instances came (n > 0) or went */
 void fl_layers_node(struct bt_fleet *f, uint32_t node);  /* its room or openness changed */
 void fl_layers_drop(struct bt_fleet *f);                 /* positions changed */

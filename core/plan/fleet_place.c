@@ -65,7 +65,8 @@ static void search_all(struct fl_shape *s) {
   bt_vec_each(&s->wish_from, from) *from = 0;
 }
 
-void fl_follow(const struct bt_fleet *f, struct fl_shape *s) {
+/* Before each search: what it follows is somewhere, or is not yet */
+static void follow(const struct bt_fleet *f, struct fl_shape *s) {
   if (s->follows.len == 0)
     return;
   s->in.len = s->always;
@@ -103,7 +104,7 @@ static uint32_t least_in(const struct bt_fleet *f, const struct fl_shape *s, con
 }
 
 void fl_groups_score(const struct bt_fleet *f, struct fl_shape *s) {
-  fl_follow(f, s);
+  follow(f, s);
   bt_vec_each(&s->groups, g) {
     g->now = g->score;
     g->out = s->terms.len && !usable(f, s, g);
@@ -271,7 +272,7 @@ static uint32_t leveled(struct bt_fleet *f, struct fl_shape *s) {
 static uint32_t pick(struct bt_fleet *f, struct fl_shape *s) {
   if (s->full == f->epoch)
     return BT_FLEET_NONE;
-  fl_follow(f, s);
+  follow(f, s);
   uint32_t pos = s->level ? leveled(f, s) : among_groups(f, s);
   if (pos == BT_FIT_NONE && s->skews.len == 0) /* a further one elsewhere can make room for one that spreads */
     s->full = f->epoch;

@@ -71,11 +71,13 @@ void fl_layers_drop(struct bt_fleet *f) {
   f->layers.len = 0;
 }
 
+static bool is_going(const struct bt_fleet *f, uint32_t i) { return i / 64 < f->going.len && (f->going.items[i / 64] >> (i % 64) & 1); }
+
 static void layer_fill(struct bt_fleet *f, struct fl_layer *l) {
   for (uint32_t i = 0; i < f->insts.len; i++) {
     const struct fl_inst *inst = &f->insts.items[i];
     const struct fl_shape *s = inst->node == BT_FLEET_NONE ? NULL : f->shapes.items[inst->shape];
-    if (s && lower(s, &l->asker) && (s->of->may_go > 0 || fl_going(f, i)))
+    if (s && lower(s, &l->asker) && (s->of->may_go > 0 || is_going(f, i)))
       add_extra(f, l, s, inst->node, 1);
   }
   for (uint32_t n = 0; n < f->nodes.len; n++)
@@ -124,7 +126,7 @@ void bt_fleet_budget(struct bt_fleet *f, const char *ns, const char *app, const 
   bt_vec_each(&of->shapes, shape) {
     const struct fl_shape *s = f->shapes.items[*shape];
     for (uint32_t i = moved && f->layers.len ? s->head : BT_FLEET_NONE; i != BT_FLEET_NONE; i = f->insts.items[i].shape_next)
-      if (!fl_going(f, i))
+      if (!is_going(f, i))
         count_inst(f, s, f->insts.items[i].node, may_go > 0 ? 1 : -1);
   }
   f->budgets += may_go > of->may_go;
@@ -135,10 +137,8 @@ uint64_t bt_fleet_budgets(const struct bt_fleet *f) { return f->budgets; }
 
 /* ---- who is on the way out ---- */
 
-bool fl_going(const struct bt_fleet *f, uint32_t i) { return i / 64 < f->going.len && (f->going.items[i / 64] >> (i % 64) & 1); }
-
 void bt_fleet_going(struct bt_fleet *f, uint32_t i, bool going) {
-  if (fl_going(f, i) == going)
+  if (is_going(f, i) == going)
     return;
   const struct fl_inst *inst = &f->insts.items[i];
   const struct fl_shape *s = f->shapes.items[inst->shape];
@@ -211,7 +211,7 @@ static void candidates(const struct bt_fleet *f, const struct fl_node *node, con
   c->len = c->gone = 0;
   for (uint32_t i = node->head; i != BT_FLEET_NONE && c->len < CANDIDATES; i = f->insts.items[i].node_next) {
     const struct fl_shape *other = f->shapes.items[f->insts.items[i].shape];
-    if (node->going && fl_going(f, i)) {
+    if (node->going && is_going(f, i)) {
       for (uint32_t d = 0; lower(other, asker) && d < fl_ndims(f); d++)
         freed[d] += other->need[d];
     } else if (goes(other, asker)) {

@@ -16,7 +16,8 @@ static enum bt_member_state state_of(const struct bt_plugin *e) {
   return e->self || crashed ? BT_MEMBER_RUNS : BT_MEMBER_COMING;
 }
 
-struct bt_member *bt_hold_members(const struct bt_plugins *plugins, size_t *n) {
+/* All that are not removed, in order; the caller frees the array, whose contents are borrowed until an entry changes. */
+static struct bt_member *all_members(const struct bt_plugins *plugins, size_t *n) {
   struct bt_member *members = bt_newn(struct bt_member, plugins->entries.len + 1);
   *n = 0;
   bt_vec_each(&plugins->entries, e) {
@@ -69,7 +70,7 @@ static void settle(struct round *r) {
 static enum bt_compat judge(struct bt_plugin *entry, char **why) {
   struct round r = {0};
   size_t mine = 0, i = 0;
-  r.members = bt_hold_members(entry->plugins, &r.n);
+  r.members = all_members(entry->plugins, &r.n);
   r.maybe = bt_newn(bool, r.n + 1);
   r.whys = bt_newn(char *, r.n + 1);
   bt_vec_each(&entry->plugins->entries, e) {
@@ -128,7 +129,7 @@ static bool offered(void *arg, const char *service) {
 
 json_t *bt_plugins_table(struct bt_plugins *plugins, const json_t *products) {
   size_t n;
-  BT_AUTO_FREE struct bt_member *members = bt_hold_members(plugins, &n);
+  BT_AUTO_FREE struct bt_member *members = all_members(plugins, &n);
   json_t *table = json_array();
   for (size_t i = 0; i < n; i++) {
     BT_AUTO_JSON rows = bt_compat_table(members, n, i, json_object_get(products, members[i].name), offered, plugins);

@@ -130,8 +130,6 @@ void bt_entry_hold(struct bt_plugin *entry, const char *why);
 /* May the entry start? Else it is held back: until all manifests are known, or (failed, with a sentence) until another entry
  * comes or goes. */
 bool bt_hold_passes(struct bt_plugin *entry);
-/* All that are not removed, in order; the caller frees the array, whose contents are borrowed until an entry changes. */
-struct bt_member *bt_hold_members(const struct bt_plugins *plugins, size_t *n);
 /* An entry's status changed: in the next turn those that are held, and those that run, are judged anew. */
 void bt_hold_changed(struct bt_plugins *plugins);
 

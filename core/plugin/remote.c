@@ -141,7 +141,8 @@ static void on_exit_fd(void *arg, int fd, int events) {
     look_for_end(r);
 }
 
-void bt_remote_kill(struct bt_remote *r, const char *why) {
+/* Kills it with this as the reason: bt_entry_lost comes, not from inside. */
+static void kill_it(struct bt_remote *r, const char *why) {
   if (!r->why)
     r->why = bt_strdup(why);
   if (!r->exited)
@@ -157,11 +158,11 @@ static void on_timer(void *arg) {
     return;
   }
   if (r->ended)
-    bt_remote_kill(r, "closed its link");
+    kill_it(r, "closed its link");
   else
-    bt_remote_kill(r, r->state == BT_REMOTE_HELLO    ? "did not say hello within 10 s"
-                      : r->state == BT_REMOTE_STARTING ? "did not start within 30 s"
-                                                       : "did not stop within 3 s");
+    kill_it(r, r->state == BT_REMOTE_HELLO      ? "did not say hello within 10 s"
+               : r->state == BT_REMOTE_STARTING ? "did not start within 30 s"
+                                                : "did not stop within 3 s");
 }
 
 /* ---------------------------------------------------------------- is it alive? */
@@ -173,14 +174,14 @@ static void check_memory(struct bt_remote *r) {
     return;
   BT_AUTO_FREE char *text =
       bt_asprintf("used %lld MiB of memory; its limit is %lld MiB", (long long)used >> 20, (long long)limit >> 20);
-  bt_remote_kill(r, text);
+  kill_it(r, text);
 }
 
 static void on_ping(void *arg) {
   struct bt_remote *r = arg;
   int64_t now = bt_clock_mono_ms();
   if (r->pinged && now - r->pinged_ms >= hang_ms) {
-    bt_remote_kill(r, "hung: it did not answer for 5 s (a callback that blocks)");
+    kill_it(r, "hung: it did not answer for 5 s (a callback that blocks)");
     return;
   }
   if (!r->pinged) {
@@ -230,7 +231,7 @@ static char *short_text(const json_t *head, const char *key, const char *or) {
 
 static void broke_contract(struct bt_remote *r, const char *what) {
   BT_AUTO_FREE char *why = bt_asprintf("broke the contract: %.200s", what);
-  bt_remote_kill(r, why);
+  kill_it(r, why);
 }
 
 static void on_hello(struct bt_remote *r, const json_t *head) {

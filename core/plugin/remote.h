@@ -82,8 +82,6 @@ struct bt_remote *bt_remote_new(struct bt_plugin *entry, struct bt_err **err);
 void bt_remote_configure(struct bt_remote *remote, json_t *config);
 /* Asks it to end, kills it where it does not within 3 s; clears the pointer. The entry may start another one at once. */
 void bt_remote_stop(struct bt_remote **remote);
-/* Kills it with this as the reason: bt_entry_lost comes, not from inside. */
-void bt_remote_kill(struct bt_remote *remote, const char *why);
 /* Waits for those that leave, a second at most, and frees them: for the end of the registry. */
 void bt_remotes_finish(struct bt_plugins *plugins);
 /* The entry is about to be freed: those that leave no longer speak for it. */
@@ -124,8 +122,6 @@ void bt_remote_handles_free(struct bt_remote *remote);
 /* A message to the process: an object with "t" and "id" (left out where 0). */
 json_t *bt_remote_message(const char *type, berth_handle id);
 size_t bt_remote_send(struct bt_remote *remote, json_t *head_steal, const void *bytes, size_t len);
-void bt_remote_reply(struct bt_remote *remote, berth_handle id, enum berth_code code, const char *message, const void *bytes,
-                     size_t len);
 
 bool bt_remote_service_message(struct bt_remote *remote, const struct bt_message *m);
 bool bt_remote_http_message(struct bt_remote *remote, const struct bt_message *m);

@@ -60,7 +60,7 @@ void bt_remote_handles_free(struct bt_remote *r) {
   bt_vec_free(&r->handles);
 }
 
-void bt_remote_reply(struct bt_remote *r, berth_handle id, enum berth_code code, const char *message, const void *bytes,
+static void send_reply(struct bt_remote *r, berth_handle id, enum berth_code code, const char *message, const void *bytes,
                      size_t len) {
   json_t *head = bt_remote_message("reply", id);
   bt_json_set_str(head, "code", bt_code_name(bt_plugin_code(code)));
@@ -85,7 +85,7 @@ struct question {
 static struct question *question_new(struct bt_remote *r, berth_handle id) {
   struct question *q = bt_remote_handle_new(r, id, &question_kind, sizeof *q);
   if (!q)
-    bt_remote_reply(r, id, BERTH_EXHAUSTED, too_many, NULL, 0);
+    send_reply(r, id, BERTH_EXHAUSTED, too_many, NULL, 0);
   return q;
 }
 
@@ -96,7 +96,7 @@ static void answer(struct question *q, enum berth_code code, const char *message
   json_decref(q->samples);
   free(q);
   if (r)
-    bt_remote_reply(r, id, code, message, bytes, len);
+    send_reply(r, id, code, message, bytes, len);
 }
 
 static void put_done(void *arg, enum berth_code code, const char *message) { answer(arg, code, message, NULL, 0); }
@@ -306,7 +306,7 @@ static void on_routes_add(struct bt_remote *r, const struct bt_message *m, berth
     bt_remote_handle_off(h);
     free(h);
   }
-  bt_remote_reply(r, id, fine ? BERTH_OK : BERTH_CONFLICT, "this path is taken or reserved", NULL, 0);
+  send_reply(r, id, fine ? BERTH_OK : BERTH_CONFLICT, "this path is taken or reserved", NULL, 0);
 }
 
 static void on_routes_remove(struct bt_remote *r, berth_handle id) {
@@ -366,7 +366,7 @@ bool bt_remote_service_message(struct bt_remote *r, const struct bt_message *m) 
     if (offered(r, m->type))
       verbs[i].fn(r, m, id);
     else if (id)
-      bt_remote_reply(r, id, BERTH_UNSUPPORTED, "this server does not offer the service", NULL, 0);
+      send_reply(r, id, BERTH_UNSUPPORTED, "this server does not offer the service", NULL, 0);
     return true;
   }
   return false;

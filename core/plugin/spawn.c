@@ -38,7 +38,8 @@ char *bt_spawn_libexec(const char *name) {
   return found ? found : bt_asprintf(BERTH_LIBEXECDIR "/%s", name);
 }
 
-char *bt_spawn_program(void) { return bt_spawn_libexec("berth-plugin-host"); }
+/* The program: beside berthd in the build tree, in libexecdir when installed. The caller frees. */
+static char *host_program(void) { return bt_spawn_libexec("berth-plugin-host"); }
 
 int bt_spawn_user(const struct bt_isolation *isolation, const char *name, long long *uid, long long *gid, struct bt_err **err) {
   *uid = *gid = -1;
@@ -169,7 +170,7 @@ int bt_spawn(const struct bt_isolation *isolation, const char *name, const char 
   if (uid >= 0)
     out->uid = (uid_t)uid;
   BT_AUTO_STRS args = {0};
-  BT_AUTO_FREE char *program = bt_spawn_program();
+  BT_AUTO_FREE char *program = host_program();
   bt_strs_add(&args, program);
   add_limits(&args, isolation, uid, gid);
   if (add_target(&args, &isolation->command, path, err) != 0)

@@ -33,8 +33,6 @@ struct bt_process {
   uid_t uid; /* as whom it runs */
 };
 
-/* The program: beside berthd in the build tree, in libexecdir when installed. The caller frees. */
-char *bt_spawn_program(void);
 /* Another program of Berth's that stands where that one does. */
 char *bt_spawn_libexec(const char *name);
 /* The user number for an entry of that name: the one that isolation names, or one of 58000 to 58999 that depends on the name. -1

@@ -149,9 +149,6 @@ void lbh_written(struct berth_instance *self, enum lbh_written kind, bool good, 
 void lbh_checked(struct berth_instance *self, int status, const char *said);
 void lbh_started(struct berth_instance *self, bool good, const char *why); /* its description is the text's, or will not be */
 void lbh_gone(struct berth_instance *self, const char *why); /* HAProxy ended */
-void lbh_tell(struct berth_instance *self, bool failing, const char *sentence);
-json_t *lbh_refused_json(const struct berth_instance *self);
-void lbh_log(struct berth_instance *self, enum berth_log_level level, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 /* ---- drain.c ---- */
 void lbh_drain_add(struct berth_instance *self, berth_op op, const char *endpoint, int64_t deadline_ms);

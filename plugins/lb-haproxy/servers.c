@@ -75,7 +75,7 @@ void lbh_backend_append(struct lbh_backend *b, struct lbh_server server) {
   b->items[b->len++] = server;
 }
 
-void lbh_backend_drop(struct lbh_backend *b, const char *server) {
+static void backend_drop(struct lbh_backend *b, const char *server) {
   struct lbh_server *s = lbh_backend_find(b, server);
   if (!s)
     return;
@@ -241,7 +241,7 @@ void lbh_command_done(struct lbh_table *is, const struct lbh_command *c) {
   if (!b)
     return;
   if (c->step == LBH_DELETE) {
-    lbh_backend_drop(b, c->server);
+    backend_drop(b, c->server);
     return;
   }
   struct lbh_server *s = lbh_backend_add(b, c->server);

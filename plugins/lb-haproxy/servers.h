@@ -31,7 +31,6 @@ struct lbh_server *lbh_backend_find(const struct lbh_backend *backend, const cha
 struct lbh_backend *lbh_table_add(struct lbh_table *table, const char *backend);     /* what is there is given back */
 struct lbh_server *lbh_backend_add(struct lbh_backend *backend, const char *server); /* the same */
 void lbh_backend_append(struct lbh_backend *backend, struct lbh_server server_steal); /* out of order: to be sorted */
-void lbh_backend_drop(struct lbh_backend *backend, const char *server);
 void lbh_backend_sort(struct lbh_backend *backend);
 
 /* The servers that the state asks for, of routes that are not refused. Weights share a route among its pools as its targets say. */

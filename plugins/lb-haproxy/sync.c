@@ -11,7 +11,7 @@ enum { batch_bytes = 12 * 1024, linger_ms = 1000, save_ms = 1000, attach_retry_m
 
 /* ---------------------------------------------------------------- telling */
 
-void lbh_log(struct berth_instance *self, enum berth_log_level level, const char *fmt, ...) {
+__attribute__((format(printf, 3, 4))) static void log_line(struct berth_instance *self, enum berth_log_level level, const char *fmt, ...) {
   char text[1024];
   va_list ap;
   va_start(ap, fmt);
@@ -27,18 +27,18 @@ static void emit(struct berth_instance *self, json_t *event_steal) {
     self->ops->emit(self->host, self->watch, BERTH_LB_EVENT, text, strlen(text));
 }
 
-void lbh_tell(struct berth_instance *self, bool failing, const char *sentence) {
+static void tell(struct berth_instance *self, bool failing, const char *sentence) {
   if (self->failing == failing && (!failing || pu_eq(self->detail, sentence)))
     return;
   self->failing = failing;
   pu_set(&self->detail, failing ? pu_strdup(sentence) : NULL);
-  lbh_log(self, failing ? BERTH_LOG_ERROR : BERTH_LOG_INFO, "%s", sentence);
+  log_line(self, failing ? BERTH_LOG_ERROR : BERTH_LOG_INFO, "%s", sentence);
   if (self->events)
     self->events->publish(self->host, failing ? "lb-failing" : "lb-recovered", failing ? "error" : "info", sentence, NULL);
   emit(self, json_pack("{s:s,s:o}", "status", failing ? "failing" : "ok", "message", pu_json_string(sentence)));
 }
 
-json_t *lbh_refused_json(const struct berth_instance *self) {
+static json_t *refused_json(const struct berth_instance *self) {
   json_t *list = json_array();
   for (size_t i = 0; i < self->state.nroutes; i++)
     if (self->state.routes[i].refused)
@@ -49,7 +49,7 @@ json_t *lbh_refused_json(const struct berth_instance *self) {
 /* ---------------------------------------------------------------- callers */
 
 static void end_waiters(struct berth_instance *self, enum berth_code code, const char *sentence) {
-  PU_AUTO_JSON refused = lbh_refused_json(self);
+  PU_AUTO_JSON refused = refused_json(self);
   PU_AUTO_FREE list = pu_json_text(refused);
   bool told = false;
   while (self->waiters) {
@@ -216,7 +216,7 @@ static void retry_in(struct berth_instance *self, int64_t ms, void (*what)(void 
 static void not_taken(struct berth_instance *self, enum berth_code code, const char *sentence) {
   pu_set(&self->refused_hash, pu_strdup(self->text.hash ? self->text.hash : ""));
   pu_set(&self->refusal, pu_strdup(sentence));
-  lbh_tell(self, true, sentence);
+  tell(self, true, sentence);
   end_waiters(self, code, sentence);
 }
 
@@ -249,7 +249,7 @@ static void bring_into_force(struct berth_instance *self) {
 void lbh_written(struct berth_instance *self, enum lbh_written kind, bool good, const char *why) {
   if (kind != LBH_WRITTEN_ASIDE) {
     if (!good)
-      lbh_log(self, BERTH_LOG_WARN, "%s", why);
+      log_line(self, BERTH_LOG_WARN, "%s", why);
     lbh_sync(self);
     return;
   }
@@ -340,7 +340,7 @@ static void start_failed(struct berth_instance *self, const char *why) {
   self->attempts++;
   self->alive = false;
   sentence = pu_asprintf("HAProxy does not start: %s", why);
-  lbh_tell(self, true, sentence);
+  tell(self, true, sentence);
   end_waiters(self, BERTH_UNAVAILABLE, sentence);
   retry_in(self, pause_ms < start_retry_max_ms ? pause_ms : start_retry_max_ms, on_retry);
 }
@@ -369,7 +369,7 @@ void lbh_started(struct berth_instance *self, bool good, const char *why) {
   if (!self->job)
     lbh_sweep_files(self);
   if (self->failing)
-    lbh_tell(self, false, "HAProxy runs, and serves what it should");
+    tell(self, false, "HAProxy runs, and serves what it should");
   lbh_sync(self);
 }
 
@@ -380,7 +380,7 @@ void lbh_gone(struct berth_instance *self, const char *why) {
   pu_set(&self->running, NULL);
   lbh_table_free(&self->is);
   PU_AUTO_FREE sentence = pu_asprintf("%s; it is started again", why);
-  lbh_tell(self, true, sentence);
+  tell(self, true, sentence);
   if (self->phase == LBH_STARTING)
     lbh_started(self, false, why);
   else
@@ -417,7 +417,7 @@ static bool take_answers(struct berth_instance *self, const char *reply) {
       size_t len = 7;
       if (lbh_cli_answer(reply, answer, &at, &len) && good_answer(at, len))
         continue;
-      lbh_log(self, BERTH_LOG_WARN, "HAProxy to \"%.200s\": %.*s", c->text, (int)(len < 200 ? len : 200), at);
+      log_line(self, BERTH_LOG_WARN, "HAProxy to \"%.200s\": %.*s", c->text, (int)(len < 200 ? len : 200), at);
       return false;
     }
     lbh_command_done(&self->is, c);
@@ -550,7 +550,7 @@ void lbh_sync(struct berth_instance *self) {
   if (!self->text.nlisteners && !self->settings.attach) {
     nothing_to_serve(self);
   } else if (!self->alive && self->settings.attach) {
-    lbh_tell(self, true, "HAProxy does not answer on its runtime socket");
+    tell(self, true, "HAProxy does not answer on its runtime socket");
     end_waiters(self, BERTH_UNAVAILABLE, "HAProxy does not answer on its runtime socket");
     retry_in(self, attach_retry_ms, on_retry);
   } else if (same || (self->alive && refused)) {

@@ -148,7 +148,6 @@ void rd_calls_cut(struct rd_op *op);
 
 /* ---------------------------------------------------------------- methods, one file per field */
 
-extern const struct berth_runtime rd_methods;
 void rd_info(struct berth_instance *self, berth_op op);
 void rd_image_inspect(struct berth_instance *self, berth_op op, const struct berth_runtime_image *request);
 void rd_image_pull(struct berth_instance *self, berth_op op, const struct berth_runtime_image *request);

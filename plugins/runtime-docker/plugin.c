@@ -18,8 +18,6 @@ static const struct berth_field fields[] = {
      .max = (int64_t)1 << 40},
     {NULL}};
 
-static const struct berth_interface interfaces[] = {{BERTH_RUNTIME, &rd_methods}, {NULL}};
-
 static const char *const needs[] = {BERTH_HOST_OPS, BERTH_HOST_TIMER, BERTH_HOST_HTTP, BERTH_HOST_WORKER, BERTH_HOST_FD, NULL};
 
 PU_SETTINGS(struct rd_config, rd_config_read, rd_config_free)
@@ -72,8 +70,8 @@ static void cancel(struct berth_instance *self, berth_op id) {
     rd_op_fail(op, BERTH_CANCELLED, "%s: cancelled", op->subject);
 }
 
-const struct berth_runtime rd_methods = {
-    .size = sizeof rd_methods,
+static const struct berth_runtime methods = {
+    .size = sizeof methods,
     .info = rd_info,
     .image_inspect = rd_image_inspect,
     .image_pull = rd_image_pull,
@@ -105,6 +103,8 @@ const struct berth_runtime rd_methods = {
     .copy_out = rd_copy_out,
     .update = rd_update,
 };
+
+static const struct berth_interface interfaces[] = {{BERTH_RUNTIME, &methods}, {NULL}};
 
 static const struct berth_product products[] = {
     {"docker", ">=1.41", "Docker Engine API, from Docker 20.10: https://docs.docker.com/engine/api/"},

@@ -65,7 +65,8 @@ json_t *rd_spec_map(const json_t *v) {
   return out;
 }
 
-bool rd_spec_duration(struct rd_spec *s, const json_t *o, const char *key, int64_t unit_ns, int64_t *ns) {
+/* A duration member in nanoseconds; false where it is absent or (with an error) malformed. */
+static bool spec_duration(struct rd_spec *s, const json_t *o, const char *key, int64_t unit_ns, int64_t *ns) {
   const json_t *v = json_object_get(o, key);
   PU_AUTO_FREE text = pu_scalar(v);
   if (!text)
@@ -98,7 +99,7 @@ static json_t *attr_value(struct rd_spec *s, const json_t *from, const struct rd
     case RD_MICROS:
       if (json_is_integer(v) && json_integer_value(v) < 0)
         return json_integer(json_integer_value(v));
-      return rd_spec_duration(s, from, a->key, 1000, &ns) ? json_integer(ns / 1000) : NULL;
+      return spec_duration(s, from, a->key, 1000, &ns) ? json_integer(ns / 1000) : NULL;
     case RD_STRS: return rd_spec_strings(v);
     case RD_MAP: return rd_spec_map(v);
   }
@@ -184,7 +185,7 @@ static void config_environment(struct rd_spec *s) {
 
 static void config_stop(struct rd_spec *s) {
   int64_t ns;
-  if (rd_spec_duration(s, s->service, "stop_grace_period", 1000000000, &ns))
+  if (spec_duration(s, s->service, "stop_grace_period", 1000000000, &ns))
     json_object_set_new(s->body, "StopTimeout", json_integer((ns + 999999999) / 1000000000));
 }
 
@@ -211,7 +212,7 @@ static void config_health(struct rd_spec *s) {
     json_object_set_new(out, "Test", test);
   int64_t ns;
   for (size_t i = 0; i < PU_COUNT(times); i++) {
-    if (!rd_spec_duration(s, check, times[i].key, 1000000000, &ns))
+    if (!spec_duration(s, check, times[i].key, 1000000000, &ns))
       continue;
     if (i == 3 && s->env->api < 144)
       rd_spec_error(s, BERTH_UNSUPPORTED, "healthcheck.start_interval needs an engine with API 1.44 (Docker 25); this one has %d.%d",

@@ -61,8 +61,6 @@ void rd_spec_warn(struct rd_spec *s, const char *fmt, ...) __attribute__((format
 json_t *rd_spec_strings(const json_t *v);
 /* A Compose mapping, or a list of "K=V", as a new object of strings; null values become "". NULL where absent. */
 json_t *rd_spec_map(const json_t *v);
-/* A duration member in nanoseconds; false where it is absent or (with an error) malformed. */
-bool rd_spec_duration(struct rd_spec *s, const json_t *o, const char *key, int64_t unit_ns, int64_t *ns);
 
 void rd_spec_host(struct rd_spec *s);                       /* capabilities, namespaces, devices, logging, security, … */
 void rd_spec_limits(struct rd_spec *s);                     /* memory, cpu, pids, block I/O, ulimits, device requests */

@@ -20,8 +20,9 @@ static bool names_controller(const char *list, const char *controller) {
   return false;
 }
 
-/* Lines of /proc/PID/cgroup: "4:memory:/berth/ID", "0::/berth/ID". */
-char *ro_cgroup_path(pid_t pid, const char *controller, bool *unified) {
+/* The folder of a controller ("memory", "cpu", "freezer", "pids", "blkio") for the process, below /sys/fs/cgroup; with version 2 the same for all.
+ * NULL: none. The caller frees. Lines of /proc/PID/cgroup: "4:memory:/berth/ID", "0::/berth/ID". */
+static char *path_of(pid_t pid, const char *controller, bool *unified) {
   char file[64], line[4400];
   snprintf(file, sizeof file, "/proc/%d/cgroup", (int)pid);
   FILE *f = pid > 0 ? fopen(file, "re") : NULL;
@@ -134,14 +135,14 @@ static bool usage_two(const char *dir, struct ro_usage *out) {
 bool ro_cgroup_usage(pid_t pid, struct ro_usage *out) {
   bool unified = false;
   *out = (struct ro_usage){0};
-  PU_AUTO_FREE memory = ro_cgroup_path(pid, "memory", &unified);
+  PU_AUTO_FREE memory = path_of(pid, "memory", &unified);
   bool good = memory != NULL;
   if (good && unified) {
     good = usage_two(memory, out);
   } else if (good) {
-    PU_AUTO_FREE cpu = ro_cgroup_path(pid, "cpuacct", &unified);
-    PU_AUTO_FREE pids = ro_cgroup_path(pid, "pids", &unified);
-    PU_AUTO_FREE io = ro_cgroup_path(pid, "blkio", &unified);
+    PU_AUTO_FREE cpu = path_of(pid, "cpuacct", &unified);
+    PU_AUTO_FREE pids = path_of(pid, "pids", &unified);
+    PU_AUTO_FREE io = path_of(pid, "blkio", &unified);
     int64_t cache = read_key(memory, "memory.stat", "total_inactive_file");
     out->cpu_ns = cpu ? read_number(cpu, "cpuacct.usage") : 0;
     out->memory = read_number(memory, "memory.usage_in_bytes");
@@ -167,7 +168,7 @@ static bool frozen(const char *dir, bool unified, bool freeze) {
 
 bool ro_cgroup_freeze(pid_t pid, bool freeze, char **why) {
   bool unified = false;
-  PU_AUTO_FREE dir = ro_cgroup_path(pid, "freezer", &unified);
+  PU_AUTO_FREE dir = path_of(pid, "freezer", &unified);
   int e = !dir ? ENOENT
           : unified ? write_text(dir, "cgroup.freeze", freeze ? "1" : "0")
                     : write_text(dir, "freezer.state", freeze ? "FROZEN" : "THAWED");
@@ -189,7 +190,7 @@ bool ro_cgroup_freeze(pid_t pid, bool freeze, char **why) {
 
 bool ro_cgroup_frozen(pid_t pid) {
   bool unified = false;
-  PU_AUTO_FREE dir = ro_cgroup_path(pid, "freezer", &unified);
+  PU_AUTO_FREE dir = path_of(pid, "freezer", &unified);
   return dir && frozen(dir, unified, true);
 }
 
@@ -197,7 +198,7 @@ bool ro_cgroup_frozen(pid_t pid) {
 
 static int set(pid_t pid, const char *controller, const char *one, const char *two, const char *text_one, const char *text_two, char **why) {
   bool unified = false;
-  PU_AUTO_FREE dir = ro_cgroup_path(pid, controller, &unified);
+  PU_AUTO_FREE dir = path_of(pid, controller, &unified);
   int e = dir ? write_text(dir, unified ? two : one, unified ? text_two : text_one) : ENOENT;
   if (e && !*why)
     *why = pu_asprintf("%s: %s", unified ? two : one, strerror(e));
@@ -217,7 +218,7 @@ static int set_cpus(pid_t pid, double cpus, char **why) {
 static int set_memory(pid_t pid, int64_t bytes, char **why) {
   bool unified = false;
   struct ro_usage usage;
-  PU_AUTO_FREE dir = ro_cgroup_path(pid, "memory", &unified);
+  PU_AUTO_FREE dir = path_of(pid, "memory", &unified);
   if (bytes > 0 && ro_cgroup_usage(pid, &usage) && usage.memory > bytes) {
     *why = pu_asprintf("it has %.1f MiB of memory now, more than the new limit of %.1f MiB", (double)usage.memory / (1 << 20), (double)bytes / (1 << 20));
     return EBUSY;

@@ -14,9 +14,7 @@ struct ro_usage {
   int64_t pressure_cpu_us, pressure_memory_us, pressure_io_us; /* PSI: time that some stalled, total */
 };
 
-/* The folder of a controller ("memory", "cpu", "freezer", "pids", "blkio") for the process, below /sys/fs/cgroup; with version 2 the same for all.
- * NULL: none. The caller frees. */
-char *ro_cgroup_path(pid_t pid, const char *controller, bool *unified);
+/* What the control group of the process uses; false where it has none. */
 bool ro_cgroup_usage(pid_t pid, struct ro_usage *out);
 /* False with *why (which may be NULL). freeze waits until all of it stands, at most a second. */
 bool ro_cgroup_freeze(pid_t pid, bool freeze, char **why);

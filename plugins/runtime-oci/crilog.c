@@ -7,7 +7,8 @@
 
 enum { longest = 64 << 10, longest_time = 40 };
 
-bool ro_cri_parse(const char *line, size_t len, struct ro_cri *out) {
+/* Reads one line without its line end. False where it is none (a write that was cut off by a crash). */
+static bool parse_line(const char *line, size_t len, struct ro_cri *out) {
   const char *space = memchr(line, ' ', len < longest_time ? len : longest_time);
   if (!space)
     return false;
@@ -29,7 +30,7 @@ bool ro_cri_parse(const char *line, size_t len, struct ro_cri *out) {
 
 static void one_line(const char *line, size_t len, void (*piece)(void *arg, const struct ro_cri *p), void *arg) {
   struct ro_cri p;
-  if (ro_cri_parse(line, len, &p))
+  if (parse_line(line, len, &p))
     piece(arg, &p);
 }
 
@@ -70,7 +71,7 @@ size_t ro_cri_tail(const char *data, size_t len, int64_t n, int64_t *lines) {
     const char *end = memchr(data + at, '\n', len - at);
     size_t size = end ? (size_t)(end - data) - at : len - at;
     struct ro_cri p;
-    if (ro_cri_parse(data + at, size, &p)) {
+    if (parse_line(data + at, size, &p)) {
       if (!open[p.stream])
         begins[count++ % room] = at;
       open[p.stream] = !p.last;

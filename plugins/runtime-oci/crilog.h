@@ -20,9 +20,6 @@ struct ro_cri {
   size_t len;
 };
 
-/* Reads one line without its line end. False where it is none (a write that was cut off by a crash). */
-bool ro_cri_parse(const char *line, size_t len, struct ro_cri *out);
-
 /* Cuts a stream of bytes into lines; a line over 64 KiB is none of ours and is dropped. Zero-initialise. */
 struct ro_cri_feed {
   struct pu_buf rest;

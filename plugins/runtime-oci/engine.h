@@ -162,7 +162,6 @@ json_t *ro_peers(const struct berth_instance *self, const json_t *names);
 
 /* ---------------------------------------------------------------- methods */
 
-extern const struct berth_runtime ro_methods;
 void ro_info(struct berth_instance *self, berth_op op);
 void ro_image_inspect(struct berth_instance *self, berth_op op, const struct berth_runtime_image *request);
 void ro_image_pull(struct berth_instance *self, berth_op op, const struct berth_runtime_image *request);

@@ -17,7 +17,8 @@ static void tell(char **why, const char *path, const char *what) {
   errno = e;
 }
 
-char *ro_file_read(const char *path, size_t most, size_t *len, char **why) {
+/* The content, NUL-terminated, of a regular file of at most most bytes; NULL with *why (which may be NULL), errno kept. */
+static char *read_file(const char *path, size_t most, size_t *len, char **why) {
   int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
   struct stat st;
   if (fd < 0 || fstat(fd, &st) != 0) {
@@ -46,7 +47,7 @@ char *ro_file_read(const char *path, size_t most, size_t *len, char **why) {
 
 json_t *ro_file_json(const char *path, size_t most, char **why) {
   size_t len = 0;
-  PU_AUTO_FREE text = ro_file_read(path, most, &len, why);
+  PU_AUTO_FREE text = read_file(path, most, &len, why);
   if (!text)
     return NULL;
   json_t *v = pu_json_parse(text, len);

@@ -8,8 +8,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-/* The content, NUL-terminated, of a regular file of at most most bytes; NULL with *why (which may be NULL), errno kept. */
-char *ro_file_read(const char *path, size_t most, size_t *len, char **why);
+/* The value in a regular file of at most most bytes; NULL with *why (which may be NULL), errno kept. New reference. */
 json_t *ro_file_json(const char *path, size_t most, char **why);
 /* Replaces path as a whole. sync: it outlives a power cut, as does the folder's entry. */
 bool ro_file_write(const char *path, const void *data, size_t len, mode_t mode, bool sync, char **why);

@@ -24,7 +24,8 @@ static const struct {
              {"nodiratime", MS_NODIRATIME, false}, {"relatime", MS_RELATIME, false}, {"strictatime", MS_STRICTATIME, false},
              {"bind", MS_BIND, false},        {"rbind", MS_BIND | MS_REC, false}, {"defaults", 0, false}};
 
-unsigned long ro_mount_options(const char *options, char **data) {
+/* The parts of a mount's options as mount(8) has them: flags, and what is left for the file system (the caller frees). */
+static unsigned long mount_options(const char *options, char **data) {
   PU_AUTO_FREE copy = pu_strdup(options ? options : "");
   PU_AUTO_BUF rest = {0};
   unsigned long flags = 0;
@@ -89,7 +90,7 @@ static pthread_mutex_t mounting = PTHREAD_MUTEX_INITIALIZER; /* two containers o
 static bool mount_it(const char *path, const json_t *opts, char **why) {
   const char *type = pu_str_or(opts, "type", ""), *device = pu_str_or(opts, "device", "");
   PU_AUTO_FREE data = NULL;
-  unsigned long flags = ro_mount_options(pu_str(opts, "o"), &data);
+  unsigned long flags = mount_options(pu_str(opts, "o"), &data);
   if ((flags & MS_BIND) && access(device, F_OK) != 0) {
     *why = pu_asprintf("driver_opts: device: %s: %s", device, strerror(errno));
     return false;

@@ -40,8 +40,6 @@ static const struct berth_field fields[] = {
     {"image_gc_partial_age", BERTH_DURATION, "24h", .doc = "Broken off downloads, and layers that no image has, are removed when they are this old.", .min = 60000, .max = (int64_t)366 * 86400 * 1000},
     {NULL}};
 
-static const struct berth_interface interfaces[] = {{BERTH_RUNTIME, &ro_methods}, {NULL}};
-
 static const char *const needs[] = {BERTH_HOST_OPS, BERTH_HOST_TIMER, BERTH_HOST_WORKER, BERTH_HOST_FD, BERTH_HOST_CHILD, BERTH_HOST_EVENTS, NULL};
 
 PU_SETTINGS(struct ro_config, ro_config_read, ro_config_free)
@@ -109,8 +107,8 @@ static void cancel(struct berth_instance *self, berth_op id) {
     ro_op_fail(op, BERTH_CANCELLED, "%s: cancelled", op->subject);
 }
 
-const struct berth_runtime ro_methods = {
-    .size = sizeof ro_methods,
+static const struct berth_runtime methods = {
+    .size = sizeof methods,
     .info = ro_info,
     .image_inspect = ro_image_inspect,
     .image_pull = ro_image_pull,
@@ -146,6 +144,8 @@ const struct berth_runtime ro_methods = {
     .ready = ro_ready,
     .image_collect = ro_image_collect,
 };
+
+static const struct berth_interface interfaces[] = {{BERTH_RUNTIME, &methods}, {NULL}};
 
 static const struct berth_product products[] = {
     {"oci", ">=1.0", "OCI runtime specification, as crun, runc or youki implement it: https://github.com/opencontainers/runtime-spec"}, {0}};

@@ -19,7 +19,4 @@ void ro_volume_unmount(const char *root, const char *name);
 /* Volume's data and record are gone: the record first. */
 bool ro_volume_delete(const char *root, const char *name, char **why);
 
-/* The parts of a mount's options as mount(8) has them: flags, and what is left for the file system (the caller frees). */
-unsigned long ro_mount_options(const char *options, char **data);
-
 #endif

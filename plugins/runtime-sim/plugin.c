@@ -7,7 +7,6 @@
 
 PU_SETTINGS(struct sim_settings, sim_settings_read, sim_settings_free)
 
-static const struct berth_interface interfaces[] = {{BERTH_RUNTIME, &sim_runtime}, {BERTH_REGISTRY, &sim_registry}, {NULL}};
 static const char *const needs[] = {BERTH_HOST_OPS, BERTH_HOST_TIMER, NULL};
 
 /* ---------------------------------------------------------------- what machine this is */
@@ -84,34 +83,37 @@ static void cancel(struct berth_instance *self, berth_op id) {
     sim_op_fail(op, BERTH_CANCELLED, "%s: cancelled", sim_verb_name(op->verb));
 }
 
-const struct berth_runtime sim_runtime = {.size = sizeof sim_runtime,
-                                          .info = info,
-                                          .image_inspect = sim_image_inspect,
-                                          .image_pull = sim_image_pull,
-                                          .image_build = sim_image_build,
-                                          .image_prune = sim_image_prune,
-                                          .network_ensure = sim_network_ensure,
-                                          .network_remove = sim_network_remove,
-                                          .network_list = sim_network_list,
-                                          .volume_ensure = sim_volume_ensure,
-                                          .volume_remove = sim_volume_remove,
-                                          .volume_list = sim_volume_list,
-                                          .create = sim_create,
-                                          .start = sim_start,
-                                          .stop = sim_stop,
-                                          .kill = sim_kill,
-                                          .remove = sim_remove,
-                                          .inspect = sim_inspect,
-                                          .list = sim_list,
-                                          .events = sim_events,
-                                          .logs = sim_logs,
-                                          .exec = sim_exec,
-                                          .input = sim_input,
-                                          .resize = sim_resize,
-                                          .stats = sim_stats,
-                                          .copy_in = sim_copy_in,
-                                          .copy_out = sim_copy_out,
-                                          .update = sim_update};
+static const struct berth_runtime methods = {
+    .size = sizeof methods,
+    .info = info,
+    .image_inspect = sim_image_inspect,
+    .image_pull = sim_image_pull,
+    .image_build = sim_image_build,
+    .image_prune = sim_image_prune,
+    .network_ensure = sim_network_ensure,
+    .network_remove = sim_network_remove,
+    .network_list = sim_network_list,
+    .volume_ensure = sim_volume_ensure,
+    .volume_remove = sim_volume_remove,
+    .volume_list = sim_volume_list,
+    .create = sim_create,
+    .start = sim_start,
+    .stop = sim_stop,
+    .kill = sim_kill,
+    .remove = sim_remove,
+    .inspect = sim_inspect,
+    .list = sim_list,
+    .events = sim_events,
+    .logs = sim_logs,
+    .exec = sim_exec,
+    .input = sim_input,
+    .resize = sim_resize,
+    .stats = sim_stats,
+    .copy_in = sim_copy_in,
+    .copy_out = sim_copy_out,
+    .update = sim_update};
+
+static const struct berth_interface interfaces[] = {{BERTH_RUNTIME, &methods}, {BERTH_REGISTRY, &sim_registry}, {NULL}};
 
 static const char *const roles[] = {"node.runtime", NULL}; /* a node has one engine, pretended or not */
 

@@ -198,7 +198,6 @@ void sim_journal_gone(struct berth_instance *self, const char *kind, const char 
 /* A run of c has ended: so do its execs, and its logs are read to their end. */
 void sim_streams_ended(const struct sim_container *c);
 
-extern const struct berth_runtime sim_runtime;
 extern const struct berth_registry sim_registry;
 
 /* Methods, each in the file of its kind. */

@@ -145,7 +145,8 @@ static void blob_read(struct sg_job *job, int status, const char *out, size_t ou
 
 /* ---------------------------------------------------------------- what it is */
 
-bool sg_tree_line(const char *line, char id[72], bool *folder, long long *size) {
+/* "ID TYPE SIZE" of cat-file --batch-check. False where it is another line. */
+static bool tree_line(const char *line, char id[72], bool *folder, long long *size) {
   char type[16];
   if (sscanf(line, "%71s %15s %lld", id, type, size) != 3 || !sg_is_commit(id) || *size < 0)
     return false;
@@ -172,7 +173,7 @@ static void ask_mode(struct sg_job *job) {
 
 static void identified(struct sg_job *job, const char *line) {
   struct tree *t = job->data;
-  if (!sg_tree_line(line, t->id, &t->folder, &t->size))
+  if (!tree_line(line, t->id, &t->folder, &t->size))
     sg_job_fail(job, BERTH_INVALID, "%s is neither a folder nor a file of the repository", *t->path ? t->path : "the root");
   else if (!t->folder && t->size > SG_TREE_MAX_FILE)
     sg_job_fail(job, BERTH_TOO_LARGE, "%s has %lld bytes: a single file of the repository may have %d MiB", t->path, t->size, SG_TREE_MAX_FILE >> 20);

@@ -11,9 +11,4 @@ enum { SG_TREE_MAX_FILE = 16 << 20 };
 
 void sg_tree(struct sg_jobs *jobs, berth_op op, const struct berth_scm_tree *request);
 
-/* ---- pure, for tests ---- */
-
-/* "ID TYPE SIZE" of cat-file --batch-check. False where it is another line. */
-bool sg_tree_line(const char *line, char id[72], bool *folder, long long *size);
-
 #endif

@@ -105,7 +105,9 @@ static void drop_powers(void) {
   syscall(SYS_capset, &head, data);
 }
 
-int ro_copy_open(struct ro_copy *c, const char *from, struct ro_fail *why) {
+/* Opens the container's files: of its first process where it runs, else its root file system (and the mounts of spec "mounts":
+ * [{"source","target","read_only"}], for its volumes) in a mount namespace of our own. from: run folder or monitor.json. */
+static int open_files(struct ro_copy *c, const char *from, struct ro_fail *why) {
   struct ro_monspec s;
   struct ro_monitor m;
   *c = (struct ro_copy){.root = -1};
@@ -147,7 +149,7 @@ int main(int argc, char **argv) {
   umask(0);
   struct ro_fail why = {0};
   struct ro_copy c;
-  int rc = ro_copy_open(&c, argv[2], &why);
+  int rc = open_files(&c, argv[2], &why);
   if (rc == 0)
     rc = argv[1][0] == 'i' ? ro_copy_in(&c, argv[3], &why) : ro_copy_out(&c, argv[3], &why);
   if (rc == 0 && c.server > 0)

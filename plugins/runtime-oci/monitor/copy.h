@@ -23,9 +23,6 @@ struct ro_copy {
 uint32_t ro_copy_out_id(const struct ro_ranges *r, uint32_t inside); /* 65534 where it has none */
 uint32_t ro_copy_in_id(const struct ro_ranges *r, uint32_t outside);
 
-/* Opens the container's files: of its first process where it runs, else its root file system (and the mounts of spec "mounts":
- * [{"source","target","read_only"}], for its volumes) in a mount namespace of our own. from: run folder or monitor.json. */
-int ro_copy_open(struct ro_copy *c, const char *from, struct ro_fail *why);
 /* Unpacks a tar from standard input into the folder at path, which must be there. Entries must stay below it ("invalid" otherwise), a
  * folder is not replaced by a file nor the other way round ("conflict"), devices are refused ("denied"). */
 int ro_copy_in(const struct ro_copy *c, const char *path, struct ro_fail *why);

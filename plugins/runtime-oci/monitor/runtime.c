@@ -44,7 +44,8 @@ static _Noreturn void child(const struct ro_monspec *s, const char *const *argv,
   _exit(127);
 }
 
-pid_t ro_runtime_spawn(const struct ro_monspec *s, const struct ro_call *call, struct ro_fail *why) {
+/* Starts it (it is killed when the caller dies); its process, or -1. */
+static pid_t spawn(const struct ro_monspec *s, const struct ro_call *call, struct ro_fail *why) {
   const char *argv[max_words + 1];
   size_t n = 0;
   for (size_t i = 0; i < s->nruntime; i++)
@@ -114,7 +115,8 @@ static char *spoken(int from) {
   return len ? pu_strndup(text, len) : NULL;
 }
 
-int ro_runtime_why(const struct ro_monspec *s, const struct ro_call *call, int status, struct ro_fail *why) {
+/* The failure by what its log says; status is that of waitpid. Returns -1. */
+static int fail_why(const struct ro_monspec *s, const struct ro_call *call, int status, struct ro_fail *why) {
   PU_AUTO_FREE log = ro_read_file(AT_FDCWD, call->log, max_log, NULL);
   PU_AUTO_FREE words = last_words(log);
   if (!words)
@@ -128,7 +130,7 @@ int ro_runtime_why(const struct ro_monspec *s, const struct ro_call *call, int s
 }
 
 int ro_runtime_run(const struct ro_monspec *s, const struct ro_call *call, struct ro_fail *why) {
-  pid_t pid = ro_runtime_spawn(s, call, why);
+  pid_t pid = spawn(s, call, why);
   if (pid < 0)
     return -1;
   int status;
@@ -138,7 +140,7 @@ int ro_runtime_run(const struct ro_monspec *s, const struct ro_call *call, struc
     unlink(call->log);
     return 0;
   }
-  ro_runtime_why(s, call, status, why);
+  fail_why(s, call, status, why);
   unlink(call->log);
   return -1;
 }

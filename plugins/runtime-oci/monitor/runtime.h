@@ -15,12 +15,8 @@ struct ro_call {
   int words_from;           /* our end (not blocking) of a pipe that err leads to, for what it says when its log is empty; -1: none */
 };
 
-/* Starts it (it is killed when the caller dies); its process, or -1. */
-pid_t ro_runtime_spawn(const struct ro_monspec *s, const struct ro_call *call, struct ro_fail *why);
 /* Starts it and waits. 0 where it exited with 0, else -1 with its own last words and a code that fits them: not_found (no such command),
  * denied (it may not be run), invalid, exhausted. */
 int ro_runtime_run(const struct ro_monspec *s, const struct ro_call *call, struct ro_fail *why);
-/* The failure by what its log says; status is that of waitpid. Returns -1. */
-int ro_runtime_why(const struct ro_monspec *s, const struct ro_call *call, int status, struct ro_fail *why);
 
 #endif

@@ -86,8 +86,6 @@ void ro_member_adopt(struct ro_networks *n, const char *id, const json_t *member
 void ro_member_ports(const struct ro_networks *n, const json_t *member, void (*each)(const struct ro_rules_port *p, void *context), void *context);
 /* A running member that is in the network; NULL: none. Borrowed: the name of its container. */
 const char *ro_member_in(const struct ro_networks *n, const char *network);
-/* Is nobody in it, running or not? */
-bool ro_member_none(const struct ro_networks *n, const char *network);
 /* Nobody is in the network any more: leases that are left of it go. */
 void ro_member_leave(struct ro_networks *n, const char *network);
 

@@ -426,6 +426,16 @@ void ro_networks_down(struct ro_networks *n, const char *id) {
   pthread_mutex_unlock(&n->lock);
 }
 
+/* Is nobody in it, running or not? */
+static bool nobody_in(const struct ro_networks *n, const char *network) {
+  const char *id;
+  json_t *member;
+  json_object_foreach(n->members, id, member)
+    if (pu_obj(pu_obj(member, "networks"), network))
+      return false;
+  return true;
+}
+
 /* Networks that are there for their members alone go with the last one. */
 static void drop_passing(struct ro_networks *n, const json_t *member) {
   const char *name;
@@ -433,7 +443,7 @@ static void drop_passing(struct ro_networks *n, const json_t *member) {
   json_object_foreach(pu_obj(member, "networks"), name, entry) {
     struct ro_network *net = ro_network_find(n, name);
     (void)entry;
-    if (net && pu_str(pu_obj(net->record, "labels"), RO_NETWORK_PASSING) && ro_member_none(n, name))
+    if (net && pu_str(pu_obj(net->record, "labels"), RO_NETWORK_PASSING) && nobody_in(n, name))
       ro_network_drop(n, net, NULL);
   }
 }
@@ -504,15 +514,6 @@ const char *ro_member_in(const struct ro_networks *n, const char *network) {
     if (pu_bool(member, "running", false) && pu_obj(pu_obj(member, "networks"), network))
       return pu_str_or(member, "name", id);
   return NULL;
-}
-
-bool ro_member_none(const struct ro_networks *n, const char *network) {
-  const char *id;
-  json_t *member;
-  json_object_foreach(n->members, id, member)
-    if (pu_obj(pu_obj(member, "networks"), network))
-      return false;
-  return true;
 }
 
 void ro_member_leave(struct ro_networks *n, const char *network) {

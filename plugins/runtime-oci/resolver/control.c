@@ -50,7 +50,7 @@ static size_t take_fds(struct msghdr *m, int fds[max_fds]) {
   return n;
 }
 
-void rs_control_ready(struct rs_server *s, struct rs_source *source, uint32_t events) {
+static void control_ready(struct rs_server *s, struct rs_source *source, uint32_t events) {
   static char text[max_packet];
   union {
     struct cmsghdr align;
@@ -94,5 +94,5 @@ void rs_control_accept(struct rs_server *s, struct rs_source *source, uint32_t e
     return;
   rs_close(s, &s->control, false);
   hello(s, fd);
-  rs_watch(s, &s->control, fd, EPOLLIN, rs_control_ready);
+  rs_watch(s, &s->control, fd, EPOLLIN, control_ready);
 }

@@ -184,7 +184,8 @@ size_t rs_name_wire(const char *text, uint8_t out[rs_max_name + 1]) {
   return at;
 }
 
-bool rs_name_same(const uint8_t *a, const uint8_t *b, size_t len) {
+/* Wire forms, whatever their case. */
+static bool name_same(const uint8_t *a, const uint8_t *b, size_t len) {
   for (size_t i = 0; i < len; i++)
     if (lower(a[i]) != lower(b[i]))
       return false;
@@ -194,7 +195,7 @@ bool rs_name_same(const uint8_t *a, const uint8_t *b, size_t len) {
 /* ---------------------------------------------------------------- other servers' */
 
 static bool same_question(const uint8_t *d, size_t len, const uint8_t *wire, size_t wire_len, uint16_t type, bool *case_differs) {
-  if (rs_get16(d + 4) != 1 || len - rs_header < wire_len + 4 || !rs_name_same(d + rs_header, wire, wire_len) ||
+  if (rs_get16(d + 4) != 1 || len - rs_header < wire_len + 4 || !name_same(d + rs_header, wire, wire_len) ||
       rs_get16(d + rs_header + wire_len) != type || rs_get16(d + rs_header + wire_len + 2) != rs_in)
     return false;
   *case_differs = memcmp(d + rs_header, wire, wire_len) != 0;

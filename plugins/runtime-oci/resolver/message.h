@@ -40,7 +40,6 @@ size_t rs_out_end(struct rs_out *o, const struct rs_query *q, int code, bool aut
 
 /* "web.shop" -> wire form with the root's zero. 0: it is no name. */
 size_t rs_name_wire(const char *text, uint8_t out[rs_max_name + 1]);
-bool rs_name_same(const uint8_t *a, const uint8_t *b, size_t len); /* wire forms, whatever their case */
 
 /* What is in an answer of another server. */
 struct rs_seen {

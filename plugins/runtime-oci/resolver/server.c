@@ -244,7 +244,7 @@ static void connections(struct rs_server *s, struct rs_source *source, uint32_t 
 
 /* ---------------------------------------------------------------- listeners */
 
-bool rs_listens(const struct rs_server *s, const char *network) {
+static bool listens(const struct rs_server *s, const char *network) {
   for (const struct listener *l = s->listeners; l; l = l->next)
     if (pu_eq(l->network, network))
       return true;
@@ -259,7 +259,7 @@ bool rs_is_own(const struct rs_server *s, const struct ro_ip *ip) {
 }
 
 void rs_listen(struct rs_server *s, const char *network, const int *fds, size_t n) {
-  bool have = rs_listens(s, network);
+  bool have = listens(s, network);
   for (size_t i = 0; i < n; i++) {
     struct sockaddr_storage at = {0};
     socklen_t len = sizeof at;

@@ -64,11 +64,9 @@ void rs_close(struct rs_server *s, struct rs_source *source, bool heap);
 /* Takes descriptors (UDP, TCP, UDP, … by gateway) for a network; those it has already are closed. */
 void rs_listen(struct rs_server *s, const char *network, const int *fds, size_t n);
 void rs_unlisten(struct rs_server *s, const char *network);
-bool rs_listens(const struct rs_server *s, const char *network);
 bool rs_is_own(const struct rs_server *s, const struct ro_ip *ip);
 
 /* control.c */
-void rs_control_ready(struct rs_server *s, struct rs_source *source, uint32_t events);
 void rs_control_accept(struct rs_server *s, struct rs_source *source, uint32_t events);
 
 /* forward.c: asks other servers, then answers. */
