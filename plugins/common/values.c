@@ -153,3 +153,43 @@ char *pu_scalar(const json_t *v) {
     return real_text(json_real_value(v));
   return json_is_boolean(v) ? pu_strdup(json_is_true(v) ? "true" : "false") : NULL;
 }
+
+json_t *pu_strings(const json_t *v) {
+  if (!v || json_is_null(v))
+    return NULL;
+  json_t *out = json_array(), *item;
+  if (!json_is_array(v)) {
+    PU_AUTO_FREE one = pu_scalar(v);
+    if (one)
+      json_array_append_new(out, json_string(one));
+    return out;
+  }
+  size_t i;
+  json_array_foreach(v, i, item) {
+    PU_AUTO_FREE text = pu_scalar(item);
+    if (text)
+      json_array_append_new(out, json_string(text));
+  }
+  return out;
+}
+
+json_t *pu_map(const json_t *v) {
+  if (!v || json_is_null(v))
+    return NULL;
+  json_t *out = json_object(), *item;
+  const char *key;
+  size_t i;
+  json_object_foreach((json_t *)(uintptr_t)v, key, item) {
+    PU_AUTO_FREE text = pu_scalar(item);
+    json_object_set_new(out, key, json_string(text ? text : ""));
+  }
+  json_array_foreach(v, i, item) {
+    PU_AUTO_FREE text = pu_scalar(item);
+    char *eq = text ? strchr(text, '=') : NULL;
+    if (eq)
+      *eq = 0;
+    if (text)
+      json_object_set_new(out, text, json_string(eq ? eq + 1 : ""));
+  }
+  return out;
+}

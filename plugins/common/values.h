@@ -19,5 +19,9 @@ int64_t pu_number(const json_t *o, const char *key, int64_t fallback); /* intege
 bool pu_flag(const json_t *o, const char *key, bool fallback);       /* true, "true" */
 /* A scalar as text ("1", "0.5", "true", the string itself); NULL for null, arrays, objects. The caller frees. */
 char *pu_scalar(const json_t *v);
+/* A scalar or an array of scalars as a new array of strings; NULL where v is absent or null. */
+json_t *pu_strings(const json_t *v);
+/* A Compose mapping, or a list of "K=V", as a new object of strings; null values become "". NULL where absent. */
+json_t *pu_map(const json_t *v);
 
 #endif

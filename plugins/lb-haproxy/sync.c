@@ -1,6 +1,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "../common/host.h"
 #include "engine.h"
 
 /* From what is to what should be, one step at a time: learn what runs; where the text differs, check it and reload (or start); where
@@ -12,12 +13,10 @@ enum { batch_bytes = 12 * 1024, linger_ms = 1000, save_ms = 1000, attach_retry_m
 /* ---------------------------------------------------------------- telling */
 
 __attribute__((format(printf, 3, 4))) static void log_line(struct berth_instance *self, enum berth_log_level level, const char *fmt, ...) {
-  char text[1024];
   va_list ap;
   va_start(ap, fmt);
-  vsnprintf(text, sizeof text, fmt, ap);
+  pu_vlog(self->host, self->log, level, fmt, ap);
   va_end(ap);
-  self->log->log(self->host, level, text);
 }
 
 static void emit(struct berth_instance *self, json_t *event_steal) {

@@ -100,7 +100,7 @@ static void query_each(struct pu_buf *q, const char *key, const json_t *list, ch
 /* An argument without a value keeps the Dockerfile's default. */
 static json_t *build_args(const json_t *args) {
   if (!json_is_object(args))
-    return rd_spec_map(args);
+    return pu_map(args);
   json_t *out = json_object(), *v;
   const char *key;
   json_object_foreach((json_t *)(uintptr_t)args, key, v) {
@@ -137,8 +137,8 @@ void rd_build_query(const struct rd_build *b, struct pu_buf *out) {
     pu_buf_addf(out, "&shmsize=%lld", (long long)pu_number(s, "shm_size", 0));
   query_each(out, "extrahosts", pu_arr(s, "extra_hosts"), '=', ':');
   query_json(out, "buildargs", build_args(json_object_get(s, "args")));
-  query_json(out, "labels", rd_spec_map(json_object_get(s, "labels")));
-  query_json(out, "cachefrom", rd_spec_strings(json_object_get(s, "cache_from")));
+  query_json(out, "labels", pu_map(json_object_get(s, "labels")));
+  query_json(out, "cachefrom", pu_strings(json_object_get(s, "cache_from")));
   query_json(out, "ulimits", build_ulimits(pu_obj(s, "ulimits")));
 }
 

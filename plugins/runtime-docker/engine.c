@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 
+#include "../common/host.h"
 #include "normal.h"
 
 enum { newest_api = 147 }; /* what the translation knows of; an engine of later date still speaks it */
@@ -87,16 +88,10 @@ void rd_op_after(struct rd_op *op, int64_t ms, void (*fn)(struct rd_op *op)) {
   op->timer = op->self->timer->after(op->self->host, ms, timer_fired, op);
 }
 
-enum { most_waiting = 1 << 20 };
-
-bool rd_op_room(struct rd_op *op) { return op->self->ops->emit(op->self->host, op->id, 0, NULL, 0) <= most_waiting; }
+bool rd_op_room(struct rd_op *op) { return pu_emit(op->self->host, op->self->ops, op->id, 0, NULL, 0) <= pu_most_waiting; }
 
 bool rd_op_emit(struct rd_op *op, int channel, const void *data, size_t len) {
-  enum { piece = 1 << 20 };
-  size_t waiting = 0;
-  for (size_t i = 0; i < len; i += piece)
-    waiting = op->self->ops->emit(op->self->host, op->id, channel, (const char *)data + i, len - i < piece ? len - i : piece);
-  return waiting <= most_waiting;
+  return !len || pu_emit(op->self->host, op->self->ops, op->id, channel, data, len) <= pu_most_waiting;
 }
 
 bool rd_op_emit_json(struct rd_op *op, int channel, const json_t *v) {
@@ -112,13 +107,10 @@ struct rd_op *rd_op_find(struct berth_instance *self, berth_op id) {
 }
 
 void rd_log(struct berth_instance *self, enum berth_log_level level, const char *fmt, ...) {
-  if (!self->log)
-    return;
   va_list ap;
   va_start(ap, fmt);
-  PU_AUTO_FREE text = pu_vasprintf(fmt, ap);
+  pu_vlog(self->host, self->log, level, fmt, ap);
   va_end(ap);
-  self->log->log(self->host, level, text);
 }
 
 /* ---------------------------------------------------------------- the engine's version */

@@ -106,7 +106,7 @@ static json_t *network_ipam(const json_t *spec) {
   const json_t *ipam = pu_obj(spec, "ipam"), *configs = pu_arr(ipam, "config");
   if (!ipam)
     return NULL;
-  json_t *list = json_array(), *config, *options = rd_spec_map(json_object_get(ipam, "options"));
+  json_t *list = json_array(), *config, *options = pu_map(json_object_get(ipam, "options"));
   size_t i;
   json_array_foreach(configs, i, config) {
     json_t *out = json_object();
@@ -119,7 +119,7 @@ static json_t *network_ipam(const json_t *spec) {
 }
 
 static json_t *network_body(const struct thing *t) {
-  json_t *options = rd_spec_map(json_object_get(t->spec, "driver_opts")), *ipam = network_ipam(t->spec);
+  json_t *options = pu_map(json_object_get(t->spec, "driver_opts")), *ipam = network_ipam(t->spec);
   const char *driver = pu_str(t->spec, "driver");
   json_t *body = json_pack("{s:s, s:b, s:s, s:b, s:b, s:b, s:o, s:O}", "Name", t->name, "CheckDuplicate", 1, "Driver",
                            driver && *driver ? driver : "bridge", "Internal", pu_flag(t->spec, "internal", false), "Attachable",
@@ -489,7 +489,7 @@ static void volume_created(struct rd_op *op, const struct rd_answer *a) {
 }
 
 static void volume_make(struct thing *t) {
-  json_t *options = rd_spec_map(json_object_get(t->spec, "driver_opts"));
+  json_t *options = pu_map(json_object_get(t->spec, "driver_opts"));
   const char *driver = pu_str(t->spec, "driver");
   PU_AUTO_JSON body = json_pack("{s:s, s:s, s:o, s:O}", "Name", t->name, "Driver", driver && *driver ? driver : "local", "DriverOpts",
                                 options ? options : json_object(), "Labels", t->labels);

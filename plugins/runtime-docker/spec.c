@@ -23,48 +23,6 @@ void rd_spec_warn(struct rd_spec *s, const char *fmt, ...) {
   json_array_append_new(s->warnings, rd_json_bytes(text, strlen(text)));
 }
 
-json_t *rd_spec_strings(const json_t *v) {
-  if (!v || json_is_null(v))
-    return NULL;
-  json_t *out = json_array();
-  if (!json_is_array(v)) {
-    PU_AUTO_FREE one = pu_scalar(v);
-    if (one)
-      json_array_append_new(out, json_string(one));
-    return out;
-  }
-  size_t i;
-  json_t *item;
-  json_array_foreach(v, i, item) {
-    PU_AUTO_FREE text = pu_scalar(item);
-    if (text)
-      json_array_append_new(out, json_string(text));
-  }
-  return out;
-}
-
-json_t *rd_spec_map(const json_t *v) {
-  if (!v || json_is_null(v))
-    return NULL;
-  json_t *out = json_object();
-  const char *key;
-  json_t *item;
-  size_t i;
-  json_object_foreach((json_t *)(uintptr_t)v, key, item) {
-    PU_AUTO_FREE text = pu_scalar(item);
-    json_object_set_new(out, key, json_string(text ? text : ""));
-  }
-  json_array_foreach(v, i, item) {
-    PU_AUTO_FREE text = pu_scalar(item);
-    char *eq = text ? strchr(text, '=') : NULL;
-    if (eq)
-      *eq = 0;
-    if (text)
-      json_object_set_new(out, text, json_string(eq ? eq + 1 : ""));
-  }
-  return out;
-}
-
 /* A duration member in nanoseconds; false where it is absent or (with an error) malformed. */
 static bool spec_duration(struct rd_spec *s, const json_t *o, const char *key, int64_t unit_ns, int64_t *ns) {
   const json_t *v = json_object_get(o, key);
@@ -100,8 +58,8 @@ static json_t *attr_value(struct rd_spec *s, const json_t *from, const struct rd
       if (json_is_integer(v) && json_integer_value(v) < 0)
         return json_integer(json_integer_value(v));
       return spec_duration(s, from, a->key, 1000, &ns) ? json_integer(ns / 1000) : NULL;
-    case RD_STRS: return rd_spec_strings(v);
-    case RD_MAP: return rd_spec_map(v);
+    case RD_STRS: return pu_strings(v);
+    case RD_MAP: return pu_map(v);
   }
   return NULL;
 }
@@ -153,12 +111,12 @@ static void check_attributes(struct rd_spec *s) {
 /* ---------------------------------------------------------------- Config */
 
 static void config_command(struct rd_spec *s) {
-  json_t *entrypoint = rd_spec_strings(json_object_get(s->service, "entrypoint"));
+  json_t *entrypoint = pu_strings(json_object_get(s->service, "entrypoint"));
   if (entrypoint && !json_array_size(entrypoint))
     json_array_append_new(entrypoint, json_string("")); /* the Engine's way to say: none, and not the image's either */
   if (entrypoint)
     json_object_set_new(s->body, "Entrypoint", entrypoint);
-  json_t *command = rd_spec_strings(json_object_get(s->service, "command"));
+  json_t *command = pu_strings(json_object_get(s->service, "command"));
   if (command)
     json_object_set_new(s->body, "Cmd", command);
 }
@@ -167,7 +125,7 @@ static void config_command(struct rd_spec *s) {
 static void config_environment(struct rd_spec *s) {
   const json_t *env = json_object_get(s->service, "environment");
   if (json_is_array(env)) {
-    json_object_set_new(s->body, "Env", rd_spec_strings(env));
+    json_object_set_new(s->body, "Env", pu_strings(env));
     return;
   }
   if (!json_object_size(env))
@@ -195,7 +153,7 @@ static json_t *health_test(const json_t *check) {
     return json_pack("[s]", "NONE");
   if (json_is_string(test))
     return json_pack("[s, s]", "CMD-SHELL", json_string_value(test));
-  return rd_spec_strings(test);
+  return pu_strings(test);
 }
 
 static void config_health(struct rd_spec *s) {
@@ -234,7 +192,7 @@ static void config_part(struct rd_spec *s, const json_t *spec) {
   else
     json_object_set_new(s->body, "Image", json_string(image));
   rd_spec_copy(s, s->service, s->body, table, PU_COUNT(table));
-  json_t *labels = rd_spec_map(json_object_get(spec, "labels"));
+  json_t *labels = pu_map(json_object_get(spec, "labels"));
   if (labels)
     json_object_set_new(s->body, "Labels", labels);
   config_command(s);

@@ -57,10 +57,6 @@ void rd_spec_copy(struct rd_spec *s, const json_t *from, json_t *target, const s
 /* Records the first error; later ones are dropped. */
 void rd_spec_error(struct rd_spec *s, enum berth_code code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 void rd_spec_warn(struct rd_spec *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* A string or an array of scalars as a new array of strings; NULL where v is absent or null. */
-json_t *rd_spec_strings(const json_t *v);
-/* A Compose mapping, or a list of "K=V", as a new object of strings; null values become "". NULL where absent. */
-json_t *rd_spec_map(const json_t *v);
 
 void rd_spec_host(struct rd_spec *s);                       /* capabilities, namespaces, devices, logging, security, … */
 void rd_spec_limits(struct rd_spec *s);                     /* memory, cpu, pids, block I/O, ulimits, device requests */

@@ -49,7 +49,7 @@ static void seccomp_add(struct rd_spec *s, json_t *list, const char *path) {
 }
 
 static void host_security(struct rd_spec *s) {
-  PU_AUTO_JSON opts = rd_spec_strings(json_object_get(s->service, "security_opt"));
+  PU_AUTO_JSON opts = pu_strings(json_object_get(s->service, "security_opt"));
   if (!opts)
     return;
   json_t *list = json_array();
@@ -173,13 +173,13 @@ static void host_logging(struct rd_spec *s) {
   const json_t *logging = pu_obj(s->service, "logging");
   if (!logging)
     return;
-  json_t *options = rd_spec_map(json_object_get(logging, "options"));
+  json_t *options = pu_map(json_object_get(logging, "options"));
   json_object_set_new(s->host, "LogConfig", json_pack("{s:s, s:o}", "Type", pu_str_or(logging, "driver", ""), "Config",
                                                       options ? options : json_object()));
 }
 
 static void host_annotations(struct rd_spec *s) {
-  json_t *map = rd_spec_map(json_object_get(s->service, "annotations"));
+  json_t *map = pu_map(json_object_get(s->service, "annotations"));
   if (map && json_object_size(map) && s->env->api < 143)
     rd_spec_error(s, BERTH_UNSUPPORTED, "annotations need an engine with API 1.43 (Docker 24); this one has %d.%d",
                   s->env->api / 100, s->env->api % 100);

@@ -113,8 +113,8 @@ static void limits_ulimits(struct rd_spec *s) {
 /* ---------------------------------------------------------------- device requests */
 
 static void device_request_add(struct rd_spec *s, json_t *list, const json_t *device, bool gpu) {
-  json_t *ids = rd_spec_strings(json_object_get(device, "device_ids"));
-  json_t *capabilities = rd_spec_strings(json_object_get(device, "capabilities"));
+  json_t *ids = pu_strings(json_object_get(device, "device_ids"));
+  json_t *capabilities = pu_strings(json_object_get(device, "capabilities"));
   const json_t *count = json_object_get(device, "count");
   if (!capabilities)
     capabilities = json_array();
@@ -129,7 +129,7 @@ static void device_request_add(struct rd_spec *s, json_t *list, const json_t *de
   }
   if (!json_array_size(capabilities))
     rd_spec_error(s, BERTH_INVALID, "deploy.resources.reservations.devices: capabilities are missing");
-  json_t *options = rd_spec_map(json_object_get(device, "options"));
+  json_t *options = pu_map(json_object_get(device, "options"));
   bool all = pu_eq(json_string_value(count), "all") || (!count && !ids);
   json_array_append_new(
       list, json_pack("{s:s, s:I, s:o, s:[o], s:o}", "Driver", pu_str_or(device, "driver", ""), "Count",

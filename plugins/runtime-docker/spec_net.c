@@ -103,7 +103,7 @@ static void mount_add(struct rd_spec *s, json_t *list, const json_t *m) {
 
 /* The service's own tmpfs attribute: ["/run", "/tmp:size=64m"]. */
 static void mounts_tmpfs(struct rd_spec *s) {
-  PU_AUTO_JSON list = rd_spec_strings(json_object_get(s->service, "tmpfs"));
+  PU_AUTO_JSON list = pu_strings(json_object_get(s->service, "tmpfs"));
   if (!json_array_size(list))
     return;
   json_t *out = json_object_get(s->host, "Tmpfs"), *v;
@@ -167,7 +167,7 @@ static void expose_add(json_t *exposed, const char *text) {
 
 void rd_spec_ports(struct rd_spec *s, const json_t *spec) {
   json_t *exposed = json_object(), *bindings = json_object(), *v;
-  PU_AUTO_JSON expose = rd_spec_strings(json_object_get(s->service, "expose"));
+  PU_AUTO_JSON expose = pu_strings(json_object_get(s->service, "expose"));
   const json_t *ports = pu_arr(spec, "ports");
   size_t i;
   json_array_foreach(expose, i, v)
@@ -188,7 +188,7 @@ static json_t *endpoint_addresses(const json_t *n) {
   static const struct {
     const char *key, *engine;
   } names[] = {{"ipv4_address", "IPv4Address"}, {"ipv6_address", "IPv6Address"}};
-  json_t *ipam = json_object(), *local = rd_spec_strings(json_object_get(n, "link_local_ips"));
+  json_t *ipam = json_object(), *local = pu_strings(json_object_get(n, "link_local_ips"));
   for (size_t i = 0; i < PU_COUNT(names); i++)
     if (pu_str(n, names[i].key) && *pu_str(n, names[i].key))
       json_object_set_new(ipam, names[i].engine, json_string(pu_str(n, names[i].key)));
@@ -203,8 +203,8 @@ static bool modern_endpoints(const struct rd_spec *s) { return s->env->podman ||
 
 static json_t *endpoint(struct rd_spec *s, const json_t *n) {
   json_t *out = json_object(), *ipam = endpoint_addresses(n);
-  json_t *aliases = rd_spec_strings(json_object_get(n, "aliases")), *options = rd_spec_map(json_object_get(n, "driver_opts"));
-  json_t *links = rd_spec_strings(json_object_get(n, "links")), *external = rd_spec_strings(json_object_get(s->service, "external_links"));
+  json_t *aliases = pu_strings(json_object_get(n, "aliases")), *options = pu_map(json_object_get(n, "driver_opts"));
+  json_t *links = pu_strings(json_object_get(n, "links")), *external = pu_strings(json_object_get(s->service, "external_links"));
   if (external && links)
     json_array_extend(links, external);
   else if (external)

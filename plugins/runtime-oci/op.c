@@ -4,6 +4,8 @@
 
 #include <stdio.h>
 
+#include "../common/host.h"
+
 /* ---------------------------------------------------------------- life of an operation */
 
 void *ro_op_new(struct berth_instance *self, berth_op id, size_t size, void (*drop)(struct ro_op *op), const char *subject_fmt,
@@ -147,18 +149,10 @@ void ro_op_after(struct ro_op *op, int64_t ms, void (*fn)(struct ro_op *op)) {
   op->timer = op->self->timer->after(op->self->host, ms, timer_fired, op);
 }
 
-enum { most_waiting = 1 << 20 };
-
-bool ro_op_room(struct ro_op *op) { return op->self->ops->emit(op->self->host, op->id, 0, NULL, 0) <= most_waiting; }
+bool ro_op_room(struct ro_op *op) { return pu_emit(op->self->host, op->self->ops, op->id, 0, NULL, 0) <= pu_most_waiting; }
 
 bool ro_op_emit(struct ro_op *op, int channel, const void *data, size_t len) {
-  enum { piece = 1 << 20 };
-  size_t waiting = 0;
-  if (!op->id)
-    return true;
-  for (size_t i = 0; i < len; i += piece)
-    waiting = op->self->ops->emit(op->self->host, op->id, channel, (const char *)data + i, len - i < piece ? len - i : piece);
-  return waiting <= most_waiting;
+  return !op->id || !len || pu_emit(op->self->host, op->self->ops, op->id, channel, data, len) <= pu_most_waiting;
 }
 
 bool ro_op_emit_json(struct ro_op *op, int channel, const json_t *v) {
@@ -276,13 +270,10 @@ void ro_child_run(struct ro_op *op, const char *const *argv, const char *input, 
 /* ---------------------------------------------------------------- the host */
 
 void ro_log(struct berth_instance *self, enum berth_log_level level, const char *fmt, ...) {
-  if (!self->log)
-    return;
   va_list ap;
   va_start(ap, fmt);
-  PU_AUTO_FREE text = pu_vasprintf(fmt, ap);
+  pu_vlog(self->host, self->log, level, fmt, ap);
   va_end(ap);
-  self->log->log(self->host, level, text);
 }
 
 int64_t ro_now_ms(struct berth_instance *self) { return self->timer->wall_ms(self->host); }

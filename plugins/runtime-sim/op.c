@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "../common/host.h"
 #include "sim.h"
 
 enum { max_counts = 1000000 };
@@ -11,13 +12,10 @@ enum { max_counts = 1000000 };
 int64_t sim_now(const struct berth_instance *self) { return self->timer->wall_ms(self->host); }
 
 void sim_log(const struct berth_instance *self, enum berth_log_level level, const char *fmt, ...) {
-  if (!self->log)
-    return;
   va_list ap;
   va_start(ap, fmt);
-  PU_AUTO_FREE text = pu_vasprintf(fmt, ap);
+  pu_vlog(self->host, self->log, level, fmt, ap);
   va_end(ap);
-  self->log->log(self->host, level, text);
 }
 
 const char *sim_time_text(int64_t ms, char out[32]) {

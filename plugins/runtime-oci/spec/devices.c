@@ -132,7 +132,7 @@ static void all_devices(struct ro_spec *s) {
 
 void ro_spec_devices(struct ro_spec *s) {
   json_t *rules = json_array(), *v;
-  PU_AUTO_JSON more = ro_strings(ro_member(s->service, "device_cgroup_rules"));
+  PU_AUTO_JSON more = pu_strings(ro_member(s->service, "device_cgroup_rules"));
   size_t i;
   json_object_set_new(json_object_get(s->linux_part, "resources"), "devices", rules);
   if (s->privileged)

@@ -131,9 +131,9 @@ static char *joined(struct ro_spec *s, const char *key, const json_t *list) {
 
 /* The nameservers asked: the networks' own resolvers, which forward to the service's; else the service's; else the machine's. */
 static char *resolv_text(struct ro_spec *s) {
-  PU_AUTO_JSON dns = ro_strings(ro_member(s->service, "dns"));
-  PU_AUTO_JSON search = ro_strings(ro_member(s->service, "dns_search"));
-  PU_AUTO_JSON options = ro_strings(ro_member(s->service, "dns_opt"));
+  PU_AUTO_JSON dns = pu_strings(ro_member(s->service, "dns"));
+  PU_AUTO_JSON search = pu_strings(ro_member(s->service, "dns_search"));
+  PU_AUTO_JSON options = pu_strings(ro_member(s->service, "dns_opt"));
   PU_AUTO_JSON machine = json_array();
   PU_AUTO_FREE search_text = NULL;
   PU_AUTO_FREE options_text = NULL;

@@ -7,7 +7,7 @@
 static void log_part(struct ro_spec *s) {
   const json_t *logging = pu_obj(s->service, "logging");
   const char *driver = pu_str_or(logging, "driver", "");
-  PU_AUTO_JSON options = ro_map(ro_member(logging, "options"));
+  PU_AUTO_JSON options = pu_map(ro_member(logging, "options"));
   int64_t size = s->choices->log_size ? s->choices->log_size : 10 << 20, files = s->choices->log_files ? s->choices->log_files : 3;
   const char *key;
   json_t *v;
@@ -122,11 +122,11 @@ static json_t *health_test(struct ro_spec *s, const json_t *check) {
   const json_t *test = ro_member(check, "test");
   if (json_is_string(test))
     return json_pack("[s,s]", "CMD-SHELL", json_string_value(test));
-  json_t *own = ro_strings(test);
+  json_t *own = pu_strings(test);
   if (json_array_size(own))
     return own;
   json_decref(own);
-  return ro_strings(ro_member(pu_obj(s->image, "Healthcheck"), "Test"));
+  return pu_strings(ro_member(pu_obj(s->image, "Healthcheck"), "Test"));
 }
 
 static void health_part(struct ro_spec *s) {

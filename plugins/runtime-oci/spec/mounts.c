@@ -65,8 +65,8 @@ static void want_tmpfs(json_t *wanted, const char *text) {
 
 /* Later ones take the place of earlier ones; the image's own volumes stand where nothing else does. */
 static void want_all(json_t *wanted, const struct ro_request *in, int depth) {
-  PU_AUTO_JSON from = ro_strings(ro_member(in->spec, "volumes_from"));
-  PU_AUTO_JSON tmpfs = ro_strings(ro_member(pu_obj(in->spec, "service"), "tmpfs"));
+  PU_AUTO_JSON from = pu_strings(ro_member(in->spec, "volumes_from"));
+  PU_AUTO_JSON tmpfs = pu_strings(ro_member(pu_obj(in->spec, "service"), "tmpfs"));
   const json_t *inner = pu_obj(in->image, "config") ? pu_obj(in->image, "config") : in->image;
   size_t i;
   json_t *v;
@@ -348,7 +348,7 @@ static void order(struct ro_spec *s, const json_t *wanted, size_t usual) {
 void ro_spec_mounts(struct ro_spec *s) {
   PU_AUTO_JSON wanted = json_object();
   PU_AUTO_JSON init = s->mounts; /* what the process put there */
-  PU_AUTO_JSON from = ro_strings(ro_member(s->in->spec, "volumes_from"));
+  PU_AUTO_JSON from = pu_strings(ro_member(s->in->spec, "volumes_from"));
   const char *target;
   json_t *m;
   size_t i;

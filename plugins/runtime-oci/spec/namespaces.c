@@ -165,7 +165,7 @@ static void sysctls_out(struct ro_spec *s, json_t *all) {
 }
 
 static void sysctls(struct ro_spec *s) {
-  PU_AUTO_JSON asked = ro_map(ro_member(s->service, "sysctls"));
+  PU_AUTO_JSON asked = pu_map(ro_member(s->service, "sysctls"));
   PU_AUTO_JSON out = json_object();
   const char *key;
   json_t *v;

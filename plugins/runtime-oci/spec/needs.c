@@ -31,7 +31,7 @@ static void need_block_devices(json_t *out, const json_t *config) {
 json_t *ro_spec_needs(const json_t *spec) {
   json_t *files = json_array(), *devices = json_array(), *v;
   const json_t *service = pu_obj(spec, "service");
-  PU_AUTO_JSON opts = ro_strings(ro_member(service, "security_opt"));
+  PU_AUTO_JSON opts = pu_strings(ro_member(service, "security_opt"));
   size_t i;
   json_array_foreach(opts, i, v) {
     const char *opt = json_string_value(v), *path = pu_starts(opt, "seccomp=") || pu_starts(opt, "seccomp:") ? opt + 8 : "";

@@ -17,10 +17,6 @@ enum {
 void ro_error(struct ro_spec *s, enum berth_code code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 void ro_warn(struct ro_spec *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/* A string or an array of scalars as a new array of strings; NULL where v is absent or null. */
-json_t *ro_strings(const json_t *v);
-/* A Compose mapping, or a list of "K=V", as a new object of strings; null values become "". NULL where absent. */
-json_t *ro_map(const json_t *v);
 /* A member that is there and not null. */
 const json_t *ro_member(const json_t *o, const char *key);
 /* A size or count; false where it is absent or (with an error) no number. */

@@ -14,10 +14,10 @@ static void append_all(json_t *out, const json_t *list) {
 
 /* The service's entrypoint drops the image's command with its entrypoint; an empty one means none. */
 static json_t *command(struct ro_spec *s) {
-  PU_AUTO_JSON entrypoint = ro_strings(ro_member(s->service, "entrypoint"));
-  PU_AUTO_JSON cmd = ro_strings(ro_member(s->service, "command"));
-  PU_AUTO_JSON image_entrypoint = ro_strings(ro_member(s->image, "Entrypoint"));
-  PU_AUTO_JSON image_cmd = ro_strings(ro_member(s->image, "Cmd"));
+  PU_AUTO_JSON entrypoint = pu_strings(ro_member(s->service, "entrypoint"));
+  PU_AUTO_JSON cmd = pu_strings(ro_member(s->service, "command"));
+  PU_AUTO_JSON image_entrypoint = pu_strings(ro_member(s->image, "Entrypoint"));
+  PU_AUTO_JSON image_cmd = pu_strings(ro_member(s->image, "Cmd"));
   json_t *out = json_array();
   if (entrypoint && !(json_array_size(entrypoint) == 1 && !json_string_length(json_array_get(entrypoint, 0))))
     append_all(out, entrypoint);
@@ -105,7 +105,7 @@ static void process_env(struct ro_spec *s) {
 static void process_user(struct ro_spec *s) {
   PU_AUTO_FREE own = pu_scalar(ro_member(s->service, "user"));
   PU_AUTO_FREE image = pu_scalar(ro_member(s->image, "User"));
-  PU_AUTO_JSON more = ro_strings(ro_member(s->service, "group_add"));
+  PU_AUTO_JSON more = pu_strings(ro_member(s->service, "group_add"));
   PU_AUTO_FREE why = NULL;
   struct ro_user user;
   if (!ro_user_find(own && *own ? own : image, more, s->in->passwd, s->in->group, &user, &why)) {

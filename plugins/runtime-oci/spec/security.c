@@ -56,8 +56,8 @@ static void read_option(struct ro_spec *s, struct options *o, const char *opt) {
 
 /* Who is not root in the container has them in the bounding set only, to be had by a set-uid program. */
 static void capabilities(struct ro_spec *s) {
-  PU_AUTO_JSON add = ro_strings(ro_member(s->service, "cap_add"));
-  PU_AUTO_JSON drop = ro_strings(ro_member(s->service, "cap_drop"));
+  PU_AUTO_JSON add = pu_strings(ro_member(s->service, "cap_add"));
+  PU_AUTO_JSON drop = pu_strings(ro_member(s->service, "cap_drop"));
   PU_AUTO_FREE why = NULL;
   uint64_t allowed = s->facts->capabilities & (((uint64_t)1 << RO_CAPS) - 1);
   if (!ro_caps_tweak(add, drop, allowed, &s->caps, &why))
@@ -145,7 +145,7 @@ static void system_paths(struct ro_spec *s, const struct options *o) {
 }
 
 void ro_spec_security(struct ro_spec *s) {
-  PU_AUTO_JSON opts = ro_strings(ro_member(s->service, "security_opt"));
+  PU_AUTO_JSON opts = pu_strings(ro_member(s->service, "security_opt"));
   struct options o = {0};
   json_object_set_new(s->process, "noNewPrivileges", json_false());
   size_t i;

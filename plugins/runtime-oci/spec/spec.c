@@ -30,46 +30,6 @@ const json_t *ro_member(const json_t *o, const char *key) {
   return json_is_null(v) ? NULL : v;
 }
 
-json_t *ro_strings(const json_t *v) {
-  if (!v || json_is_null(v))
-    return NULL;
-  json_t *out = json_array(), *item;
-  if (!json_is_array(v)) {
-    PU_AUTO_FREE one = pu_scalar(v);
-    if (one)
-      json_array_append_new(out, json_string(one));
-    return out;
-  }
-  size_t i;
-  json_array_foreach(v, i, item) {
-    PU_AUTO_FREE text = pu_scalar(item);
-    if (text)
-      json_array_append_new(out, json_string(text));
-  }
-  return out;
-}
-
-json_t *ro_map(const json_t *v) {
-  if (!v || json_is_null(v))
-    return NULL;
-  json_t *out = json_object(), *item;
-  const char *key;
-  size_t i;
-  json_object_foreach((json_t *)(uintptr_t)v, key, item) {
-    PU_AUTO_FREE text = pu_scalar(item);
-    json_object_set_new(out, key, json_string(text ? text : ""));
-  }
-  json_array_foreach(v, i, item) {
-    PU_AUTO_FREE text = pu_scalar(item);
-    char *eq = text ? strchr(text, '=') : NULL;
-    if (eq)
-      *eq = 0;
-    if (text)
-      json_object_set_new(out, text, json_string(eq ? eq + 1 : ""));
-  }
-  return out;
-}
-
 bool ro_size(struct ro_spec *s, const json_t *o, const char *key, int64_t *n) {
   const json_t *v = ro_member(o, key);
   if (!v)
@@ -184,7 +144,7 @@ const json_t *ro_other(struct ro_spec *s, const char *attribute, const char *mod
 /* ---------------------------------------------------------------- whole */
 
 static void annotations(struct ro_spec *s) {
-  json_t *labels = ro_map(ro_member(s->in->spec, "labels")), *own = ro_map(ro_member(s->service, "annotations"));
+  json_t *labels = pu_map(ro_member(s->in->spec, "labels")), *own = pu_map(ro_member(s->service, "annotations"));
   json_t *out = labels ? labels : json_object();
   if (own)
     json_object_update(out, own);
