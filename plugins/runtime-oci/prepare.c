@@ -228,6 +228,8 @@ static bool make_volumes(struct ro_prepare *p) {
     if (!ro_volume_name(name))
       return fail(p, BERTH_INVALID, pu_asprintf("volume \"%s\": that is no name of a volume", name));
     json_t *record = json_pack("{s:s, s:{}, s:{}, s:I}", "driver", "local", "driver_opts", "labels", "created_ms", (json_int_t)p->now_ms);
+    if (pu_bool(v, "anonymous", false)) /* a crash before the container is on record, or after, leaves a volume that nobody knows: recover.c */
+      json_object_set_new(record, "container", json_string(p->id));
     char *why = NULL;
     json_object_set_new(p->made, name, record);
     if (!ro_volume_make(p->root, name, record, &why))

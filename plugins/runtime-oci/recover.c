@@ -124,16 +124,37 @@ static void found_container(void *arg, const char *name) {
 
 /* ---------------------------------------------------------------- volumes */
 
+static bool is_used(const struct recovery *r, const char *volume) {
+  size_t k;
+  json_t *v;
+  for (size_t i = 0; i < r->n; i++)
+    json_array_foreach(r->found[i]->volumes, k, v)
+      if (pu_eq(json_string_value(v), volume))
+        return true;
+  return false;
+}
+
+/* Made for a container that did not come to be, or that was removed with it: volumes come before the record and go after it. One that was to stay has
+ * no container in its record any more. A container whose record is damaged has its folder, and keeps its volumes. */
+static bool is_orphan(const struct recovery *r, const char *name, const json_t *record) {
+  const char *owner = pu_str(record, "container");
+  if (!owner || json_object_get(r->ids, owner) || is_used(r, name))
+    return false;
+  PU_AUTO_FREE dir = pu_asprintf("%s/containers/%s", r->root, owner);
+  return access(dir, F_OK) != 0 && errno == ENOENT;
+}
+
 static void found_volume(void *arg, const char *name) {
   struct recovery *r = arg;
   PU_AUTO_FREE path = pu_asprintf("%s/volumes/%s/volume.json", r->root, name);
   json_t *record = ro_file_json(path, max_record, NULL);
-  if (json_is_object(record)) {
+  if (json_is_object(record) && !is_orphan(r, name, record)) {
     json_object_set_new(r->volumes, name, record);
     return;
   }
+  bool orphan = json_is_object(record);
   json_decref(record);
-  if (access(path, F_OK) != 0 && errno == ENOENT && ro_volume_name(name)) { /* half made, or half removed */
+  if (orphan || (access(path, F_OK) != 0 && errno == ENOENT && ro_volume_name(name))) { /* or half made, or half removed */
     ro_volume_delete(r->root, name, NULL);
     r->leftovers++;
   }

@@ -12,9 +12,12 @@
 #include "net.h"
 #include "volumes.h"
 
+enum { max_record = 1 << 20 };
+
 struct removal {
   char *root, *run, *dir, *id, *why;
   json_t *volumes; /* anonymous ones that go with it */
+  json_t *stay;    /* anonymous ones that do not */
 };
 
 static void removal_free(void *data) {
@@ -25,11 +28,27 @@ static void removal_free(void *data) {
   free(r->id);
   free(r->why);
   json_decref(r->volumes);
+  json_decref(r->stay);
   free(r);
+}
+
+/* A volume that outlives its container is nobody's: else the next start would take it for a leftover. */
+static bool disown(const char *root, const char *volume, char **why) {
+  PU_AUTO_FREE path = pu_asprintf("%s/volumes/%s/volume.json", root, volume);
+  PU_AUTO_JSON record = ro_file_json(path, max_record, NULL);
+  if (!pu_str(record, "container"))
+    return true;
+  json_object_del(record, "container");
+  return ro_file_write_json(path, record, 0600, true, why);
 }
 
 static void removal_work(void *data) {
   struct removal *r = data;
+  size_t i;
+  json_t *name;
+  json_array_foreach(r->stay, i, name)
+    if (!disown(r->root, json_string_value(name), &r->why))
+      return;
   PU_AUTO_FREE record = pu_asprintf("%s/container.json", r->dir);
   if (unlink(record) != 0 && errno != ENOENT) {
     r->why = pu_asprintf("%s: %s", record, strerror(errno));
@@ -39,8 +58,6 @@ static void removal_work(void *data) {
   char *why = NULL;
   if (!ro_tree_remove(r->dir, &why) || !ro_tree_remove(r->run, why ? NULL : &why))
     r->why = why;
-  size_t i;
-  json_t *name;
   json_array_foreach(r->volumes, i, name)
     ro_volume_delete(r->root, json_string_value(name), r->why ? NULL : &r->why);
 }
@@ -64,9 +81,11 @@ static void removed(struct ro_op *op, void *data) {
 static void remove_now(struct ro_op *op, struct ro_container *c) {
   struct berth_instance *self = op->self;
   struct removal *r = pu_new(struct removal);
+  bool volumes = ((struct ro_at *)op)->volumes;
   *r = (struct removal){.root = pu_strdup(self->config.root), .run = ro_run_dir(self, c),
                         .dir = ro_container_dir(self, c), .id = pu_strdup(c->id),
-                        .volumes = ((struct ro_at *)op)->volumes ? json_incref(c->anonymous) : NULL};
+                        .volumes = volumes ? json_incref(c->anonymous) : NULL,
+                        .stay = volumes ? NULL : json_incref(c->anonymous)};
   op->cancel = ro_op_detach;
   ro_job_run(op, r, removal_work, removed, removal_free);
 }

@@ -318,4 +318,5 @@ def main():
             run.berthd.wait()
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -241,6 +241,29 @@ static void test_anonymous(void) {
   ok(sh("[ $(ls %s/oci/volumes | wc -l) -eq 0 ]", R.dir), "and goes with its container");
 }
 
+/* A crash between a volume without a name and its container's record, whichever of both comes or goes. */
+static void test_anonymous_orphan(void) {
+#define ANONYMOUS "\"mounts\":[{\"type\":\"volume\",\"target\":\"/kept\"}]"
+  char *lost = make("lost", "{\"command\":[\"sleep\",\"600\"]}", ANONYMOUS), *stays = make("stays", "{\"command\":[\"sleep\",\"600\"]}", ANONYMOUS);
+  char *there = make("there", "{\"command\":[\"sleep\",\"600\"]}", ANONYMOUS);
+  RT gone = {0};
+  container(&gone, remove, .id = stays);
+  rt_is(&gone, BT_OK, "removed without its volumes");
+  away();
+  ok(sh("rm -r %s/oci/containers/%s", R.dir, lost), "a container that never came to be");
+  back();
+  RT known = {0};
+  container(&known, inspect, .id = lost);
+  rt_is(&known, BT_NOT_FOUND, "is not known");
+  ok(sh("[ $(ls %s/oci/volumes | wc -l) -eq 2 ]", R.dir), "its volume goes, those that are used or were to stay do not");
+  start(there);
+  inside(there, "echo x >/kept/f && cat /kept/f", "x");
+  discard(there);
+  ok(sh("[ $(ls %s/oci/volumes | wc -l) -eq 1 ] && rm -r %s/oci/volumes/*", R.dir, R.dir), "one stays");
+  free(lost);
+  free(stays);
+}
+
 int main(void) {
   setenv("BERTH_TEST_RUNTIME", "oci", 1);
   if (!rt_setup())
@@ -255,5 +278,6 @@ int main(void) {
   test_cancelled_start();
   test_volume_mounts();
   test_anonymous();
+  test_anonymous_orphan();
   return rt_finish();
 }
