@@ -158,7 +158,7 @@ static void spawn(const struct bt_ports *ports) {
     setsid();
     if (fork() != 0)
       _exit(0);
-    int null = open("/dev/null", O_RDWR);
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     dup2(null, 0);
     dup2(null, 1);
     if (close_range(3, ~0U, 0) != 0)

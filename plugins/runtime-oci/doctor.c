@@ -2,6 +2,7 @@
 #include "doctor.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/sockios.h>
 #include <sched.h>
 #include <stdio.h>
@@ -19,11 +20,11 @@
 /* In a child, whose network namespace goes with it; only system calls, since this process has threads. */
 static int try_bridge(void) {
   int pipes[2], error = -1;
-  if (pipe(pipes) != 0)
+  if (pipe2(pipes, O_CLOEXEC) != 0)
     return -1;
   pid_t pid = fork();
   if (pid == 0) {
-    int fd, result = unshare(CLONE_NEWNET) != 0 || (fd = socket(AF_INET, SOCK_STREAM, 0)) < 0 || ioctl(fd, SIOCBRADDBR, "try0") != 0 ? errno : 0;
+    int fd, result = unshare(CLONE_NEWNET) != 0 || (fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) < 0 || ioctl(fd, SIOCBRADDBR, "try0") != 0 ? errno : 0;
     _exit(write(pipes[1], &result, sizeof result) == sizeof result ? 0 : 1);
   }
   close(pipes[1]);

@@ -44,7 +44,7 @@ struct trial {
 
 static _Noreturn void run_program(const struct trial *t) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
-  int null = open("/dev/null", O_RDWR);
+  int null = open("/dev/null", O_RDWR | O_CLOEXEC);
   for (int fd = 0; fd < 3; fd++)
     dup2(null, fd);
   execl(t->program, t->program, "-o", t->plain, t->target, (char *)NULL);

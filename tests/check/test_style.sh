@@ -15,6 +15,11 @@ is "$both" "" "no goto beside cleanup attributes"
 first=$(sources 'core/*.h' 'plugin-api/*.h' | xargs awk 'FNR == 1 && !/^\/\*/ { print FILENAME }')
 is "$first" "" "every header begins with what it is for"
 
+# A child that is started at that moment would have it for ever; of a call over two lines the flags stand on the first.
+held=$(sources 'core/*.c' 'plugins/*.c' 'plugin-api/checker/*.c' | xargs grep -nE '[^a-z_0-9>.](open|openat|pipe2?|socket|socketpair|accept4?|dup|dup3|fopen|epoll_create1?|eventfd|inotify_init1?|mkstemp|mkostemp|memfd_create|timerfd_create|signalfd)\(' |
+  grep -vE 'CLOEXEC|fopen\(.*, "[rwab+]+e"\)|^[^:]*:[0-9]*: *(/\*|\*|//)')
+is "$held" "" "every descriptor is close-on-exec from its beginning"
+
 names=$(sources 'core/*.h' | xargs grep -nE '^[a-z].*\b(berth_[a-z_]+)\(' | grep -v 'struct berth_\|enum berth_')
 is "$names" "" "the core exports bt_ names only"
 

@@ -84,11 +84,11 @@ static void set_xattrs(struct in *x, int fd) {
 
 /* A file that is a mount of its own (/etc/hosts) cannot be replaced, but written. */
 static int make_file(struct in *x, int at, const char *name) {
-  int flags = O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, fd;
+  int flags = O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK, fd;
   if (clear(at, name) == 0)
-    fd = openat(at, name, flags | O_EXCL, 0600);
+    fd = openat(at, name, flags | O_EXCL | O_CLOEXEC, 0600);
   else
-    fd = errno == EBUSY ? openat(at, name, flags | O_TRUNC, 0600) : -1;
+    fd = errno == EBUSY ? openat(at, name, flags | O_TRUNC | O_CLOEXEC, 0600) : -1;
   struct stat st;
   if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
     if (fd >= 0)

@@ -39,7 +39,7 @@ static _Noreturn void serve(const struct ro_monspec *s, const char *options, con
   if (getppid() != parent)
     _exit(127);
   ro_proc_plain_signals();
-  int null = open("/dev/null", O_RDWR), words = open(log, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600);
+  int null = open("/dev/null", O_RDWR | O_CLOEXEC), words = open(log, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
   dup2(null, 0);
   dup2(words >= 0 ? words : null, 1);
   dup2(words >= 0 ? words : null, 2);

@@ -28,10 +28,10 @@ static void leave(void) {
   if (pid)
     _exit(pid < 0);
   setsid();
-  int null = open("/dev/null", O_RDWR);
+  int null = open("/dev/null", O_RDWR | O_CLOEXEC);
   for (int fd = 0; fd < 3; fd++)
     dup2(null, fd);
-  if (null > 3)
+  if (null > 2)
     close(null);
   (void)!chdir("/");
 }
