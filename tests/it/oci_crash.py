@@ -135,11 +135,11 @@ class Run:
         want = {i["container_id"] for i in items if i.get("container_id")}
         states = sorted(i["state"] for i in items)
         if states != (["running", "running"] if up else []) or len(want) != len(items):
-            return f"instances: {[(i['instance'], i['state'], i.get('reason')) for i in items]}"
+            return f"instances: {[{k: v for k, v in i.items() if v and k in ('instance', 'state', 'exit_code', 'message', 'error', 'last_error', 'failures', 'started_at')} for i in items]}"
         if not up and ask(conn, "GET", f"{NS}/apps/{self.app}")[0] != 404:
             return "the app is being removed"
         for what, there in (("container", names(f"{self.root}/containers")), ("bundle", {n for n in names(self.ran) if ID.match(n)}),
-                            ("runtime state", names(f"{self.ran}/runtime")), ("lease", {n[:-5] for n in names(f"{self.root}/leases")})):
+                            ("runtime state", names(f"{self.ran}/runtime")), ("lease", {n.removesuffix(".json") for n in names(f"{self.root}/leases")})):
             if there != want:
                 return f"{what}: {sorted(there)}, not {sorted(want)}"
         mounts = [line for line in open("/proc/self/mountinfo").read().splitlines() if self.root in line or self.ran in line]
@@ -190,7 +190,7 @@ class Run:
 
     def settle(self, conn, up):
         """Waits until all is as it should be. False where it does not come to that, or the server died."""
-        begin = time.monotonic()
+        begin, told = time.monotonic(), False
         while True:
             try:
                 words = self.wrong(conn, up)
@@ -201,6 +201,9 @@ class Run:
             if not words:
                 self.calm[up] = max(self.calm[up], time.monotonic() - begin)
                 return True
+            if time.monotonic() - begin > 2 and not told:
+                told = True
+                print(f"# after two seconds: {words}", file=sys.stderr, flush=True)
             if time.monotonic() - begin > 30:
                 self.fault("left", f"after a {'create' if up else 'delete'}: {words}")
                 return False

@@ -233,7 +233,11 @@ static void test_survival(void) {
   ok(kit_reaches(outside, "192.0.2.1", 8080, web, NULL), "brings all back");
   leave(&b, true);
 
+  PU_AUTO_FREE half = pu_asprintf("%s/leases/half.json.tmp", root);
+  PU_AUTO_FREE half_net = pu_asprintf("%s/networks/half.json.tmp", root);
+  ok(close(creat(half, 0600)) == 0 && close(creat(half_net, 0600)) == 0, "records that a crash left half written");
   ok(reopen(), "a restart %s", why.text);
+  ok(access(half, F_OK) != 0 && access(half_net, F_OK) != 0, "takes them away");
   PU_AUTO_JSON live = json_pack("{s:b}", a.id, 1);
   ro_networks_settle(nets, live);
   ok(kit_reaches(outside, "192.0.2.1", 8080, web, NULL), "leaves what runs alone");

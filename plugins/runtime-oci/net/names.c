@@ -238,16 +238,20 @@ void ro_names_network(struct ro_networks *n, struct ro_network *net) {
     ro_names_mend(n);
 }
 
+static void send_away(struct ro_networks *n) {
+  PU_AUTO_JSON o = json_pack("{s:b}", "end", 1);
+  if (n->resolver_fd >= 0)
+    say(n, o, NULL, 0);
+  lost(n);
+  unlink(n->resolver_socket);
+}
+
 void ro_names_network_drop(struct ro_networks *n, const char *name) {
   if (n->resolver_fd < 0)
     return;
   say_word(n, "network_drop", name);
-  if (has_gateways(n) || n->resolver_fd < 0)
-    return;
-  PU_AUTO_JSON o = json_pack("{s:b}", "end", 1);
-  say(n, o, NULL, 0);
-  lost(n);
-  unlink(n->resolver_socket);
+  if (!has_gateways(n))
+    send_away(n);
 }
 
 void ro_names_member(struct ro_networks *n, const char *id) {
@@ -265,6 +269,10 @@ void ro_networks_resolver(struct ro_networks *n, const char *run, const char *pr
   if (!n->resolver) {
     n->resolver_socket = pu_asprintf("%s/resolver.sock", run);
     n->resolver = pu_asprintf("%s/berth-resolver", programs);
+  }
+  if (!has_gateways(n) && n->resolver_fd < 0) { /* a crash after the last network went, and before the resolver was told */
+    n->resolver_fd = connect_to(n);
+    send_away(n);
   }
   ro_names_mend(n);
   pthread_mutex_unlock(&n->lock);

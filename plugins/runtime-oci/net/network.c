@@ -38,14 +38,23 @@ static json_t *read_record(const struct reading *r, const char *file) {
   return ro_file_json(path, max_record, &error);
 }
 
-static bool is_record(const char *file) {
-  size_t len = strlen(file);
-  return len > 5 && file[0] != '.' && strcmp(file + len - 5, ".json") == 0;
+static bool ends(const char *file, const char *with) {
+  size_t len = strlen(file), n = strlen(with);
+  return len > n && strcmp(file + len - n, with) == 0;
+}
+
+/* False for what is none; what a crash left half written goes. */
+static bool is_record(const struct reading *r, const char *file) {
+  if (ends(file, ".json.tmp")) {
+    PU_AUTO_FREE path = pu_asprintf("%s/%s/%s", r->n->root, r->folder, file);
+    unlink(path);
+  }
+  return file[0] != '.' && ends(file, ".json");
 }
 
 static void network_found(void *arg, const char *file) {
   struct reading *r = arg;
-  if (!is_record(file))
+  if (!is_record(r, file))
     return;
   json_t *record = read_record(r, file);
   struct ro_network *net = record ? ro_network_of(record, r->why) : NULL;
@@ -58,7 +67,7 @@ static void network_found(void *arg, const char *file) {
 
 static void member_found(void *arg, const char *file) {
   struct reading *r = arg;
-  if (!is_record(file))
+  if (!is_record(r, file))
     return;
   json_t *member = read_record(r, file);
   PU_AUTO_FREE id = pu_strndup(file, strlen(file) - 5);
