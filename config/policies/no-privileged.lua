@@ -2,13 +2,18 @@
 -- folders that rule the machine. Namespaces listed here may do it all the same.
 local trusted = { "system" }
 
-local dangerous_capabilities = { "ALL", "SYS_ADMIN", "SYS_MODULE", "SYS_PTRACE", "SYS_RAWIO", "DAC_READ_SEARCH", "BPF" }
+local dangerous_capabilities = { "ALL", "SYS_ADMIN", "SYS_MODULE", "SYS_PTRACE", "SYS_RAWIO", "DAC_READ_SEARCH", "BPF", "PERFMON",
+                                 "SYS_BOOT", "SYS_TIME", "SYSLOG", "MAC_ADMIN", "MAC_OVERRIDE", "CHECKPOINT_RESTORE" }
 local sockets = { "/var/run/docker.sock", "/run/docker.sock", "/run/containerd/containerd.sock", "/run/podman/podman.sock",
                   "/run/berth/berth.sock", "/var/run/berth/berth.sock" }
-local folders = { "/", "/etc", "/root", "/boot", "/proc", "/sys", "/dev", "/usr", "/lib", "/lib64", "/bin", "/sbin", "/run", "/var",
-                  "/var/run", "/var/lib", "/home" }
-local folders_below = { "/etc/", "/root/", "/boot/", "/proc/", "/sys/", "/dev/", "/var/lib/docker/", "/var/lib/containerd/",
-                        "/var/lib/berth/", "/etc/berth/", "/run/", "/var/run/" }
+local folders = { "/", "/var", "/var/lib", "/home" }
+-- with all that is in them
+local trees = { "/etc", "/root", "/boot", "/proc", "/sys", "/dev", "/run", "/usr", "/lib", "/lib32", "/lib64", "/libx32", "/bin", "/sbin",
+                "/var/run", "/var/lib/berth", "/var/lib/docker", "/var/lib/containerd", "/var/lib/containers", "/var/spool" }
+-- The node's memory and disks, whichever name they go by.
+local disks = { "/dev/mem", "/dev/kmem", "/dev/port", "/dev/kmsg", "/dev/sd", "/dev/hd", "/dev/vd", "/dev/xvd", "/dev/nvme", "/dev/mmcblk",
+                "/dev/md", "/dev/dm-", "/dev/mapper", "/dev/disk", "/dev/block", "/dev/loop", "/dev/nbd", "/dev/rbd", "/dev/zram", "/dev/sg",
+                "/dev/bsg", "/dev/root" }
 -- Kinds of volume that hold no file system of the node.
 local foreign = { "nfs", "nfs4", "cifs", "smb3", "tmpfs" }
 
@@ -32,8 +37,8 @@ local function check_mount(source)
     return
   end
   local bad = contains(folders, path)
-  for _, folder in ipairs(folders_below) do
-    bad = bad or starts_with(path, folder)
+  for _, tree in ipairs(trees) do
+    bad = bad or path == tree or starts_with(path, tree .. "/")
   end
   if bad then
     deny("mounts " .. path .. " of the node")
@@ -48,6 +53,20 @@ local function check_volume(volume)
     end
   elseif volume.type == "bind" and volume.source then
     check_mount(volume.source)
+  end
+end
+
+local function check_device(source)
+  if type(source) ~= "string" or source:sub(1, 1) ~= "/" then -- a device by its kind
+    return
+  end
+  local path = clean(source:match("^[^:]*"))
+  local bad = path == "/dev" or not starts_with(path, "/dev/")
+  for _, disk in ipairs(disks) do
+    bad = bad or starts_with(path, disk)
+  end
+  if bad then
+    deny("takes the device " .. path)
   end
 end
 
@@ -73,6 +92,8 @@ return {
     for _, key in ipairs { "network_mode", "pid", "ipc", "uts", "userns_mode", "cgroup" } do
       if svc[key] == "host" then
         deny(key .. " is \"host\": it shares the node's own")
+      elseif starts_with(svc[key] or "", "container:") then
+        deny(key .. " is \"" .. svc[key] .. "\": that container may be another's; say service:NAME")
       end
     end
     for _, capability in ipairs(svc.cap_add or {}) do
@@ -82,8 +103,11 @@ return {
       end
     end
     for _, option in ipairs(svc.security_opt or {}) do
+      local profile = option:match("^seccomp[=:](.*)")
       if option:find("unconfined", 1, true) or option:find("disable", 1, true) then
         deny("turns off protection (" .. option .. ")")
+      elseif profile and profile ~= "builtin" then
+        deny("brings a seccomp profile of its own, which may allow everything (" .. option .. ")")
       end
     end
     if #(svc.device_cgroup_rules or {}) > 0 then
@@ -92,14 +116,15 @@ return {
     if svc.use_api_socket then
       deny("asks for the engine's socket (use_api_socket)")
     end
+    for _, from in ipairs(svc.volumes_from or {}) do
+      if starts_with(from, "container:") then
+        deny("takes the volumes of " .. from .. ", which may be another's")
+      end
+    end
     check_hooks(svc.post_start)
     check_hooks(svc.pre_stop)
     for _, device in ipairs(svc.devices or {}) do
-      local source = type(device) == "table" and device.source or device
-      if type(source) == "string" and (starts_with(source, "/dev/mem") or starts_with(source, "/dev/kmem") or
-          starts_with(source, "/dev/sd") or starts_with(source, "/dev/vd") or starts_with(source, "/dev/nvme")) then
-        deny("takes the device " .. source)
-      end
+      check_device(type(device) == "table" and device.source or device)
     end
     for _, volume in ipairs(svc.volumes or {}) do
       check_volume(volume)
