@@ -60,6 +60,8 @@ struct bt_map *ctl_group_map(void);
 /* The shape of the spec and all that live with it together; BT_FLEET_NONE: nobody does. Their own shapes are there. */
 uint32_t ctl_group_shape(struct ctl_spec *spec);
 bool ctl_group_seat(struct ctl_inst *inst); /* takes a place for it where all of them have room, and keeps the room of the others */
+/* Its place, where that was taken for all of them, becomes its own, and the rest of it is kept for the others. */
+void ctl_group_split(struct ctl_inst *inst);
 bool ctl_group_adopt(struct ctl_inst *inst, const struct ctl_node *node); /* takes what was kept for it there */
 bool ctl_group_follows(const struct ctl_spec *spec); /* it lives with another */
 /* Whose namespaces it shares, or else whose volumes it has: it has to be on that one's node. NULL: nobody's, or that one is not there. */

@@ -123,21 +123,34 @@ static void keep(struct bt_control *c, const struct ctl_inst *lead, struct ctl_s
   bt_map_set(c->dims->kept, key, k);
 }
 
-bool ctl_group_seat(struct ctl_inst *inst) {
+static void settle(struct ctl_inst *inst, struct ctl_node *node) {
   struct bt_control *c = inst->service->app->control;
   struct ctl_spec *list[MEMBERS];
-  uint32_t shape = ctl_group_shape(inst->spec), all;
-  if (shape == BT_FLEET_NONE || bt_fleet_place(c->fleet, shape, 1, &all) != 1)
-    return false;
-  struct ctl_node *node = bt_map_get(c->nodes, bt_fleet_node_name(c->fleet, bt_fleet_node_of(c->fleet, all)));
-  bt_fleet_remove(c->fleet, all);
   inst->seat = bt_fleet_seat(c->fleet, inst->spec->shape, node->number);
   size_t n = members(inst->spec, list);
   for (size_t i = 1; i < n; i++)
     for (int slot = inst->slot, last = last_slot(inst->spec, list[i], slot); slot <= last; slot++)
       if (!there_already(list[i], slot, node))
         keep(c, inst, list[i], slot, node);
+}
+
+bool ctl_group_seat(struct ctl_inst *inst) {
+  struct bt_control *c = inst->service->app->control;
+  uint32_t shape = ctl_group_shape(inst->spec), all;
+  if (shape == BT_FLEET_NONE || bt_fleet_place(c->fleet, shape, 1, &all) != 1)
+    return false;
+  inst->seat = all;
+  ctl_group_split(inst);
   return true;
+}
+
+void ctl_group_split(struct ctl_inst *inst) {
+  struct bt_control *c = inst->service->app->control;
+  if (bt_fleet_shape_of(c->fleet, inst->seat) == inst->spec->shape)
+    return;
+  struct ctl_node *node = bt_map_get(c->nodes, bt_fleet_node_name(c->fleet, bt_fleet_node_of(c->fleet, inst->seat)));
+  bt_fleet_remove(c->fleet, inst->seat);
+  settle(inst, node);
 }
 
 bool ctl_group_adopt(struct ctl_inst *inst, const struct ctl_node *node) {

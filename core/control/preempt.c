@@ -61,17 +61,18 @@ static bool before(const struct ctl_hold *a, const struct ctl_hold *b) {
   return is_lower(b->spec, a->spec) || (a < b && !is_lower(a->spec, b->spec));
 }
 
+static const int64_t *need_at(const struct bt_control *c, uint32_t seat) { return bt_fleet_shape_need(c->fleet, bt_fleet_shape_of(c->fleet, seat)); }
+
 /* Whether its room is there: what the others after it will have is still free. soon: when those have left that are leaving. */
 static bool fits(const struct bt_control *c, const struct ctl_hold *h, bool soon) {
   const struct ctl_node *node = ctl_seat_node(c, h->seat);
-  const int64_t *need = bt_fleet_shape_need(c->fleet, h->spec->shape);
+  const int64_t *need = need_at(c, h->seat);
   for (int d = 0; d < BT_FLEET_DIMS; d++) {
     int64_t left = need[d] ? bt_fleet_node_free(c->fleet, node->number, d) : 0;
     if (left < 0)
-      bt_vec_each(&c->queue->holds, o) if (o != h && before(h, o) && bt_fleet_node_of(c->fleet, o->seat) == node->number) left +=
-          bt_fleet_shape_need(c->fleet, o->spec->shape)[d];
+      bt_vec_each(&c->queue->holds, o) if (o != h && before(h, o) && bt_fleet_node_of(c->fleet, o->seat) == node->number) left += need_at(c, o->seat)[d];
     for (const struct ctl_inst *i = node->first; soon && left < 0 && i; i = ctl_beside(i))
-      left += i->leaving && i->seat != BT_FLEET_NONE ? bt_fleet_shape_need(c->fleet, i->spec->shape)[d] : 0;
+      left += i->leaving && i->seat != BT_FLEET_NONE ? need_at(c, i->seat)[d] : 0;
     if (left < 0)
       return false;
   }
@@ -131,6 +132,7 @@ static void hand_over(struct bt_control *c, size_t i, struct ctl_inst *inst) {
   struct ctl_hold h = c->queue->holds.items[i];
   bt_vec_remove(&c->queue->holds, i);
   bt_fleet_going(c->fleet, h.seat, false);
+  ctl_group_split(inst);
   ctl_assign(inst, ctl_seat_node(c, h.seat));
   h.service->wait->n--;
   free(h.why);

@@ -23,6 +23,8 @@ static void check_service(struct sim *s, const struct ctl_service *service) {
     const struct ctl_inst *inst = service->insts.items[i];
     if (ctl_inst_find(s->c, inst->id) != inst)
       sim_bad(s, "%s is not in the index", inst->id);
+    if (inst->seat != BT_FLEET_NONE && bt_fleet_shape_of(s->c->fleet, inst->seat) != inst->spec->shape)
+      sim_bad(s, "the place of %s is of another shape than it", inst->id);
     int in_slot = 0;
     for (size_t j = 0; j < service->insts.len; j++) {
       const struct ctl_inst *other = service->insts.items[j];

@@ -117,10 +117,12 @@ static bool may_overlap(const struct sim_box *newer, const struct sim_box *other
          !bt_streq(run, bt_json_str(bt_json_obj(other->assignment, "environment"), "BERTH_JOB_RUN"));
 }
 
-/* Who stays when a service is scaled down may get another slot: the tables tell. */
-static bool same_slot(const struct sim *s, const struct sim_box *a, const struct sim_box *b) {
-  const struct ctl_inst *x = s->c ? ctl_inst_find(s->c, a->id) : NULL, *y = s->c ? ctl_inst_find(s->c, b->id) : NULL;
-  return bt_streq(a->slot, b->slot) && x && y && x->service == y->service && x->slot == y->slot;
+/* Who stays when a service is scaled down may get another slot: the tables tell. What the later one got after it had been told to start is as good
+ * as before: it began beside the other. */
+static bool same_slot(const struct sim *s, const struct sim_box *newer, const struct sim_box *other) {
+  const struct ctl_inst *x = s->c ? ctl_inst_find(s->c, newer->id) : NULL, *y = s->c ? ctl_inst_find(s->c, other->id) : NULL;
+  return bt_streq(newer->slot, other->slot) && x && y && x->service == y->service && x->slot == y->slot &&
+         x->slot == bt_json_int(newer->assignment, "slot", 0);
 }
 
 static bool shares_device(const struct sim_box *a, const struct sim_box *b) {
@@ -140,7 +142,8 @@ static void check_start(struct sim *s, const struct sim_box *box) {
       continue;
     const struct sim_box *newer = other->born > box->born ? other : box;
     const json_t *labels = bt_json_obj(class_of(newer), "labels");
-    if (same_slot(s, other, box) && bt_streq(bt_json_str(labels, "order"), "stop-first") && !may_overlap(newer, newer == box ? other : box))
+    const struct sim_box *older = newer == box ? other : box;
+    if (same_slot(s, newer, older) && bt_streq(bt_json_str(labels, "order"), "stop-first") && !may_overlap(newer, older))
       sim_bad(s, "%s starts while %s runs in its slot, stop-first", box->id, other->id);
     if (shares_device(box, other))
       sim_bad(s, "%s starts while %s has its device", box->id, other->id);

@@ -438,6 +438,25 @@ static void test_gang_preempts(void) {
   kit_end(&k);
 }
 
+/* Two that live together are given a place for both, and each of them has its part of it. */
+static void test_group_preempts(void) {
+  struct kit k = nodes(1, 4);
+  app(&k, "low", 1, "3", "");
+  settle(&k);
+#define SHARE(cpus) "'deploy':{'resources':{'reservations':{'cpus':'" cpus "'}}},'x-berth':{" PRIORITY("500") "}"
+  kit_request(&k, "app.apply", "{'app':'duo','model':{'name':'duo','services':{'web':{'image':'i:1'," SHARE("1") "},'side':{'image':'i:1','network_mode':'service:web'," SHARE("2") "}}}}", false);
+  kit_resolve(&k, "aa");
+  kit_tick(&k, 1);
+  is_int(leaving(&k, "low"), 1, "one of lower priority goes");
+  all_leave(&k);
+  is_int(placed(&k, "duo"), 1, "for the first of the two");
+  ok(app(&k, "small", 1, "1", ""), "a small one comes");
+  is_int(placed(&k, "small"), 1, "and has what neither of them asks for");
+  all_run(&k);
+  is_int(placed(&k, "duo"), 2, "the second one has what was kept for it");
+  kit_end(&k);
+}
+
 /* More than a step starts otherwise. */
 static void test_gang_crowd(void) {
   struct kit k = nodes(2, 400);
@@ -473,6 +492,7 @@ int main(void) {
   test_cordon();
   test_gang();
   test_gang_preempts();
+  test_group_preempts();
   test_gang_crowd();
   return done_testing();
 }
