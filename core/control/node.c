@@ -345,7 +345,7 @@ void bt_control_carry(struct bt_control *c, const struct bt_control *from) {
     if (!node)
       continue;
     node->connected = was->connected;
-    node->ready = was->ready;
+    node->ready = false; /* nothing begins there before it has said hello again: it may not have been told of its networks */
     node->down_ms = was->down_ms;
     ctl_fleet_node(c, node);
     bt_str_set(&node->message, was->message);

@@ -258,7 +258,28 @@ static void test_kv_and_events(void) {
   kit_end(&k);
 }
 
+/* A commit was refused, and control is read again beside the node: it may never have heard what it was to make. */
+static void test_networks_first(void) {
+  struct kit k = fresh();
+  kit_request(&k, "app.apply", APP(WEB("")), false);
+  struct bt_control *was = k.c;
+  k.c = bt_control_new(&(struct bt_control_options){.server_id = "testserver"});
+  bt_control_loaded(k.c, bt_control_revision(was));
+  kit_reload(&k);
+  bt_control_carry(k.c, was);
+  bt_control_free(&was);
+  kit_resolve(&k, "aa");
+  is_int(kit_count(&k, "assign"), 0, "nothing begins on a node that was not told of the networks again");
+  kit_hello(&k);
+  is_int(kit_count(&k, "sync"), 1, "they are told where it says hello");
+  kit_tick(&k, 1);
+  BT_AUTO_JSON all = kit_list(&k, "instances", "shop");
+  is_str(bt_json_str(json_array_get(all, 0), "node"), "n1", "and it has its place");
+  kit_end(&k);
+}
+
 int main(void) {
+  test_networks_first();
   test_app_secret();
   test_external_secret();
   test_secret_names();
