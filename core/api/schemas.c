@@ -271,7 +271,7 @@ static const struct member members[] = {
     {"ApplyResult", "app", "!string", "App"},
     {"ApplyResult", "revision", "!integer", "Its revision after the change"},
     {"ApplyResult", "changed", "boolean", "False: nothing was to be done"},
-    {"ApplyResult", "plan", "array", "Actions: action, kind, name, reason, changes, instances"},
+    {"ApplyResult", "plan", "array", "Actions: action, kind, name, reason, changes, instances (or per_node)"},
     {"ApplyResult", "warnings", "array", "Of policies and of the plan"},
     {"ApplyResult", "forecast", "object?", "Of a dry run: services (instances, unplaced, rule, nodes, reason, mend), nodes (reserved before and after) and quota (namespace, resource, limit, before, after)"},
     {"ApplyResult", "defaults", "array", "What the namespace's defaults filled in: service, namespace, path, value"},

@@ -73,7 +73,9 @@ static void add_step(const json_t *step, const char *sign, enum bt_color color, 
   long long instances = bt_json_int(step, "instances", 0);
   bt_buf_addf(&line, "  %s %s %s %s", sign, bt_json_str_or(step, "action", "?"), bt_json_str_or(step, "kind", ""),
               bt_json_str_or(step, "name", ""));
-  if (instances)
+  if (bt_json_bool(step, "per_node", false))
+    bt_buf_adds(&line, " (one per node)");
+  else if (instances)
     bt_buf_addf(&line, " (%lld instance%s)", instances, instances == 1 ? "" : "s");
   bt_out_color(out, fancy, color, line.data);
   const char *reason = bt_json_str(step, "reason");
@@ -127,10 +129,12 @@ static void add_place(const json_t *service, bool fancy, struct bt_buf *out) {
 static void add_unplaced(const json_t *service, bool fancy, struct bt_buf *out) {
   BT_AUTO_BUF line = {0};
   long long unplaced = bt_json_int(service, "unplaced", 0), all = bt_json_int(service, "instances", 0);
-  if (unplaced == 0)
+  if (unplaced == 0 && !bt_json_str(service, "reason"))
     return;
   bt_buf_addf(&line, "  ! %s: ", bt_json_str_or(service, "service", ""));
-  if (unplaced == all)
+  if (all == 0)
+    bt_buf_adds(&line, "no node takes it now: ");
+  else if (unplaced == all)
     bt_buf_addf(&line, all == 1 ? "its instance has no place: " : "none of %lld instances has a place: ", all);
   else
     bt_buf_addf(&line, "%lld of %lld instances %s no place: ", unplaced, all, unplaced == 1 ? "has" : "have");
@@ -138,7 +142,7 @@ static void add_unplaced(const json_t *service, bool fancy, struct bt_buf *out) 
   bt_out_color(out, fancy, BT_RED, line.data);
   bt_buf_addc(out, '\n');
   if (bt_json_str(service, "mend")) {
-    bt_buf_adds(out, "    It would fit with ");
+    bt_buf_addf(out, "    %s would fit with ", unplaced > 1 ? "One more" : "It");
     bt_out_clean(out, bt_json_str(service, "mend"));
     bt_buf_addc(out, '\n');
   }

@@ -63,7 +63,8 @@ static void add_service(const json_t *s, bool fancy, struct bt_buf *out) {
     return;
   bt_buf_adds(out, "    ");
   bt_out_clean(out, bt_json_str_or(s, "reason", "?"));
-  bt_buf_adds(out, mend ? "\n    It would fit with " : "");
+  if (mend)
+    bt_buf_addf(out, "\n    %s would fit with ", unplaced > 1 ? "One more" : "It");
   bt_out_clean(out, mend ? mend : "");
   bt_buf_addc(out, '\n');
 }

@@ -189,6 +189,17 @@ static void capacity_after(const struct bt_control *c, const json_t *nodes) {
   json_array_foreach(nodes, i, o) bt_json_set(o, "after", reserved(bt_map_get(c->nodes, bt_json_str(o, "node")), c));
 }
 
+/* A service of one instance per node that has none to be on: nothing waits, but somebody meant it to run. */
+static json_t *nobody_takes(struct ctl_spec *spec) {
+  BT_AUTO_BUF why = {0}, mend = {0};
+  ctl_fleet_why(spec, &why, &mend);
+  json_t *o = json_pack("{s:s, s:i, s:i, s:o}", "service", spec->service->name, "instances", 0, "unplaced", 0, "nodes", json_object());
+  bt_json_set_str(o, "rule", ctl_fleet_rule(spec));
+  bt_json_set_str(o, "reason", why.data);
+  bt_json_set_str(o, "mend", mend.len ? mend.data : NULL);
+  return o;
+}
+
 void ctl_trial_begin(struct ctl_trial *t, struct bt_control *c) {
   *t = (struct ctl_trial){.c = c};
   c->judged.trial = true;
@@ -208,8 +219,11 @@ json_t *ctl_trial_plan(struct ctl_trial *t, const struct ctl_draft *d, const jso
   json_array_foreach(plan, i, step) {
     const char *action = bt_json_str_or(step, "action", "");
     struct ctl_spec *spec = bt_streq(bt_json_str(step, "kind"), "service") ? ctl_spec_find(d->rev, bt_json_str_or(step, "name", "")) : NULL;
-    int n = !spec || bt_streq(action, "keep") || bt_streq(action, "remove") ? 0 : wanted(t, d, spec, step);
-    if (n > 0)
+    bool changes = spec && !bt_streq(action, "keep") && !bt_streq(action, "remove");
+    int n = changes ? wanted(t, d, spec, step) : 0;
+    if (changes && (spec->service->mode == BT_MODE_GLOBAL || ctl_once(spec)) && ctl_fleet_hosts(spec) == 0)
+      json_array_append_new(services, nobody_takes(spec));
+    else if (n > 0)
       json_array_append_new(services, ctl_trial_service(t, spec, n));
   }
   return services;

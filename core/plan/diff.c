@@ -132,10 +132,12 @@ static json_t *entry(const char *action, const char *kind, const char *name, con
   return e;
 }
 
+/* How many there are is for the nodes to say. */
+static bool is_per_node(const json_t *service) { return bt_starts(bt_json_str_or(bt_json_obj(service, "deploy"), "mode", "replicated"), "global"); }
+
 static long long replicas(const json_t *service) {
   const json_t *deploy = bt_json_obj(service, "deploy");
-  const char *mode = bt_json_str_or(deploy, "mode", "replicated");
-  if (bt_starts(mode, "global"))
+  if (is_per_node(service))
     return 1;
   return bt_json_int(deploy, "replicas", bt_json_int(service, "scale", 1));
 }
@@ -233,7 +235,10 @@ static void plan_services(json_t *plan, const struct bt_diff_in *in) {
   json_object_foreach(after, name, item) {
     json_t *old = bt_json_obj(before, name);
     json_t *e = old ? changed_service(in, name, old, item) : entry("create", "service", name, "new", NULL);
-    bt_json_set_int(e, "instances", replicas(item));
+    if (is_per_node(item))
+      json_object_set_new(e, "per_node", json_true());
+    else
+      bt_json_set_int(e, "instances", replicas(item));
     json_array_append_new(plan, e);
   }
   json_object_foreach(before, name, item) if (!json_object_get(after, name)) {

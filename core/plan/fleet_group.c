@@ -7,7 +7,7 @@
 
 /* ---- verdicts on classes ---- */
 
-static bool tolerates(const struct fl_shape *s, const struct bt_taint *taint) {
+bool fl_tolerates(const struct fl_shape *s, const struct bt_taint *taint) {
   for (size_t i = 0; i < s->ntolerations; i++) {
     const struct bt_toleration *t = &s->tolerations[i];
     if ((!t->key || bt_streq(t->key, taint->key)) && (!t->value || bt_streq(t->value, taint->value)))
@@ -21,7 +21,7 @@ static int by_rules(const struct fl_shape *s, const struct fl_node *node, char *
   int score = 0;
   for (uint32_t i = 0; i < node->ntaints; i++) {
     const struct bt_taint *t = &node->taints[i];
-    if (tolerates(s, t))
+    if (fl_tolerates(s, t))
       continue;
     if (t->effect == BT_TAINT_NO_SCHEDULE) {
       snprintf(why, size, "has the taint %s=%s, which it does not tolerate", t->key, t->value);

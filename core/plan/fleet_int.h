@@ -1,5 +1,5 @@
 /* What the parts of the fleet share (fleet.c: nodes, classes, instances; fleet_shape.c; fleet_tie.c; fleet_group.c; fleet_mark.c; fleet_place.c; fleet_preempt.c;
- * fleet_worth.c; fleet_why.c). Nobody else includes it. */
+ * fleet_worth.c; fleet_why.c; fleet_mend.c). Nobody else includes it. */
 #ifndef BT_PLAN_FLEET_INT_H
 #define BT_PLAN_FLEET_INT_H
 
@@ -238,6 +238,7 @@ void fl_groups_free(struct fl_shape *s);
 static inline bool fl_refused(int verdict) { return verdict < -FL_SCORE_MAX; }
 /* Whether a class is refused, and why, in words. Its groups are made. */
 bool fl_refusal(struct bt_fleet *f, struct fl_shape *s, uint32_t class, char *why, size_t size);
+bool fl_tolerates(const struct fl_shape *s, const struct bt_taint *taint);
 void fl_verdicts_forget(struct fl_shape *s);
 /* What a judge may see of an amount. */
 int64_t fl_seen(int dim, int64_t amount);
@@ -248,6 +249,15 @@ void fl_place_prepare(struct bt_fleet *f, struct fl_shape *s); /* after its grou
 void fl_groups_score(const struct bt_fleet *f, struct fl_shape *s);
 struct fl_group *fl_group_best(struct fl_shape *s); /* the best that is not out; NULL: none */
 void fl_level_reset(struct bt_fleet *f, struct fl_shape *s, uint32_t min);
+
+/* fleet_why.c */
+const char *fl_amount_text(uint32_t dim, int64_t amount, char *out, size_t size);
+const char *fl_mark_words(const struct fl_mark *mark, char *out, size_t size);
+uint32_t fl_mark_near(const struct bt_fleet *f, const struct fl_tie *tie, uint32_t node); /* how often the mark is in the node's domain */
+
+/* fleet_mend.c */
+/* What bt_fleet_why's *mend is; the shape's groups are made and scored. Nothing where no small change would do. Linear in nodes. */
+void fl_mend(struct bt_fleet *f, const struct fl_shape *s, struct bt_buf *mend);
 
 /* fleet_preempt.c */
 void fl_layers_moved(struct bt_fleet *f, const struct fl_shape *s, uint32_t node, int64_t n); /* instances came (n > 0) or went */

@@ -9,7 +9,7 @@
 
 /* ---- amounts in words ---- */
 
-static const char *amount(uint32_t d, int64_t v, char *out, size_t size) {
+const char *fl_amount_text(uint32_t d, int64_t v, char *out, size_t size) {
   if (d == BT_DIM_CPU)
     snprintf(out, size, "%.3g", (double)v / 1000);
   else if (d == BT_DIM_MEMORY || d == BT_DIM_DISK)
@@ -47,14 +47,13 @@ static void count(struct reasons *r, const char *text) {
 struct obstacle {
   char text[240];
   int others;
-  const struct bt_rule *rule; /* the one that is not met */
   bool closed;
   uint32_t dim; /* that it lacks most of; BT_FLEET_DIMS: none */
   int64_t lack;
   double part; /* of what it asks for */
 };
 
-static const char *mark_words(const struct fl_mark *m, char *out, size_t size) {
+const char *fl_mark_words(const struct fl_mark *m, char *out, size_t size) {
   const char *name = m->name[0] == '!' ? m->name + 1 : m->name;
   if (bt_starts(name, "s:"))
     snprintf(out, size, "an instance of %.100s", name + 2);
@@ -97,20 +96,11 @@ static void by_class(struct bt_fleet *f, struct fl_shape *s, const struct fl_nod
   if (!fl_refusal(f, s, node->class, text, sizeof text))
     return;
   obstruct(o, text);
-  int broken = 0;
-  bt_vec_each(&s->rules, r) {
-    if (!bt_rule_holds(r, fl_attr(node, r->key))) {
-      broken++;
-      o->rule = r;
-    }
-  }
-  if (broken != 1)
-    o->rule = NULL;
 }
 
-static uint32_t in_domain(const struct bt_fleet *f, const struct fl_tie *t, const struct fl_node *node) {
+uint32_t fl_mark_near(const struct bt_fleet *f, const struct fl_tie *t, uint32_t n) {
   const struct fl_mark *m = &f->marks.items[t->mark];
-  uint32_t dom = f->classes.items[node->class].dom.items[m->topo];
+  uint32_t dom = f->classes.items[f->nodes.items[n].class].dom.items[m->topo];
   return dom < m->domains.len ? m->domains.items[dom] : 0;
 }
 
@@ -135,13 +125,12 @@ static const char *whereabouts(const struct bt_fleet *f, uint32_t mark) {
 }
 
 static void by_marks(struct bt_fleet *f, const struct fl_shape *s, uint32_t n, struct obstacle *o) {
-  const struct fl_node *node = &f->nodes.items[n];
   char text[240], words[160];
   bt_vec_each(&s->bars, t) {
     uint32_t there = fl_mark_on(f, t->mark, n);
     if (there < t->min)
       continue;
-    mark_words(&f->marks.items[t->mark], words, sizeof words);
+    fl_mark_words(&f->marks.items[t->mark], words, sizeof words);
     if (bt_starts(words, "free port "))
       snprintf(text, sizeof text, "has no %s", words);
     else if (bt_starts(words, "port "))
@@ -156,7 +145,7 @@ static void by_marks(struct bt_fleet *f, const struct fl_shape *s, uint32_t n, s
     if (fl_mark_on(f, t->mark, n) == 0) {
       const struct fl_mark *m = &f->marks.items[t->mark];
       const char *how = bt_starts(m->name, "devices:") ? "has not %s free" : bt_starts(m->name, "resource:") ? "has no %s" : "lacks %s, which it must be beside";
-      mark_words(m, words, sizeof words);
+      fl_mark_words(m, words, sizeof words);
       const char *rest = strstr(how, "%s");
       snprintf(text, sizeof text, "%.*s%s%s", (int)(rest - how), how, words, rest + 2);
       obstruct(o, text);
@@ -165,20 +154,21 @@ static void by_marks(struct bt_fleet *f, const struct fl_shape *s, uint32_t n, s
   bt_vec_each(&s->follows, t) {
     const struct fl_mark *m = &f->marks.items[t->mark];
     if (m->total > 0 && fl_mark_on(f, t->mark, n) == 0) {
-      snprintf(text, sizeof text, "has no %s, which is on %s", mark_words(m, words, sizeof words), whereabouts(f, t->mark));
+      snprintf(text, sizeof text, "has no %s, which is on %s", fl_mark_words(m, words, sizeof words), whereabouts(f, t->mark));
       obstruct(o, text);
     }
   }
   bt_vec_each(&s->zbars, t) {
-    if (in_domain(f, t, node) >= t->min) {
-      snprintf(text, sizeof text, "has %s in the same %s", mark_words(&f->marks.items[t->mark], words, sizeof words),
+    if (fl_mark_near(f, t, n) >= t->min) {
+      snprintf(text, sizeof text, "has %s in the same %s", fl_mark_words(&f->marks.items[t->mark], words, sizeof words),
                f->topos.items[f->marks.items[t->mark].topo].text);
       obstruct(o, text);
     }
   }
   bt_vec_each(&s->zwants, t) {
-    if (in_domain(f, t, node) == 0 && !(t->own && f->marks.items[t->mark].total == 0)) {
-      snprintf(text, sizeof text, "has no %s in the same %s", mark_words(&f->marks.items[t->mark], words, sizeof words),
+    if (fl_mark_near(f, t, n) == 0 && !(t->own && f->marks.items[t->mark].total == 0)) {
+      fl_mark_words(&f->marks.items[t->mark], words, sizeof words);
+      snprintf(text, sizeof text, "has no %s in the same %s", words + (bt_starts(words, "an ") ? strlen("an ") : 0),
                f->topos.items[f->marks.items[t->mark].topo].text);
       obstruct(o, text);
     }
@@ -225,10 +215,6 @@ struct report {
   struct reasons reasons;
   size_t nodes, unready;
   const char *name; /* of the last */
-  uint32_t roomiest;  /* node that lacks least and has no other obstacle */
-  struct obstacle nearest;
-  uint32_t other;     /* node with room and one obstacle that a person can take away */
-  struct obstacle fixable;
   size_t lacking[BT_FLEET_DIMS];
   int64_t most[BT_FLEET_DIMS]; /* free, among nodes that only lack room */
   uint32_t most_on[BT_FLEET_DIMS];
@@ -255,52 +241,27 @@ static void look(struct bt_fleet *f, struct fl_shape *s, uint32_t n, struct repo
       r->most[o.dim] = left;
       r->most_on[o.dim] = n;
     }
-    if (r->roomiest == BT_FLEET_NONE || o.part < r->nearest.part) {
-      r->roomiest = n;
-      r->nearest = o;
-    }
   }
-  if (o.dim == BT_FLEET_DIMS && r->other == BT_FLEET_NONE && (o.closed ? o.others == 0 : o.others == 1 && o.rule && o.rule->op == BT_RULE_EQ)) {
-    r->other = n;
-    r->fixable = o;
-  }
-}
-
-static void say_mend(struct bt_fleet *f, const struct fl_shape *s, const struct report *r, struct bt_buf *mend) {
-  char lack[40], less[40];
-  if (r->roomiest != BT_FLEET_NONE) {
-    uint32_t d = r->nearest.dim;
-    bt_buf_addf(mend, "%s more %s on %s", amount(d, r->nearest.lack, lack, sizeof lack), bt_fleet_dim_name(f, (int)d), f->nodes.items[r->roomiest].name);
-    if (s->need[d] > r->nearest.lack)
-      bt_buf_addf(mend, ", or a reservation of at most %s", amount(d, s->need[d] - r->nearest.lack, less, sizeof less));
-  }
-  if (r->other == BT_FLEET_NONE)
-    return;
-  bt_buf_adds(mend, mend->len ? "; or " : "");
-  if (r->fixable.closed)
-    bt_buf_addf(mend, "%s taking instances again", f->nodes.items[r->other].name);
-  else
-    bt_buf_addf(mend, "%s = %s on %s, which has room", r->fixable.rule->key, r->fixable.rule->values.items[0], f->nodes.items[r->other].name);
 }
 
 static void say_room(struct bt_fleet *f, const struct fl_shape *s, const struct report *r, struct bt_buf *why, size_t *said) {
   char need[40], most[40];
   for (uint32_t d = 0; r->nodes == 1 && d < fl_ndims(f); d++)
     if (r->lacking[d])
-      bt_buf_addf(why, "%slacks %s: it asks for %s, and %s is left", (*said)++ ? ", " : "", bt_fleet_dim_name(f, (int)d), amount(d, s->need[d], need, sizeof need),
-                  amount(d, r->most[d], most, sizeof most));
+      bt_buf_addf(why, "%slacks %s: it asks for %s, and %s is left", (*said)++ ? ", " : "", bt_fleet_dim_name(f, (int)d), fl_amount_text(d, s->need[d], need, sizeof need),
+                  fl_amount_text(d, r->most[d], most, sizeof most));
   if (r->nodes == 1)
     return;
   for (uint32_t d = 0; d < fl_ndims(f); d++)
     if (r->lacking[d])
       bt_buf_addf(why, "%s%zu %s %s (it asks for %s; most is on %s, %s)", (*said)++ ? ", " : "", r->lacking[d],
-                  r->lacking[d] == 1 ? "lacks" : "lack", bt_fleet_dim_name(f, (int)d), amount(d, s->need[d], need, sizeof need),
-                  f->nodes.items[r->most_on[d]].name, amount(d, r->most[d], most, sizeof most));
+                  r->lacking[d] == 1 ? "lacks" : "lack", bt_fleet_dim_name(f, (int)d), fl_amount_text(d, s->need[d], need, sizeof need),
+                  f->nodes.items[r->most_on[d]].name, fl_amount_text(d, r->most[d], most, sizeof most));
 }
 
 void bt_fleet_why(struct bt_fleet *f, uint32_t shape, struct bt_buf *why, struct bt_buf *mend) {
   struct fl_shape *s = f->shapes.items[shape];
-  struct report r = {.roomiest = BT_FLEET_NONE, .other = BT_FLEET_NONE};
+  struct report r = {0};
   size_t said = 0;
   fl_ensure(f);
   fl_shape_groups(f, s);
@@ -328,6 +289,6 @@ void bt_fleet_why(struct bt_fleet *f, uint32_t shape, struct bt_buf *why, struct
   if (!said)
     bt_buf_adds(why, r.nodes == 1 ? "has come free" : "but one has come free");
   if (mend)
-    say_mend(f, s, &r, mend);
+    fl_mend(f, s, mend);
   bt_vec_free(&r.reasons.v);
 }

@@ -56,7 +56,7 @@ like "$out" 'create service web' "with its services"
 sed 's/deploy: {/deploy: {resources: {reservations: {memory: 90t}}, /' compose.yaml >huge.yaml
 fails "a plan of what has no place" 7 berth plan -f huge.yaml
 like "$out" 'web: none of 2 instances has a place: .* lacks memory: it asks for' "says why"
-like "$out" 'It would fit with .* more memory on' "and what would mend it"
+like "$out" 'One more would fit with .* more memory on' "and what would mend it"
 sed 's/memory: 90t/memory: 900t/' huge.yaml >absurd.yaml
 fails "a plan of what no machine has" 2 berth plan -f absurd.yaml
 like "$out" 'services.web reserves 921600 GiB of memory; that is more than any machine has' "says so"

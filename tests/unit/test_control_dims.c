@@ -145,7 +145,7 @@ static void test_resources(void) {
   node(&k, "n1", "");
   ok(apply(&k, APP(WEB(RESERVED(2, "licence")))), "a resource that nobody has");
   is_str(given(&k, "web", "-", "-"), "-|-", "has no place");
-  is_str(why(&k, "web"), "n1 has no resource licence", "why");
+  is_str(why(&k, "web"), "n1 has no resource licence. It would fit with resource licence on n1, which has room", "why");
   node(&k, "n2", ",'resources':{'licence':3}");
   kit_tick(&k, 1000);
   is_str(given(&k, "web", "-", "-"), "n2|-", "until a node has it, and as often as it has it");
@@ -181,7 +181,7 @@ static void test_ranges(void) {
   struct kit k = fresh();
   ok(apply(&k, APP(WEB(RANGE(3, "8000-8001", "")))), "three for two ports");
   is_str(ports(&k, "web"), "n1 8000|n1 8001|-", "two have one each, the third has none");
-  is_str(why(&k, "web"), "n1 has no free port of tcp/8000-8001", "why");
+  is_str(why(&k, "web"), "n1 has no free port of tcp/8000-8001. It would fit with a wider range than tcp/8000-8001", "why");
   is_int(bt_json_int(json_array_get(bt_json_arr(bt_json_obj(kit_sent(&k, "assign", 0), "instance"), "published"), 0), "published", 0), 8000, "the node hears which one");
   kit_reload(&k);
   kit_hello(&k);

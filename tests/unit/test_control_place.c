@@ -240,8 +240,23 @@ static void test_start(void) {
   kit_end(&k);
 }
 
+/* A service of one per node that no node takes waits for nothing, but a dry run says so. */
+static void test_global_nowhere(void) {
+  struct kit k = fresh();
+  const struct bt_reply *reply = kit_request(&k, "app.apply", APP(WEB(",'deploy':{'mode':'global','placement':{'constraints':['node.labels.disk == ssd']}}")), true);
+  ok(reply && reply->code == BT_OK, "a dry run of one per node with a label");
+  const json_t *web = json_array_get(bt_json_arr(bt_json_obj(reply->result, "forecast"), "services"), 0);
+  is_str(bt_json_str(web, "reason"), "n1 does not meet node.labels.disk == ssd (it has no node.labels.disk)", "why no node takes it");
+  is_str(bt_json_str(web, "mend"), "node.labels.disk = ssd on n1, which has room", "and what would mend it");
+  is_int(bt_json_int(web, "unplaced", -1), 0, "nothing waits");
+  const json_t *step = json_array_get(bt_json_arr(reply->result, "plan"), 0);
+  ok(bt_json_bool(step, "per_node", false) && !json_object_get(step, "instances"), "and it is not told to be one instance");
+  kit_end(&k);
+}
+
 int main(void) {
   test_placement();
+  test_global_nowhere();
   test_cordon();
   test_forecast();
   test_two_nodes();
