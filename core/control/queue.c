@@ -112,6 +112,13 @@ static bool begins_as_gang(const struct ctl_service *service) {
   return true;
 }
 
+/* One that has no place did not wait in the queue yet. */
+static bool any_new(const struct ctl_service *service) {
+  size_t n = 0;
+  bt_vec_each(&service->insts, inst) n += !(*inst)->node && !(*inst)->leaving;
+  return !service->wait || n > service->wait->n;
+}
+
 bool ctl_queue_passes(struct ctl_service *service) {
   struct bt_control *c = service->app->control;
   const struct ctl_queue *q = c->queue;
@@ -119,8 +126,8 @@ bool ctl_queue_passes(struct ctl_service *service) {
     return false;
   if (!q || (q->waits.len == 0 && q->holds.len == 0))
     return true;
-  if (service->roll.state == BT_RO_UPDATING && ctl_holds_of(c, service) == 0) {
-    ctl_holds_unreserve(c); /* the place that its predecessor left is not what jobs leave */
+  if (service->roll.state == BT_RO_UPDATING && ctl_holds_of(c, service) == 0 && any_new(service)) {
+    ctl_holds_unreserve(c); /* the place that its predecessor left is not what jobs leave; what waits already had none, or lost it */
     return true;
   }
   return service->wait == NULL && !q->changed && q->epoch == bt_fleet_epoch(c->fleet);

@@ -134,6 +134,51 @@ static void test_update(void) {
   kit_end(&k);
 }
 
+/* Instances of the shop's service that have a place and stay, and are not done. */
+static long stand(const struct kit *k, const char *service) {
+  BT_AUTO_JSON l = list(k, "default", "shop");
+  long n = 0;
+  size_t i;
+  json_t *o;
+  json_array_foreach(l, i, o) n += bt_streq(bt_json_str(o, "service"), service) && bt_json_str(o, "node") && !bt_json_bool(o, "leaving", false) && !bt_json_bool(o, "ended", false);
+  return n;
+}
+
+static void job_ends(struct kit *k) {
+  BT_AUTO_JSON l = list(k, "default", "shop");
+  size_t i;
+  json_t *o;
+  json_array_foreach(l, i, o) if (bt_streq(bt_json_str(o, "service"), "job") && bt_json_str(o, "node") && !bt_json_bool(o, "ended", false))
+      kit_report(k, bt_json_str(o, "instance"), "exited", false, 0);
+  kit_tick(k, 1);
+}
+
+/* What an update waits for since its place went to somebody higher is not its predecessor's place: it would be pushed out of it again and again. */
+static void test_update_pushed_out(void) {
+  struct kit k = nodes(1, 2);
+#define API(image) "'api':{'image':'" image "','restart':'no','deploy':{'replicas':2,'resources':{'reservations':{'cpus':'1'}}},'x-berth':{" PRIORITY("-20") "}}"
+  kit_request(&k, "app.apply", "{'app':'shop','model':{'name':'shop','services':{" API("i:1") "}}}", false);
+  kit_resolve(&k, "aa");
+  settle(&k);
+  is_int(stand(&k, "api"), 2, "the node is full");
+  kit_request(&k, "app.apply", "{'app':'shop','model':{'name':'shop','services':{" API("i:2") ",'job':{'image':'i:3','restart':'no','deploy':{'mode':'replicated-job',"
+                               "'resources':{'reservations':{'cpus':'1'}}},'x-berth':{" PRIORITY("15") ",'job':{'completions':3,'max_concurrent':1}}}}}}", false);
+  kit_resolve(&k, "bb");
+  kit_tick(&k, 1);
+  all_leave(&k);
+  is_int(stand(&k, "job"), 1, "a job of higher priority has the place of one that is updated");
+  is_int(stand(&k, "api"), 1, "whose successor waits");
+  for (int i = 0; i < 2; i++) {
+    all_run(&k);
+    job_ends(&k);
+    is_int(stand(&k, "job"), 1, "the next completion begins where the last one was");
+    is_int(stand(&k, "api"), 1, "and nobody lower in between");
+  }
+  job_ends(&k);
+  is_int(stand(&k, "api"), 2, "when the job is done the update goes on");
+  kit_end(&k);
+}
+
 /* ---- preemption ---- */
 
 static const struct bt_reply *plan_of(struct kit *k, const char *ns, const char *name, int replicas, const char *berth) {
@@ -479,6 +524,7 @@ int main(void) {
   test_reservation();
   test_no_reservation();
   test_update();
+  test_update_pushed_out();
   test_foreseen();
   test_preempt();
   test_why();
