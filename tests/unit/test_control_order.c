@@ -51,6 +51,32 @@ static void test_own_dependency(void) {
   kit_end(&k);
 }
 
+/* Instances of the shop that say so. */
+static long told(const struct kit *k, const char *words) {
+  BT_AUTO_JSON l = list(k, "default", "shop");
+  long n = 0;
+  size_t i;
+  json_t *o;
+  json_array_foreach(l, i, o) n += strstr(bt_json_str_or(o, "reason", ""), words) != NULL;
+  return n;
+}
+
+/* That the first of an app is told makes its app due for a look; the others of it are told all the same, not skipped until then. */
+static void test_told_together(void) {
+  struct kit k = nodes(1, 1);
+#define BIG(name) "'" name "':{'image':'i:1','depends_on':{'db':{'condition':'service_healthy','required':true}},'deploy':{'resources':{'reservations':{'cpus':'4'}}}}"
+  kit_request(&k, "app.apply", "{'app':'shop','model':{'name':'shop','services':{'db':{'image':'i:1'}," BIG("one") "," BIG("two") "," BIG("zwei") "}}}", false);
+  kit_resolve(&k, "aa");
+  kit_tick(&k, 20000);
+  is_int(told(&k, "waits for"), 3, "they wait for what they depend on, longer than anybody waits before it is said of the service");
+  BT_AUTO_JSON l = list(&k, "default", "shop");
+  size_t i;
+  json_t *o;
+  json_array_foreach(l, i, o) if (bt_json_str(o, "node")) speak(&k, o, "running");
+  is_int(told(&k, "lacks cpu"), 3, "in one look all of them are told that they have no place");
+  kit_end(&k);
+}
+
 static void test_ageing(void) {
   struct kit k = nodes(1, 1);
   settings(&k, "{'scheduling':{'preemption':false}}");
@@ -520,6 +546,7 @@ int main(void) {
   test_priority();
   test_ageing();
   test_own_dependency();
+  test_told_together();
   test_shares();
   test_reservation();
   test_no_reservation();
