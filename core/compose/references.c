@@ -136,6 +136,16 @@ static void check_reserved(const struct referee *r) {
     bt_diag_error(r->load->diags, n->loc, "services.%s reserves %lld GiB of memory; that is more than any machine has", r->name, (long long)(bytes >> 30));
 }
 
+static void check_cpus(const struct referee *r) {
+  const struct bt_yaml *resources = bt_yaml_get(attr(r, "deploy"), "resources");
+  const struct bt_yaml *const said[] = {attr(r, "cpus"), bt_yaml_get(bt_yaml_get(resources, "limits"), "cpus"), bt_yaml_get(bt_yaml_get(resources, "reservations"), "cpus")};
+  for (size_t i = 0; i < BT_COUNT(said); i++) {
+    double v;
+    if (said[i] && bt_value_float(said[i], &v) && v < 0)
+      bt_diag_error(r->load->diags, said[i]->loc, "services.%s: cpus must be 0 or more, not %g", r->name, v);
+  }
+}
+
 /* A limit that is said in two places must be the same in both. */
 static void check_twice(const struct referee *r, const char *key, const char *group, const char *inner) {
   const struct bt_yaml *here = attr(r, key);
@@ -196,6 +206,7 @@ static void check_service(const struct referee *r) {
   undefined_keys(r, "model", attr(r, "models"));
   check_counts(r);
   check_reserved(r);
+  check_cpus(r);
   check_twice(r, "cpus", "limits", "cpus");
   check_twice(r, "mem_limit", "limits", "memory");
   check_twice(r, "mem_reservation", "reservations", "memory");

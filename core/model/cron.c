@@ -82,9 +82,9 @@ static int read_step(struct reading *r, int *out) {
   *out = 1;
   if (*r->p != '/')
     return 0;
-  r->p++;
+  const char *at = ++r->p;
   if (read_number(r, 99999, out) || *out == 0)
-    return bt_err_set(r->err, BT_INVALID, "the %s has the step \"%.*s\"; a step is a number from 1", r->field->name, (int)BT_MIN(strcspn(r->p, ", \t"), 40), r->p);
+    return bt_err_set(r->err, BT_INVALID, "the %s has the step \"%.*s\"; a step is a number from 1", r->field->name, (int)BT_MIN(strcspn(at, ", \t"), 40), at);
   return 0;
 }
 

@@ -129,6 +129,9 @@ static void test_rules(void) {
   says(A "    container_name: one\n    scale: 2\n",
        "/p/c.yaml:4:21: error: services.a has container_name and 2 replicas, but a name is one container's; remove one of them\n",
        "one name");
+  says(A "    cpus: -2\n", "/p/c.yaml:4:11: error: services.a: cpus must be 0 or more, not -2\n", "less than no cpu");
+  says(A "    deploy: {resources: {limits: {cpus: '1'}, reservations: {cpus: '-0.5'}}}\n",
+       "/p/c.yaml:4:68: error: services.a: cpus must be 0 or more, not -0.5\n", "or kept");
 }
 
 static void test_reserve(void) {

@@ -37,7 +37,7 @@ static void hell(void) {
   refused(", * * * *", "has no value where one is due");
   refused("30-10 * * * *", "ends before it begins");
   refused("* * * * sat-sun", "ends before it begins");
-  refused("*/0 * * * *", "a step is a number from 1");
+  refused("*/0 * * * *", "the step \"0\"; a step is a number from 1");
   refused("*/ * * * *", "a step is a number from 1");
   refused("*/x * * * *", "a step is a number from 1");
   refused("5/1/1 * * * *", "goes on with \"/1\"");
