@@ -41,6 +41,7 @@ struct ctl_dims *ctl_dims_new(void) {
   d->selectors = bt_map_new(selector_free);
   d->grants = bt_map_new(grant_free);
   d->kept = ctl_group_map();
+  d->kept_of = bt_map_new(NULL);
   return d;
 }
 
@@ -48,6 +49,7 @@ void ctl_dims_free(struct ctl_dims **dims) {
   struct ctl_dims *d = bt_steal(*dims);
   bt_map_free(&d->selectors);
   bt_map_free(&d->grants);
+  bt_map_free(&d->kept_of);
   bt_map_free(&d->kept);
   free(d);
 }

@@ -87,7 +87,7 @@ struct ctl_grant {
 struct ctl_dims {
   struct bt_map *selectors; /* mark -> selector */
   struct bt_map *grants;    /* key -> ctl_grant */
-  struct bt_map *kept;      /* group.c */
+  struct bt_map *kept, *kept_of; /* group.c; kept_of: by the id of who leads, the first one */
   bool grown;    /* other nodes are to be looked at again */
   bool declared; /* some node says what devices it has: then those that do not have none */
 };

@@ -8,21 +8,51 @@
 
 #define MEMBERS 16
 
-/* Kept for an instance that is still to come: by "ns/app/service/slot". */
-struct kept {
-  const struct ctl_spec *spec;
+/* Kept for an instance that is still to come: by "ns/app/service/slot". Leads and specs that go find theirs by chains. */
+struct ctl_kept {
+  struct ctl_spec *spec;
   struct ctl_node *node;
   uint32_t seat;
-  char *lead; /* id of the instance whose group it is of */
+  char *key, *lead; /* lead: id of the instance whose group it is of */
+  struct ctl_kept *of_lead[2], *of_spec[2]; /* before and behind it; the first ones: dims->kept_of, spec->kept */
 };
 
 static void kept_free(void *arg) {
-  struct kept *k = arg;
+  struct ctl_kept *k = arg;
+  free(k->key);
   free(k->lead);
   free(k);
 }
 
 struct bt_map *ctl_group_map(void) { return bt_map_new(kept_free); }
+
+static void link_up(struct bt_control *c, struct ctl_kept *k) {
+  k->of_lead[1] = bt_map_get(c->dims->kept_of, k->lead);
+  if (k->of_lead[1])
+    k->of_lead[1]->of_lead[0] = k;
+  bt_map_set(c->dims->kept_of, k->lead, k);
+  k->of_spec[1] = k->spec->kept;
+  if (k->of_spec[1])
+    k->of_spec[1]->of_spec[0] = k;
+  k->spec->kept = k;
+}
+
+static void unlink_it(struct bt_control *c, struct ctl_kept *k) {
+  if (k->of_lead[1])
+    k->of_lead[1]->of_lead[0] = k->of_lead[0];
+  if (k->of_lead[0])
+    k->of_lead[0]->of_lead[1] = k->of_lead[1];
+  else if (k->of_lead[1])
+    bt_map_set(c->dims->kept_of, k->lead, k->of_lead[1]);
+  else
+    bt_map_del(c->dims->kept_of, k->lead);
+  if (k->of_spec[1])
+    k->of_spec[1]->of_spec[0] = k->of_spec[0];
+  if (k->of_spec[0])
+    k->of_spec[0]->of_spec[1] = k->of_spec[1];
+  else
+    k->spec->kept = k->of_spec[1];
+}
 
 static char *kept_key(const struct ctl_spec *spec, int slot) { return bt_asprintf("%s/%s/%d", spec->rev->app->key, spec->service->name, slot); }
 
@@ -101,9 +131,10 @@ static bool group_shape(struct ctl_spec *lead) {
 uint32_t ctl_group_shape(struct ctl_spec *spec) { return leads(spec) && group_shape(spec) ? spec->group : BT_FLEET_NONE; }
 
 static void drop(struct bt_control *c, const char *key) {
-  struct kept *k = bt_map_take(c->dims->kept, key);
+  struct ctl_kept *k = bt_map_take(c->dims->kept, key);
   if (!k)
     return;
+  unlink_it(c, k);
   bt_fleet_remove(c->fleet, k->seat);
   kept_free(k);
 }
@@ -118,9 +149,10 @@ static bool there_already(const struct ctl_spec *member, int slot, const struct 
 static void keep(struct bt_control *c, const struct ctl_inst *lead, struct ctl_spec *member, int slot, struct ctl_node *node) {
   BT_AUTO_FREE char *key = kept_key(member, slot);
   drop(c, key);
-  struct kept *k = bt_new(struct kept);
-  *k = (struct kept){.spec = member, .node = node, .seat = bt_fleet_seat(c->fleet, member->shape, node->number), .lead = bt_strdup(lead->id)};
+  struct ctl_kept *k = bt_new(struct ctl_kept);
+  *k = (struct ctl_kept){.spec = member, .node = node, .seat = bt_fleet_seat(c->fleet, member->shape, node->number), .key = bt_strdup(key), .lead = bt_strdup(lead->id)};
   bt_map_set(c->dims->kept, key, k);
+  link_up(c, k);
 }
 
 static void settle(struct ctl_inst *inst, struct ctl_node *node) {
@@ -158,7 +190,7 @@ bool ctl_group_adopt(struct ctl_inst *inst, const struct ctl_node *node) {
   if (!bt_map_len(c->dims->kept))
     return false;
   BT_AUTO_FREE char *key = kept_key(inst->spec, inst->slot);
-  const struct kept *k = bt_map_get(c->dims->kept, key);
+  struct ctl_kept *k = bt_map_get(c->dims->kept, key);
   if (!k)
     return false;
   if (k->spec != inst->spec || k->node != node || !ctl_node_open(node)) {
@@ -166,32 +198,25 @@ bool ctl_group_adopt(struct ctl_inst *inst, const struct ctl_node *node) {
     return false;
   }
   inst->seat = k->seat;
+  unlink_it(c, k);
   bt_map_del(c->dims->kept, key);
   return true;
 }
 
 /* ---- what is kept no longer ---- */
 
-static void drop_where(struct bt_control *c, const char *lead, const struct ctl_spec *spec) {
-  BT_AUTO_STRS keys = {0};
-  for (struct bt_map_iter it = bt_map_iter(c->dims->kept); bt_map_next(&it);) {
-    const struct kept *k = it.value;
-    if ((lead && bt_streq(k->lead, lead)) || (spec && k->spec == spec))
-      bt_strs_add(&keys, it.key);
-  }
-  bt_vec_each(&keys, key) drop(c, *key);
-}
-
 void ctl_group_release(const struct ctl_inst *inst) {
   struct bt_control *c = inst->service->app->control;
-  if (inst->spec->leads && bt_map_len(c->dims->kept))
-    drop_where(c, inst->id, NULL);
+  if (!bt_map_len(c->dims->kept_of))
+    return;
+  for (struct ctl_kept *k; (k = bt_map_get(c->dims->kept_of, inst->id));)
+    drop(c, k->key);
 }
 
 void ctl_group_forget(struct ctl_spec *spec) {
   struct bt_control *c = spec->rev->app->control;
-  if (bt_map_len(c->dims->kept))
-    drop_where(c, NULL, spec);
+  while (spec->kept)
+    drop(c, spec->kept->key);
   if (spec->group != BT_FLEET_NONE)
     (void)bt_fleet_shape_drop(c->fleet, spec->group);
   spec->group = BT_FLEET_NONE;

@@ -71,13 +71,22 @@ void ctl_app_free(void *arg) {
   free(app);
 }
 
-#define drop_from(vec, item)                                   \
-  do {                                                         \
-    for (size_t drop_i_ = 0; drop_i_ < (vec)->len; drop_i_++)  \
-      if ((vec)->items[drop_i_] == (item)) {                   \
-        bt_vec_remove((vec), drop_i_);                         \
-        break;                                                 \
-      }                                                        \
+/* Where items[i] is item; n: nowhere. From both ends at once: of a hundred thousand instances the first runs or the last slots go. */
+static size_t index_of(void *const *items, size_t n, const void *item) {
+  for (size_t i = 0; i < n - n / 2; i++) {
+    if (items[i] == item)
+      return i;
+    if (items[n - 1 - i] == item)
+      return n - 1 - i;
+  }
+  return n;
+}
+
+#define drop_from(vec, item)                                                      \
+  do {                                                                            \
+    size_t drop_i_ = index_of((void *const *)(vec)->items, (vec)->len, (item));   \
+    if (drop_i_ < (vec)->len)                                                     \
+      bt_vec_remove((vec), drop_i_);                                              \
   } while (0)
 
 void ctl_app_delete(struct ctl_app *app) {

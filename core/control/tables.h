@@ -46,6 +46,7 @@ struct ctl_spec {
   uint32_t shape;         /* in the fleet; BT_FLEET_NONE: not asked for a place yet */
   uint32_t group;         /* that of all that live with it, too: group.c; BT_FLEET_NONE */
   bool group_known, leads; /* leads: some live with it */
+  struct ctl_kept *kept;  /* places that are kept for instances of it: group.c */
   bool recurs;            /* a job with a schedule, or one that follows such a job: see runs.c */
 };
 
