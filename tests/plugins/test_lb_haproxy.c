@@ -3,7 +3,9 @@
 #include "config.h"
 
 #include <berth/lb.h>
+#include <netinet/in.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include "base/buf.h"
@@ -345,12 +347,29 @@ static void test_idle(void) {
   test_load("[]");
 }
 
+static bool is_free(int port) {
+  struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+  BT_AUTO_CLOSE int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  return fd >= 0 && bind(fd, (struct sockaddr *)&a, sizeof a) == 0;
+}
+
+/* The first of n ports in a row that nobody has, below those that the kernel gives to whoever asks for any. */
+static int free_ports(int n) {
+  int first = 20000 + (int)getpid() * 4 % 12000;
+  for (int i = 0, found = 0; i < 12000 && found < n; i++) {
+    found = is_free(20000 + (first - 20000 + i) % 12000) ? found + 1 : 0;
+    if (found == n)
+      return 20000 + (first - 20000 + i) % 12000 - n + 1;
+  }
+  return first;
+}
+
 int main(void) {
   if (system("command -v haproxy >/dev/null && command -v curl >/dev/null") != 0)
     return skip_all("haproxy or curl is not installed");
   char template[] = "/dev/shm/berth-lb-XXXXXX"; /* a tmpfs: nothing has to be mounted, which a process of its own may not */
   dir = mkdtemp(template);
-  http_port = 20000 + (int)getpid() % 12000;
+  http_port = free_ports(3);
   ok(web_start(&one) && web_start(&two), "two endpoints");
   test_open_server(NULL);
   test_idle();
