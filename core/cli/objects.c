@@ -55,6 +55,17 @@ static char *target_path(const struct bt_cli *cli, const struct bt_target *targe
   return bt_cli_path(cli, "services", name, NULL);
 }
 
+/* What has no instances is there all the same: the path of an app, or of APP/SERVICE; NULL where the word can be neither. */
+static char *bare_path(const struct bt_cli *cli, const char *word) {
+  const char *slash = strchr(word, '/');
+  if (!slash)
+    return bt_cli_path(cli, "apps", word, NULL);
+  if (slash == word || !slash[1] || strchr(slash + 1, '/'))
+    return NULL;
+  BT_AUTO_FREE char *name = bt_asprintf("%.*s.%s", (int)(slash - word), word, slash + 1);
+  return bt_cli_path(cli, "services", name, NULL);
+}
+
 int bt_verb_inspect(struct bt_cli *cli, struct bt_err **err) {
   const char *word = cli->args.rest.items[0];
   BT_AUTO_FREE char *path = kind_path(cli, word);
@@ -62,10 +73,9 @@ int bt_verb_inspect(struct bt_cli *cli, struct bt_err **err) {
   if (!path) {
     BT_AUTO_ERR unknown = NULL;
     if (bt_target_resolve(cli, word, &target, NULL, &unknown)) {
-      /* An app without instances is still an app. */
-      if (bt_err_code(unknown) != BT_NOT_FOUND)
+      path = bt_err_code(unknown) == BT_NOT_FOUND ? bare_path(cli, word) : NULL;
+      if (!path)
         return bt_err_move(err, bt_steal(unknown));
-      path = bt_cli_path(cli, "apps", word, NULL);
       if (print_path(cli, path, err) == 0)
         return 0;
       return bt_err_code(err ? *err : NULL) == BT_NOT_FOUND ? bt_err_move(err, bt_steal(unknown)) : -1;

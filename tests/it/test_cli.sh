@@ -86,6 +86,10 @@ is "$(berth ps --format json | jq -r 'map([has("app"), has("service"), has("inst
 is "$(berth ps web -q | wc -l)" 2 "a service's instances"
 like "$(berth ps)" '^APP +SERVICE +INSTANCE' "a table for people"
 like "$(berth inspect store)" '"image": "' "inspect"
+for word in "$app/nosuch" "$app/" "/x" "a/b/c"; do
+  fails "inspect of $word" 3 berth inspect "$word"
+  like "$out" "is called \"$word\"" "is not found"
+done
 like "$(berth inspect store --format json)$(berth node inspect "$(berth node ls -q)" --format json)" '"image": "' "inspect prints JSON, and may be told so"
 fails "an app that is not there" 3 berth down nothere
 like "$out" 'see: berth ls' "and where those are that are there"
