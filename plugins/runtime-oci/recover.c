@@ -71,15 +71,21 @@ static bool take_lock(struct recovery *r) {
 
 /* ---------------------------------------------------------------- containers */
 
-/* Did it get as far as a start, and is it frozen? The rest of the way back is ro_watch's. */
-static void look_at_run(const struct recovery *r, struct ro_container *c) {
+/* Did it get as far as a start, and is it frozen? The rest of the way back is ro_watch's. A start that had not come as far as the container's first process did not
+ * happen: whatever it had begun goes, and it is no container that failed. */
+static void look_at_run(struct recovery *r, struct ro_container *c) {
   PU_AUTO_FREE dir = pu_asprintf("%s/%s", r->run, c->id);
   PU_AUTO_FREE path = pu_asprintf("%s/monitor.pid", dir);
+  PU_AUTO_FREE ended = pu_asprintf("%s/exit.json", dir);
   PU_AUTO_JSON o = ro_file_json(path, 4096, NULL);
   PU_AUTO_FREE seen = pu_asprintf("%s/net.json", dir);
   PU_AUTO_JSON net = ro_file_json(seen, max_record, NULL);
   if (access(dir, F_OK) != 0)
     return;
+  if (pu_int(o, "init", 0) <= 0 && access(ended, F_OK) != 0 && ro_sweep_run(dir, NULL) == 0 && ro_tree_remove(dir, NULL)) {
+    r->leftovers++;
+    return;
+  }
   c->networks = json_incref(pu_obj(net, "networks"));
   c->ports = json_incref(pu_arr(net, "ports"));
   c->state = ro_cgroup_frozen((pid_t)pu_int(o, "init", 0)) ? RO_PAUSED : RO_RUNNING;
