@@ -1,6 +1,6 @@
 /* The planner by itself: placements per second on workloads made from a seed, one thread. Afterwards each workload is checked by adding everything
  * up again from the list of places, without the planner. Names and reaches: plan-basic, plan-service, plan-churn, plan-node-affinity,
- * plan-anti-affinity, plan-affinity, plan-spread, plan-spread-soft, plan-preempt, plan-unschedulable, plan-policy, plan-scale
+ * plan-anti-affinity, plan-affinity, plan-spread, plan-spread-soft, plan-preempt, plan-unschedulable, plan-global, plan-policy, plan-scale
  * (cost of a placement at 100, 1,000, 10,000, 100,000 nodes), plan-quality (nodes used above the lower bound of the packing: what is asked for
  * divided by what a node has, in the scarcer dimension, rounded up). */
 #include "config.h"
@@ -414,6 +414,32 @@ static int unschedulable(void) {
   return bad;
 }
 
+/* As control does for a service of mode global: how many nodes take it, and one place after the other, at most one on a node. */
+static int global(void) {
+  struct world w;
+  struct bt_need one = need(services[0], 100, 128 * MIB);
+  one.max_per_node = 1;
+  world_init(&w, 15000, 10, 50);
+  world_shapes(&w, &one, 1);
+  double begin = now();
+  size_t n = bt_fleet_hosts(w.fleet, w.shape[0]);
+  uint32_t *out = bt_newn(uint32_t, n + 1);
+  for (size_t i = 0; i < n; i++)
+    n = bt_fleet_place(w.fleet, w.shape[0], 1, out + i) == 1 ? n : i;
+  double took = now() - begin;
+  BT_AUTO_FREE bool *has = bt_newn(bool, 15000);
+  for (size_t i = 0; i < n; i++) {
+    bt_vec_push(&w.insts, out[i]);
+    bool *there = &has[bt_fleet_node_of(w.fleet, out[i])];
+    w.wrong = *there ? "a node has two" : w.wrong;
+    *there = true;
+  }
+  if (n != 15000)
+    w.wrong = "a node was left out";
+  free(out);
+  return report(&w, "plan-global", (double)n / took, 1e6, n, 10);
+}
+
 /* ---- the operator's rules, in Lua ---- */
 
 static const char rules_lua[] =
@@ -572,7 +598,7 @@ int main(void) {
   setvbuf(stdout, NULL, _IOLBF, 0);
   name_services();
   int bad = basic(5000) + basic(10000) + service() + churn() + node_affinity() + anti_affinity() + affinity() + spread(true) + spread(false) +
-            preempt() + unschedulable() + policy() + scale();
+            preempt() + unschedulable() + global() + policy() + scale();
   for (int i = 0; i < 3; i++)
     bad += quality(i);
   return bad > 0;
