@@ -114,6 +114,8 @@ void ctl_queue_free(struct bt_control *c);
 /* Where it stands in the queue, for people; the caller frees; NULL: it does not wait. now_ms: control's. */
 char *ctl_queue_words(struct ctl_service *service, int64_t now_ms);
 char *ctl_preempted_words(const struct ctl_service *service, int64_t *at_ms); /* the last of its instances that had to leave, while some have no place; as above */
+/* Who of its namespace left its node for one of its service, while it waited for its place there; as above. *at_ms: wall clock. */
+char *ctl_preempts_words(const struct ctl_inst *inst, int64_t *at_ms);
 void ctl_holds_unreserve(struct bt_control *c);     /* places that are kept until jobs end may be had until the next look */
 /* ---- inplace.c: other limits and reservations without another container ---- */
 /* One look at a service before its rollout: instances that differ from its spec in nothing but that take it over, with their node's room in the same

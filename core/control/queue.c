@@ -484,20 +484,38 @@ char *ctl_queue_words(struct ctl_service *service, int64_t now_ms) {
                      bt_duration_human(BT_MAX(now_ms - w->since_ms, 0), waited), service->app->ns, share * 100);
 }
 
-/* Of all apps the last ones are kept: what is not among them any more is long over. */
-char *ctl_preempted_words(const struct ctl_service *service, int64_t *at_ms) {
+/* Of all apps the last ones are kept: what is not among them any more is long over. by: who has the place, "app/service"; NULL: it was one of this
+ * service's own. node: where; NULL: anywhere. */
+static char *preempted(const struct ctl_service *service, const char *by, const char *node, int64_t *at_ms) {
   const struct bt_control *c = service->app->control;
-  bool whole = true;
-  bt_vec_each(&service->insts, inst) whole = whole && (*inst)->node && !(*inst)->leaving;
-  for (size_t i = whole ? 0 : c->events_len; i-- > 0;) {
+  for (size_t i = c->events_len; i-- > 0;) {
     const struct ctl_event *e = &c->events[(c->events_first + i) % (size_t)c->keep_events];
-    if (!bt_streq(e->type, "instance.preempted") || !bt_streq(e->ns, service->app->ns) || !bt_streq(e->app, service->app->name))
+    if (!bt_streq(e->type, "instance.preempted") || !bt_streq(e->ns, service->app->ns) || (!by && !bt_streq(e->app, service->app->name)))
       continue;
     BT_AUTO_JSON o = bt_json_parse(e->text, strlen(e->text), 1u << 20, 0, "event", NULL);
-    if (!bt_streq(bt_json_str(bt_json_obj(o, "data"), "service"), service->name))
+    const json_t *data = bt_json_obj(o, "data");
+    if (by ? !bt_streq(bt_json_str(data, "by"), by) : !bt_streq(bt_json_str(data, "service"), service->name))
+      continue;
+    if (node && !bt_streq(bt_json_str(data, "node"), node))
       continue;
     *at_ms = ctl_get_time(o, "time");
     return bt_strdup(bt_json_str(o, "message"));
   }
+  return NULL;
+}
+
+char *ctl_preempted_words(const struct ctl_service *service, int64_t *at_ms) {
+  bool whole = true;
+  bt_vec_each(&service->insts, inst) whole = whole && (*inst)->node && !(*inst)->leaving;
+  return whole ? NULL : preempted(service, NULL, NULL, at_ms);
+}
+
+char *ctl_preempts_words(const struct ctl_inst *inst, int64_t *at_ms) {
+  BT_AUTO_FREE char *by = bt_asprintf("%s/%s", inst->service->app->name, inst->service->name);
+  char *words = inst->node ? preempted(inst->service, by, inst->node->name, at_ms) : NULL;
+  const struct bt_control *c = inst->service->app->control;
+  if (!words || (*at_ms >= ctl_to_wall(c, inst->created_ms) && *at_ms <= ctl_to_wall(c, inst->assigned_ms)))
+    return words;
+  free(words); /* for another of the service */
   return NULL;
 }

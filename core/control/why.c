@@ -132,6 +132,10 @@ static json_t *why_instance(const struct ctl_inst *inst, const char *object, int
   if (inst->node) {
     BT_AUTO_FREE char *where = bt_asprintf("it is on %s, which met its constraints and had room when it was placed", inst->node->name);
     add_reason(&a, where, ctl_to_wall(inst->service->app->control, inst->assigned_ms), "placed");
+    int64_t at_ms;
+    BT_AUTO_FREE char *others = ctl_preempts_words(inst, &at_ms);
+    if (others)
+      add_reason(&a, others, at_ms, "preempts");
   }
   if (!inst->node) {
     add_quota(&a, inst->service, &e.next);

@@ -311,6 +311,16 @@ static void test_why(void) {
   settle(&k);
   ok(why_says(&k, "low/s", "preempted", "of priority 0 leaves n1: preempted by high/s of priority 500"), "and why it is no longer there");
   ok(!why_says(&k, "high/s", "queue", ""), "who has its place waits for none");
+  BT_AUTO_JSON high = list(&k, "default", "high");
+  ok(why_says(&k, bt_json_str(json_array_get(high, 0), "instance"), "preempts", "of priority 0 leaves n1: preempted by high/s of priority 500"), "and says who left it");
+  k.now += 1000;
+  app(&k, "high", 2, "1", PRIORITY("500"));
+  settle(&k);
+  size_t n;
+  const json_t *o, *first = json_array_get(high, 0);
+  BT_AUTO_JSON both = list(&k, "default", "high");
+  json_array_foreach(both, n, o) if (!bt_streq(bt_json_str(o, "instance"), bt_json_str(first, "instance")))
+      ok(bt_json_str(o, "node") && !why_says(&k, bt_json_str(o, "instance"), "preempts", ""), "for the second one nobody had to");
   kit_end(&k);
 }
 
