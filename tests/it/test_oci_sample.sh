@@ -69,7 +69,7 @@ is "$(monitors)" "$lived" "kill -9 of berthd: the monitors are there"
 is "$(curl -fsS --max-time 5 http://127.0.0.1:8080/ 2>&1 | grep -c "The shop, under Berth")" 1 "and the page"
 server
 ok $? "berthd comes back"
-for _ in $(seq 1 100); do
+for _ in $(seq 1 600); do
   [ "$(ready)" = 6 ] && break
   sleep 0.1
 done

@@ -91,6 +91,10 @@ static void test_limits(void) {
   k.facts.raise = true;
   service_is(&k, "\"ulimits\":{\"nofile\":65536},\"oom_score_adj\":-300", "process/rlimits/0/hard", "65536");
   service_is(&k, "\"oom_score_adj\":-300", "process/oomScoreAdj", "-300");
+  k.facts.nr_open = 1048576;
+  service_is(&k, "\"ulimits\":{\"nofile\":9999999}", "process/rlimits/0", "{\"type\":\"RLIMIT_NOFILE\",\"soft\":1048576,\"hard\":1048576}");
+  service_warns(&k, "\"ulimits\":{\"nofile\":-1}", "ulimits.nofile: unlimited is cut to 1048576, the most that this machine lets any process have (fs.nr_open)");
+  service_is(&k, "\"ulimits\":{\"nproc\":9999999}", "process/rlimits/0/hard", "9999999");
 }
 
 /* ---------------------------------------------------------------- security */

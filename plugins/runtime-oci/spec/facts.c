@@ -156,7 +156,10 @@ void ro_facts_read(struct ro_facts *out) {
   }
   PU_AUTO_FREE limits = slurp("/proc/self/limits");
   PU_AUTO_FREE status = slurp("/proc/self/status");
+  PU_AUTO_FREE files = slurp("/proc/sys/fs/nr_open");
   ro_facts_limits(out, limits ? limits : "", status ? status : "");
+  if (!files || sscanf(files, "%" SCNd64, &out->nr_open) != 1)
+    out->nr_open = 0;
   long cpus = sysconf(_SC_NPROCESSORS_ONLN);
   out->cpus = cpus > 0 ? (int)cpus : 0;
   out->init = find_init();

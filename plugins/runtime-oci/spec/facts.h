@@ -38,6 +38,7 @@ struct ro_facts {
   uint64_t capabilities;         /* what whoever starts containers can give, a bit each (ro_cap_bit) */
   int64_t hard[RO_LIMITS];       /* hard limits that cannot be raised, by ro_limit_index; -1: unlimited */
   bool raise;                    /* limits can be raised, so hard means nothing */
+  int64_t nr_open;               /* fs.nr_open: nobody may have more files open, whatever may be raised; 0: unknown */
   int cpus;                      /* online; 0: unknown */
   char *cpu_list, *mem_list;     /* "0-3": of cpuset; NULL: unknown */
   char *hostname;

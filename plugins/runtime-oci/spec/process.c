@@ -147,11 +147,11 @@ static char *limit_type(const char *name) {
  * fits stands for it. The kernel treats both alike for every limit but core and fsize, where 9 EiB are as good. */
 static json_int_t limit_value(int64_t n) { return n < 0 ? INT64_MAX : (json_int_t)n; }
 
-static int64_t limit_clamp(struct ro_spec *s, const char *name, int64_t value, int64_t hard) {
+static int64_t limit_clamp(struct ro_spec *s, const char *name, int64_t value, int64_t hard, const char *whose) {
   if (hard < 0 || (value >= 0 && value <= hard))
     return value;
   PU_AUTO_FREE asked = value < 0 ? pu_strdup("unlimited") : pu_asprintf("%lld", (long long)value);
-  ro_warn(s, "ulimits.%s: %s is cut to %lld, the hard limit of berthd, which it may not raise (it lacks CAP_SYS_RESOURCE)", name, asked, (long long)hard);
+  ro_warn(s, "ulimits.%s: %s is cut to %lld, %s", name, asked, (long long)hard, whose);
   return hard;
 }
 
@@ -166,7 +166,9 @@ static void limit_add(struct ro_spec *s, json_t *out, const char *name, int64_t 
     return;
   }
   if (!s->facts->raise)
-    hard = limit_clamp(s, name, hard, s->facts->hard[i]);
+    hard = limit_clamp(s, name, hard, s->facts->hard[i], "the hard limit of berthd, which it may not raise (it lacks CAP_SYS_RESOURCE)");
+  if (s->facts->nr_open > 0 && i == ro_limit_index("nofile"))
+    hard = limit_clamp(s, name, hard, s->facts->nr_open, "the most that this machine lets any process have (fs.nr_open)");
   if (hard >= 0 && (soft < 0 || soft > hard))
     soft = hard;
   PU_AUTO_FREE type = limit_type(name);
