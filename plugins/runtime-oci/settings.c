@@ -97,7 +97,7 @@ static bool is_hook(const json_t *hook) {
 }
 
 static char *check_hooks(const json_t *hooks) {
-  static const char *const known[] = {"prestart", "createRuntime", "createContainer", "startContainer", "poststart"};
+  static const char *const known[] = {"prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"};
   const char *when;
   json_t *list, *hook;
   size_t i;
@@ -108,7 +108,7 @@ static char *check_hooks(const json_t *hooks) {
     while (k < PU_COUNT(known) && !pu_eq(known[k], when))
       k++;
     if (k == PU_COUNT(known) || !json_is_array(list) || json_array_size(list) > 16)
-      return pu_asprintf("hooks: %.64s must be prestart, createRuntime, createContainer, startContainer or poststart (poststop is not run here), with a list of at most 16", when);
+      return pu_asprintf("hooks: %.64s must be prestart, createRuntime, createContainer, startContainer, poststart or poststop, with a list of at most 16", when);
     json_array_foreach(list, i, hook)
       if (!is_hook(hook))
         return pu_asprintf("hooks: %s: each has an absolute path, and may have args and env (lists of texts) and timeout (seconds)", when);

@@ -3,6 +3,7 @@
 #include "engine.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -11,6 +12,8 @@
 #include <unistd.h>
 
 #include "files.h"
+#include "monitor/files.h"
+#include "monitor/hooks.h"
 #include "monitor/proc.h"
 #include "monitor/sweep.h"
 #include "net.h"
@@ -102,6 +105,7 @@ struct end {
   struct ro_stamp stamp;
   bool lost; /* the monitor left no exit code: it was killed itself */
   char trouble[400];
+  char *hooks; /* what went wrong with them, one a line; NULL or empty: nothing */
 };
 
 static void end_free(void *data) {
@@ -110,6 +114,7 @@ static void end_free(void *data) {
   free(e->run);
   free(e->dir);
   free(e->id);
+  free(e->hooks);
   json_decref(e->unmount);
   free(e);
 }
@@ -127,6 +132,8 @@ static void end_work(void *data) {
   if (e->lost && ro_sweep_run(e->run, &fail) < 0) /* its processes may still live */
     snprintf(e->trouble, sizeof e->trouble, "%s", fail.text);
   ro_fail_clear(&fail);
+  PU_AUTO_FREE said = pu_asprintf("%s/" RO_POSTSTOP, e->run);
+  e->hooks = ro_read_file(AT_FDCWD, said, 64 << 10, NULL);
   ro_stamp_write(e->dir, &e->stamp, NULL);
   ro_net_down(e->root, e->id);
   size_t i;
@@ -181,6 +188,10 @@ static void end_done(struct ro_op *op, void *data) {
   const struct end *e = data;
   if (*e->trouble)
     ro_log(op->self, BERTH_LOG_WARN, "what container %.12s left could not be swept away: %s", e->id, e->trouble);
+  char *rest = e->hooks;
+  for (const char *line; (line = strsep(&rest, "\n"));)
+    if (*line)
+      ro_log(op->self, BERTH_LOG_WARN, "container %.12s: its hook poststop %s", e->id, line);
   end_take(op, e);
 }
 

@@ -21,7 +21,7 @@ api: {tcp: {listen: null}}
 policies: {dir: $it_dir/policies}
 plugins:
   - plugin: runtime-oci
-    config: {root: $it_dir/oci, run: $it_dir/ocirun, programs: $it_dir/programs, runtimes: {other: [$it_dir/other, --cgroup-manager=cgroupfs], gone: $it_dir/none}, hooks: {createRuntime: [{path: $it_dir/hook, args: [hook, made], env: ["PATH=/usr/bin:/bin", OF=operator], timeout: 20}], poststart: [{path: $it_dir/hook, args: [hook, runs], env: ["PATH=/usr/bin:/bin"]}]}}
+    config: {root: $it_dir/oci, run: $it_dir/ocirun, programs: $it_dir/programs, runtimes: {other: [$it_dir/other, --cgroup-manager=cgroupfs], gone: $it_dir/none}, hooks: {createRuntime: [{path: $it_dir/hook, args: [hook, made], env: ["PATH=/usr/bin:/bin", OF=operator], timeout: 20}], poststart: [{path: $it_dir/hook, args: [hook, runs], env: ["PATH=/usr/bin:/bin"]}], poststop: [{path: $it_dir/hook, args: [hook, over], env: ["PATH=/usr/bin:/bin"]}, {path: /bin/false}]}}
 YAML
 it_start
 
@@ -180,6 +180,8 @@ refused "gpus: runtime-oci has no driver" "gpus: all"
 refused "sysctls: kernel.panic is the whole machine's" "sysctls: {kernel.panic: 1}"
 refused 'logging.driver: "syslog" is not offered' "logging: {driver: syslog}"
 succeeds "down" timeout 60 berth down "$app" --volumes
+is "$(grep -c "^over  $id$" hooks.log)" 1 "hooks poststop are run at its end"
+ok "$(grep -q "container ${id:0:12}: its hook poststop /bin/false exited with 1" berthd.log; echo $?)" "one that fails is in the log, and hinders nothing"
 is "$(ls "$it_dir/oci/containers" "$it_dir/ocirun" 2>/dev/null | grep -cE '^[0-9a-f]{64}$')" 0 "no container is left"
 for group in /sys/fs/cgroup/*/"$it" /sys/fs/cgroup/"$it"; do [ ! -d "$group" ] || rmdir "$group"; done
 done_testing

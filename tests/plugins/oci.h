@@ -142,6 +142,7 @@ struct box_options {
   const char *log;       /* JSON of monitor.json's log; a file without bounds */
   const char *linux_part; /* further members of config.json's linux, with a comma in front */
   const char *mounts;    /* further mounts, with a comma in front */
+  const char *hooks;     /* config.json's, with a comma in front */
 };
 
 __attribute__((unused)) static char *box_path(const struct box *b, const char *name) { return oci_text("%s/%s", b->run, name); }
@@ -164,10 +165,10 @@ __attribute__((unused)) static void box_write_config(const struct box *b, const 
   char *text = oci_text("{\"ociVersion\":\"1.0.2\",\"process\":{\"terminal\":%s,\"cwd\":\"/\",\"user\":{\"uid\":0,\"gid\":0},"
                         "\"env\":[\"PATH=/bin\",\"FROM=config\"],\"args\":%s%s},\"root\":{\"path\":\"%s\"},"
                         "\"hostname\":\"box\",\"mounts\":[" BOX_MOUNTS "%s],\"linux\":{\"cgroupsPath\":\"%s\",\"resources\":%s,"
-                        "\"namespaces\":[{\"type\":\"pid\"},{\"type\":\"mount\"},{\"type\":\"ipc\"},{\"type\":\"uts\"}%s%s]%s}}",
+                        "\"namespaces\":[{\"type\":\"pid\"},{\"type\":\"mount\"},{\"type\":\"ipc\"},{\"type\":\"uts\"}%s%s]%s}%s}",
                         tty ? "true" : "false", o->args, o->process ? o->process : "", b->root, o->mounts ? o->mounts : "", b->cgroup,
                         o->resources ? o->resources : "{}", host ? "" : ",{\"type\":\"network\",\"path\":\"/berth/netns\"}",
-                        o->namespaces ? o->namespaces : "", o->linux_part ? o->linux_part : "");
+                        o->namespaces ? o->namespaces : "", o->linux_part ? o->linux_part : "", o->hooks ? o->hooks : "");
   oci_put(path, text);
   free(text);
   free(path);

@@ -93,6 +93,24 @@ static void monitor_dies(void) {
   box_end(&b, "a dead monitor");
 }
 
+static void monitor_dies_before_hooks(void) {
+  struct box b;
+  struct box_options o = sleeper;
+  o.hooks = ",\"hooks\":{\"poststop\":[{\"path\":\"/bin/sh\",\"args\":[\"sh\",\"-c\",\"echo run >>ran\"]}]}";
+  box_new(&b, &o);
+  json_decref(box_start(&b));
+  ok(box_says(&b, "up"), "a container with a hook poststop runs");
+  struct ro_monitor m;
+  ro_monitor_read(b.run, &m);
+  kill(m.pid, SIGKILL);
+  ok(ro_sweep_run(b.run, NULL) == 0 && ro_sweep_run(b.run, NULL) == 0, "its monitor is killed, and two sweeps");
+  char *path = box_path(&b, "ran"), *ran = oci_get(path);
+  is_str(ran ? ran : "", "run\n", "the first runs the hook");
+  free(ran);
+  free(path);
+  box_end(&b, "a dead monitor with hooks");
+}
+
 /* A fork bomb without its monitor: the sweep must be faster than it. */
 static void bomb(void) {
   struct box b;
@@ -217,6 +235,7 @@ int main(void) {
   twice();
   starter_dies();
   monitor_dies();
+  monitor_dies_before_hooks();
   scratch();
   bomb();
   ends_by_itself();

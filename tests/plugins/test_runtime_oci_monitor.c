@@ -3,6 +3,7 @@
 #include <sched.h>
 #include <sys/mount.h>
 
+#include "../../plugins/runtime-oci/monitor/hooks.h"
 #include "oci.h"
 
 static const char *text(const json_t *v, const char *key) {
@@ -219,6 +220,46 @@ static void shares_mounts(void) {
   box_end(&b, "shared mounts");
 }
 
+/* config.json's "hooks", with something for the state beside them. */
+static char *hooks_of(const struct box *b, const char *list) {
+  return oci_text(",\"hooks\":{\"poststop\":[%s]},\"annotations\":{\"at\":\"%s\"}", list, b->run);
+}
+
+#define HOOK(script, rest) "{\"path\":\"/bin/sh\",\"args\":[\"sh\",\"-c\",\"" script "\"],\"env\":[\"PATH=/usr/bin:/bin\",\"OF=operator\"]" rest "}"
+
+static void runs_hooks_after(void) {
+  struct box b;
+  struct box_options o = {.args = "[\"sh\",\"-c\",\"echo up; exec sleep 1000\"]"};
+  box_new(&b, &o);
+  char *hooks = hooks_of(&b, HOOK("cat >>state; echo $OF >>state; ls exit.json >>state", "") "," HOOK("exit 7", "") "," HOOK("sleep 1000", ",\"timeout\":1") ","
+                                 "{\"path\":\"/none/such\"}," HOOK("echo last >>state", ""));
+  o.hooks = hooks;
+  char *state = box_path(&b, "state"), *mark = box_path(&b, RO_POSTSTOP);
+  for (int life = 0; life < 2; life++) { /* each life has its own */
+    box_write_config(&b, &o);
+    json_decref(box_start(&b));
+    ok(box_says(&b, "up") && access(state, F_OK) < 0, "hooks poststop wait for the end");
+    box_signal(&b, SIGKILL);
+    json_t *end = box_wait(&b);
+    is_int(number(end, "exit_code"), 137, "which they do not change");
+    json_decref(end);
+    char *said = oci_get(state), *sad = oci_get(mark);
+    ok(said && strstr(said, b.id) && strstr(said, "\"stopped\"") && strstr(said, "\"at\""), "they get the state of the container: %s", said ? said : "none");
+    ok(said && strstr(said, "operator\nexit.json\nlast\n"), "have their environment, come after the exit code, and one that fails hinders no other");
+    ok(sad && strstr(sad, "/bin/sh exited with 7\n/bin/sh was killed, as it took over ") && strstr(sad, "\n/none/such could not be begun: No such file"), "the failures are told: %s", sad ? sad : "none");
+    free(said);
+    free(sad);
+    unlink(state);
+    ro_sweep_run(b.run, NULL);
+    ok(access(state, F_OK) < 0, "a sweep runs them no more");
+    box_write_spec(&b, &o);
+  }
+  free(state);
+  free(mark);
+  free(hooks);
+  box_end(&b, "hooks");
+}
+
 static void all(const char *runtime) {
   oci_runtime = runtime;
   printf("# %s\n", runtime);
@@ -232,6 +273,7 @@ static void all(const char *runtime) {
   has_networks();
   many_layers();
   shares_mounts();
+  runs_hooks_after();
 }
 
 int main(void) {

@@ -13,6 +13,7 @@
 #include "console.h"
 #include "files.h"
 #include "fuse.h"
+#include "hooks.h"
 #include "monitor.h"
 #include "netns.h"
 #include "root.h"
@@ -37,6 +38,8 @@ int ro_begin_lock(struct ro_watch *w, struct ro_fail *why) {
 static int take_over(struct ro_watch *w, struct ro_fail *why) {
   if (unlink(w->spec.exit) < 0 && errno != ENOENT)
     return ro_fail_errno(why, "cannot remove %s", w->spec.exit);
+  if (ro_hooks_renew(w->dir) < 0)
+    return ro_fail_errno(why, "cannot remove %s/" RO_POSTSTOP, w->dir);
   w->self.pid = getpid();
   w->self.started = ro_proc_started(w->self.pid);
   if (ro_monitor_write(w->dir, &w->self) < 0)

@@ -1,7 +1,7 @@
 /* The monitor of one container: makes its namespaces and its root file system, runs the OCI runtime, writes the log, and keeps the exit
  * code for whoever comes to read it. A process of its own that outlives the agent; where it is killed itself (SIGKILL; nothing
- * else ends it), it cannot take the container along, since init is not its child by birth: see sweep.h. Hooks "poststop" of config.json are not
- * run, as the runtime's state is removed without the runtime. */
+ * else ends it), it cannot take the container along, since init is not its child by birth: see sweep.h. Hooks "poststop" of config.json
+ * are run by it (hooks.h), as the runtime's state is removed without the runtime. */
 #ifndef RO_MONITOR_H
 #define RO_MONITOR_H
 

@@ -12,6 +12,7 @@
 #include "../../common/util.h"
 #include "cgroup.h"
 #include "files.h"
+#include "hooks.h"
 #include "proc.h"
 #include "spec.h"
 
@@ -73,9 +74,12 @@ int ro_sweep_run(const char *run_dir, struct ro_fail *why) {
   struct ro_monitor m;
   int lock = take_lock(run_dir, why), rc = -1;
   if (lock >= 0) {
-    if (ro_monitor_read(run_dir, &m))
+    bool ran = ro_monitor_read(run_dir, &m) && m.init > 0;
+    if (ran)
       end_process(m.init, m.init_started);
     rc = ro_sweep(s.id, s.runtime_root, s.cgroup, why);
+    if (rc == 0 && ran)
+      ro_hooks_poststop(run_dir, &s);
     close(lock);
   }
   ro_monspec_free(&s);

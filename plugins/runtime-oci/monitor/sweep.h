@@ -10,7 +10,8 @@
  * be NULL where the container has none. The caller knows that no monitor lives (ro_proc_open). 0, or -1 with why: something does not die or cannot be removed; trying again is safe. */
 int ro_sweep(const char *id, const char *runtime_root, const char *cgroup, struct ro_fail *why);
 
-/* The same for a run folder, from its monitor.json and monitor.pid: kills the monitor where it still lives, then sweeps. monitor.json becomes
+/* The same for a run folder, from its monitor.json and monitor.pid: kills the monitor where it still lives, then sweeps, and runs the hooks poststop
+ * of a container that ran where its monitor did not begin them (hooks.h). monitor.json becomes
  * RO_SWEPT, so that a monitor that was spawned and has not begun yet finds nothing to begin with: whoever starts the container again writes
  * it anew. 0 where there is none of both. Leaves the run folder itself. */
 #define RO_SWEPT "swept.json"

@@ -16,6 +16,7 @@
 #include "cgroup.h"
 #include "files.h"
 #include "fuse.h"
+#include "hooks.h"
 #include "monitor.h"
 #include "sweep.h"
 
@@ -147,6 +148,7 @@ void ro_watch(struct ro_watch *w) {
     ro_fail(&why, "unavailable", "fuse-overlayfs, which had the files of container %s, ended before it", w->spec.id);
   ro_finish(w, code_of(w->status), oom, &why, lost);
   ro_sweep(w->spec.id, w->spec.runtime_root, w->spec.cgroup, NULL);
+  ro_hooks_poststop(w->dir, &w->spec);
   ro_fuse_end(w->spec.target, w->server);
   ro_fail_clear(&why);
   close(signals);
