@@ -151,7 +151,7 @@ static void place_once(struct ctl_inst *inst) {
 /* The gate is asked once for all: what a service waits for, all of its instances wait for. */
 void ctl_place_pending(struct ctl_service *service) {
   char why[240];
-  size_t waiting = 0, held = ctl_holds_of(service->app->control, service);
+  size_t waiting = 0, held = ctl_kept_of(service->app->control, service);
   bool news = false;
   int64_t since_ms = INT64_MAX;
   int open = -1, passes = -1;

@@ -22,6 +22,13 @@ size_t ctl_holds_of(const struct bt_control *c, const struct ctl_service *servic
   return n;
 }
 
+size_t ctl_kept_of(const struct bt_control *c, const struct ctl_service *service) {
+  size_t n = 0;
+  if (c->queue)
+    bt_vec_each(&c->queue->holds, h) n += h->service == service;
+  return n;
+}
+
 void ctl_hold_drop(struct bt_control *c, size_t i) {
   struct ctl_hold *h = &c->queue->holds.items[i];
   bt_fleet_remove(c->fleet, h->seat);

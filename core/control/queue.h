@@ -54,6 +54,8 @@ struct ctl_rank ctl_rank(const struct ctl_spec *spec);
 struct ctl_inst *ctl_wait_next(struct ctl_wait *wait);
 /* Places that are its own as soon as others have left them; without reservations. */
 size_t ctl_holds_of(const struct bt_control *c, const struct ctl_service *service);
+/* The same and its reservations: all that its quota already has for those who have no place. */
+size_t ctl_kept_of(const struct bt_control *c, const struct ctl_service *service);
 
 /* ---- preempt.c ---- */
 /* Finds places for n instances of the service that others of lower priority give up, all or none, and tells those to leave. True: there are

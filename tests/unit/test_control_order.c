@@ -129,6 +129,22 @@ static void test_reservation(void) {
   kit_end(&k);
 }
 
+/* What is kept for it is in its quota already: it is not asked for once more. */
+static void test_reservation_quota(void) {
+  struct kit k = nodes(1, 4);
+  settings(&k, "{'namespaces':{'a':{'quota':{'instances':3}}}}");
+  app_in(&k, "a", "jobs", 2, "2", JOB, "");
+  all_run(&k);
+  app_in(&k, "a", "big", 1, "4", "", "");
+  kit_tick(&k, 61000);
+  for (int i = 0; i < 5; i++) {
+    BT_AUTO_FREE char *node = bt_asprintf("small%d", i);
+    join(&k, node, 1); /* all are looked at again */
+    says(&k, "big", "waits for jobs on n1 to end, where its place is kept");
+  }
+  kit_end(&k);
+}
+
 /* Nothing is kept where nothing ends by itself: a small one is not to wait for nothing. */
 static void test_no_reservation(void) {
   struct kit k = nodes(1, 4);
@@ -559,6 +575,7 @@ int main(void) {
   test_told_together();
   test_shares();
   test_reservation();
+  test_reservation_quota();
   test_no_reservation();
   test_update();
   test_update_pushed_out();
