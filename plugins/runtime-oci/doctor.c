@@ -188,11 +188,18 @@ static void judge_storage(json_t *out, const struct ro_look *l) {
       s->kind == RO_STORAGE_NONE ? "set storage to auto" : "put root on ext4, xfs or btrfs, modprobe overlay; or set storage to what is used, if that is meant");
 }
 
+/* Few need it: no warning. */
+static void judge_limits(json_t *out, const struct ro_look *l) {
+  PU_AUTO_FREE none = l->storage.unlimited ? pu_asprintf("no: %s", l->storage.unlimited) : NULL;
+  row(out, "disk limits", "storage_opt.size of services can be held", none ? none : "it can", "ok", "");
+}
+
 json_t *ro_doctor_judge(const struct ro_look *l, const char *version) {
   json_t *out = json_array();
   judge_runtime(out, version);
   judge_cgroups(out, l);
   judge_storage(out, l);
+  judge_limits(out, l);
   has(out, l->facts.has & RO_HAS_SECCOMP, "seccomp", "it has not, so containers may make any system call", "warning", "run a kernel with CONFIG_SECCOMP_FILTER");
   judge_bridges(out, l);
   judge_nft(out, l);

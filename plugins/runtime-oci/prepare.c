@@ -13,6 +13,7 @@
 #include "../common/util.h"
 #include "files.h"
 #include "image/store.h"
+#include "quota.h"
 #include "record.h"
 #include "volumes.h"
 
@@ -275,14 +276,22 @@ static bool reserve(struct ro_prepare *p) {
   return code == BERTH_OK || fail(p, code, why);
 }
 
+static bool can_limit(struct ro_prepare *p) {
+  if (p->out.disk > 0 && p->storage.kind == RO_STORAGE_COPY)
+    return fail(p, BERTH_UNSUPPORTED, pu_strdup("storage_opt.size: root file systems are copies here, which have no writable layer that could be limited: set storage to auto"));
+  if (p->out.disk > 0 && p->storage.unlimited)
+    return fail(p, BERTH_UNSUPPORTED, pu_asprintf("storage_opt.size: %s", p->storage.unlimited));
+  return true;
+}
+
 /* What no image could mend is told before that there is none. */
 bool ro_prepare_look(struct ro_prepare *p) {
   if (find_image(p))
-    return translate(p) && reserve(p) && make_volumes(p);
+    return translate(p) && can_limit(p) && reserve(p) && make_volumes(p);
   enum berth_code code = p->code;
   char *why = p->why;
   p->why = NULL;
-  if (translate(p) || p->code != BERTH_UNSUPPORTED)
+  if ((translate(p) && can_limit(p)) || p->code != BERTH_UNSUPPORTED)
     return fail(p, code, why);
   free(why);
   return false;
@@ -345,7 +354,7 @@ static bool write_bundle(struct ro_prepare *p) {
     return false;
   PU_AUTO_FREE target = pu_asprintf("%s/rootfs", p->run);
   PU_AUTO_JSON rootfs = ro_storage_rootfs(&p->storage, p->dir, pu_arr(p->image_json, "layers"), target, &why);
-  if (!rootfs)
+  if (!rootfs || !ro_quota_set(pu_str(rootfs, "upper"), pu_str(rootfs, "work"), p->id, p->out.disk, &why))
     return fail(p, BERTH_UNAVAILABLE, why);
   m = monitor_json(p, rootfs);
   if (p->hooks)

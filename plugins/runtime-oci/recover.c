@@ -11,6 +11,7 @@
 #include "files.h"
 #include "monitor/sweep.h"
 #include "net.h"
+#include "storage.h"
 #include "volumes.h"
 
 enum { max_record = 4 << 20 };
@@ -96,6 +97,7 @@ static void look_at_run(struct recovery *r, struct ro_container *c) {
 static void no_container(struct recovery *r, const char *name, const char *dir, const char *path) {
   struct stat st;
   if (lstat(path, &st) != 0 && errno == ENOENT) {
+    ro_storage_forget(dir);
     ro_tree_remove(dir, NULL);
     r->leftovers++;
     return;

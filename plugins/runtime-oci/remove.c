@@ -10,6 +10,7 @@
 #include "cgroup.h"
 #include "files.h"
 #include "net.h"
+#include "storage.h"
 #include "volumes.h"
 
 enum { max_record = 1 << 20 };
@@ -55,6 +56,7 @@ static void removal_work(void *data) {
     return;
   }
   ro_net_forget(r->root, r->id);
+  ro_storage_forget(r->dir);
   char *why = NULL;
   if (!ro_tree_remove(r->dir, &why) || !ro_tree_remove(r->run, why ? NULL : &why))
     r->why = why;

@@ -19,6 +19,7 @@
 
 #include "../common/util.h"
 #include "files.h"
+#include "quota.h"
 #include "settings.h"
 
 enum { patience_s = 20 };
@@ -209,15 +210,18 @@ void ro_storage_probe(const char *root, const char *wanted, struct ro_storage *o
     free(kernel);
     refuse(out, out->kind == RO_STORAGE_FUSE ? try_program(root, out->program) : NULL);
   }
+  (void)ro_quota_able(root, &out->unlimited);
 }
 
 struct ro_storage ro_storage_copy(const struct ro_storage *s) {
-  return (struct ro_storage){.kind = s->kind, .shares = s->shares, .program = s->program ? pu_strdup(s->program) : NULL, .why = s->why ? pu_strdup(s->why) : NULL};
+  return (struct ro_storage){.kind = s->kind, .shares = s->shares, .program = s->program ? pu_strdup(s->program) : NULL, .why = s->why ? pu_strdup(s->why) : NULL,
+                             .unlimited = s->unlimited ? pu_strdup(s->unlimited) : NULL};
 }
 
 void ro_storage_free(struct ro_storage *s) {
   free(s->program);
   free(s->why);
+  free(s->unlimited);
   *s = (struct ro_storage){0};
 }
 
@@ -270,4 +274,11 @@ json_t *ro_storage_rootfs(const struct ro_storage *s, const char *dir, json_t *l
     return out;
   json_decref(out);
   return NULL;
+}
+
+void ro_storage_forget(const char *dir) {
+  for (enum ro_storage_kind kind = RO_STORAGE_OVERLAY; kind < RO_STORAGE_COPY; kind++) {
+    PU_AUTO_FREE path = pu_asprintf("%s/%s", dir, folders[kind]);
+    ro_quota_drop(path);
+  }
 }

@@ -14,6 +14,7 @@ struct ro_storage {
   bool shares;               /* copies share their blocks with the image */
   char *program;             /* path of fuse-overlayfs; NULL: it is not installed */
   char *why;                 /* why it is not overlayfs, or what was wanted; NULL: it is what was wanted */
+  char *unlimited;           /* why no limit can be set for what a container writes; NULL: it can (quota.h) */
 };
 
 /* "auto", "overlay", "fuse-overlayfs", "copy": what the setting may be. */
@@ -27,5 +28,7 @@ void ro_storage_free(struct ro_storage *s);
 /* "rootfs" of monitor.json for the container whose folder is dir: made as it was made first (its folder there is named "upper", "fuse" or "copy"), else as
  * s says. Makes the folders that it needs. NULL with a sentence (the caller frees). */
 json_t *ro_storage_rootfs(const struct ro_storage *s, const char *dir, json_t *layers, const char *target, char **why);
+/* Before the container's folder is removed: what the file system knows of it by number is forgotten. */
+void ro_storage_forget(const char *dir);
 
 #endif

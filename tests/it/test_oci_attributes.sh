@@ -179,6 +179,23 @@ refused 'runtime: "kata" is not among the runtimes of this node.s runtime-oci \(
 refused "gpus: runtime-oci has no driver" "gpus: all"
 refused "sysctls: kernel.panic is the whole machine's" "sysctls: {kernel.panic: 1}"
 refused 'logging.driver: "syslog" is not offered' "logging: {driver: syslog}"
+refused "storage_opt.inodes is not supported by runtime-oci, which knows size" "storage_opt: {inodes: 5}"
+refused "storage_opt.size: the least is 1m" "storage_opt: {size: 1k}"
+if berth doctor 2>&1 | grep -q 'disk limits.*it can'; then
+  printf 'name: %s\nservices: {a: {image: "box:1", pull_policy: never, network_mode: none, stop_grace_period: 0s, command: sleep 1000, storage_opt: {size: 8m}}}\n' "$it-disk" >disk.yaml
+  succeeds "8 MiB of disk" timeout 60 berth up -f disk.yaml
+  like "$(app=$it-disk in_ a sh -c 'dd if=/dev/zero of=/big bs=1M count=20 2>&1')" "No space left|quota exceeded" "more is not written"
+  is "$(app=$it-disk in_ a sh -c 'rm /big; echo small >/x; cat /x')" small "less is"
+  succeeds "a restart" timeout 60 berth restart "$it-disk"
+  for _ in $(seq 1 300); do
+    app=$it-disk in_ a true >/dev/null 2>&1 && break
+    sleep 0.1
+  done
+  like "$(app=$it-disk in_ a sh -c 'dd if=/dev/zero of=/big bs=1M count=20 2>&1')" "No space left|quota exceeded" "and holds on"
+  berth down "$it-disk" >/dev/null
+else
+  refused "storage_opt.size: (the file system of .* has no limits for projects in force|quotactl_fd is of Linux 5.14)" "storage_opt: {size: 8m}"
+fi
 succeeds "down" timeout 60 berth down "$app" --volumes
 is "$(grep -c "^over  $id$" hooks.log)" 1 "hooks poststop are run at its end"
 ok "$(grep -q "container ${id:0:12}: its hook poststop /bin/false exited with 1" berthd.log; echo $?)" "one that fails is in the log, and hinders nothing"

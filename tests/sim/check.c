@@ -28,7 +28,7 @@ static void check_service(struct sim *s, const struct ctl_service *service) {
     int in_slot = 0;
     for (size_t j = 0; j < service->insts.len; j++) {
       const struct ctl_inst *other = service->insts.items[j];
-      in_slot += !other->leaving && !makes_way(other) && other->slot == inst->slot;
+      in_slot += !other->leaving && !makes_way(other) && other->slot == inst->slot && !bt_service_is_job(other->spec->service); /* runs of what was a job */
       if (j > i && !job)
         check_slot_pair(s, inst, other);
     }

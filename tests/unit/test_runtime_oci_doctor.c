@@ -37,7 +37,11 @@ static void test_judge(void) {
   json_t *r;
   json_array_foreach(rows, i, r)
     bad += !pu_eq(pu_str(r, "verdict"), "ok");
-  ok(json_array_size(rows) == 12 && bad == 0, "all is well on a machine that has everything: %zu of %zu rows are not", bad, json_array_size(rows));
+  ok(json_array_size(rows) == 13 && bad == 0, "all is well on a machine that has everything: %zu of %zu rows are not", bad, json_array_size(rows));
+  row_is(&l, CRUN, "disk limits", "ok", "it can");
+  l.storage.unlimited = (char *)(uintptr_t)"the reason";
+  row_is(&l, CRUN, "disk limits", "ok", "no: the reason");
+  l.storage.unlimited = NULL;
   row_is(&l, CRUN, "OCI runtime", "ok", "crun version 1.8.1");
   row_is(&l, "crun version 0.19\n", "OCI runtime", "warning", "install a newer one");
   row_is(&l, "runc version 1.0.3\n", "OCI runtime", "warning", "install a newer one");

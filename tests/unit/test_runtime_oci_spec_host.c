@@ -302,7 +302,10 @@ static void test_unknown(void) {
   kit_begin(&k);
   service_refused(&k, "\"colour\":\"red\"", BERTH_UNSUPPORTED, "the service attribute colour is not supported");
   service_is(&k, "\"x-mine\":1,\"colour\":null", "process/args", "[\"x\"]");
-  service_refused(&k, "\"storage_opt\":{\"size\":\"1G\"}", BERTH_UNSUPPORTED, "storage_opt");
+  service_refused(&k, "\"storage_opt\":{\"size\":\"1G\",\"colour\":\"red\"}", BERTH_UNSUPPORTED, "storage_opt.colour is not supported by runtime-oci, which knows size");
+  service_refused(&k, "\"storage_opt\":{\"size\":\"1k\"}", BERTH_INVALID, "storage_opt.size: the least is 1m");
+  service_refused(&k, "\"storage_opt\":{\"size\":\"big\"}", BERTH_INVALID, "no number");
+  service_is(&k, "\"storage_opt\":{\"size\":\"1G\"}", "process/args", "[\"x\"]");
   service_refused(&k, "\"isolation\":\"hyperv\"", BERTH_UNSUPPORTED, "isolation");
   service_refused(&k, "\"annotations\":{\"run.oci.hooks\":\"x\"}", BERTH_INVALID, "an order to the OCI runtime");
   spec_is(&k, "{\"labels\":{\"berth.app\":\"a\"},\"service\":{\"command\":\"x\",\"annotations\":{\"k\":\"v\"}}}", "annotations", "{\"berth.app\":\"a\",\"k\":\"v\"}");

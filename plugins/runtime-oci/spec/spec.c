@@ -98,6 +98,18 @@ static bool attribute_known(const char *key) {
   return pu_starts(key, "x-");
 }
 
+/* The least is what any program writes before it does anything. */
+static void read_storage_opt(struct ro_spec *s) {
+  const json_t *opt = pu_obj(s->service, "storage_opt");
+  const char *key;
+  json_t *v;
+  json_object_foreach((json_t *)(uintptr_t)opt, key, v)
+    if (strcmp(key, "size") != 0)
+      ro_error(s, BERTH_UNSUPPORTED, "storage_opt.%s is not supported by runtime-oci, which knows size: leave it out", key);
+  if (ro_size(s, opt, "size", &s->disk) && s->disk < 1 << 20)
+    ro_error(s, BERTH_INVALID, "storage_opt.size: the least is 1m");
+}
+
 static void check_attributes(struct ro_spec *s) {
   const char *key;
   json_t *v;
@@ -106,8 +118,7 @@ static void check_attributes(struct ro_spec *s) {
       ro_error(s, BERTH_UNSUPPORTED, "the service attribute %s is not supported by runtime-oci: leave it out", key);
   if (json_array_size(json_object_get(s->service, "external_links")))
     ro_error(s, BERTH_UNSUPPORTED, "external_links: runtime-oci links no containers; join one network and use their names");
-  if (json_object_size(json_object_get(s->service, "storage_opt")))
-    ro_error(s, BERTH_UNSUPPORTED, "storage_opt: runtime-oci sets no options of the storage-opt kind; limit a tmpfs or a volume instead");
+  read_storage_opt(s);
   PU_AUTO_FREE isolation = pu_scalar(ro_member(s->service, "isolation"));
   if (isolation && *isolation && !pu_eq(isolation, "default"))
     ro_error(s, BERTH_UNSUPPORTED, "isolation: %s is for Windows containers; remove it", isolation);

@@ -76,6 +76,7 @@ struct ro_spec {
   json_t *health;
   char *stop_signal;                 /* "SIGTERM" */
   int64_t stop_ms;                   /* grace before SIGKILL */
+  int64_t disk;                      /* bytes that it may write at most; 0: no limit */
   json_t *warnings;                  /* array of sentences */
   enum berth_code code;              /* of the first error, else 0 */
   char *why;                         /* its sentence */
