@@ -22,6 +22,7 @@ struct reader {
   int64_t tail;        /* >= 0: begin with so many lines */
   bool begun, busy;    /* busy: a worker has it, and frees it where nobody waits any more */
   bool final;          /* the container has ended: the end of the file is the end */
+  int64_t left;        /* < 0: no end; else bytes to read yet: what was there at the beginning, however fast more comes */
   /* ---- what came ---- */
   char data[piece_bytes];
   size_t len;
@@ -50,45 +51,74 @@ static int open_file(const struct reader *r, int k) {
   return open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 }
 
+/* A rotation moves the files up one by one, the oldest first: while it is at work the number of one is not there. The next one's then. */
+static bool file_stat(const struct reader *r, int k, struct stat *st) {
+  PU_AUTO_FREE path = file_name(r, k);
+  return stat(path, st) == 0;
+}
+
 static int oldest(const struct reader *r) {
+  struct stat st;
   int k = 0;
-  for (int i = 1; i < most_files; i++) {
-    PU_AUTO_FREE path = file_name(r, i);
-    if (access(path, F_OK) == 0)
+  for (int i = 1; i < most_files && i <= k + 2; i++)
+    if (file_stat(r, i, &st))
       k = i;
-    else
-      break;
-  }
   return k;
+}
+
+/* That of number k or, in the middle of a rotation, the one above; *k is which. Never ours again, that moved up meanwhile. -1: none. */
+static int open_older(const struct reader *r, int *k, int ours) {
+  struct stat was, st;
+  for (int i = *k; i <= *k + 2; i++) {
+    int fd = open_file(r, i);
+    bool again = fd >= 0 && ours >= 0 && fstat(ours, &was) == 0 && fstat(fd, &st) == 0 && was.st_ino == st.st_ino && was.st_dev == st.st_dev;
+    if (fd >= 0 && !again) {
+      *k = i;
+      return fd;
+    }
+    if (fd >= 0)
+      close(fd);
+  }
+  return -1;
 }
 
 /* The newest files that together hold the lines wanted, and where to begin in the first of them. */
 static void begin_at_tail(struct reader *r) {
-  int64_t wanted = r->tail;
-  int k = 0, fd = open_file(r, 0);
-  if (fd < 0)
-    return;
-  for (;;) {
+  int64_t wanted = r->tail, newer = 0;
+  int k = 0, fd = open_older(r, &k, -1);
+  while (fd >= 0) {
     struct stat st;
     PU_AUTO_BUF all = {0};
     char piece[65536];
     ssize_t n;
     int64_t lines = 0;
     if (fstat(fd, &st) == 0 && st.st_size < INT32_MAX)
-      while ((n = read(fd, piece, sizeof piece)) > 0)
+      while ((int64_t)all.len < st.st_size && (n = read(fd, piece, sizeof piece)) > 0)
         pu_buf_add(&all, piece, (size_t)n);
     size_t from = ro_cri_tail(all.data ? all.data : "", all.len, wanted, &lines);
-    int older = lines < wanted ? open_file(r, k + 1) : -1;
+    k++;
+    int older = lines < wanted ? open_older(r, &k, fd) : -1;
     if (older < 0) {
       r->fd = fd;
       r->at = (off_t)from;
-      return;
+      newer += (int64_t)(all.len - from);
+      break;
     }
     close(fd);
     fd = older;
+    newer += (int64_t)all.len;
     wanted -= lines;
-    k++;
   }
+  if (r->left >= 0)
+    r->left = newer;
+}
+
+static void begin_at_oldest(struct reader *r) {
+  struct stat st;
+  int k = oldest(r);
+  r->fd = open_file(r, k);
+  for (; r->left >= 0 && k >= 0; k--)
+    r->left += file_stat(r, k, &st) ? st.st_size : 0;
 }
 
 /* Which number the file has now that we read: it moves up as the log is rotated. -1: it was removed. */
@@ -96,11 +126,10 @@ static int number_of(const struct reader *r) {
   struct stat ours, st;
   if (fstat(r->fd, &ours) != 0)
     return -1;
-  for (int k = 0; k < most_files; k++) {
-    PU_AUTO_FREE path = file_name(r, k);
-    if (stat(path, &st) != 0)
-      return -1;
-    if (st.st_ino == ours.st_ino && st.st_dev == ours.st_dev)
+  for (int k = 0, missing = 0; k < most_files && missing < 2; k++) {
+    if (!file_stat(r, k, &st))
+      missing++;
+    else if (st.st_ino == ours.st_ino && st.st_dev == ours.st_dev)
       return k;
   }
   return -1;
@@ -108,10 +137,15 @@ static int number_of(const struct reader *r) {
 
 /* At the end of a file: the next newer one. False where there is none. */
 static bool next_file(struct reader *r) {
-  int k = number_of(r);
-  if (k == 0)
-    return false;
-  int fd = open_file(r, k > 0 ? k - 1 : oldest(r));
+  int k = -1, fd = -1, tries = 0;
+  do { /* again where a rotation came in between: the next one would be left out */
+    if (fd >= 0)
+      close(fd);
+    k = number_of(r);
+    if (k == 0)
+      return false;
+    fd = open_file(r, k > 0 ? k - 1 : oldest(r));
+  } while (k > 0 && number_of(r) != k && ++tries < 10);
   if (fd < 0)
     return false;
   close(r->fd);
@@ -129,15 +163,18 @@ static void read_work(void *data) {
     if (r->tail >= 0)
       begin_at_tail(r);
     else
-      r->fd = open_file(r, oldest(r));
+      begin_at_oldest(r);
   }
   if (r->fd < 0)
     r->fd = open_file(r, 0); /* it had written nothing before */
-  ssize_t n = r->fd < 0 ? 0 : pread(r->fd, r->data, sizeof r->data, r->at);
-  while (n == 0 && r->fd >= 0 && next_file(r))
-    n = pread(r->fd, r->data, sizeof r->data, r->at);
+  size_t most = r->left >= 0 && r->left < (int64_t)sizeof r->data ? (size_t)r->left : sizeof r->data;
+  ssize_t n = r->fd < 0 ? 0 : pread(r->fd, r->data, most, r->at);
+  while (n == 0 && most && r->fd >= 0 && next_file(r))
+    n = pread(r->fd, r->data, most, r->at);
   r->len = n > 0 ? (size_t)n : 0;
   r->at += (off_t)r->len;
+  if (r->left >= 0)
+    r->left -= (int64_t)r->len;
   r->end = !r->len;
 }
 
@@ -353,6 +390,7 @@ static void logs_go(struct ro_at *at, struct ro_container *c) {
   l->reader->path = pu_asprintf("%s/log", dir);
   l->tty = c->tty;
   l->follow = l->follow && (c->state == RO_RUNNING || c->state == RO_PAUSED);
+  l->reader->left = l->follow ? -1 : 0;
   at->op.container = pu_strdup(c->id);
   at->op.follows = true;
   at->op.ended = container_ended;
